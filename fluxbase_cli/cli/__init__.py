@@ -1,0 +1,1 @@
+"""The command line: parse, ask, print. No SQL, no crypto, no decisions."""

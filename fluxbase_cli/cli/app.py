@@ -1,0 +1,61 @@
+"""The program `fluxbase-cli`: its groups of commands and its entry point."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fluxbase_cli import __version__
+from fluxbase_cli.cli import config, demo, keys, secrets
+from fluxbase_cli.cli.options import group_options
+
+_HELP = """Change the key that seals the secrets of a Fluxbase database.
+
+Every sealed value is opened, sealed anew under the new key, opened again, and only then written; `secrets audit` proves
+that none is left under the old one. Start with `fluxbase-cli demo`, then `fluxbase-cli config check`.
+"""
+
+
+def _version(value: bool) -> None:  # noqa: FBT001  # Typer's callback
+    if value:
+        print(f"fluxbase-cli {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[  # acts through its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Root of all commands; its help is `_HELP`."""
+
+
+def make_app() -> typer.Typer:
+    """Put the commands together."""
+    app = typer.Typer(
+        name="fluxbase-cli",
+        help=_HELP,
+        no_args_is_help=True,
+        # Tracebacks with the values of variables would show keys.
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="markdown",
+    )
+    app.callback()(group_options(_root))
+    app.add_typer(secrets.make_app(), name="secrets")
+    app.add_typer(keys.make_app(), name="keys")
+    app.add_typer(config.make_app(), name="config")
+    demo.add_to(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # A terminal that can't show a tick shows a question mark, and the job goes on.
+            reconfigure(errors="replace")
+    make_app()(prog_name="fluxbase-cli")

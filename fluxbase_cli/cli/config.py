@@ -1,0 +1,112 @@
+"""`fluxbase-cli config`: check."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fluxbase_cli.cli.keys import keys_data
+from fluxbase_cli.cli.loading import load
+from fluxbase_cli.cli.options import Options, command, group_options
+from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config import Settings
+    from fluxbase_cli.store.preflight import Finding
+
+_GROUP_HELP = "The configuration: what was found where."
+_MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
+
+
+def make_app() -> typer.Typer:
+    """The group of commands."""
+    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode="markdown")
+    app.callback()(group_options(_group))
+    app.command("check", epilog=_CHECK_EXAMPLES)(command(check))
+    return app
+
+
+def _group() -> None:
+    """The configuration."""
+
+
+_CHECK_EXAMPLES = """Example:
+
+`fluxbase-cli config check --config /etc/fluxbase/fluxbase.yaml`
+"""
+
+
+def check(options: Options) -> int:
+    """Say what is configured and where it was found, what is reachable, and what is missing; never a secret.
+
+    Exit 0 when a re-encryption could begin, 2 when something is missing or refused, 1 when the database is away.
+    """
+    settings = load(options)
+    findings, code = _examine(settings)
+    keys = _keys(settings, findings)
+    if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
+        code = ExitCode.USAGE
+    data = {
+        "ok": code == ExitCode.DONE,
+        "config_file": None if settings.config_file is None else str(settings.config_file),
+        "env_file": None if settings.env_file is None else str(settings.env_file),
+        "database": settings.database.describe(),
+        "keys": keys,
+        "checks": findings,
+        "warnings": list(settings.warnings),
+    }
+    print_result(options, data, _lines(data))
+    return code
+
+
+def _keys(settings: Settings, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from fluxbase_cli.keyring import load_keyring  # noqa: PLC0415  # start-up time
+
+    try:
+        keyring = load_keyring(settings.encryption, os.environ)
+    except FluxbaseCliError as error:
+        findings.insert(0, _finding("keys", "refuse", error.message, error.hint))
+        return []
+    keys = keys_data(keyring)
+    for key in reversed(keys):
+        for warning in key["warnings"]:
+            findings.insert(0, _finding("keys", "tell", f"key version {key['version']}: {warning}", None))
+    return keys
+
+
+def _examine(settings: Settings) -> tuple[list[dict[str, Any]], ExitCode]:
+    from fluxbase_cli.engine.checkup import examine_database  # noqa: PLC0415  # start-up time
+
+    try:
+        found = examine_database(settings.database)
+    except FluxbaseCliError as error:
+        return [_finding("connection", "refuse", error.message, error.hint)], error.exit_code
+    return [_of(finding) for finding in found], ExitCode.DONE
+
+
+def _of(finding: Finding) -> dict[str, Any]:
+    return _finding(finding.check, finding.verdict.value, finding.message, finding.remedy)
+
+
+def _finding(check: str, verdict: str, message: str, remedy: str | None) -> dict[str, Any]:
+    return {"check": check, "verdict": verdict, "message": message, "remedy": remedy}
+
+
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    yield f"Configuration: {data['config_file'] or 'no fluxbase.yaml found'}"
+    yield f"Environment:   {data['env_file'] or 'no .env file found'}"
+    yield f"Database:      {data['database']}"
+    for key in data["keys"]:
+        active = ", active" if key["active"] else ""
+        yield f"Key version {key['version']}: fingerprint {key['fingerprint']}, {key['provider']}{active} ({key['source']})"
+    for warning in data["warnings"]:
+        yield f"! {warning}"
+    for finding in data["checks"]:
+        yield f"{_MARKS[finding['verdict']]} {finding['check']}: {finding['message']}"
+        if finding["remedy"] and finding["verdict"] != "good":
+            yield f"    {finding['remedy']}"
+    yield "Ready." if data["ok"] else "Not ready."

@@ -1,0 +1,45 @@
+"""The question before the first write: what will be changed where, under which keys."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from fluxbase_cli.cli.loading import Loaded
+    from fluxbase_cli.engine.job import Prepared
+
+
+def confirmed(loaded: Loaded, prepared: Prepared) -> bool:
+    """Show what is about to happen and ask; without a terminal nothing is asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    for line in _summary(loaded, prepared):
+        print(line, file=sys.stderr)  # noqa: T201
+    return typer.confirm("Go ahead?", default=False, err=True)
+
+
+def _summary(loaded: Loaded, prepared: Prepared) -> list[str]:
+    preflight, plan, goal = prepared.preflight, prepared.plan, prepared.request.goal
+    keyring = loaded.keyring
+    target = keyring.key(goal.target)
+    role = preflight.role if preflight.access.role is None else f"{preflight.role} as {preflight.access.role}"
+    lines = [
+        f"Host:      {preflight.host}",
+        f"Database:  {preflight.database}",
+        f"Role:      {role}",
+    ]
+    for key in keyring.keys:
+        if goal.moves(key.version):
+            lines.append(f"From:      version {key.version}, fingerprint {key.fingerprint}")
+    lines.append(f"To:        version {target.version}, fingerprint {target.fingerprint}")
+    if prepared.request.reason:
+        lines.append(f"Reason:    {prepared.request.reason}")
+    if prepared.resumes is not None:
+        lines.append(f"Resumes:   job {prepared.resumes.id}")
+    lines.append("Values (for JSON: documents):")
+    lines += [f"  {number:>9}  {location}" for location, number in plan.values_by_location.items()]
+    lines.append(f"  {sum(plan.values_by_location.values()):>9}  together")
+    return lines

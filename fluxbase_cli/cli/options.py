@@ -1,0 +1,198 @@
+"""The options that every command takes, before its name as well as after it, and how a command ends.
+
+A command is a function whose first parameter is `Options`; `command` adds the common options to its signature, merges
+what was given before the command's name, and turns errors into one line and an exit code.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class LogFormat(StrEnum):
+    """How messages are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Options:
+    """The common options of one call; None where one was not given."""
+
+    config: Path | None = None
+    database_url: str | None = None
+    output: Output | None = None
+    quiet: bool | None = None
+    no_color: bool | None = None
+    debug: bool | None = None
+    log_format: LogFormat | None = None
+
+    def overridden_by(self, other: Options) -> Options:
+        """These options, with those that the other has in their place."""
+        given = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name) is not None}
+        return replace(self, **given)
+
+    @property
+    def color(self) -> bool:
+        """Whether colour is allowed (https://no-color.org)."""
+        return not self.no_color and not os.environ.get("NO_COLOR")
+
+
+_PANEL = "Options of every command"
+
+
+def _declarations(*, environment: bool) -> dict[str, Any]:
+    """The common options as parameters.
+
+    The environment is read where the options stand before the command's name; after it, only what was typed counts, so
+    that a typed option is never overruled by a variable.
+    """
+
+    def option(*names: str, variable: str, text: str, **more: Any) -> Any:  # noqa: ANN401  # typer's own type
+        if environment:
+            more["envvar"] = variable
+        else:
+            text += f" [env var: {variable}]"
+        return typer.Option(*names, help=text, rich_help_panel=_PANEL, **more)
+
+    return {
+        "config": Annotated[
+            Path | None,
+            option("--config", variable="FLUXBASE_CLI_CONFIG", text="Read this fluxbase.yaml.", metavar="PATH"),
+        ],
+        "database_url": Annotated[
+            str | None,
+            option(
+                "--database-url",
+                variable="FLUXBASE_CLI_DATABASE_URL",
+                # In the argument list a password would be there for all to read.
+                text="Connect here instead of database.* (keep passwords in FLUXBASE_DATABASE_URL or ~/.pgpass).",
+                metavar="URL",
+                show_envvar=True,
+            ),
+        ],
+        "output": Annotated[
+            Output | None,
+            option("-o", "--output", variable="FLUXBASE_CLI_OUTPUT", text="How to print the result."),
+        ],
+        "quiet": Annotated[
+            bool | None,
+            option("-q", "--quiet", variable="FLUXBASE_CLI_QUIET", text="Print the result and errors only."),
+        ],
+        "no_color": Annotated[
+            bool | None, option("--no-color", variable="FLUXBASE_CLI_NO_COLOR", text="No colours (as NO_COLOR).")
+        ],
+        "debug": Annotated[
+            bool | None, option("--debug", variable="FLUXBASE_CLI_DEBUG", text="Show where an error came from.")
+        ],
+        "log_format": Annotated[
+            LogFormat | None,
+            option("--log-format", variable="FLUXBASE_CLI_LOG_FORMAT", text="How messages on stderr are printed."),
+        ],
+    }
+
+
+def _add_common(function: Callable[..., Any], *, environment: bool, first: str | None) -> Callable[..., Any]:
+    """Give a function the common options besides its own, as Typer reads them from the signature."""
+    hints = get_type_hints(function, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != first
+    ]
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _declarations(environment=environment).items()
+    ]
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+
+    @functools.wraps(function)
+    def wrapper(ctx: typer.Context, **arguments: Any) -> None:  # noqa: ANN401  # the function's own arguments
+        given = Options(**{f.name: arguments.pop(f.name) for f in fields(Options)})
+        before = ctx.obj if isinstance(ctx.obj, Options) else Options()
+        options = ctx.obj = before.overridden_by(given)
+        if first is None:
+            function(**arguments)
+        else:
+            _finish(function, options, arguments, first)
+
+    parameters = [context, *own, *common]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a group's callback take the common options, with their environment variables."""
+    return _add_common(function, environment=True, first=None)
+
+
+def command(function: Callable[..., int | None]) -> Callable[..., Any]:
+    """Make a function with a first parameter `options: Options` a command; it returns its exit code, or None for 0."""
+    return _add_common(function, environment=False, first=next(iter(inspect.signature(function).parameters)))
+
+
+def _finish(function: Callable[..., int | None], options: Options, arguments: dict[str, Any], first: str) -> None:
+    try:
+        code = function(**{first: options}, **arguments)
+    except FluxbaseCliError as error:
+        _print_error(error.message, error.hint)
+        _print_traceback(error, options)
+        raise typer.Exit(int(error.exit_code)) from None
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(int(ExitCode.SIGINT)) from None
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(int(ExitCode.FAILED)) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        # The text of an unforeseen error may quote anything, a sealed value included; its type may not.
+        hint = None if options.debug else "Run it again with --debug, and please report what it prints."
+        _print_error(f"unexpected {type(error).__name__}", hint)
+        _print_traceback(error, options)
+        raise typer.Exit(int(ExitCode.FAILED)) from None
+    raise typer.Exit(int(code or 0))
+
+
+def _print_error(message: str, hint: str | None) -> None:
+    print(f"Error: {message}", file=sys.stderr)  # noqa: T201
+    if hint:
+        print(hint, file=sys.stderr)  # noqa: T201
+
+
+def _print_traceback(error: BaseException, options: Options) -> None:
+    if not options.debug:
+        return
+    import traceback  # noqa: PLC0415  # start-up time
+
+    # Frames only: neither variables nor the texts of chained errors, which can quote values.
+    seen: BaseException | None = error
+    while seen is not None:
+        print(f"{type(seen).__module__}.{type(seen).__qualname__} at:", file=sys.stderr)  # noqa: T201
+        print("".join(traceback.format_tb(seen.__traceback__)).rstrip(), file=sys.stderr)  # noqa: T201
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,342 @@
+"""`fluxbase-cli secrets`: re-encrypt, audit, rollback, status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fluxbase_cli.cli.confirm import confirmed
+from fluxbase_cli.cli.loading import load, load_with_keys, messages_for
+from fluxbase_cli.cli.options import Options, Output, command, group_options
+from fluxbase_cli.cli.printing import print_result, write
+from fluxbase_cli.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from fluxbase_cli.engine.job import JobRequest
+    from fluxbase_cli.report.messages import Messages
+
+_GROUP_HELP = "The sealed values: move them to another key, and prove where they are."
+
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        "--batch-size", min=1, max=50_000, envvar="FLUXBASE_CLI_BATCH_SIZE", help="Rows in one batch's transaction."
+    ),
+]
+Concurrency = Annotated[
+    int,
+    typer.Option(
+        "--concurrency", min=1, max=64, envvar="FLUXBASE_CLI_CONCURRENCY", help="Workers, each with a connection."
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", envvar="FLUXBASE_CLI_DRY_RUN", help="Open every value and write nothing anywhere."),
+]
+Join = Annotated[
+    bool, typer.Option("--join", envvar="FLUXBASE_CLI_JOIN", help="Help a job that another process works on.")
+]
+Restart = Annotated[
+    bool,
+    typer.Option(
+        "--restart", envvar="FLUXBASE_CLI_RESTART", help="Begin anew instead of going on with an unfinished job."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", envvar="FLUXBASE_CLI_YES", help="Do not ask for confirmation.")]
+AllowTriggers = Annotated[
+    bool,
+    typer.Option(
+        "--allow-triggers",
+        envvar="FLUXBASE_CLI_ALLOW_TRIGGERS",
+        help="Go on where triggers can't be kept silent. They then fire for every row written: updated_at moves, and "
+        "webhook triggers copy old and new rows (sealed values included) and POST them out. Better: GRANT SET ON "
+        "PARAMETER session_replication_role to the role.",
+    ),
+]
+AcceptUndecryptable = Annotated[
+    bool,
+    typer.Option(
+        "--accept-undecryptable",
+        envvar="FLUXBASE_CLI_ACCEPT_UNDECRYPTABLE",
+        help="Go on though over half of the sampled values of a location open under no key; they are left as they are.",
+    ),
+]
+
+
+def make_app() -> typer.Typer:
+    """The group of commands."""
+    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode="markdown")
+    app.callback()(group_options(_group))
+    app.command("re-encrypt", epilog=_RE_ENCRYPT_EXAMPLES)(command(re_encrypt))
+    app.command("audit", epilog=_AUDIT_EXAMPLES)(command(audit))
+    app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(rollback))
+    app.command("status", epilog=_STATUS_EXAMPLES)(command(status))
+    return app
+
+
+def _group() -> None:
+    """The sealed values."""
+
+
+_RE_ENCRYPT_EXAMPLES = """Examples:
+
+`fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --dry-run`
+
+`fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json`
+"""
+
+
+def re_encrypt(  # noqa: PLR0913  # a command's options
+    options: Options,
+    *,
+    from_version: Annotated[
+        int | None,
+        typer.Option(
+            "--from-version",
+            min=1,
+            envvar="FLUXBASE_CLI_FROM_VERSION",
+            help="Move values under this key version. [default: all that are not under the target]",
+        ),
+    ] = None,
+    to_version: Annotated[
+        int | None,
+        typer.Option(
+            "--to-version",
+            min=1,
+            envvar="FLUXBASE_CLI_TO_VERSION",
+            help="Seal them under this one. [default: active_key_version]",
+        ),
+    ] = None,
+    batch_size: BatchSize = 1000,
+    concurrency: Concurrency = 4,
+    dry_run: DryRun = False,
+    join: Join = False,
+    restart: Restart = False,
+    yes: Yes = False,
+    allow_triggers: AllowTriggers = False,
+    accept_undecryptable: AcceptUndecryptable = False,
+) -> int:
+    """Move every sealed value from one key to another, while the server may be writing.
+
+    Each value is opened, sealed anew, opened again, and written only where the stored text is still what was read.
+    Progress is kept in the database: after an interruption the same command goes on where it was.
+    """
+    from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.job import JobRequest  # noqa: PLC0415
+    from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
+
+    def request(active: int) -> JobRequest:
+        target = active if to_version is None else to_version
+        if from_version == target:
+            raise ConfigurationError(
+                f"--from-version and --to-version are both {target}", hint="Name the old version and the new one."
+            )
+        return JobRequest(
+            kind=JobKind.RE_ENCRYPT,
+            goal=Goal(target=target, source=from_version),
+            limits=_limits(batch_size),
+            workers=concurrency,
+            dry_run=dry_run,
+            join=join,
+            restart=restart,
+            allow_triggers=allow_triggers,
+            accept_undecryptable=accept_undecryptable,
+        )
+
+    return _run_job(options, request, yes=yes)
+
+
+_ROLLBACK_EXAMPLES = """Example:
+
+`fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised"`
+"""
+
+
+def rollback(  # noqa: PLR0913  # a command's options
+    options: Options,
+    *,
+    to_version: Annotated[
+        int, typer.Option("--to-version", min=1, envvar="FLUXBASE_CLI_TO_VERSION", help="The version to go back to.")
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", envvar="FLUXBASE_CLI_REASON", help="Why; kept with who, when and from where.")
+    ],
+    batch_size: BatchSize = 1000,
+    concurrency: Concurrency = 4,
+    dry_run: DryRun = False,
+    join: Join = False,
+    restart: Restart = False,
+    yes: Yes = False,
+    allow_triggers: AllowTriggers = False,
+    accept_undecryptable: AcceptUndecryptable = False,
+) -> int:
+    """Go back: move everything that is not under an older key version to it.
+
+    The same engine as `re-encrypt`, the other way. An unfinished re-encryption is superseded. (The server's own
+    `fluxbase secrets rollback NAME VERSION` is another thing: it restores one secret's earlier value.)
+    """
+    from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.job import JobRequest  # noqa: PLC0415
+    from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
+
+    if not reason.strip():
+        raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
+
+    def request(_active: int) -> JobRequest:
+        return JobRequest(
+            kind=JobKind.ROLLBACK,
+            goal=Goal(target=to_version),
+            reason=reason.strip(),
+            limits=_limits(batch_size),
+            workers=concurrency,
+            dry_run=dry_run,
+            join=join,
+            restart=restart,
+            allow_triggers=allow_triggers,
+            accept_undecryptable=accept_undecryptable,
+        )
+
+    code = _run_job(options, request, yes=yes)
+    if code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not dry_run:
+        messages_for(options).tell(
+            "Now set in the configuration, and restart the server:\n\n"
+            f"    security:\n      encryption:\n        active_key_version: {to_version}\n"
+        )
+    return code
+
+
+def _limits(batch_size: int) -> Any:  # noqa: ANN401  # Limits, imported when used
+    from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
+
+    return Limits(rows=batch_size, bytes=DEFAULT_LIMITS.bytes)
+
+
+def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes: bool) -> int:
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.job import JobRun, prepare  # noqa: PLC0415
+    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+    from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
+    from fluxbase_cli.report.structured import job_report  # noqa: PLC0415
+    from fluxbase_cli.report.text import job_lines, job_title  # noqa: PLC0415
+
+    messages = messages_for(options)
+    loaded = load_with_keys(options, messages)
+    request = request_for(loaded.keyring.active)
+    prepared = prepare(loaded.settings.database, loaded.keyring, request)
+    for warning in prepared.preflight.warnings:
+        messages.warn(warning)
+    if not request.dry_run and not yes and not confirmed(loaded, prepared):
+        write("Nothing was touched.")
+        return ExitCode.FAILED
+
+    as_text = options.output in (None, Output.TABLE)
+    if as_text:
+        write(job_title(request.kind, request.goal.source, request.goal.target))
+    stop = Stop()
+    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        report = JobRun(loaded.settings.database, loaded.keyring, prepared, stop=stop, observer=progress).run()
+    print_result(options, job_report(report), job_lines(report))
+    if report.quarantine:
+        _list_quarantine(messages, report.quarantine, report.job)
+    if report.state == "interrupted":
+        messages.tell("The same command goes on from the last committed batch.")
+    return report.exit_code
+
+
+def _list_quarantine(messages: Messages, entries: Any, job: int | None) -> None:  # noqa: ANN401  # start-up time
+    from fluxbase_cli.report.structured import quarantine  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.text import quarantine_lines  # noqa: PLC0415
+
+    if messages.as_json:
+        for entry, fields in zip(entries, quarantine(entries), strict=True):
+            messages.warn(entry.reason, **fields)
+        return
+    messages.warn("\n".join(quarantine_lines(entries, job)))
+
+
+_AUDIT_EXAMPLES = """Examples:
+
+`fluxbase-cli secrets audit`
+
+`fluxbase-cli secrets audit --key-version 1 && echo "version 1 is no longer needed"`
+"""
+
+
+def audit(
+    options: Options,
+    *,
+    key_version: Annotated[
+        int | None,
+        typer.Option(
+            "--key-version",
+            min=1,
+            envvar="FLUXBASE_CLI_KEY_VERSION",
+            help="Ask about this version: exit 0 where no value needs its key any more, else 3.",
+        ),
+    ] = None,
+    batch_size: BatchSize = 1000,
+    concurrency: Concurrency = 4,
+) -> int:
+    """Open every value with every configured key, and say which keys are still needed.
+
+    Reads only: a read-only role that sees all rows is enough, and so is a standby.
+    """
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.census import take_census  # noqa: PLC0415
+    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+    from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
+    from fluxbase_cli.report.structured import census_report  # noqa: PLC0415
+    from fluxbase_cli.report.text import census_lines  # noqa: PLC0415
+
+    messages = messages_for(options)
+    loaded = load_with_keys(options, messages)
+    stop = Stop()
+    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        report = take_census(
+            loaded.settings.database,
+            loaded.keyring,
+            key_version=key_version,
+            limits=_limits(batch_size),
+            workers=concurrency,
+            stop=stop,
+            observer=progress,
+        )
+    if stop.requested:
+        # Half a census proves nothing, so none is printed.
+        messages.warn("interrupted; the audit is incomplete and proves nothing")
+        return 128 + (stop.signal or 2)
+    for warning in report.warnings:
+        messages.warn(warning)
+    print_result(options, census_report(report), census_lines(report))
+    if report.quarantine:
+        _list_quarantine(messages, report.quarantine, None)
+    return report.exit_code
+
+
+_STATUS_EXAMPLES = """Examples:
+
+`fluxbase-cli secrets status`
+
+`fluxbase-cli secrets status 7 -o json`
+"""
+
+
+def status(
+    options: Options,
+    *,
+    job: Annotated[int | None, typer.Argument(min=1, metavar="[JOB]", help="Show this job in full.")] = None,
+) -> int:
+    """Show jobs, their progress and what they could not open."""
+    from fluxbase_cli.engine.overview import job_details, recent_jobs  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.status import details_data, details_lines, jobs_data, jobs_lines  # noqa: PLC0415
+
+    settings = load(options)
+    if job is None:
+        summaries = recent_jobs(settings.database)
+        print_result(options, jobs_data(summaries), jobs_lines(summaries))
+        return ExitCode.DONE
+    details = job_details(settings.database, job)
+    print_result(options, details_data(details), details_lines(details))
+    return ExitCode.DONE

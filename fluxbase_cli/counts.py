@@ -1,0 +1,49 @@
+"""The one counter type: used by batch, shard, location and job alike, and added with ``+``.
+
+A *secret* in every count is one sealed value: a row of `auth.oauth_tokens` can hold three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was found and done.
+
+    Attributes:
+        scanned: sealed values looked at (plaintext is not one).
+        re_encrypted: values sealed anew under the target key (in a dry run: that would be).
+        already_current: values that were under the target key already.
+        updated: values written to the database.
+        moved: values that another writer changed meanwhile, so that they were read again.
+        plaintext: values from before the server sealed the column; left alone.
+        undecryptable: values that no key of the ring opens; left as they are.
+        other_versions: values under a version that was neither source nor target; left as they are.
+    """
+
+    scanned: int = 0
+    re_encrypted: int = 0
+    already_current: int = 0
+    updated: int = 0
+    moved: int = 0
+    plaintext: int = 0
+    undecryptable: int = 0
+    other_versions: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, f.name) for f in fields(Counts))
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts by name, in the order of the reports."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Counts:
+        """The inverse of `as_dict`; names that are missing count 0."""
+        return cls(**{f.name: int(data.get(f.name, 0)) for f in fields(cls)})

@@ -1,0 +1,1 @@
+"""The story of a key rotation on a private PostgreSQL: server, tables, rows."""

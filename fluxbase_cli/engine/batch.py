@@ -1,0 +1,233 @@
+"""One batch: judge and reseal, write with compare-and-set, record; the last two in one transaction.
+
+The progress is committed with the values it speaks of, so whatever happens in between costs one batch of work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.judge import Judge, Judged
+from fluxbase_cli.engine.observer import BatchStep, Observer, Step
+from fluxbase_cli.engine.tables import ValueStore
+from fluxbase_cli.store.connect import Access, Connection, begin_batch
+from fluxbase_cli.store.jobs import JobStore, Shard
+from fluxbase_cli.store.values import ID, Limits, Old, Place, Row, Stretch
+
+#: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What a batch has come to.
+
+    Attributes:
+        shard: what is left of the shard, or None when nothing is.
+        rows: rows judged.
+        counts: by column.
+    """
+
+    shard: Shard | None
+    rows: int
+    counts: Mapping[str, Counts]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the batches of one relation are done with.
+
+    Attributes:
+        store: reads and writes it.
+        judge: judges its rows.
+        goal: what values shall become.
+        limits: how much one batch may hold.
+        access: how values are read and written.
+        job, runner: the numbers under which progress is kept and leases are held.
+        began: the job's first possible transaction.
+    """
+
+    store: ValueStore
+    judge: Judge
+    goal: Goal
+    limits: Limits
+    access: Access
+    job: int
+    runner: int
+    began: int
+
+
+class BatchRunner:
+    """Does the batches of one relation over connections that are outside a transaction.
+
+    Args:
+        work: what to do.
+        observer: is told each step.
+    """
+
+    def __init__(self, work: Work, observer: Observer) -> None:
+        self._work = work
+        self._observer = observer
+        self._begin = begin_batch(work.access).as_bytes(None)
+
+    def next_batch(self, connection: Connection, jobs: JobStore, shard: Shard) -> BatchOutcome:
+        """Read, judge, write and record the next rows of a shard.
+
+        Args:
+            connection: where to work, outside a transaction.
+            jobs: the progress tables over the same connection.
+            shard: as the database has it.
+
+        Raises:
+            LeaseLostError: the shard is somebody else's now; nothing was written.
+            psycopg.Error: nothing was written, or (the connection was lost at the commit) all of it was.
+        """
+        work = self._work
+        with self._transaction(connection):
+            rows, ended = work.store.read(
+                connection,
+                Stretch(shard.cursor, shard.upto),
+                work.limits,
+                Old(work.began, shard.stride, shard.strides),
+            )
+            self._tell(Step.READ)
+            if ended:
+                after = replace(shard, stride=shard.stride + 1, cursor=shard.first)
+            else:
+                after = replace(shard, cursor=Place.of(rows[-1]))
+            after = replace(after, rows_done=shard.rows_done + len(rows))
+            judged = work.judge.judge(rows)
+            counts = self._write(connection, jobs, shard, judged, after, done=after.stride == shard.strides)
+        self._tell(Step.COMMITTED)
+        if after.stride == shard.strides:
+            return BatchOutcome(None, len(rows), counts)
+        return BatchOutcome(_with_counts(after, counts), len(rows), counts)
+
+    def write_found(
+        self, connection: Connection, jobs: JobStore, shard: Shard, judged: Judged, *, done: bool
+    ) -> BatchOutcome:
+        """Write what a closing census found, and record it.
+
+        Args:
+            connection: where to write, outside a transaction.
+            jobs: the progress tables over the same connection.
+            shard: as the database has it.
+            judged: the verdict on some rows.
+            done: whether the census of this relation is over.
+
+        Raises:
+            LeaseLostError, psycopg.Error: as for `next_batch`.
+        """
+        with self._transaction(connection):
+            counts = self._write(connection, jobs, shard, judged, shard, done=done)
+        self._tell(Step.COMMITTED)
+        return BatchOutcome(_with_counts(shard, counts), 0, counts)
+
+    @contextmanager
+    def _transaction(self, connection: Connection) -> Iterator[None]:
+        connection.execute(self._begin)
+        try:
+            self._tell(Step.BEGUN)
+            yield
+            connection.execute("COMMIT")
+        finally:
+            # Nothing to do after a commit, nor where the connection is gone.
+            if not connection.closed and connection.info.transaction_status:
+                connection.execute("ROLLBACK")
+
+    def _write(  # noqa: PLR0913  # the parts of one transaction
+        self, connection: Connection, jobs: JobStore, shard: Shard, judged: Judged, after: Shard, *, done: bool
+    ) -> Mapping[str, Counts]:
+        """Write and record inside the batch's transaction; return the counts by column."""
+        written = self._write_values(connection, judged)
+        self._tell(Step.WRITTEN)
+        if self._work.access.role is not None:
+            # Our own tables are written as ourselves: the server's roles are granted nothing on them.
+            connection.execute("SET LOCAL ROLE NONE")
+        if judged.quarantine:
+            jobs.quarantine(self._work.job, judged.quarantine)
+        if written.unwritten:
+            jobs.need_full_census(self._work.job)
+        counts = self._counts(judged, written, main_pass=shard.pass_number == 0)
+        jobs.record(shard, self._work.runner, _with_counts(after, counts), done=done, wrote=written.wrote)
+        self._tell(Step.RECORDED)
+        return counts
+
+    def _write_values(self, connection: Connection, judged: Judged) -> _Written:
+        """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
+        written = _Written([0] * len(judged.tallies))
+        edits, store, judge = judged.edits, self._work.store, self._work.judge
+        for _ in range(_ROUNDS):
+            if not edits:
+                return written
+            matched = store.write(connection, edits)
+            written.wrote = written.wrote or matched > 0
+            if matched == len(edits):
+                return written
+            # Somebody came between. Which rows are ours? Those that now hold what we wrote.
+            now: dict[bytes, Row] = {row[ID]: row for row in store.reread(connection, [row[ID] for row, _ in edits])}
+            ours = judge.written(edits, now)
+            lost = [row for row, _ in edits if row[ID] not in ours]
+            before = judge.judge(lost)
+            again = judge.judge([now[row[ID]] for row in lost if row[ID] in now])
+            for index, tally in enumerate(judged.tallies):
+                tally.remove(before.tallies[index])
+                tally.add(again.tallies[index])
+                written.moved[index] += before.tallies[index].moving(self._work.goal)
+            gone = {row[ID] for row in lost}
+            judged.quarantine[:] = [e for e in judged.quarantine if e.id.bytes not in gone] + again.quarantine
+            edits = again.edits
+        # Still moving, or a trigger refuses our update: not done, and the census will look at everything again.
+        unwritten = judge.judge([row for row, _ in edits])
+        for index, tally in enumerate(judged.tallies):
+            tally.remove(unwritten.tallies[index])
+        written.unwritten = bool(edits)
+        return written
+
+    def _counts(self, judged: Judged, written: _Written, *, main_pass: bool) -> Mapping[str, Counts]:
+        counts = {}
+        for column, tally, moved in zip(self._work.store.columns, judged.tallies, written.moved, strict=True):
+            found = tally.counts(self._work.goal, written=True)
+            if not main_pass:
+                # What the census finds under the old key was sealed by another writer since; all else that it sees
+                # has been counted by the main pass.
+                found = Counts(
+                    scanned=found.re_encrypted,
+                    re_encrypted=found.re_encrypted,
+                    updated=found.updated,
+                    moved=found.re_encrypted,
+                )
+            counts[column.name] = found + Counts(moved=moved)
+        return counts
+
+    def _tell(self, step: Step) -> None:
+        self._observer.notify(BatchStep(self._work.store.shape.relation, step))
+
+
+@dataclass(slots=True)
+class _Written:
+    """What came of writing.
+
+    Attributes:
+        moved: values lost to another writer, by column.
+        wrote: whether anything was written.
+        unwritten: whether rows were given up for this pass.
+    """
+
+    moved: list[int]
+    wrote: bool = False
+    unwritten: bool = False
+
+
+def _with_counts(shard: Shard, counts: Mapping[str, Counts]) -> Shard:
+    """The shard with a batch's counts added to its own."""
+    if not any(counts.values()):
+        return shard
+    names = [*shard.counts, *(name for name in counts if name not in shard.counts)]
+    return replace(
+        shard, counts={name: shard.counts.get(name, Counts()) + counts.get(name, Counts()) for name in names}
+    )

@@ -1,0 +1,80 @@
+"""The audit: open every value with every key of the ring, and say which keys are still needed."""
+
+from __future__ import annotations
+
+import time
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.observer import Observer
+from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
+from fluxbase_cli.engine.plan import make_plan
+from fluxbase_cli.engine.reading import ReadingRun
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.connect import connect_or_explain, for_values
+from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.values import Limits
+
+
+def take_census(  # noqa: PLR0913  # what a census is told
+    database: DatabaseSettings,
+    keyring: Keyring,
+    *,
+    key_version: int | None,
+    limits: Limits,
+    workers: int,
+    stop: Stop,
+    observer: Observer,
+) -> CensusReport:
+    """Open every value; write nothing. A read-only role that sees all rows is enough, and so is a standby.
+
+    Args:
+        database: where.
+        keyring: the keys to try.
+        key_version: the version asked for, which must be in the ring; None for all.
+        limits: how much to read at once.
+        workers: threads, each with a connection.
+        stop: ends it early.
+        observer: is told of the progress.
+
+    Raises:
+        ConfigurationError: the version is not configured, or the connection is refused.
+        DatabaseError: the server can't be reached.
+        PreflightRefusedError: database or role are not fit.
+    """
+    started = time.monotonic()
+    if key_version is not None:
+        keyring.key(key_version)
+    with connect_or_explain(database) as connection:
+        preflight = inspect(connection, write=False)
+        preflight.refuse_if_unfit()
+        plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
+    reading = ReadingRun(
+        database,
+        preflight.access,
+        keyring,
+        limits=limits,
+        workers=workers,
+        stop=stop,
+        observer=observer,
+        goal=Goal(target=keyring.active),
+    )
+    findings = reading.run(plan)
+    warnings = list(preflight.warnings)
+    warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
+    if key_version is not None and findings.quarantine:
+        warnings.append(
+            f"{len(findings.quarantine)} values open under no configured key; nobody can say which key sealed them"
+        )
+    return CensusReport(
+        key_version=key_version,
+        locations={
+            location: LocationCensus(tally.scanned, tally.by_version(), tally.plaintext, tally.undecryptable)
+            for location, tally in findings.tallies.items()
+        },
+        versions=tuple(sorted(keyring.versions)),
+        elapsed_seconds=time.monotonic() - started,
+        quarantine=findings.quarantine,
+        warnings=tuple(warnings),
+    )

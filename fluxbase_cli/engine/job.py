@@ -1,0 +1,389 @@
+"""A job from its preparation to its account: re-encryption and rollback are the same engine, both ways."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.observer import Observer, PassStarted, Told
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.plan import Plan, make_plan
+from fluxbase_cli.engine.pool import Pool
+from fluxbase_cli.engine.reading import ReadingRun
+from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.worker import Assignment
+from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobRunningError
+from fluxbase_cli.keyring import Keyring, ReopenError
+from fluxbase_cli.locations import catalogue_digest
+from fluxbase_cli.store.connect import Connection, connect, connect_or_explain, first_line, for_values
+from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Runner
+from fluxbase_cli.store.preflight import Preflight, inspect
+from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What the operator asks for.
+
+    Attributes:
+        kind: re-encryption or rollback.
+        goal: which values shall come under which version.
+        reason: kept with the job; a rollback must have one.
+        limits: how much one batch may hold.
+        workers: threads, each with a connection.
+        dry_run: open everything, write nothing anywhere.
+        join: take shards of a job that another process works on.
+        restart: begin anew instead of going on with an unfinished job.
+        allow_triggers: accept that triggers fire where they can't be kept silent.
+        accept_undecryptable: go on though most sampled values of a location open under no key.
+    """
+
+    kind: JobKind
+    goal: Goal
+    reason: str | None = None
+    limits: Limits = DEFAULT_LIMITS
+    workers: int = 4
+    dry_run: bool = False
+    join: bool = False
+    restart: bool = False
+    allow_triggers: bool = False
+    accept_undecryptable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that may begin: all checks passed, nothing touched yet.
+
+    Attributes:
+        request: what was asked for.
+        preflight: what the database is like.
+        plan: what there is to do.
+        resumes: the unfinished job that will be gone on with, if any.
+    """
+
+    request: JobRequest
+    preflight: Preflight
+    plan: Plan
+    resumes: Job | None
+
+
+def prepare(database: DatabaseSettings, keyring: Keyring, request: JobRequest) -> Prepared:
+    """Check everything that can be checked without writing.
+
+    Raises:
+        ConfigurationError: a key version is not configured, or the connection is refused.
+        DatabaseError: the server can't be reached.
+        PreflightRefusedError: database or role are not fit.
+        WrongKeyError: the canary says that the key is not the key.
+        JobRunningError: another process is at work.
+    """
+    keyring.key(request.goal.target)
+    if request.goal.source is not None:
+        keyring.key(request.goal.source)
+    with connect_or_explain(database) as connection:
+        preflight = inspect(connection, write=not request.dry_run, allow_triggers=request.allow_triggers)
+        preflight.refuse_if_unfit()
+        resumes = None if request.dry_run else _find_unfinished(JobStore(connection), request, keyring)
+        plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
+    if not request.accept_undecryptable:
+        plan.canary.refuse_wrong_key(request.goal)
+    return Prepared(request, preflight, plan, resumes)
+
+
+def _find_unfinished(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | None:
+    """The job to go on with; None to begin a new one."""
+    job = jobs.unfinished() if jobs.exists() else None
+    if job is None:
+        if request.join:
+            raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
+        return None
+    alive = [runner for runner in jobs.runners(job.id) if runner.alive]
+    if alive and not request.join:
+        raise JobRunningError(
+            f"job {job.id} ({_versions(job)}) is running {_where(alive)}, {_percent(jobs, job)}% done",
+            hint="`--join` takes a share of it; `fluxbase-cli secrets status` shows it.",
+        )
+    if request.kind is JobKind.ROLLBACK and job.kind is not JobKind.ROLLBACK:
+        return None
+    if request.restart and not request.join:
+        return None
+    same_goal = (job.kind, job.from_version, job.to_version) == (
+        request.kind,
+        request.goal.source,
+        request.goal.target,
+    )
+    if not same_goal:
+        raise ConfigurationError(
+            f"job {job.id} ({job.kind.value}, {_versions(job)}) is not finished",
+            hint="Finish it with the same command, or give it up with --restart.",
+        )
+    if job.catalogue != catalogue_digest():
+        raise ConfigurationError(
+            f"job {job.id} was begun by a version of fluxbase-cli with another list of sealed locations",
+            hint="Use the same version on all machines, or begin anew with --restart.",
+        )
+    if dict(job.fingerprints) != _fingerprints(keyring):
+        raise ConfigurationError(
+            f"job {job.id} was begun with other keys than these",
+            hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin anew with --restart.",
+        )
+    return job
+
+
+def _versions(job: Job) -> str:
+    source = "any version" if job.from_version is None else f"version {job.from_version}"
+    return f"{source} to {job.to_version}"
+
+
+def _where(runners: list[Runner]) -> str:
+    return ", ".join(f"on {runner.host} (process {runner.pid}, {runner.os_user})" for runner in runners)
+
+
+def _percent(jobs: JobStore, job: Job) -> int:
+    if job.pass_number > 0:
+        return 99
+    return min(99, 100 * jobs.rows_done(job.id) // max(job.total_rows, 1))
+
+
+def _fingerprints(keyring: Keyring) -> dict[str, str]:
+    return {str(key.version): key.fingerprint for key in keyring.keys}
+
+
+class JobRun:
+    """Carries out a prepared job.
+
+    Args:
+        database: where.
+        keyring: the keys.
+        prepared: what `prepare` returned.
+        stop: asked for by signals.
+        observer: is told what happens.
+    """
+
+    def __init__(
+        self, database: DatabaseSettings, keyring: Keyring, prepared: Prepared, *, stop: Stop, observer: Observer
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._prepared = prepared
+        self._request = prepared.request
+        self._stop = stop
+        self._observer = observer
+
+    def run(self) -> JobReport:
+        """Do the job, or the dry run, and give the account.
+
+        Raises:
+            JobRunningError: another process began one meanwhile.
+            PreflightRefusedError: the progress tables can't be created.
+        """
+        started = time.monotonic()
+        report = self._dry_run() if self._request.dry_run else self._real_run()
+        return replace(report, elapsed_seconds=time.monotonic() - started)
+
+    def _dry_run(self) -> JobReport:
+        reading = ReadingRun(
+            self._database,
+            self._prepared.preflight.access,
+            self._keyring,
+            limits=self._request.limits,
+            workers=self._request.workers,
+            stop=self._stop,
+            observer=self._observer,
+            goal=self._request.goal,
+        )
+        findings = reading.run(self._prepared.plan)
+        locations = {
+            location: tally.counts(self._request.goal, written=False) for location, tally in findings.tallies.items()
+        }
+        total = sum(locations.values(), Counts())
+        return self._report(
+            job=None,
+            state="interrupted" if self._stop.requested else "dry-run",
+            locations=locations,
+            remaining=total.re_encrypted,
+            handled=total.scanned,
+            quarantine=findings.quarantine,
+        )
+
+    def _real_run(self) -> JobReport:
+        with connect_or_explain(self._database) as connection:
+            jobs = JobStore(connection)
+            jobs.ensure_schema()
+            job = self._begin(jobs)
+            runner = jobs.register_runner(job, self._request.workers)
+            before = self._handled(jobs, job)
+            recorded = jobs.get(job)
+        error = self._work(job, runner, recorded.began if recorded else 0)
+        return self._end(job, runner, before, error)
+
+    def _begin(self, jobs: JobStore) -> int:
+        resumed = self._prepared.resumes
+        if resumed is not None:
+            jobs.set_state(resumed.id, JobState.RUNNING)
+            jobs.free_dead_leases(resumed.id)
+            what = "joined" if self._request.join else "resumed"
+            jobs.add_event(what, job=resumed.id)
+            verb = "Joining" if self._request.join else "Resuming"
+            self._observer.notify(Told(f"{verb} job {resumed.id}: {_percent(jobs, resumed)}% done"))
+            self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, resumed)))
+            return resumed.id
+        superseded = jobs.unfinished()
+        job = jobs.create(
+            NewJob(
+                kind=self._request.kind,
+                from_version=self._request.goal.source,
+                to_version=self._request.goal.target,
+                reason=self._request.reason,
+                fingerprints=_fingerprints(self._keyring),
+                catalogue=catalogue_digest(),
+                # A trigger that fires on our updates could change what we wrote, so it is all opened again.
+                full_census=self._prepared.preflight.triggers_fire,
+                total_rows=self._prepared.plan.rows,
+                cuts=self._prepared.plan.cuts,
+            ),
+            supersede=None if superseded is None else superseded.id,
+        )
+        if superseded is not None:
+            jobs.add_event("superseded", job=superseded.id, reason=self._request.reason, detail={"by": job})
+        jobs.add_event(
+            "started",
+            job=job,
+            reason=self._request.reason,
+            detail={
+                "kind": self._request.kind.value,
+                "from_version": self._request.goal.source,
+                "to_version": self._request.goal.target,
+            },
+        )
+        self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, {}))
+        return job
+
+    def _rows_done(self, jobs: JobStore, job: Job) -> Mapping[str, int]:
+        done: dict[str, int] = {}
+        for total in jobs.totals(job.id):
+            if total.pass_number == 0:
+                done[total.table] = done.get(total.table, 0) + total.rows_done
+        return {location: done.get(location.rpartition(".")[0], 0) for location in self._prepared.plan.rows_by_location}
+
+    def _work(self, job: int, runner: int, began: int) -> str | None:
+        """Run the pool; return why it failed, if it did."""
+        assignment = Assignment(
+            job=job,
+            runner=runner,
+            goal=self._request.goal,
+            shapes={shape.relation: shape for shape in self._prepared.preflight.shapes},
+            began=began,
+            access=self._prepared.preflight.access,
+            limits=self._request.limits,
+            keyring=self._keyring,
+            database=self._database,
+        )
+        try:
+            Pool(assignment, self._request.workers, self._stop, self._observer).run()
+        except psycopg.Error as error:
+            return f"{type(error).__name__}: {first_line(error)}"
+        except ReopenError:
+            return "a value sealed anew did not open to the same plaintext; it was not written (is this machine sound?)"
+        return None
+
+    def _end(self, job: int, runner: int, before: int, error: str | None) -> JobReport:
+        try:
+            # A stop was asked for perhaps, and yet the account is owed: with a patience of its own.
+            for attempt in attempts(Stop(), self._observer, patience_s=4.0 if self._stop.requested else 20.0):
+                with attempt, connect(self._database) as connection:
+                    return self._account(connection, job, runner, before, error)
+        except psycopg.Error as lost:
+            raise JobFailedError(
+                f"job {job}: {error or 'the database went away'}; its progress can't be read now: {first_line(lost)}",
+                hint="What was committed stays. The same command goes on from there.",
+            ) from None
+        message = "attempts end by returning or raising"
+        raise AssertionError(message)
+
+    def _account(self, connection: Connection, job: int, runner: int, before: int, error: str | None) -> JobReport:
+        jobs = JobStore(connection)
+        jobs.end_runner(job, runner)
+        recorded = jobs.get(job)
+        if recorded is not None and recorded.state is JobState.RUNNING:
+            state = JobState.FAILED if error else JobState.INTERRUPTED
+            jobs.leave(job, runner, state, error)
+            recorded = replace(recorded, state=state, error=error)
+        if recorded is None:  # pragma: no cover  # jobs are never deleted by us
+            message = f"job {job} has vanished"
+            raise JobFailedError(message)
+        jobs.add_event(recorded.state.value, job=job, detail={"error": recorded.error} if recorded.error else None)
+        return self._report(
+            job=job,
+            state=recorded.state.value,
+            locations=self.locations(jobs, job),
+            remaining=recorded.remaining,
+            handled=self._handled(jobs, job) - before,
+            quarantine=tuple(jobs.quarantined(job)),
+            error=recorded.error,
+        )
+
+    def locations(self, jobs: JobStore, job: int) -> Mapping[str, Counts]:
+        """The job's counts by location."""
+        return location_counts(jobs, job, tuple(self._prepared.plan.rows_by_location))
+
+    @staticmethod
+    def _handled(jobs: JobStore, job: int) -> int:
+        return sum(counts.scanned for total in jobs.totals(job) for counts in total.counts.values())
+
+    def _report(  # noqa: PLR0913  # the fields of the report
+        self,
+        *,
+        job: int | None,
+        state: str,
+        locations: Mapping[str, Counts],
+        remaining: int | None,
+        handled: int,
+        quarantine: tuple[QuarantineEntry, ...],
+        error: str | None = None,
+    ) -> JobReport:
+        return JobReport(
+            job=job,
+            kind=self._request.kind,
+            state=state,
+            from_version=self._request.goal.source,
+            to_version=self._request.goal.target,
+            reason=self._request.reason,
+            locations=locations,
+            remaining=remaining,
+            elapsed_seconds=0.0,
+            handled=handled,
+            quarantine=quarantine,
+            error=error,
+            signal=self._stop.signal,
+            warnings=self._prepared.preflight.warnings,
+        )
+
+
+def location_counts(jobs: JobStore, job: int, names: tuple[str, ...]) -> Mapping[str, Counts]:
+    """A job's counts by `schema.table.column`, over all its runs.
+
+    Values that only a closing census found to be unopenable are counted too, by their entries in the quarantine.
+    """
+    counts = dict.fromkeys(names, Counts())
+    for total in jobs.totals(job):
+        for column, found in total.counts.items():
+            location = f"{total.table}.{column}"
+            counts[location] = counts.get(location, Counts()) + found
+    listed = dict.fromkeys(counts, 0)
+    for entry in jobs.quarantined(job):
+        listed[entry.location] = listed.get(entry.location, 0) + 1
+    for location, number in listed.items():
+        found = counts.get(location, Counts())
+        if number > found.undecryptable:
+            counts[location] = replace(
+                found, scanned=found.scanned + number - found.undecryptable, undecryptable=number
+            )
+    return counts

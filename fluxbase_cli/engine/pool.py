@@ -1,0 +1,132 @@
+"""The worker pool of one process: its threads, its heartbeat, and how it stops."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
+
+import psycopg
+
+from fluxbase_cli.engine.closing import Closing
+from fluxbase_cli.engine.observer import Observer
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.worker import Assignment, Worker
+from fluxbase_cli.errors import FluxbaseCliError
+from fluxbase_cli.store.connect import Connection, connect
+from fluxbase_cli.store.jobs import LEASE_S, JobStore
+
+_HEARTBEAT_S = LEASE_S / 6
+#: After a stop was asked for, how long batches in hand may take before their statements are cancelled, in seconds.
+_GRACE_S = 3.0
+
+
+class Heartbeat:
+    """Holds the advisory lock that says "alive" and renews the leases, over a connection of its own."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._connection: Connection | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        # Before any shard is taken: without the lock others would think us dead and take it back.
+        self._beat()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._ended.set()
+        self._thread.join(5.0)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _run(self) -> None:
+        while not self._ended.wait(_HEARTBEAT_S):
+            # While the server is away there is nothing to hold; the workers decide how long to wait for it.
+            with suppress(psycopg.Error, FluxbaseCliError):
+                self._beat()
+
+    def _beat(self) -> None:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._assignment.database)
+            JobStore(self._connection).take_runner_lock(self._assignment.runner)
+        JobStore(self._connection).heartbeat(self._assignment.job, self._assignment.runner)
+
+
+class Pool:
+    """Runs a number of workers until the job ends, one fails, or a stop is asked for."""
+
+    def __init__(self, assignment: Assignment, workers: int, stop: Stop, observer: Observer) -> None:
+        self._stop = stop
+        self._failures: list[BaseException] = []
+        closing = Closing(
+            assignment.job,
+            assignment.goal,
+            tuple(assignment.shapes.values()),
+            assignment.access,
+            assignment.limits,
+            assignment.keyring,
+            observer,
+        )
+        self._workers = [Worker(assignment, stop, observer, closing) for _ in range(workers)]
+        self._heartbeat = Heartbeat(assignment)
+
+    def run(self) -> None:
+        """Work until the end.
+
+        Raises:
+            Exception: the first trouble that a worker could not mend; the others have finished their batches by then.
+        """
+        threads = [
+            threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)
+            for number, worker in enumerate(self._workers, 1)
+        ]
+        with self._heartbeat, _rare_collections():
+            for thread in threads:
+                thread.start()
+            self._join(threads)
+        if self._failures:
+            raise self._failures[0]
+
+    def _body(self, worker: Worker) -> None:
+        try:
+            worker.run()
+        except BaseException as error:  # noqa: BLE001  # handed to the main thread
+            # A statement that we cancelled ourselves, or a wait cut short, is not a failure but the stop.
+            if not self._stop.requested:
+                self._failures.append(error)
+            self._stop.request()
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        asked: float | None = None
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                # In short steps, so that the main thread handles signals meanwhile.
+                thread.join(0.1)
+            if not self._stop.requested:
+                continue
+            asked = asked or time.monotonic()
+            if time.monotonic() - asked > _GRACE_S:
+                for worker in self._workers:
+                    worker.cancel()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Have Python look for reference cycles rarely.
+
+    A batch makes a few tuples for each value, and no cycles: by default they set off a collection every 700 tuples,
+    which cost a tenth of the whole run. The threshold is beyond what all workers hold at once, so that what does pile
+    up is found all the same.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(500_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

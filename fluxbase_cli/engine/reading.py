@@ -1,0 +1,202 @@
+"""Going through all values without writing: the audit's census and the dry run.
+
+All threads see the database as it was at one moment (an exported snapshot), so that no row can escape by being moved
+while they read.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.judge import Judge, Judged
+from fluxbase_cli.engine.observer import BatchDone, Observer, PassStarted
+from fluxbase_cli.engine.plan import Plan
+from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.tables import limits_for
+from fluxbase_cli.engine.tally import Tally
+from fluxbase_cli.errors import DatabaseError
+from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.store.connect import (
+    Access,
+    Connection,
+    begin_snapshot,
+    connect,
+    connect_or_explain,
+    first_line,
+    for_values,
+)
+from fluxbase_cli.store.jobs import QuarantineEntry
+from fluxbase_cli.store.survey import count_blocks
+from fluxbase_cli.store.values import LAST_PLACE, Limits, Place, Reader, Shape, Stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What all values were found to be.
+
+    Attributes:
+        tallies: by `schema.table.column`, in the catalogue's order.
+        quarantine: the values that no key opens, ordered by place.
+    """
+
+    tallies: Mapping[str, Tally]
+    quarantine: tuple[QuarantineEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    shape: Shape
+    stretch: Stretch
+
+
+class ReadingRun:
+    """Opens every value of a plan with a pool of threads, and writes nothing anywhere.
+
+    Args:
+        database: where.
+        access: how values may be read.
+        keyring: the keys to try, the last that opened something first.
+        limits: how much to read at once.
+        workers: how many threads, each with a connection.
+        stop: ends it early.
+        observer: is told of each batch.
+        goal: for the counts told to the observer.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a run is told
+        self,
+        database: DatabaseSettings,
+        access: Access,
+        keyring: Keyring,
+        *,
+        limits: Limits,
+        workers: int,
+        stop: Stop,
+        observer: Observer,
+        goal: Goal,
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._keyring = keyring
+        self._limits = limits
+        self._workers = workers
+        self._stop = stop
+        self._observer = observer
+        self._goal = goal
+
+    def run(self, plan: Plan) -> Findings:
+        """Open everything.
+
+        Raises:
+            Exception: what a thread could not mend by retrying.
+        """
+        with connect_or_explain(self._database) as holder:
+            holder.execute(begin_snapshot(self._access))
+            row = holder.execute("SELECT pg_export_snapshot()").fetchone()
+            return self._run(plan, str(row[0]) if row else "", _cut(holder, plan))
+
+    def _run(self, plan: Plan, snapshot: str, pieces: queue.SimpleQueue[_Piece]) -> Findings:
+        self._observer.notify(PassStarted(0, plan.rows_by_location, {}))
+        collected = _Collected(plan)
+        failures: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                self._work(pieces, snapshot, collected)
+            except BaseException as error:  # noqa: BLE001  # handed to the caller's thread below
+                failures.append(error)
+                self._stop.request()
+
+        threads = [threading.Thread(target=body, name=f"reader-{n}", daemon=True) for n in range(self._workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            # In short steps, so that signals are handled meanwhile.
+            while thread.is_alive():
+                thread.join(0.1)
+        if failures:
+            raise _explained(failures[0])
+        return collected.findings()
+
+    def _work(self, pieces: queue.SimpleQueue[_Piece], snapshot: str, collected: _Collected) -> None:
+        connection: Connection | None = None
+        opener = Opener(self._keyring)
+        try:
+            while not self._stop.requested:
+                try:
+                    piece = pieces.get_nowait()
+                except queue.Empty:
+                    return
+                reader, judge = Reader(piece.shape), Judge(piece.shape, opener, goal=None)
+                stretch, ended = piece.stretch, False
+                while not ended and not self._stop.requested:
+                    for attempt in attempts(self._stop, self._observer):
+                        with attempt:
+                            if connection is None or connection.closed:
+                                connection = for_values(connect(self._database))
+                                connection.execute(begin_snapshot(self._access, snapshot))
+                            rows, ended = reader.read(connection, stretch, limits_for(piece.shape, self._limits))
+                    judged = judge.judge(rows)
+                    collected.add(piece.shape, judged)
+                    self._observer.notify(
+                        BatchDone(piece.shape.table.qualified, len(rows), self._counts(piece.shape, judged), 0)
+                    )
+                    if rows:
+                        stretch = Stretch(Place.of(rows[-1]), piece.stretch.upto)
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _counts(self, shape: Shape, judged: Judged) -> Mapping[str, Counts]:
+        return {
+            column.name: tally.counts(self._goal, written=False)
+            for column, tally in zip(shape.columns, judged.tallies, strict=True)
+        }
+
+
+def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Piece]:
+    """Cut the relations into pieces, by their sizes now that the snapshot is taken: all it can see lies within."""
+    pieces: queue.SimpleQueue[_Piece] = queue.SimpleQueue()
+    for shape, cut in plan.cuts.items():
+        blocks, step = count_blocks(holder, shape), cut.blocks
+        for first in range(0, blocks, step):
+            last = LAST_PLACE if first + step >= blocks else Place(first + step, 0)
+            pieces.put(_Piece(shape, Stretch(Place(first, 0), last)))
+    return pieces
+
+
+def _explained(error: BaseException) -> BaseException:
+    if isinstance(error, psycopg.Error):
+        return DatabaseError(
+            f"reading was broken off: {type(error).__name__}: {first_line(error)}",
+            hint="Nothing was written. Run it again.",
+        )
+    return error
+
+
+class _Collected:
+    """The threads' results, added under a lock."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._lock = threading.Lock()
+        self._tallies: dict[str, Tally] = {location: Tally() for location in plan.rows_by_location}
+        self._quarantine: list[QuarantineEntry] = []
+
+    def add(self, shape: Shape, judged: Judged) -> None:
+        with self._lock:
+            for column, tally in zip(shape.columns, judged.tallies, strict=True):
+                self._tallies[shape.table.location(column)].add(tally)
+            self._quarantine.extend(judged.quarantine)
+
+    def findings(self) -> Findings:
+        ordered = sorted(self._quarantine, key=lambda entry: (entry.location, entry.id, entry.path))
+        return Findings(self._tallies, tuple(ordered))

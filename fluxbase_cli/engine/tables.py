@@ -1,0 +1,26 @@
+"""What of the store fits which table."""
+
+from __future__ import annotations
+
+from fluxbase_cli.locations import Form
+from fluxbase_cli.store.documents import DocumentStore
+from fluxbase_cli.store.values import Limits, Shape, TextStore
+
+#: A batch of documents is smaller: each takes a statement of its own.
+_MOST_DOCUMENTS = 100
+
+ValueStore = TextStore | DocumentStore
+
+
+def store_for(shape: Shape) -> ValueStore:
+    """The store that reads and writes a table of this shape."""
+    return DocumentStore(shape) if _holds_documents(shape) else TextStore(shape)
+
+
+def limits_for(shape: Shape, limits: Limits) -> Limits:
+    """The limits of a batch of this table."""
+    return Limits(min(limits.rows, _MOST_DOCUMENTS), limits.bytes) if _holds_documents(shape) else limits
+
+
+def _holds_documents(shape: Shape) -> bool:
+    return any(column.form is Form.JSON for column in shape.columns)

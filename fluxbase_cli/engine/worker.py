@@ -1,0 +1,195 @@
+"""A worker: a thread with a connection of its own that leases shards and does their batches, until none is left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.batch import BatchRunner, Work
+from fluxbase_cli.engine.closing import Closing, Verdict, read_whole
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.judge import Judge, Judged
+from fluxbase_cli.engine.observer import BatchDone, Observer
+from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.tables import limits_for, store_for
+from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.store.connect import Access, Connection, connect, for_values
+from fluxbase_cli.store.jobs import JobStore, LeaseLostError, Shard
+from fluxbase_cli.store.values import Limits, Shape
+
+_T = TypeVar("_T")
+
+#: How long to wait before looking again whether another runner has finished its shards, in seconds.
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What every worker of a run is told.
+
+    Attributes:
+        job: the job's number.
+        runner: this process's number.
+        goal: what values shall become.
+        shapes: the relations by `schema.name`.
+        began: the job's first possible transaction.
+        access: how values are read and written.
+        limits: how much a batch may hold.
+        keyring: the keys.
+        database: where.
+    """
+
+    job: int
+    runner: int
+    goal: Goal
+    shapes: Mapping[str, Shape]
+    began: int
+    access: Access
+    limits: Limits
+    keyring: Keyring
+    database: DatabaseSettings
+
+
+class Worker:
+    """Works through shards. `run` is the body of a thread."""
+
+    def __init__(self, assignment: Assignment, stop: Stop, observer: Observer, closing: Closing) -> None:
+        self._assignment = assignment
+        self._stop = stop
+        self._observer = observer
+        self._closing = closing
+        self._connection: Connection | None = None
+        self._reading: Connection | None = None
+        self._lock = threading.Lock()
+        self._opener = Opener(assignment.keyring, first=assignment.goal.source)
+        self._runners: dict[str, BatchRunner] = {}
+
+    def run(self) -> None:
+        """Lease shards and do them until the job is at its end or a stop is asked for.
+
+        Raises:
+            Exception: whatever was not mended by retrying.
+        """
+        try:
+            while not self._stop.requested:
+                shard = self._retrying(lambda jobs: jobs.lease(self._assignment.job, self._assignment.runner))
+                if shard is not None:
+                    self._do(shard)
+                    continue
+                verdict = self._retrying(lambda jobs: self._closing.advance(self._connected(), jobs))
+                if verdict is Verdict.ENDED:
+                    return
+                if verdict is Verdict.WAIT:
+                    self._stop.wait(_POLL_S)
+        finally:
+            with self._lock:
+                if self._connection is not None:
+                    self._connection.close()
+
+    def cancel(self) -> None:
+        """Cancel what the worker's session is waiting for in the server; its batch is rolled back. From any thread."""
+        with self._lock:
+            connections = [c for c in (self._connection, self._reading) if c is not None and not c.closed]
+        for connection in connections:
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=1.0)
+
+    def _connected(self) -> Connection:
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = for_values(connect(self._assignment.database))
+            with self._lock:
+                self._connection = connection
+        return connection
+
+    def _retrying(self, action: Callable[[JobStore], _T]) -> _T:
+        for attempt in attempts(self._stop, self._observer):
+            with attempt:
+                return action(JobStore(self._connected()))
+        message = "attempts end by returning or raising"
+        raise AssertionError(message)
+
+    def _do(self, leased: Shard) -> None:
+        """Do a shard, from where the database says that it stands."""
+        shard: Shard | None = leased
+        while shard is not None and not self._stop.requested:
+            shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._census)
+
+    def _retried(self, shard: Shard, step: Callable[[JobStore, Shard], Shard | None]) -> Shard | None:
+        """Take a step with a shard; return what is left of it, None when it is done or somebody else's."""
+        known: Shard | None = shard
+        for attempt in attempts(self._stop, self._observer):
+            with attempt:
+                jobs = JobStore(self._connected())
+                if known is None:
+                    # After trouble the database is asked: a commit whose answer was lost is not done twice.
+                    known = jobs.reread(shard.id, self._assignment.runner)
+                    if known is None:
+                        return None
+                current, known = known, None
+                try:
+                    return step(jobs, current)
+                except LeaseLostError:
+                    return None
+        message = "attempts end by returning or raising"
+        raise AssertionError(message)
+
+    def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
+        outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard)
+        self._observer.notify(BatchDone(shard.table, outcome.rows, outcome.counts, shard.pass_number))
+        return outcome.shard
+
+    def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
+        """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
+        task, connection, runner = self._assignment, self._connected(), self._runner(shard.relation)
+        shape = task.shapes[shard.relation]
+        versions = self._closing.versions(jobs)
+        after: Shard = shard
+        # The reading keeps its snapshot over a connection of its own while batches are written over ours.
+        with for_values(connect(task.database)) as reading, self._cancellable(reading):
+            for judged in read_whole(
+                reading, shape, Judge(shape, self._opener, task.goal), task.access, task.limits, versions
+            ):
+                if self._stop.requested:
+                    return after
+                if judged.edits or judged.quarantine:
+                    outcome = runner.write_found(connection, jobs, after, judged, done=False)
+                    self._observer.notify(BatchDone(shard.table, 0, outcome.counts, shard.pass_number))
+                    after = outcome.shard or after
+        runner.write_found(connection, jobs, after, Judged.nothing(shape), done=True)
+        return None
+
+    @contextmanager
+    def _cancellable(self, reading: Connection) -> Iterator[None]:
+        with self._lock:
+            self._reading = reading
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reading = None
+
+    def _runner(self, relation: str) -> BatchRunner:
+        runner = self._runners.get(relation)
+        if runner is None:
+            task = self._assignment
+            shape = task.shapes[relation]
+            work = Work(
+                store_for(shape),
+                Judge(shape, self._opener, task.goal),
+                task.goal,
+                limits_for(shape, task.limits),
+                task.access,
+                task.job,
+                task.runner,
+                task.began,
+            )
+            runner = self._runners[relation] = BatchRunner(work, self._observer)
+        return runner

@@ -1,0 +1,79 @@
+"""The written forms of a key, and what is wrong with one that has none of them."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import string
+
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.encoding import Encoding
+from fluxbase_cli.seal import KEY_BYTES
+
+_HEX_CHARACTERS = 64
+_BASE64_CHARACTERS = 44
+_RAW_ALPHABET = string.ascii_letters + string.digits + "-_"
+
+#: Keys from documentation and sample files (FLUXBASE.md, "The seal"): whoever can read the internet has them.
+SAMPLE_KEYS = frozenset(
+    {
+        b"your-32-character-encryption-key",
+        b"CHANGEME-exactly-32-bytes-random",
+        b"test-encryption-key-32-bytes!!!!",
+    }
+)
+
+
+def parse_key(text: str, source: str) -> bytes:
+    """Read a key: 64 hex digits, 44 characters of base64, or exactly 32 bytes of UTF-8 text used raw.
+
+    Args:
+        text: the key as written.
+        source: the place it was found, for the error message.
+
+    Returns:
+        32 bytes.
+
+    Raises:
+        ConfigurationError: it is none of these. The message tells the length, never the value.
+    """
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) == KEY_BYTES:
+        return data
+    if len(data) == _HEX_CHARACTERS:
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            raise _unusable(source, "64 characters, but not all of them are hex digits") from None
+    if len(data) == _BASE64_CHARACTERS:
+        try:
+            decoded = base64.b64decode(data, validate=True)
+        except ValueError:
+            raise _unusable(source, "44 characters, but not standard base64") from None
+        if len(decoded) == KEY_BYTES:
+            return decoded
+    blank = ", with white space around it" if text != text.strip() else ""
+    raise _unusable(source, f"{len(data)} bytes long{blank}")
+
+
+def _unusable(source: str, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the key at {source} is {what}",
+        hint="A key is 64 hex digits, 44 characters of base64, or exactly 32 bytes of text. "
+        "`fluxbase-cli keys generate` makes one.",
+    )
+
+
+def generate_key(encoding: Encoding) -> str:
+    """Make a new key and write it in the given form.
+
+    `hex` and `base64` carry 256 bits of the system's randomness. `raw` is 32 characters of `A-Za-z0-9-_`, which today's
+    server takes as `encryption_key`; six bits a character make that 192 bits.
+    """
+    match encoding:
+        case Encoding.HEX:
+            return secrets.token_hex(KEY_BYTES)
+        case Encoding.BASE64:
+            return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
+        case Encoding.RAW:
+            return "".join(secrets.choice(_RAW_ALPHABET) for _ in range(KEY_BYTES))

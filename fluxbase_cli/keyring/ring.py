@@ -1,0 +1,136 @@
+"""The keys of one run: which versions there are, and where each came from."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fluxbase_cli import seal
+from fluxbase_cli.config import EncryptionSettings
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.material import SAMPLE_KEYS
+from fluxbase_cli.keyring.provider import KeyProvider, ProviderContext, load_provider
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """One version's key. Its `repr` shows version and fingerprint only.
+
+    Attributes:
+        version: a positive number.
+        secret: 32 bytes.
+        provider: the name of the provider it came from.
+        source: the place it came from, never a value.
+    """
+
+    version: int
+    secret: bytes
+    provider: str = "env"
+    source: str = ""
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", seal.fingerprint(self.secret))
+
+    def __repr__(self) -> str:
+        return f"Key(version={self.version}, fingerprint={self.fingerprint})"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What an operator should know of this key."""
+        if self.secret in SAMPLE_KEYS:
+            return ("this is a sample key from public documentation; anyone can open what it seals",)
+        return ()
+
+
+class Keyring:
+    """The keys by version, newest first wherever an order matters.
+
+    Args:
+        keys: at least one key.
+        active: the version the server seals with, if configured; else the highest.
+
+    Raises:
+        ConfigurationError: no key, one version twice, one key under two versions, or an active version without a key.
+    """
+
+    def __init__(self, keys: tuple[Key, ...], *, active: int | None = None) -> None:
+        if not keys:
+            raise ConfigurationError(
+                "no key is configured",
+                hint="Set security.encryption.keys in fluxbase.yaml, or FLUXBASE_SECRET_KEY_1, FLUXBASE_SECRET_KEY_2, …",
+            )
+        self._by_version: Mapping[int, Key] = {
+            key.version: key for key in sorted(keys, key=lambda key: key.version, reverse=True)
+        }
+        if len(self._by_version) != len(keys):
+            raise ConfigurationError("one key version is configured twice")
+        _refuse_equal_keys(tuple(self._by_version.values()))
+        self.active = max(self._by_version) if active is None else active
+        if self.active not in self._by_version:
+            raise self._missing(self.active)
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(map(repr, self.keys))})"
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All keys, newest first."""
+        return tuple(self._by_version.values())
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """All versions, newest first."""
+        return tuple(self._by_version)
+
+    def key(self, version: int) -> Key:
+        """The key of that version.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        try:
+            return self._by_version[version]
+        except KeyError:
+            raise self._missing(version) from None
+
+    def _missing(self, version: int) -> ConfigurationError:
+        have = ", ".join(str(v) for v in sorted(self._by_version))
+        return ConfigurationError(
+            f"key version {version} is not configured (configured: {have})",
+            hint=f"Add it to security.encryption.keys, or set FLUXBASE_SECRET_KEY_{version}.",
+        )
+
+
+def _refuse_equal_keys(keys: tuple[Key, ...]) -> None:
+    ordered = sorted(keys, key=lambda key: key.version)
+    for index, first in enumerate(ordered):
+        for second in ordered[index + 1 :]:
+            if hmac.compare_digest(first.secret, second.secret):
+                raise ConfigurationError(
+                    f"key versions {first.version} and {second.version} are the same key "
+                    f"({first.source or 'no place'}; {second.source or 'no place'})",
+                    hint="Each version needs a key of its own: `fluxbase-cli keys generate` makes one.",
+                )
+
+
+def load_keyring(encryption: EncryptionSettings, environ: Mapping[str, str]) -> Keyring:
+    """Fetch every configured key from its provider, once.
+
+    Args:
+        encryption: the section `security.encryption` of the configuration.
+        environ: the environment, for providers that need credentials.
+
+    Raises:
+        ConfigurationError: a key can't be had or can't be used.
+    """
+    context = ProviderContext(encryption, environ)
+    providers: dict[str, KeyProvider] = {}
+    keys = []
+    for entry in encryption.keys:
+        provider = providers.get(entry.provider)
+        if provider is None:
+            provider = providers[entry.provider] = load_provider(entry.provider, context)
+        keys.append(Key(entry.version, provider.fetch(entry), entry.provider, entry.source))
+    return Keyring(tuple(keys), active=encryption.active_key_version)

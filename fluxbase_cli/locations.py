@@ -1,0 +1,127 @@
+"""Every sealed location of a Fluxbase database, declared once (FLUXBASE.md, "Every sealed location").
+
+To add a location, add a line to `CATALOGUE`; nothing else in the project names a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Form(Enum):
+    """How sealed values stand in a column."""
+
+    TEXT = "text"
+    """The column is one sealed value."""
+    JSON = "json"
+    """The column is a document; any string in it, at any depth, may be a sealed value."""
+
+
+class Unsealed(Enum):
+    """What a non-empty text that can't be a seal is, in a column of form TEXT."""
+
+    DAMAGE = "damage"
+    """The server seals every value here, so this one is broken."""
+    PLAINTEXT = "plaintext"
+    """Rows from before the server sealed this column hold plaintext."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """One column with sealed values.
+
+    Attributes:
+        name: the column's name.
+        form: whether the column is a value or a document of values.
+        unsealed: what a text is that can't be a seal.
+        empty_is_unset: whether ``''`` means "no value" here; where it does not, it is damage.
+    """
+
+    name: str
+    form: Form = Form.TEXT
+    unsealed: Unsealed = Unsealed.DAMAGE
+    empty_is_unset: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTable:
+    """One table with sealed columns; its primary key is ``id uuid``.
+
+    Attributes:
+        schema: the table's schema.
+        name: the table's name.
+        columns: the sealed columns, in the table's order.
+        user_column: the uuid column whose value, where not NULL, derives the key of the row's values.
+        flag_column: the boolean column that says whether the row is sealed; a value of an unflagged row that no key
+            opens is plaintext.
+        parent: the table, as ``schema.name``, without which this one can't exist.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[SealedColumn, ...]
+    user_column: str | None = None
+    flag_column: str | None = None
+    parent: str | None = None
+
+    @property
+    def qualified(self) -> str:
+        """The table as ``schema.name``."""
+        return f"{self.schema}.{self.name}"
+
+    def location(self, column: SealedColumn) -> str:
+        """The column as ``schema.table.column``, its name in every count and report."""
+        return f"{self.qualified}.{column.name}"
+
+
+CATALOGUE: tuple[SealedTable, ...] = (
+    SealedTable("functions", "secrets", (SealedColumn("encrypted_value", empty_is_unset=False),)),
+    SealedTable(
+        "functions",
+        "secret_versions",
+        (SealedColumn("encrypted_value", empty_is_unset=False),),
+        parent="functions.secrets",
+    ),
+    SealedTable("app", "settings", (SealedColumn("encrypted_value"),), user_column="user_id"),
+    SealedTable("platform", "oauth_providers", (SealedColumn("client_secret"),), flag_column="is_encrypted"),
+    SealedTable("platform", "instance_settings", (SealedColumn("settings", form=Form.JSON),)),
+    SealedTable(
+        "auth",
+        "oauth_tokens",
+        (
+            SealedColumn("access_token", unsealed=Unsealed.PLAINTEXT),
+            SealedColumn("refresh_token", unsealed=Unsealed.PLAINTEXT),
+            SealedColumn("id_token", unsealed=Unsealed.PLAINTEXT),
+        ),
+    ),
+    SealedTable("auth", "users", (SealedColumn("totp_secret", unsealed=Unsealed.PLAINTEXT),)),
+    SealedTable("branching", "github_config", (SealedColumn("webhook_secret"),)),
+)
+
+#: The last segments of `email.*` paths that hold secrets in `platform.instance_settings.settings`.
+_SECRET_EMAIL_SETTINGS = frozenset(
+    {"smtp_password", "sendgrid_api_key", "mailgun_api_key", "ses_access_key", "ses_secret_key"}
+)
+_SECRET_WORDS = ("password", "secret", "key", "token")
+
+
+def names_a_secret(path: tuple[str, ...]) -> bool:
+    """Whether a JSON path names a secret, so that a seal there which no key opens is worth a report (FLUXBASE.md).
+
+    Args:
+        path: the keys and array indexes from the document's root to the leaf.
+    """
+    if not path:
+        return False
+    if len(path) == 2 and path[0] == "email" and path[1] in _SECRET_EMAIL_SETTINGS:  # noqa: PLR2004
+        return True
+    # An array's index says nothing: `api_keys.0` is named by `api_keys`.
+    named = next((segment for segment in reversed(path) if not segment.isdigit()), "")
+    return any(word in named.lower() for word in _SECRET_WORDS)
+
+
+def catalogue_digest(tables: tuple[SealedTable, ...] = CATALOGUE) -> str:
+    """A short digest of the catalogue, so that runners with another idea of what is sealed can't join one job."""
+    return hashlib.sha256(repr(tables).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Counts and jobs for people and programs: terminal, JSON, YAML."""

@@ -1,0 +1,161 @@
+"""Jobs as `secrets status` shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from fluxbase_cli.engine.overview import JobDetails, JobSummary
+from fluxbase_cli.report.structured import dotted, quarantine
+from fluxbase_cli.report.text import table
+from fluxbase_cli.store.jobs import Event, Runner
+
+
+def jobs_data(summaries: Sequence[JobSummary]) -> dict[str, Any]:
+    """The list of jobs for programs."""
+    return {"jobs": [_summary_data(summary) for summary in summaries]}
+
+
+def jobs_lines(summaries: Sequence[JobSummary]) -> Iterator[str]:
+    """The list of jobs for people."""
+    if not summaries:
+        yield "No job has run on this database yet."
+        return
+    rows = [
+        (
+            str(summary.job.id),
+            summary.job.kind.value,
+            summary.state,
+            "any" if summary.job.from_version is None else str(summary.job.from_version),
+            str(summary.job.to_version),
+            f"{summary.percent}%",
+            str(summary.counts.re_encrypted),
+            str(summary.counts.undecryptable),
+            _when(summary.job.created_at),
+        )
+        for summary in summaries
+    ]
+    header = ("JOB", "KIND", "STATE", "FROM", "TO", "DONE", "RE-ENCRYPTED", "UNOPENABLE", "BEGUN")
+    yield from table(header, rows, right=(0, 3, 4, 5, 6, 7))
+
+
+def details_data(details: JobDetails) -> dict[str, Any]:
+    """One job for programs."""
+    return {
+        **_summary_data(details.summary),
+        "locations": [
+            {"location": name, **progress.counts.as_dict(), "rows_done": progress.rows_done, "done": progress.done}
+            for name, progress in details.locations.items()
+        ],
+        "runners": [_runner_data(runner) for runner in details.runners],
+        "quarantine": quarantine(details.quarantine),
+        "events": [_event_data(event) for event in details.events],
+    }
+
+
+def details_lines(details: JobDetails) -> Iterator[str]:
+    """One job for people."""
+    summary = details.summary
+    job = summary.job
+    source = "any version" if job.from_version is None else f"version {job.from_version}"
+    yield f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {summary.state}, {summary.percent}% done"
+    if job.reason:
+        yield f"Reason: {job.reason}"
+    if job.error:
+        yield f"Error: {job.error}"
+    if job.remaining:
+        yield f"Still under the old key: {job.remaining}"
+    yield ""
+    rows = [
+        (
+            name,
+            str(progress.counts.scanned),
+            str(progress.counts.re_encrypted),
+            str(progress.counts.already_current),
+            str(progress.counts.undecryptable),
+            "done" if progress.done else f"{progress.rows_done} rows",
+        )
+        for name, progress in details.locations.items()
+    ]
+    yield from table(
+        ("LOCATION", "SCANNED", "RE-ENCRYPTED", "CURRENT", "UNOPENABLE", "PROGRESS"), rows, right=(1, 2, 3, 4)
+    )
+    yield ""
+    yield from table(
+        ("RUNNER", "HOST", "PROCESS", "USER", "WORKERS", "BEGUN", "LAST HEARD OF"),
+        [
+            (
+                "alive" if runner.alive else "ended",
+                runner.host,
+                str(runner.pid),
+                runner.os_user,
+                str(runner.workers),
+                _when(runner.started_at),
+                _when(runner.ended_at or runner.heartbeat_at),
+            )
+            for runner in details.runners
+        ],
+        right=(2, 4),
+    )
+    yield ""
+    for event in details.events:
+        reason = f": {event.reason}" if event.reason else ""
+        yield f"{_when(event.at)}  {event.what} by {event.os_user} on {event.host} (as {event.db_user}){reason}"
+    if details.quarantine:
+        yield ""
+        yield f"{len(details.quarantine)} values could not be opened and were left as they were:"
+        for entry in details.quarantine:
+            path = f" {dotted(entry.path)}" if entry.path else ""
+            yield f"  {entry.location} {entry.id}{path}: {entry.reason}"
+
+
+def _summary_data(summary: JobSummary) -> dict[str, Any]:
+    job = summary.job
+    return {
+        "job": job.id,
+        "kind": job.kind.value,
+        "state": summary.state,
+        "from_version": job.from_version,
+        "to_version": job.to_version,
+        "reason": job.reason,
+        **summary.counts.as_dict(),
+        "remaining": job.remaining,
+        "percent": summary.percent,
+        "alive": summary.alive,
+        "fingerprints": dict(job.fingerprints),
+        "error": job.error,
+        "created_at": job.created_at.isoformat(),
+        "finished_at": None if job.finished_at is None else job.finished_at.isoformat(),
+    }
+
+
+def _runner_data(runner: Runner) -> dict[str, Any]:
+    return {
+        "host": runner.host,
+        "pid": runner.pid,
+        "os_user": runner.os_user,
+        "db_user": runner.db_user,
+        "version": runner.version,
+        "workers": runner.workers,
+        "alive": runner.alive,
+        "started_at": runner.started_at.isoformat(),
+        "heartbeat_at": runner.heartbeat_at.isoformat(),
+        "ended_at": None if runner.ended_at is None else runner.ended_at.isoformat(),
+    }
+
+
+def _event_data(event: Event) -> dict[str, Any]:
+    return {
+        "at": event.at.isoformat(),
+        "what": event.what,
+        "os_user": event.os_user,
+        "db_user": event.db_user,
+        "host": event.host,
+        "reason": event.reason,
+        "detail": dict(event.detail),
+    }
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

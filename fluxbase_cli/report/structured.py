@@ -1,0 +1,89 @@
+"""Results as one JSON object or YAML document; the fields are those of DESIGN.md section 2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.store.jobs import QuarantineEntry
+
+
+def to_json(data: Mapping[str, Any]) -> str:
+    """One object, indented by two spaces."""
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def to_yaml(data: Mapping[str, Any]) -> str:
+    """One document, its fields in their order."""
+    import yaml  # noqa: PLC0415  # start-up time
+
+    return str(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)).rstrip("\n")
+
+
+def job_report(report: JobReport) -> dict[str, Any]:
+    """A re-encryption or a rollback."""
+    return {
+        "job": report.job,
+        "kind": report.kind.value,
+        "state": report.state,
+        "from_version": report.from_version,
+        "to_version": report.to_version,
+        "reason": report.reason,
+        **report.total.as_dict(),
+        "remaining": report.remaining,
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+        "rate_per_second": round(report.rate_per_second, 1),
+        "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
+        "quarantine": quarantine(report.quarantine),
+        **({"error": report.error} if report.error else {}),
+        "warnings": list(report.warnings),
+    }
+
+
+def census_report(report: CensusReport) -> dict[str, Any]:
+    """An audit."""
+    return {
+        "key_version": report.key_version,
+        "found": report.found,
+        "by_version": _versions(report.by_version),
+        "plaintext": report.plaintext,
+        "undecryptable": report.undecryptable,
+        "scanned": report.scanned,
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+        "locations": [
+            {
+                "location": name,
+                "by_version": _versions({v: census.by_version.get(v, 0) for v in report.versions}),
+                "plaintext": census.plaintext,
+                "undecryptable": census.undecryptable,
+                "scanned": census.scanned,
+            }
+            for name, census in report.locations.items()
+        ],
+        "quarantine": quarantine(report.quarantine),
+        "warnings": list(report.warnings),
+    }
+
+
+def quarantine(entries: Iterable[QuarantineEntry]) -> list[dict[str, Any]]:
+    """The values that no key opens; `path` is null where the column is the value."""
+    return [
+        {
+            "location": entry.location,
+            "id": str(entry.id),
+            "path": dotted(entry.path) if entry.path else None,
+            "reason": entry.reason,
+        }
+        for entry in entries
+    ]
+
+
+def dotted(path: tuple[str, ...]) -> str:
+    """A JSON path as FLUXBASE.md writes it."""
+    return ".".join(path)
+
+
+def _versions(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(version): counts[version] for version in sorted(counts)}

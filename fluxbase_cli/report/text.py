@@ -1,0 +1,109 @@
+"""Results for people: the fixed closing lines of DESIGN.md section 2, and plain tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.report.structured import dotted
+from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
+
+#: Beyond this many, listed values scroll the result off the screen; `secrets status JOB` has them all.
+_LISTED = 50
+
+
+def job_title(kind: JobKind, from_version: int | None, to_version: int) -> str:
+    """The first line of a job's output."""
+    verb = "Rolling back" if kind is JobKind.ROLLBACK else "Re-encrypting"
+    source = "" if from_version is None else f" from version {from_version}"
+    return f"{verb} secrets{source} to {'version ' if from_version is None else ''}{to_version}..."
+
+
+def job_lines(report: JobReport) -> Iterator[str]:
+    """What stands under the title when a job has ended."""
+    total = report.total
+    if report.state == "dry-run":
+        yield f"✓ Scanned {total.scanned} secrets"
+        yield f"✓ Would re-encrypt {total.re_encrypted} secrets (already using new key: {total.already_current})"
+        yield "✓ Dry run: nothing was written"
+        yield f"✓ Completed in {whole_seconds(report.elapsed_seconds)}s"
+        return
+    tick = "✓" if report.state == "completed" else "-"
+    yield f"{tick} Scanned {total.scanned} secrets"
+    yield f"{tick} Re-encrypted {total.re_encrypted} secrets (already using new key: {total.already_current})"
+    yield f"{tick} Updated {total.updated} secrets in database"
+    if report.state == "completed":
+        yield f"✓ Completed in {whole_seconds(report.elapsed_seconds)}s"
+    elif report.state == "interrupted":
+        yield f"✗ Interrupted after {whole_seconds(report.elapsed_seconds)}s; the same command goes on from here"
+    else:
+        yield f"✗ Failed after {whole_seconds(report.elapsed_seconds)}s: {report.error}"
+
+
+def whole_seconds(seconds: float) -> int:
+    """Seconds for a line that people read; under one is one."""
+    return max(1, round(seconds))
+
+
+def quarantine_lines(entries: Sequence[QuarantineEntry], job: int | None) -> Iterator[str]:
+    """The values that no key opens: table, id, place in the document, and why."""
+    yield f"{len(entries)} values could not be opened and were left as they are:"
+    for entry in entries[:_LISTED]:
+        path = f" {dotted(entry.path)}" if entry.path else ""
+        yield f"  {entry.location} {entry.id}{path}: {entry.reason}"
+    if len(entries) > _LISTED:
+        where = f"`fluxbase-cli secrets status {job}`" if job is not None else "`-o json`"
+        yield f"  … and {len(entries) - _LISTED} more; {where} lists them all"
+
+
+def census_lines(report: CensusReport) -> Iterator[str]:
+    """An audit's result."""
+    if report.key_version is not None:
+        if report.found == 0:
+            yield f"No secrets found encrypted with key version {report.key_version}"
+            return
+        yield f"Found {report.found} secrets encrypted with key version {report.key_version}"
+        rows: list[tuple[str, ...]] = [
+            (name, str(census.by_version.get(report.key_version, 0)))
+            for name, census in report.locations.items()
+            if census.by_version.get(report.key_version, 0)
+        ]
+        yield from table(("LOCATION", "SECRETS"), rows, right=(1,))
+        return
+    header = ("LOCATION", *(f"VERSION {version}" for version in report.versions), "PLAINTEXT", "UNOPENABLE")
+    rows = [
+        (
+            name,
+            *(str(census.by_version.get(version, 0)) for version in report.versions),
+            str(census.plaintext),
+            str(census.undecryptable),
+        )
+        for name, census in report.locations.items()
+    ]
+    rows.append(
+        (
+            "total",
+            *(str(report.by_version[version]) for version in report.versions),
+            str(report.plaintext),
+            str(report.undecryptable),
+        )
+    )
+    yield from table(header, rows, right=tuple(range(1, len(header))))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:
+    """Plain aligned columns, the same on a terminal and in a pipe, so that `grep` and `awk` see what people see.
+
+    Args:
+        header: the columns' names.
+        rows: the cells.
+        right: which columns are numbers.
+    """
+    lines = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()

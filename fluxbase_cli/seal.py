@@ -1,0 +1,150 @@
+"""AES-256-GCM seal and open, user-derived keys and fingerprints. Pure: knows nothing of versions or databases.
+
+The stored form is standard base64 of ``nonce(12) || ciphertext || tag(16)`` (FLUXBASE.md, "The seal"; NIST SP 800-38D,
+which allows at most 2**32 random nonces for one key). Nothing in it names the key: that a value opens under a key is
+the only proof that the key sealed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterator
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+TAG_BYTES = 16
+OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES
+#: The shortest seal there is, that of the empty string, as stored text.
+MIN_TEXT_BYTES = 40
+
+_NONCES_A_READ = 256
+_STORED_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_USER_KEY_INFO = b"fluxbase-user-settings-v1"
+_FINGERPRINT_PREFIX = b"fluxbase-cli key fingerprint v1\x00"
+
+
+class SealError(Exception):
+    """A stored value can't be opened; the subclasses say why."""
+
+
+class NotASealError(SealError):
+    """The text isn't strict base64 of at least 28 bytes, so no key ever sealed it."""
+
+
+class NotMyKeyError(SealError):
+    """The value has the form of a seal, but this key did not make it (or the value is damaged: GCM can't tell)."""
+
+
+def decode(text: bytes) -> bytes:
+    """Decode a stored value as Go's ``base64.StdEncoding`` does.
+
+    CR and LF are ignored wherever they stand and non-canonical trailing bits are accepted; spaces, missing padding and
+    the URL-safe alphabet are not.
+
+    Args:
+        text: the stored value, as bytes of the database's text.
+
+    Returns:
+        ``nonce || ciphertext || tag``, at least 28 bytes.
+
+    Raises:
+        NotASealError: the text is not that.
+    """
+    try:
+        raw = a2b_base64(text, strict_mode=True)
+    except ValueError:
+        # Line breaks are rare, so they are looked for only when the strict decode failed.
+        unwrapped = text.translate(None, b"\r\n")
+        if len(unwrapped) == len(text):
+            raise NotASealError from None
+        try:
+            raw = a2b_base64(unwrapped, strict_mode=True)
+        except ValueError:
+            raise NotASealError from None
+    if len(raw) < OVERHEAD_BYTES:
+        raise NotASealError
+    return raw
+
+
+def nonces() -> Iterator[bytes]:
+    """Random 96-bit nonces without end (NIST SP 800-38D, section 8.2.2); not to be shared between threads.
+
+    One read of the system's randomness serves many: a system call a value would cost more than the encryption.
+    """
+    while True:
+        block = os.urandom(_NONCES_A_READ * NONCE_BYTES)
+        for start in range(0, len(block), NONCE_BYTES):
+            yield block[start : start + NONCE_BYTES]
+
+
+def may_be_seal(text: bytes) -> bool:
+    """Whether a text has only characters that a stored value may have; cheap, for plaintexts that rarely have.
+
+    What it refuses, `decode` refuses too; what it lets through may still be no seal.
+    """
+    return len(text) >= MIN_TEXT_BYTES and not text.translate(None, _STORED_CHARACTERS)
+
+
+class Sealer:
+    """Seals and opens under one 32-byte key.
+
+    Args:
+        key: 32 bytes.
+        nonces: where to take nonces from, see `nonces`; the system's randomness each time when left out.
+
+    Raises:
+        ValueError: the key has another length.
+    """
+
+    __slots__ = ("_decrypt", "_encrypt", "_nonces")
+
+    def __init__(self, key: bytes, nonces: Iterator[bytes] | None = None) -> None:
+        if len(key) != KEY_BYTES:
+            message = f"a key is {KEY_BYTES} bytes"
+            raise ValueError(message)
+        aead = AESGCM(key)
+        self._encrypt = aead.encrypt
+        self._decrypt = aead.decrypt
+        self._nonces = nonces
+
+    def open(self, raw: bytes) -> bytes:
+        """Open a decoded seal (see `decode`) and return the plaintext.
+
+        Raises:
+            NotMyKeyError: another key sealed it, or it is damaged.
+        """
+        try:
+            return self._decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)
+        except InvalidTag:
+            raise NotMyKeyError from None
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """Seal under a fresh random nonce and return the text to store."""
+        nonce = os.urandom(NONCE_BYTES) if self._nonces is None else next(self._nonces)
+        return b2a_base64(nonce + self._encrypt(nonce, plaintext, None), newline=False)
+
+
+def derive_user_key(master: bytes, user_id: UUID) -> bytes:
+    """Derive the key of one user's settings: HKDF-SHA256 (RFC 5869) with the user id as salt.
+
+    Args:
+        master: the 32-byte master key.
+        user_id: the owner; the salt is its lowercase hyphenated text (FLUXBASE.md).
+
+    Returns:
+        32 bytes.
+    """
+    return HKDF(SHA256(), KEY_BYTES, salt=str(user_id).encode("ascii"), info=_USER_KEY_INFO).derive(master)
+
+
+def fingerprint(key: bytes) -> str:
+    """Name a key without telling it: the first 16 hex digits of a domain-separated SHA-256."""
+    return hashlib.sha256(_FINGERPRINT_PREFIX + key).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""PostgreSQL: connecting safely, the sealed columns, the progress tables."""

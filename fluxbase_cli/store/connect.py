@@ -1,0 +1,285 @@
+"""Connecting safely: time-outs, keepalives, binary results, and the settings each transaction begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from psycopg.types.string import ByteaBinaryLoader
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.errors import ConfigurationError, DatabaseError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+APPLICATION_NAME = "fluxbase-cli"
+
+#: A dead client must never hold a lock: the server gives up on a silent transaction, and on a silent socket, soon.
+_SESSION = (
+    "SET client_encoding = 'UTF8'; "
+    "SET search_path = pg_catalog; "
+    "SET statement_timeout = 0; "
+    "SET lock_timeout = '3s'; "
+    "SET idle_in_transaction_session_timeout = '60s'; "
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
+    "SET row_security = off"
+)
+_CLIENT: dict[str, str | int] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": APPLICATION_NAME,
+}
+_UUID_OID = 2950
+_UUID_ARRAY_OID = 2951
+_TID_OID = 27
+_TID_ARRAY_OID = 1010
+_TEXT_OID = 25
+_TEXT_ARRAY_OID = 1009
+#: SQLSTATE classes that say "what was configured is wrong" rather than "the server is not there".
+_CONFIGURATION_SQLSTATES = ("28", "3D")
+
+
+@dataclass(frozen=True, slots=True)
+class Uuid:
+    """A `uuid` parameter made of its 16 bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UuidArray:
+    """A `uuid[]` parameter made of 16-byte values, sent in binary without a Python object for each."""
+
+    items: Sequence[bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TidArray:
+    """A `tid[]` parameter made of 6-byte values, sent in binary."""
+
+    items: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TextArray:
+    """A `text[]` parameter made of UTF-8 bytes, sent in binary. Its `repr` hides the values."""
+
+    items: Sequence[bytes | None]
+
+
+def _binary_array(element_oid: int, items: Sequence[bytes | None]) -> bytes:
+    """Lay out a one-dimensional array as PostgreSQL's `array_recv` reads it (src/backend/utils/adt/arrayfuncs.c)."""
+    parts = [
+        b"\x00\x00\x00\x01\x00\x00\x00\x01",  # one dimension, may hold NULLs
+        element_oid.to_bytes(4, "big"),
+        len(items).to_bytes(4, "big"),
+        b"\x00\x00\x00\x01",  # lower bound
+    ]
+    for item in items:
+        if item is None:
+            parts.append(b"\xff\xff\xff\xff")
+        else:
+            parts.append(len(item).to_bytes(4, "big"))
+            parts.append(item)
+    return b"".join(parts)
+
+
+class _UuidDumper(Dumper):
+    format = Format.BINARY
+    oid = _UUID_OID
+
+    def dump(self, obj: Uuid) -> bytes:
+        return obj.data
+
+
+class _UuidArrayDumper(Dumper):
+    format = Format.BINARY
+    oid = _UUID_ARRAY_OID
+
+    def dump(self, obj: UuidArray) -> bytes:
+        return _binary_array(_UUID_OID, obj.items)
+
+
+class _TidArrayDumper(Dumper):
+    format = Format.BINARY
+    oid = _TID_ARRAY_OID
+
+    def dump(self, obj: TidArray) -> bytes:
+        return _binary_array(_TID_OID, obj.items)
+
+
+class _TextArrayDumper(Dumper):
+    format = Format.BINARY
+    oid = _TEXT_ARRAY_OID
+
+    def dump(self, obj: TextArray) -> bytes:
+        return _binary_array(_TEXT_OID, obj.items)
+
+
+def connect(database: DatabaseSettings) -> Connection:
+    """Open an autocommit connection with our time-outs.
+
+    Raises:
+        ConfigurationError: the address, the role, the password or the database's name is wrong.
+        psycopg.OperationalError: the server can't be reached just now; a retry may help.
+    """
+    try:
+        # Ours come first: what a URL or the configuration says explicitly is never overruled.
+        parameters = {**_CLIENT, **database.connection_parameters()}
+        connection = psycopg.connect(autocommit=True, **parameters)  # type: ignore[arg-type]  # libpq takes any word
+    except psycopg.OperationalError as error:
+        raise _explained(error, database) from None
+    except psycopg.ProgrammingError:
+        # Its text quotes the connection string, password included.
+        raise ConfigurationError(
+            f"the database address in {database.source} can't be read",
+            hint="Expected postgresql://user:password@host:port/database; special characters in it are %-encoded.",
+        ) from None
+    connection.execute(_SESSION)
+    return connection
+
+
+def connect_or_explain(database: DatabaseSettings) -> Connection:
+    """As `connect`, for the first connection of a command: whatever fails is told to the user.
+
+    Raises:
+        ConfigurationError: as for `connect`.
+        DatabaseError: the server can't be reached.
+    """
+    try:
+        return connect(database)
+    except psycopg.OperationalError as error:
+        raise DatabaseError(
+            f"can't connect to {database.describe()}: {first_line(error)}",
+            hint="Check that the server is up and that database.* or --database-url points at it.",
+        ) from None
+
+
+def _explained(error: psycopg.OperationalError, database: DatabaseSettings) -> Exception:
+    text = first_line(error)
+    # libpq gives no SQLSTATE for a refused connection attempt, only the server's words.
+    refused = (error.sqlstate or "")[:2] in _CONFIGURATION_SQLSTATES or any(
+        words in text
+        for words in (
+            "password authentication failed",
+            "does not exist",
+            "no pg_hba.conf entry",
+            "no password supplied",
+        )
+    )
+    if refused:
+        return ConfigurationError(
+            f"{database.describe()} refuses the connection: {text}",
+            hint="Check user, password and database name in database.*, FLUXBASE_DATABASE_* or --database-url.",
+        )
+    return error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text; psycopg's further lines can quote the statement's values."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def for_values(connection: Connection) -> Connection:
+    """Make a connection hand over text, uuid and JSON as raw bytes: no Python object per value beyond that."""
+    for name in ("text", "varchar", "bpchar", "uuid", "tid"):
+        connection.adapters.register_loader(name, ByteaBinaryLoader)
+    connection.adapters.register_dumper(Uuid, _UuidDumper)
+    connection.adapters.register_dumper(UuidArray, _UuidArrayDumper)
+    connection.adapters.register_dumper(TidArray, _TidArrayDumper)
+    connection.adapters.register_dumper(TextArray, _TextArrayDumper)
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How values may be read and written on this database, as preflight found it.
+
+    Attributes:
+        role: the role to switch to for the values, or None to stay who we are.
+        quiet: whether triggers can be kept silent with `session_replication_role = replica`.
+    """
+
+    role: str | None = None
+    quiet: bool = True
+
+
+#: Go by a row's place on disk, or by its key, and no other way, whatever the planner's statistics say.
+_BY_PLACE = sql.SQL(
+    "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+)
+
+
+def begin_survey(access: Access) -> sql.Composed:
+    """The statements that open a read-only transaction for counts and samples."""
+    return sql.SQL("BEGIN READ ONLY") + _as_role(access)
+
+
+def begin_read(access: Access) -> sql.Composed:
+    """The statements that open a read-only transaction on the values as they are at each statement."""
+    return sql.SQL("BEGIN READ ONLY") + _BY_PLACE + _as_role(access)
+
+
+def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
+    """The statements that open a read-only transaction on the values as they are at one moment.
+
+    Args:
+        access: how to read.
+        snapshot: the name of a snapshot that another session exported, to see what it sees.
+    """
+    start = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    statements = sql.Composed([start])
+    if snapshot is not None:
+        statements += sql.SQL("; SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
+    # A census may think for a while between two reads.
+    return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _BY_PLACE + _as_role(access)
+
+
+def begin_batch(access: Access) -> sql.Composed:
+    """The statements that open a batch's transaction, in one round trip.
+
+    Losing the last few commits in a crash of the server is harmless, since progress and values go together; so
+    `synchronous_commit` is off.
+    """
+    start = sql.SQL("BEGIN; SET LOCAL synchronous_commit = off") + _BY_PLACE
+    if access.quiet:
+        # Before the switch of roles: service_role is denied this setting (FLUXBASE.md, "Triggers").
+        start += sql.SQL("; SET LOCAL session_replication_role = replica")
+    return start + _as_role(access)
+
+
+def _as_role(access: Access) -> sql.Composed:
+    # Again in each transaction: a pooler between us and the server may have dropped the session's setting.
+    statements = sql.Composed([sql.SQL("; SET LOCAL row_security = off")])
+    if access.role is not None:
+        statements += sql.SQL("; SET LOCAL ROLE {}").format(sql.Identifier(access.role))
+    return statements
+
+
+__all__ = [
+    "Access",
+    "Connection",
+    "TextArray",
+    "TidArray",
+    "Uuid",
+    "UuidArray",
+    "begin_batch",
+    "begin_read",
+    "begin_snapshot",
+    "begin_survey",
+    "connect",
+    "connect_or_explain",
+    "first_line",
+    "for_values",
+]

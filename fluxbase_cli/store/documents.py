@@ -1,0 +1,94 @@
+"""Writing sealed values inside JSON documents: one path at a time, so that all else survives to the letter.
+
+Re-serialising a document would turn `1.10` into `1.1`; `jsonb_set` on the stored document leaves numbers as they are
+(FLUXBASE.md, "Details that lose data when missed").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from fluxbase_cli.locations import SealedColumn
+from fluxbase_cli.store.connect import Connection, Uuid
+from fluxbase_cli.store.values import ID, Edit, Reader
+
+#: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.
+_LEAVES_A_STATEMENT = 50
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LeafEdit:
+    """A new value for one string of a document.
+
+    Attributes:
+        path: keys and array indexes from the root; empty where the document is that string.
+        value: the new text.
+    """
+
+    path: tuple[str, ...]
+    value: str
+
+
+class DocumentStore(Reader):
+    """A table whose sealed columns are JSON documents."""
+
+    def write(self, connection: Connection, edits: Sequence[Edit]) -> int:
+        """Write the edits whose documents still are what was read.
+
+        Args:
+            connection: inside a transaction.
+            edits: rows with a list of `LeafEdit` for each sealed column.
+
+        Returns:
+            How many rows were written; the others belong to another writer now.
+        """
+        return sum(self._write_row(connection, edit) for edit in edits)
+
+    def _write_row(self, connection: Connection, edit: Edit) -> bool:
+        # Compare-and-set on all the row's documents; the first statement that matches also locks the row, so the
+        # following ones need not compare again.
+        unmoved = sql.SQL("").join(
+            sql.SQL(" AND {} IS NOT DISTINCT FROM {}::jsonb").format(
+                sql.Identifier("t", column.name), sql.Placeholder(f"old{number}")
+            )
+            for number, column in enumerate(self.columns)
+        )
+        row, new = edit
+        olds = {
+            f"old{number}": None if value is None else value.decode()
+            for number, value in enumerate(self.shape.values_of(row))
+        }
+        first = True
+        for column, leaves in zip(self.columns, new, strict=True):
+            for start in range(0, len(leaves), _LEAVES_A_STATEMENT):
+                statement, arguments = self._statement(column, leaves[start : start + _LEAVES_A_STATEMENT])
+                arguments["id"] = Uuid(row[ID])
+                if first:
+                    statement += unmoved
+                    arguments |= olds
+                if connection.execute(statement, arguments, prepare=False).rowcount == 0:
+                    return False
+                first = False
+        return not first
+
+    def _statement(self, column: SealedColumn, leaves: Sequence[LeafEdit]) -> tuple[sql.Composed, dict[str, Any]]:
+        document: sql.Composed = sql.Composed([sql.Identifier("t", column.name)])
+        arguments: dict[str, Any] = {}
+        for number, leaf in enumerate(leaves):
+            value = sql.Placeholder(f"value{number}")
+            arguments[f"value{number}"] = leaf.value
+            if not leaf.path:
+                document = sql.SQL("to_jsonb({}::text)").format(value)
+                continue
+            arguments[f"path{number}"] = list(leaf.path)
+            document = sql.SQL("jsonb_set({}, {}::text[], to_jsonb({}::text), false)").format(
+                document, sql.Placeholder(f"path{number}"), value
+            )
+        statement = sql.SQL("UPDATE {table} AS t SET {column} = {document} WHERE t.id = %(id)s").format(
+            table=self.shape.identifier, column=sql.Identifier(column.name), document=document
+        )
+        return statement, arguments

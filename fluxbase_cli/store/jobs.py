@@ -1,0 +1,525 @@
+"""The progress tables: jobs, shards and their leases, runners, quarantine and events.
+
+The only place where a named statement of `sql/jobs.sql` meets a method. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from fluxbase_cli import __version__
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.errors import JobRunningError, PreflightRefusedError
+from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.queries import named_queries, read_sql
+from fluxbase_cli.store.values import Place, Shape
+
+SCHEMA = "fluxbase_rotation"
+#: The first half of our advisory locks' keys: "flux" in ASCII. The second half is the runner's number.
+LOCK_CLASS = 0x666C7578
+#: How long a shard stays with a runner that is not heard of any more, in seconds.
+LEASE_S = 30.0
+
+ColumnCounts = Mapping[str, Counts]
+
+
+class JobKind(StrEnum):
+    """What a job is for; the engine is the same."""
+
+    RE_ENCRYPT = "re-encrypt"
+    ROLLBACK = "rollback"
+
+
+class JobState(StrEnum):
+    """Where a job stands. The first three are unfinished; there is one unfinished job at most."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of `job`."""
+
+    id: int
+    kind: JobKind
+    state: JobState
+    from_version: int | None
+    to_version: int
+    reason: str | None
+    fingerprints: Mapping[str, str]
+    catalogue: str
+    pass_number: int
+    began: int
+    horizon: int
+    news_from: int | None
+    storage: tuple[str, ...]
+    full_census: bool
+    total_rows: int
+    remaining: int | None
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a relation is cut into shards.
+
+    Attributes:
+        blocks: pages of a shard.
+        strides: how often a shard is gone through, see `fluxbase_cli.store.values.Old`.
+    """
+
+    blocks: int
+    strides: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a job is made of; `cuts` says how each relation is cut into shards."""
+
+    kind: JobKind
+    from_version: int | None
+    to_version: int
+    reason: str | None
+    fingerprints: Mapping[str, str]
+    catalogue: str
+    full_census: bool
+    total_rows: int
+    cuts: Mapping[Shape, Cut]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A leased part of a relation and how far it is done.
+
+    Attributes:
+        table: as in the catalogue, `schema.name`.
+        relation: the table itself, or one of its partitions.
+        first: the place behind which it begins.
+        upto: the place where it ends.
+        strides, stride: how often it is gone through, and for the how manieth time now.
+        cursor: in this stride all up to this place is done.
+        counts: what the done part has come to, by column.
+    """
+
+    id: int
+    pass_number: int
+    table: str
+    relation: str
+    first: Place
+    upto: Place
+    strides: int
+    stride: int
+    cursor: Place
+    rows_done: int
+    counts: ColumnCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One process on a job."""
+
+    number: int
+    job: int
+    host: str
+    pid: int
+    os_user: str
+    db_user: str
+    version: str
+    workers: int
+    started_at: datetime
+    heartbeat_at: datetime
+    ended_at: datetime | None
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """A value that no key opened: where it is and why, never what it is."""
+
+    location: str
+    id: UUID
+    path: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTotal:
+    """What one shard has come to."""
+
+    pass_number: int
+    table: str
+    done: bool
+    rows_done: int
+    counts: ColumnCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the append-only `event`."""
+
+    at: datetime
+    job: int | None
+    db_user: str
+    os_user: str
+    host: str
+    what: str
+    reason: str | None
+    detail: Mapping[str, Any]
+
+
+class LeaseLostError(Exception):
+    """The shard was given to another runner; the batch in hand must be rolled back."""
+
+
+def _load_counts(data: Mapping[str, Mapping[str, Any]]) -> ColumnCounts:
+    return {column: Counts.from_dict(dict(counts)) for column, counts in data.items()}
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
+
+
+class JobStore:
+    """The progress tables over one connection, which is in autocommit unless the caller began a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("jobs.sql")
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self._sql[name], arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    # --- the schema -----------------------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        """Whether the progress tables are there."""
+        row = self._connection.execute("SELECT to_regclass('fluxbase_rotation.event') IS NOT NULL").fetchone()
+        return bool(row and row[0])
+
+    def ensure_schema(self) -> None:
+        """Create the progress tables where they are missing.
+
+        Raises:
+            PreflightRefusedError: the role may not; the hint is the SQL for someone who may.
+        """
+        if self.exists():
+            return
+        try:
+            with self._connection.transaction():
+                # Two runners at once would collide in the catalogue.
+                self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
+                self._connection.execute(read_sql("schema.sql"))
+        except psycopg.errors.InsufficientPrivilege:
+            row = self._connection.execute("SELECT current_user, current_database()").fetchone() or ("?", "?")
+            schema = read_sql("schema.sql").decode()
+            raise PreflightRefusedError(
+                f"role {row[0]} may not create the schema {SCHEMA}, where progress is kept",
+                hint=f"Have someone who may run either\n\n"
+                f'    GRANT CREATE ON DATABASE "{row[1]}" TO "{row[0]}";\n\n'
+                f"or, to create the tables on the role's behalf, as a member of it:\n\n"
+                f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{row[0]}";\n    SET ROLE "{row[0]}";\n'
+                + "".join(f"    {line}\n" if line else "\n" for line in schema.splitlines()),
+            ) from None
+
+    # --- jobs -----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _job(row: Mapping[str, Any]) -> Job:
+        values = dict(row)
+        values["kind"] = JobKind(values["kind"])
+        values["state"] = JobState(values["state"])
+        values["storage"] = tuple(values["storage"])
+        values["pass_number"] = values.pop("pass")
+        return Job(**values)
+
+    def unfinished(self) -> Job | None:
+        """The one job that has not come to its end, if any."""
+        rows = self._rows("unfinished_job")
+        return self._job(rows[0]) if rows else None
+
+    def get(self, job: int) -> Job | None:
+        """The job of that number, if any."""
+        rows = self._rows("get_job", job=job)
+        return self._job(rows[0]) if rows else None
+
+    def latest(self, limit: int) -> list[Job]:
+        """The newest jobs, newest first."""
+        return [self._job(row) for row in self._rows("list_jobs", limit=limit)]
+
+    def create(self, new: NewJob, *, supersede: int | None = None) -> int:
+        """Record a new job with its shards.
+
+        Args:
+            new: the job.
+            supersede: an unfinished job that this one replaces.
+
+        Returns:
+            The job's number.
+
+        Raises:
+            JobRunningError: somebody else began one at the same moment.
+        """
+        try:
+            with self._connection.transaction():
+                if supersede is not None:
+                    self._rows("set_state", job=supersede, state=JobState.SUPERSEDED.value, error=None, remaining=None)
+                shapes = tuple(new.cuts)
+                row = self._rows(
+                    "create_job",
+                    kind=new.kind.value,
+                    from_version=new.from_version,
+                    to_version=new.to_version,
+                    reason=new.reason,
+                    fingerprints=Jsonb(dict(new.fingerprints)),
+                    catalogue=new.catalogue,
+                    full_census=new.full_census,
+                    total_rows=new.total_rows,
+                )[0]
+                job = int(row["id"])
+                self._rows(
+                    "create_shards",
+                    job=job,
+                    tables=[shape.table.qualified for shape in shapes],
+                    relations=[shape.relation for shape in shapes],
+                    shard_blocks=[cut.blocks for cut in new.cuts.values()],
+                    strides=[cut.strides for cut in new.cuts.values()],
+                    **_names(shapes),
+                )
+                self._rows("set_storage", job=job, storage=list(self.storage(shapes)))
+                return job
+        except psycopg.errors.UniqueViolation:
+            raise JobRunningError(
+                "another job was begun at this moment",
+                hint="`--join` helps it; `fluxbase-cli secrets status` shows it.",
+            ) from None
+
+    def set_state(self, job: int, state: JobState, *, error: str | None = None, remaining: int | None = None) -> None:
+        """Move an unfinished job to another state."""
+        self._rows("set_state", job=job, state=state.value, error=error, remaining=remaining)
+
+    def leave(self, job: int, runner: int, state: JobState, error: str | None) -> None:
+        """Mark the job as stopped, unless another runner is still at work on it."""
+        self._rows("interrupt_if_last", job=job, runner=runner, state=state.value, error=error, lock_class=LOCK_CLASS)
+
+    def rows_done(self, job: int) -> int:
+        """How many rows the main pass has done."""
+        return int(self._rows("progress", job=job)[0]["rows_done"])
+
+    # --- passes ---------------------------------------------------------------------------------------------------
+
+    def lock(self, job: int) -> tuple[int, JobState]:
+        """Lock the job until the transaction's end and return its pass and state."""
+        row = self._rows("lock_job", job=job)[0]
+        return int(row["pass"]), JobState(row["state"])
+
+    def open_shards(self, job: int, pass_number: int) -> tuple[int, int]:
+        """How many shards of a pass are not done, and how many values the pass has written or found moved."""
+        row = self._rows("open_shards", job=job, **{"pass": pass_number})[0]
+        return int(row["open_shards"]), int(row["touched"])
+
+    def next_pass(self, job: int, shapes: Sequence[Shape]) -> int:
+        """Begin the next closing census and return its number."""
+        number = int(self._rows("next_pass", job=job)[0]["pass"])
+        self._rows(
+            "census_shards",
+            job=job,
+            tables=[shape.table.qualified for shape in shapes],
+            relations=[shape.relation for shape in shapes],
+            **{"pass": number},
+        )
+        return number
+
+    def storage(self, shapes: Sequence[Shape]) -> tuple[str, ...]:
+        """What the places of rows depend on: it changes when a table is rewritten or restored."""
+        return tuple(self._rows("storage", **_names(shapes))[0]["storage"])
+
+    def need_full_census(self, job: int) -> None:
+        """Have the closing censuses open our own writes again too."""
+        self._rows("need_full_census", job=job)
+
+    def note_rewritten(self, job: int, storage: Sequence[str]) -> None:
+        """Take note of where the relations are now, and have the next census open everything."""
+        self._rows("set_storage", job=job, storage=list(storage))
+        self.need_full_census(job)
+
+    def written_transactions(self, job: int) -> str:
+        """The transaction ids of all batches that wrote, as an array's text."""
+        row = self._connection.execute(self._sql["written_xids"], {"job": job}).fetchone()
+        return str(row[0]) if row else "{}"
+
+    # --- shards ---------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _shard(row: Mapping[str, Any]) -> Shard:
+        return Shard(
+            row["id"],
+            row["pass"],
+            row["table_name"],
+            row["relation"],
+            Place.unpack(row["first"]),
+            Place.unpack(row["upto"]),
+            row["strides"],
+            row["stride"],
+            Place.unpack(row["cursor"]),
+            row["rows_done"],
+            _load_counts(row["counts"]),
+        )
+
+    def lease(self, job: int, runner: int) -> Shard | None:
+        """Take a shard of the current pass that nobody works on."""
+        rows = self._rows("lease_shard", job=job, runner=runner, lease_s=LEASE_S)
+        return self._shard(rows[0]) if rows else None
+
+    def reread(self, shard: int, runner: int) -> Shard | None:
+        """A leased shard as the database has it; None when it is done or somebody else's."""
+        rows = self._rows("reread_shard", shard=shard, runner=runner)
+        return self._shard(rows[0]) if rows else None
+
+    def record(self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool) -> None:
+        """Record a batch, in the transaction of its values.
+
+        Args:
+            shard: as it was before the batch.
+            runner: who holds its lease.
+            after: as it is now.
+            done: whether nothing is left of it.
+            wrote: whether the transaction wrote values.
+
+        Raises:
+            LeaseLostError: the shard is another runner's now; roll back.
+        """
+        row = self._connection.execute(
+            self._sql["record_batch"],
+            {
+                "shard": shard.id,
+                "runner": runner,
+                "was_stride": shard.stride,
+                "was_cursor": shard.cursor.packed,
+                "stride": after.stride,
+                "cursor": after.cursor.packed,
+                "done": done,
+                "rows_done": after.rows_done,
+                "counts": Jsonb({column: counts.as_dict() for column, counts in after.counts.items()}),
+                "lease_s": LEASE_S,
+                "wrote": wrote,
+            },
+        ).fetchone()
+        if row is None or row[0] != 1:
+            raise LeaseLostError
+
+    def free_dead_leases(self, job: int) -> None:
+        """Take the shards back from runners whose sessions are gone."""
+        self._rows("free_dead_leases", job=job, lock_class=LOCK_CLASS)
+
+    def totals(self, job: int) -> list[ShardTotal]:
+        """What each shard has come to."""
+        return [
+            ShardTotal(row["pass"], row["table_name"], row["done"], row["rows_done"], _load_counts(row["counts"]))
+            for row in self._rows("shard_totals", job=job)
+        ]
+
+    # --- runners --------------------------------------------------------------------------------------------------
+
+    def register_runner(self, job: int, workers: int) -> int:
+        """Record this process as a runner of the job and return its number."""
+        return int(
+            self._rows(
+                "register_runner",
+                job=job,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                os_user=_os_user(),
+                version=__version__,
+                workers=workers,
+            )[0]["number"]
+        )
+
+    def take_runner_lock(self, runner: int) -> bool:
+        """Take the advisory lock that says "alive" for as long as this session lasts."""
+        row = self._connection.execute(
+            self._sql["take_runner_lock"], {"lock_class": LOCK_CLASS, "runner": runner}
+        ).fetchone()
+        return bool(row and row[0])
+
+    def heartbeat(self, job: int, runner: int) -> None:
+        """Say that the runner lives, and renew its leases."""
+        self._rows("heartbeat", job=job, runner=runner, lease_s=LEASE_S)
+
+    def end_runner(self, job: int, runner: int) -> None:
+        """Give back the runner's shards and note its end."""
+        self._rows("end_runner", job=job, runner=runner)
+
+    def runners(self, job: int) -> list[Runner]:
+        """All processes that ever worked on the job."""
+        return [Runner(**row) for row in self._rows("runners", job=job, lock_class=LOCK_CLASS)]
+
+    # --- quarantine and events ------------------------------------------------------------------------------------
+
+    def quarantine(self, job: int, entries: Iterable[QuarantineEntry]) -> None:
+        """Record values that no key opened."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                self._sql["quarantine"],
+                [
+                    {
+                        "job": job,
+                        "location": entry.location,
+                        "row_id": entry.id,
+                        "path": list(entry.path),
+                        "reason": entry.reason,
+                    }
+                    for entry in entries
+                ],
+            )
+
+    def quarantined(self, job: int) -> list[QuarantineEntry]:
+        """The values that no key opened."""
+        return [
+            QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
+            for row in self._rows("list_quarantine", job=job)
+        ]
+
+    def add_event(
+        self, what: str, *, job: int | None = None, reason: str | None = None, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Append to the events: who (both of the system and of the database), when and where are added here."""
+        self._rows(
+            "add_event",
+            job=job,
+            os_user=_os_user(),
+            host=socket.gethostname(),
+            what=what,
+            reason=reason,
+            detail=Jsonb(dict(detail or {})),
+        )
+
+    def events(self, job: int) -> Sequence[Event]:
+        """The events of one job, in order."""
+        return [Event(**row) for row in self._rows("list_events", job=job)]
+
+
+def _names(shapes: Sequence[Shape]) -> dict[str, list[str]]:
+    return {"schemas": [shape.schema for shape in shapes], "names": [shape.name for shape in shapes]}

@@ -1,0 +1,349 @@
+"""Whether database and role are fit for the job, found out before anything is touched.
+
+A list of small checks, each with a name, a verdict and a remedy. Rows that row-level security hides vanish without an
+error, so a role that may be limited is refused rather than served half (FLUXBASE.md, "Row-level security").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from fluxbase_cli.errors import PreflightRefusedError
+from fluxbase_cli.locations import CATALOGUE, SealedTable
+from fluxbase_cli.store.connect import APPLICATION_NAME, Access, Connection
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.values import Shape
+
+SERVICE_ROLE = "service_role"
+_OLDEST_SERVER = 150_000
+
+
+class Verdict(Enum):
+    """What a check says."""
+
+    GOOD = "good"
+    TELL = "tell"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's result; `remedy` is what to run or do where the verdict is not good."""
+
+    check: str
+    verdict: Verdict
+    message: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What was found.
+
+    Attributes:
+        host: the server, as the connection knows it.
+        database: the database's name.
+        role: the role that logged in.
+        server_version: as PostgreSQL prints it.
+        access: how values are read and written.
+        shapes: the sealed tables that are there, in the catalogue's order.
+        findings: all checks, in order.
+        triggers_fire: whether triggers would fire on our updates.
+        other_sessions: sessions of other programs on this database.
+    """
+
+    host: str
+    database: str
+    role: str
+    server_version: str
+    access: Access
+    shapes: tuple[Shape, ...]
+    findings: tuple[Finding, ...]
+    triggers_fire: bool
+    other_sessions: int
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth telling though it stops nothing."""
+        return tuple(finding.message for finding in self.findings if finding.verdict is Verdict.TELL)
+
+    def refuse_if_unfit(self) -> None:
+        """Raise when a check refuses.
+
+        Raises:
+            PreflightRefusedError: with the first refusal as its message and all remedies as its hint.
+        """
+        refusals = [finding for finding in self.findings if finding.verdict is Verdict.REFUSE]
+        if not refusals:
+            return
+        hints = [refusals[0].remedy or ""]
+        hints += [f"Also: {finding.message}. {finding.remedy or ''}" for finding in refusals[1:]]
+        raise PreflightRefusedError(refusals[0].message, hint="\n".join(hint for hint in hints if hint))
+
+
+def inspect(
+    connection: Connection, *, write: bool, allow_triggers: bool = False, catalogue: Sequence[SealedTable] = CATALOGUE
+) -> Preflight:
+    """Run all checks. Reads the system catalogues only.
+
+    Args:
+        connection: any session of the role that will do the job.
+        write: whether values are to be written, or only read.
+        allow_triggers: the operator accepts that triggers fire where they can't be kept silent.
+        catalogue: the sealed tables to look for.
+
+    Returns:
+        The findings; nothing is raised for a refusal (see `Preflight.refuse_if_unfit`).
+    """
+    queries = named_queries("preflight.sql")
+    with connection.cursor(row_factory=dict_row) as cursor:
+        session: dict[str, Any] = cursor.execute(queries["session"]).fetchone() or {}
+        tables = {
+            row["table_name"]: row
+            for row in cursor.execute(
+                queries["tables"],
+                {"schemas": [t.schema for t in catalogue], "names": [t.name for t in catalogue]},
+            ).fetchall()
+        }
+        found = _shapes(catalogue, tables)
+        can_switch = bool(session["can_switch"])
+        own = bool(session["bypasses"])
+        roles = ([None] if own else []) + ([SERVICE_ROLE] if can_switch else [])
+        lacking: dict[str | None, list[str]] = {}
+        for role in roles:
+            rows = cursor.execute(
+                queries["privileges"],
+                {
+                    "role": role or session["role"],
+                    **_columns_of(found.shapes),
+                    "write": write,
+                },
+            ).fetchall()
+            lacking[role] = [row["lacks"] for row in rows]
+        role = next((role for role in roles if not lacking[role]), roles[0] if roles else None)
+        quiet = bool(session["can_silence"])
+        triggers = [
+            f"{row['table_name']}.{row['trigger_name']}"
+            for row in cursor.execute(
+                queries["triggers"],
+                {
+                    **_columns_of(found.shapes),
+                    "quiet": quiet,
+                },
+            ).fetchall()
+        ]
+        others = cursor.execute(queries["other_sessions"], {"ours": APPLICATION_NAME}).fetchone() or {"sessions": 0}
+
+    findings = [
+        *_server(session, write=write),
+        *_role(session, role, roles),
+        *_privileges(session, role, lacking, found.shapes),
+        *found.findings,
+    ]
+    if write:
+        findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
+    findings += _sessions(int(others["sessions"]))
+    return Preflight(
+        host=connection.info.host or "local socket",
+        database=session["database"],
+        role=session["role"],
+        server_version=session["server_version"],
+        access=Access(role=role, quiet=quiet),
+        shapes=found.shapes,
+        findings=tuple(findings),
+        triggers_fire=bool(triggers),
+        other_sessions=int(others["sessions"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    shapes: tuple[Shape, ...]
+    findings: tuple[Finding, ...]
+
+
+def _columns_of(shapes: Sequence[Shape]) -> dict[str, list[str]]:
+    pairs = [(shape, column) for shape in shapes for column in shape.columns]
+    return {
+        "schemas": [shape.schema for shape, _ in pairs],
+        "names": [shape.name for shape, _ in pairs],
+        "columns": [column.name for _, column in pairs],
+    }
+
+
+def _shapes(catalogue: Sequence[SealedTable], tables: dict[str, dict[str, Any]]) -> _Found:
+    shapes: list[Shape] = []
+    findings: list[Finding] = []
+    for table in catalogue:
+        row = tables.get(table.qualified)
+        if row is None:
+            if any(other.parent == table.qualified and other.qualified in tables for other in catalogue):
+                findings.append(
+                    Finding(
+                        "tables",
+                        Verdict.REFUSE,
+                        f"table {table.qualified} is missing, though tables that depend on it are there",
+                        "Is this the whole Fluxbase database? Check the database name, and restore the table.",
+                    )
+                )
+            else:
+                findings.append(Finding("tables", Verdict.TELL, f"table {table.qualified} is not there; skipped"))
+            continue
+        there, told = _shape(table, row)
+        findings += told
+        shapes += there
+    if not shapes:
+        findings.append(
+            Finding(
+                "tables",
+                Verdict.REFUSE,
+                "none of Fluxbase's sealed tables is in this database",
+                "Check host and database name: this is not the main database of a Fluxbase server.",
+            )
+        )
+    else:
+        locations = {shape.table.location(column) for shape in shapes for column in shape.columns}
+        number = len({shape.table for shape in shapes})
+        findings.append(Finding("tables", Verdict.GOOD, f"{number} tables with {len(locations)} sealed columns"))
+    return _Found(tuple(shapes), tuple(findings))
+
+
+def _shape(table: SealedTable, row: dict[str, Any]) -> tuple[list[Shape], list[Finding]]:
+    if row["kind"] == "f":
+        # In a tenant's own database these point back at the main one: going through them would do rows twice.
+        return [], [
+            Finding("tables", Verdict.TELL, f"{table.qualified} is a foreign table; skipped (its rows live elsewhere)")
+        ]
+    if row["kind"] not in ("r", "p"):
+        return [], [
+            Finding(
+                "tables",
+                Verdict.REFUSE,
+                f"{table.qualified} is not a table (relkind '{row['kind']}')",
+                "Sealed values can only be rotated where they are stored.",
+            )
+        ]
+    if not row["id_is_key"]:
+        return [], [
+            Finding(
+                "tables",
+                Verdict.REFUSE,
+                f"{table.qualified} has no primary key `id uuid`",
+                f"ALTER TABLE {table.qualified} ADD PRIMARY KEY (id);",
+            )
+        ]
+    there = frozenset(row["columns"])
+    columns = tuple(column for column in table.columns if column.name in there)
+    told = [
+        Finding("tables", Verdict.TELL, f"column {table.location(column)} is not there; skipped")
+        for column in table.columns
+        if column.name not in there
+    ]
+    if not columns:
+        return [], told
+    user = table.user_column if table.user_column in there else None
+    flag = table.flag_column if table.flag_column in there else None
+    told += [
+        Finding("tables", Verdict.TELL, f"partition {schema}.{name} of {table.qualified} is a foreign table; skipped")
+        for schema, name, kind in row["leaves"]
+        if kind == "f"
+    ]
+    return [
+        Shape(table, schema, name, columns, user, flag) for schema, name, kind in row["leaves"] if kind == "r"
+    ], told
+
+
+def _server(session: dict[str, Any], *, write: bool) -> Iterator[Finding]:
+    version = session["server_version"]
+    if session["server_version_num"] < _OLDEST_SERVER:
+        yield Finding(
+            "server", Verdict.REFUSE, f"PostgreSQL {version} is too old", "PostgreSQL 15 to 18 are supported."
+        )
+    elif write and session["in_recovery"]:
+        yield Finding(
+            "server",
+            Verdict.REFUSE,
+            "this server is a read-only standby",
+            "Point database.host or --database-url at the primary.",
+        )
+    elif write and session["read_only"]:
+        yield Finding(
+            "server",
+            Verdict.REFUSE,
+            "transactions are read-only here (default_transaction_read_only)",
+            f'ALTER ROLE "{session["role"]}" SET default_transaction_read_only = off;',
+        )
+    else:
+        yield Finding("server", Verdict.GOOD, f"PostgreSQL {version}, database {session['database']}")
+
+
+def _role(session: dict[str, Any], role: str | None, roles: Sequence[str | None]) -> Iterator[Finding]:
+    if not roles:
+        yield Finding(
+            "role",
+            Verdict.REFUSE,
+            f"role {session['role']} is subject to row-level security: it would see a part of the rows, without an error",
+            f'Connect as database.admin_user, or run as a superuser: ALTER ROLE "{session["role"]}" BYPASSRLS;  '
+            f'or: GRANT {SERVICE_ROLE} TO "{session["role"]}";',
+        )
+    elif role is None:
+        yield Finding("role", Verdict.GOOD, f"{session['role']} sees all rows")
+    else:
+        yield Finding("role", Verdict.GOOD, f"{session['role']} sees all rows as {role}")
+
+
+def _privileges(
+    session: dict[str, Any], role: str | None, lacking: dict[str | None, list[str]], shapes: Sequence[Shape]
+) -> Iterator[Finding]:
+    lacks = lacking.get(role, [])
+    who = role or session["role"]
+    if lacks:
+        yield Finding(
+            "privileges",
+            Verdict.REFUSE,
+            f"role {who} lacks {len(lacks)} privileges, the first: {lacks[0]}",
+            " ".join(f'GRANT {lack} TO "{who}";' for lack in lacks),
+        )
+    elif lacking and shapes:
+        yield Finding("privileges", Verdict.GOOD, f"{who} has what is needed on all of them")
+
+
+def _triggers(session: dict[str, Any], triggers: Sequence[str], *, quiet: bool, allowed: bool) -> Iterator[Finding]:
+    if not triggers:
+        yield Finding("triggers", Verdict.GOOD, "silent during the job" if quiet else "none that an update would fire")
+        return
+    listed = ", ".join(triggers)
+    if allowed:
+        yield Finding("triggers", Verdict.TELL, f"these triggers fire on every value written: {listed}")
+    elif quiet:
+        yield Finding(
+            "triggers",
+            Verdict.REFUSE,
+            f"triggers enabled as ALWAYS or REPLICA would fire on every value written: {listed}",
+            "Enable them as ORIGIN for the time (ALTER TABLE … ENABLE TRIGGER …), or accept it with --allow-triggers.",
+        )
+    else:
+        yield Finding(
+            "triggers",
+            Verdict.REFUSE,
+            f"role {session['role']} can't keep these triggers silent: {listed}",
+            f'Run as a superuser: GRANT SET ON PARAMETER session_replication_role TO "{session["role"]}";  '
+            "or accept with --allow-triggers that updated_at moves and webhooks fire.",
+        )
+
+
+def _sessions(others: int) -> Iterator[Finding]:
+    if others:
+        yield Finding(
+            "sessions",
+            Verdict.TELL,
+            f"{others} other sessions are on this database; a Fluxbase server among them goes on sealing with the key "
+            "it started with until it is restarted",
+        )
+    else:
+        yield Finding("sessions", Verdict.GOOD, "nobody else is connected")

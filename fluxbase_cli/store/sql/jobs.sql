@@ -1,0 +1,233 @@
+-- The statements that jobs, shards, leases and runners are kept with. Each has a name; `store/jobs.py` is the only
+-- place where a name meets a method.
+
+-- name: unfinished_job
+-- The one job that has not come to its end.
+SELECT id, kind, state, from_version, to_version, reason, fingerprints, catalogue, pass,
+       began::text::bigint AS began, horizon::text::bigint AS horizon, news_from::text::bigint AS news_from,
+       storage, full_census, total_rows, remaining, error, created_at, finished_at
+FROM fluxbase_rotation.job
+WHERE state IN ('running', 'interrupted', 'failed');
+
+-- name: get_job
+SELECT id, kind, state, from_version, to_version, reason, fingerprints, catalogue, pass,
+       began::text::bigint AS began, horizon::text::bigint AS horizon, news_from::text::bigint AS news_from,
+       storage, full_census, total_rows, remaining, error, created_at, finished_at
+FROM fluxbase_rotation.job
+WHERE id = %(job)s;
+
+-- name: list_jobs
+SELECT id, kind, state, from_version, to_version, reason, fingerprints, catalogue, pass,
+       began::text::bigint AS began, horizon::text::bigint AS horizon, news_from::text::bigint AS news_from,
+       storage, full_census, total_rows, remaining, error, created_at, finished_at
+FROM fluxbase_rotation.job
+ORDER BY id DESC
+LIMIT %(limit)s;
+
+-- name: create_job
+-- Beyond 2**32 transactions the 32 bits of xmin no longer name one transaction, so the census opens everything then.
+INSERT INTO fluxbase_rotation.job
+    (kind, from_version, to_version, reason, fingerprints, catalogue, began, horizon, storage, full_census, total_rows)
+VALUES
+    (%(kind)s, %(from_version)s, %(to_version)s, %(reason)s, %(fingerprints)s, %(catalogue)s,
+     pg_snapshot_xmax(pg_current_snapshot()), pg_snapshot_xmin(pg_current_snapshot()), '{}',
+     %(full_census)s OR pg_snapshot_xmax(pg_current_snapshot())::text::numeric >= 4294967296, %(total_rows)s)
+RETURNING id;
+
+-- name: create_shards
+-- In the transaction that created the job but in a later snapshot: whatever was committed before the job began lies
+-- within the size that a relation has now.
+INSERT INTO fluxbase_rotation.shard (job, pass, table_name, relation, first, upto, strides, cursor)
+SELECT %(job)s, 0, r.table_name, r.relation, s.first_block << 16,
+       least(s.first_block + r.shard_blocks, b.blocks) << 16, r.strides, s.first_block << 16
+FROM unnest(%(tables)s::text[], %(schemas)s::text[], %(names)s::text[], %(relations)s::text[],
+            %(shard_blocks)s::bigint[], %(strides)s::integer[])
+     WITH ORDINALITY AS r (table_name, schema_name, name, relation, shard_blocks, strides, position)
+JOIN pg_namespace AS n ON n.nspname = r.schema_name
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name
+CROSS JOIN LATERAL (
+    SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint AS blocks) AS b
+CROSS JOIN LATERAL generate_series(0, b.blocks - 1, r.shard_blocks) AS s (first_block)
+ORDER BY r.position, s.first_block;
+
+-- name: set_storage
+UPDATE fluxbase_rotation.job SET storage = %(storage)s WHERE id = %(job)s;
+
+-- name: storage
+-- What the relations' places depend on: the database, and the file that each relation is in.
+SELECT coalesce(array_agg(format('%%s/%%s/%%s', d.oid, c.oid, pg_relation_filenode(c.oid)) ORDER BY c.oid), '{}') AS storage
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
+JOIN pg_namespace AS n ON n.nspname = r.schema_name
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name
+CROSS JOIN pg_database AS d
+WHERE d.datname = current_database();
+
+-- name: set_state
+UPDATE fluxbase_rotation.job
+SET state = %(state)s,
+    error = %(error)s,
+    remaining = coalesce(%(remaining)s, remaining),
+    finished_at = CASE WHEN %(state)s IN ('completed', 'superseded') THEN clock_timestamp() END
+WHERE id = %(job)s AND state IN ('running', 'interrupted', 'failed');
+
+-- name: interrupt_if_last
+-- A runner that stops leaves the job running where another one is still at work.
+UPDATE fluxbase_rotation.job AS j
+SET state = %(state)s, error = %(error)s
+WHERE j.id = %(job)s
+  AND j.state = 'running'
+  AND NOT EXISTS (
+      SELECT FROM fluxbase_rotation.runner AS r
+      WHERE r.job = j.id AND r.number <> %(runner)s AND r.ended_at IS NULL
+        AND EXISTS (
+            SELECT FROM pg_locks AS l
+            WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %(lock_class)s::oid
+              AND l.objid = r.number::oid AND l.objsubid = 2
+              AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())));
+
+-- name: lock_job
+SELECT pass, state FROM fluxbase_rotation.job WHERE id = %(job)s FOR UPDATE;
+
+-- name: open_shards
+-- How many shards of the current pass are not done, and what the pass has changed or failed to change so far.
+SELECT count(*) FILTER (WHERE NOT s.done) AS open_shards,
+       coalesce(sum((c.value ->> 'updated')::bigint + (c.value ->> 'moved')::bigint), 0)::bigint AS touched
+FROM fluxbase_rotation.shard AS s
+LEFT JOIN LATERAL jsonb_each(s.counts) AS c ON true
+WHERE s.job = %(job)s AND s.pass = %(pass)s;
+
+-- name: next_pass
+UPDATE fluxbase_rotation.job
+SET pass = pass + 1, news_from = horizon, horizon = pg_snapshot_xmin(pg_current_snapshot())
+WHERE id = %(job)s
+RETURNING pass;
+
+-- name: census_shards
+-- A closing census sees each relation as it is at one moment, so it takes it whole.
+INSERT INTO fluxbase_rotation.shard (job, pass, table_name, relation, first, upto, strides, cursor)
+SELECT %(job)s, %(pass)s, r.table_name, r.relation, 0, 0, 1, 0
+FROM unnest(%(tables)s::text[], %(relations)s::text[]) AS r (table_name, relation);
+
+-- name: register_runner
+INSERT INTO fluxbase_rotation.runner (job, host, pid, os_user, db_user, version, workers)
+VALUES (%(job)s, %(host)s, %(pid)s, %(os_user)s, session_user, %(version)s, %(workers)s)
+RETURNING number;
+
+-- name: take_runner_lock
+SELECT pg_try_advisory_lock(%(lock_class)s, %(runner)s);
+
+-- name: heartbeat
+-- A slow runner is not robbed: its leases are renewed as long as it breathes.
+WITH beat AS (
+    UPDATE fluxbase_rotation.runner SET heartbeat_at = clock_timestamp() WHERE number = %(runner)s
+)
+UPDATE fluxbase_rotation.shard
+SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+WHERE id IN (
+    SELECT id FROM fluxbase_rotation.shard
+    WHERE job = %(job)s AND runner = %(runner)s AND NOT done
+    FOR UPDATE SKIP LOCKED);
+
+-- name: end_runner
+WITH ended AS (
+    UPDATE fluxbase_rotation.runner SET ended_at = clock_timestamp() WHERE number = %(runner)s
+)
+UPDATE fluxbase_rotation.shard SET runner = NULL, lease_until = NULL
+WHERE job = %(job)s AND runner = %(runner)s AND NOT done;
+
+-- name: runners
+SELECT r.number, r.job, r.host, r.pid, r.os_user, r.db_user, r.version, r.workers,
+       r.started_at, r.heartbeat_at, r.ended_at,
+       r.ended_at IS NULL AND EXISTS (
+           SELECT FROM pg_locks AS l
+           WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %(lock_class)s::oid
+             AND l.objid = r.number::oid AND l.objsubid = 2
+             AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())) AS alive
+FROM fluxbase_rotation.runner AS r
+WHERE r.job = %(job)s
+ORDER BY r.number;
+
+-- name: free_dead_leases
+-- A runner whose session is gone can't commit any more, so its shards need not wait for the lease to run out.
+UPDATE fluxbase_rotation.shard AS s
+SET runner = NULL, lease_until = NULL
+WHERE s.job = %(job)s AND s.runner IS NOT NULL AND NOT s.done
+  AND NOT EXISTS (
+      SELECT FROM pg_locks AS l
+      WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %(lock_class)s::oid
+        AND l.objid = s.runner::oid AND l.objsubid = 2
+        AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+
+-- name: lease_shard
+UPDATE fluxbase_rotation.shard
+SET runner = %(runner)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+WHERE id = (
+    SELECT s.id
+    FROM fluxbase_rotation.shard AS s
+    JOIN fluxbase_rotation.job AS j ON j.id = s.job AND j.pass = s.pass AND j.state = 'running'
+    WHERE s.job = %(job)s AND NOT s.done
+      AND (s.runner IS NULL OR s.lease_until < clock_timestamp())
+    ORDER BY s.id
+    LIMIT 1
+    FOR UPDATE OF s SKIP LOCKED)
+RETURNING id, pass, table_name, relation, first, upto, strides, stride, cursor, rows_done, counts;
+
+-- name: reread_shard
+-- After a failure: where the database says that we are. No row: the lease went to somebody else.
+SELECT id, pass, table_name, relation, first, upto, strides, stride, cursor, rows_done, counts
+FROM fluxbase_rotation.shard
+WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
+
+-- name: record_batch
+-- In the transaction of the values: they stand or fall together. No row: the lease went to somebody else, be it only
+-- another thread of this runner, which the place tells.
+WITH moved AS (
+    UPDATE fluxbase_rotation.shard
+    SET stride = %(stride)s, cursor = %(cursor)s, done = %(done)s,
+        rows_done = %(rows_done)s, counts = %(counts)s,
+        lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+    WHERE id = %(shard)s AND runner = %(runner)s AND NOT done
+      AND stride = %(was_stride)s AND cursor = %(was_cursor)s
+    RETURNING job
+), written AS (
+    INSERT INTO fluxbase_rotation.batch (job, xid)
+    SELECT job, pg_current_xact_id() FROM moved WHERE %(wrote)s
+)
+SELECT count(*) FROM moved;
+
+-- name: written_xids
+-- The 32 bits that a row's xmin shows; see `store/values.py` for why they are enough.
+SELECT coalesce(array_agg(xid::xid), '{}')::text FROM fluxbase_rotation.batch WHERE job = %(job)s;
+
+-- name: need_full_census
+UPDATE fluxbase_rotation.job SET full_census = true WHERE id = %(job)s AND NOT full_census;
+
+-- name: quarantine
+INSERT INTO fluxbase_rotation.quarantine (job, location, row_id, path, reason)
+VALUES (%(job)s, %(location)s, %(row_id)s, %(path)s, %(reason)s)
+ON CONFLICT (job, location, row_id, path) DO UPDATE SET reason = excluded.reason;
+
+-- name: list_quarantine
+SELECT location, row_id, path, reason FROM fluxbase_rotation.quarantine
+WHERE job = %(job)s
+ORDER BY location, row_id, path;
+
+-- name: shard_totals
+SELECT s.pass, s.table_name, s.done, s.rows_done, s.counts
+FROM fluxbase_rotation.shard AS s
+WHERE s.job = %(job)s
+ORDER BY s.id;
+
+-- name: progress
+SELECT coalesce(sum(rows_done), 0)::bigint AS rows_done
+FROM fluxbase_rotation.shard WHERE job = %(job)s AND pass = 0;
+
+-- name: add_event
+INSERT INTO fluxbase_rotation.event (job, os_user, host, what, reason, detail)
+VALUES (%(job)s, %(os_user)s, %(host)s, %(what)s, %(reason)s, %(detail)s);
+
+-- name: list_events
+SELECT at, job, db_user, os_user, host, what, reason, detail
+FROM fluxbase_rotation.event
+WHERE job = %(job)s
+ORDER BY id;

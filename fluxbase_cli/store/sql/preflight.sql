@@ -1,0 +1,83 @@
+-- What preflight asks the system catalogues. Names are qualified: the session's search_path is pg_catalog.
+
+-- name: session
+-- Who we are and what we may become. pg_has_role knows SET from PostgreSQL 16 on; before, membership was enough.
+SELECT current_user AS role,
+       current_database() AS database,
+       current_setting('server_version') AS server_version,
+       current_setting('server_version_num')::integer AS server_version_num,
+       pg_is_in_recovery() AS in_recovery,
+       current_setting('default_transaction_read_only')::boolean AS read_only,
+       (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles AS r WHERE r.rolname = current_user) AS bypasses,
+       coalesce((SELECT (r.rolsuper OR r.rolbypassrls)
+                        AND pg_has_role(current_user, r.oid,
+                                        CASE WHEN current_setting('server_version_num')::integer >= 160000
+                                             THEN 'SET' ELSE 'MEMBER' END)
+                 FROM pg_roles AS r WHERE r.rolname = 'service_role'), false) AS can_switch,
+       has_parameter_privilege(current_user, 'session_replication_role', 'SET') AS can_silence;
+
+-- name: tables
+-- The catalogue's tables as they are here.
+SELECT n.nspname || '.' || c.relname AS table_name,
+       c.relkind::text AS kind,
+       ARRAY(SELECT a.attname::text FROM pg_attribute AS a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+       EXISTS (
+           SELECT FROM pg_index AS i
+           JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] AND a.attname = 'id'
+           WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+             -- A partitioned table's key may have to hold the partitioning column too.
+             AND (i.indnkeyatts = 1 OR c.relkind = 'p')
+             AND a.attnotnull AND a.atttypid = 'uuid'::regtype) AS id_is_key,
+       -- What really holds the rows: the table itself, or its partitions.
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(ln.nspname, l.relname, l.relkind) ORDER BY l.oid), '[]')
+        FROM (SELECT c.oid WHERE c.relkind <> 'p'
+              UNION ALL
+              SELECT p.relid FROM pg_partition_tree(c.oid) AS p WHERE c.relkind = 'p' AND p.isleaf) AS leaf (oid)
+        JOIN pg_class AS l ON l.oid = leaf.oid
+        JOIN pg_namespace AS ln ON ln.oid = l.relnamespace) AS leaves
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS wanted (schema_name, table_name)
+JOIN pg_namespace AS n ON n.nspname = wanted.schema_name
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = wanted.table_name
+WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm');
+
+-- name: privileges
+-- What the role lacks, as it would be granted.
+WITH wanted AS (
+    SELECT DISTINCT t.column_name, c.oid, n.oid AS schema_oid, n.nspname, c.relname
+    FROM unnest(%(schemas)s::text[], %(names)s::text[], %(columns)s::text[]) AS t (schema_name, name, column_name)
+    JOIN pg_namespace AS n ON n.nspname = t.schema_name
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name
+)
+SELECT DISTINCT lacks FROM (
+    SELECT format('USAGE ON SCHEMA %%I', nspname) AS lacks FROM wanted
+    WHERE NOT has_schema_privilege(%(role)s, schema_oid, 'USAGE')
+    UNION ALL
+    SELECT format('SELECT ON %%I.%%I', nspname, relname) FROM wanted
+    WHERE NOT has_table_privilege(%(role)s, oid, 'SELECT')
+    UNION ALL
+    SELECT format('UPDATE (%%I) ON %%I.%%I', column_name, nspname, relname) FROM wanted
+    WHERE %(write)s AND NOT has_column_privilege(%(role)s, oid, column_name, 'UPDATE')
+) AS missing
+ORDER BY lacks;
+
+-- name: triggers
+-- The triggers that an update of our columns would fire. Under session_replication_role = replica those of mode
+-- ALWAYS and REPLICA do, otherwise those of mode ORIGIN and ALWAYS.
+SELECT DISTINCT n.nspname || '.' || c.relname AS table_name, g.tgname AS trigger_name
+FROM unnest(%(schemas)s::text[], %(names)s::text[], %(columns)s::text[]) AS t (schema_name, name, column_name)
+JOIN pg_namespace AS n ON n.nspname = t.schema_name
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name
+JOIN pg_trigger AS g ON g.tgrelid = c.oid
+WHERE NOT g.tgisinternal
+  AND (g.tgtype & 16) <> 0
+  AND g.tgenabled = ANY (CASE WHEN %(quiet)s THEN ARRAY['A', 'R'] ELSE ARRAY['O', 'A'] END::"char"[])
+  AND (g.tgattr = ''::int2vector OR EXISTS (
+      SELECT FROM pg_attribute AS a
+      WHERE a.attrelid = g.tgrelid AND a.attname = t.column_name AND a.attnum = ANY (g.tgattr)))
+ORDER BY 1, 2;
+
+-- name: other_sessions
+SELECT count(*) AS sessions
+FROM pg_stat_activity AS s
+WHERE s.datname = current_database() AND s.backend_type = 'client backend' AND s.application_name <> %(ours)s;

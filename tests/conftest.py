@@ -1,0 +1,3 @@
+"""Fixtures that every test may use; each stands in a file of its own below `fixtures`."""
+
+pytest_plugins = ["tests.fixtures.embedded"]

