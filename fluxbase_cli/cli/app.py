@@ -25,6 +25,7 @@ def _version(value: bool) -> None:  # noqa: FBT001  # Typer's callback
 
 
 def _root(
+    *,
     version: Annotated[  # acts through its callback
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,

@@ -102,7 +102,8 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield f"Database:      {data['database']}"
     for key in data["keys"]:
         active = ", active" if key["active"] else ""
-        yield f"Key version {key['version']}: fingerprint {key['fingerprint']}, {key['provider']}{active} ({key['source']})"
+        where = f"{key['provider']}{active} ({key['source']})"
+        yield f"Key version {key['version']}: fingerprint {key['fingerprint']}, {where}"
     for warning in data["warnings"]:
         yield f"! {warning}"
     for finding in data["checks"]:

@@ -31,9 +31,11 @@ def _summary(loaded: Loaded, prepared: Prepared) -> list[str]:
         f"Database:  {preflight.database}",
         f"Role:      {role}",
     ]
-    for key in keyring.keys:
-        if goal.moves(key.version):
-            lines.append(f"From:      version {key.version}, fingerprint {key.fingerprint}")
+    lines += [
+        f"From:      version {key.version}, fingerprint {key.fingerprint}"
+        for key in keyring.keys
+        if goal.moves(key.version)
+    ]
     lines.append(f"To:        version {target.version}, fingerprint {target.fingerprint}")
     if prepared.request.reason:
         lines.append(f"Reason:    {prepared.request.reason}")

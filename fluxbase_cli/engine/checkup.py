@@ -18,7 +18,8 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
     with connect_or_explain(database) as connection:
         findings = list(inspect(connection, write=True).findings)
         row = connection.execute(
-            "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), current_user, current_database()"
+            "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "
+            "current_user, current_database()"
         ).fetchone() or (False, "?", "?")
         if JobStore(connection).exists():
             findings.append(Finding("progress", Verdict.GOOD, f"the schema {SCHEMA} is there"))

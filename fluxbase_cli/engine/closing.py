@@ -119,7 +119,7 @@ class Closing:
         )
 
 
-def read_whole(  # noqa: PLR0913  # what a reading is told
+def read_whole(  # noqa: PLR0913, PLR0917  # what a reading is told
     connection: Connection, shape: Shape, judge: Judge, access: Access, limits: Limits, versions: Versions
 ) -> Iterator[Judged]:
     """Judge a relation as it is at one moment, a few rows at a time.

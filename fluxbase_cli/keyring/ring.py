@@ -59,7 +59,7 @@ class Keyring:
         if not keys:
             raise ConfigurationError(
                 "no key is configured",
-                hint="Set security.encryption.keys in fluxbase.yaml, or FLUXBASE_SECRET_KEY_1, FLUXBASE_SECRET_KEY_2, …",
+                hint="Set security.encryption.keys in fluxbase.yaml, or FLUXBASE_SECRET_KEY_1 and so on.",
             )
         self._by_version: Mapping[int, Key] = {
             key.version: key for key in sorted(keys, key=lambda key: key.version, reverse=True)

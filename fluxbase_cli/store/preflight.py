@@ -287,7 +287,7 @@ def _role(session: dict[str, Any], role: str | None, roles: Sequence[str | None]
         yield Finding(
             "role",
             Verdict.REFUSE,
-            f"role {session['role']} is subject to row-level security: it would see a part of the rows, without an error",
+            f"role {session['role']} is subject to row-level security: rows would be missing, without an error",
             f'Connect as database.admin_user, or run as a superuser: ALTER ROLE "{session["role"]}" BYPASSRLS;  '
             f'or: GRANT {SERVICE_ROLE} TO "{session["role"]}";',
         )
