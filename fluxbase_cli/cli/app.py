@@ -15,6 +15,9 @@ _HELP = """Change the key that seals the secrets of a Fluxbase database.
 
 Every sealed value is opened, sealed anew under the new key, opened again, and only then written; `secrets audit` proves
 that none is left under the old one. Start with `fluxbase-cli demo`, then `fluxbase-cli config check`.
+
+The options below may stand before a command's name or after it. Every option of every command has a variable:
+--batch-size is FLUXBASE_CLI_BATCH_SIZE, and so on; what is typed beats it.
 """
 
 
@@ -42,7 +45,7 @@ def make_app() -> typer.Typer:
         # Tracebacks with the values of variables would show keys.
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
-        rich_markup_mode="markdown",
+        rich_markup_mode=None,
     )
     app.callback()(group_options(_root))
     app.add_typer(secrets.make_app(), name="secrets")

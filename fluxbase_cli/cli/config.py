@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from fluxbase_cli.config import Settings
     from fluxbase_cli.store.preflight import Finding
 
-_GROUP_HELP = "The configuration: what was found where."
+_GROUP_HELP = "See what is configured where."
 _MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
 
 
 def make_app() -> typer.Typer:
     """The group of commands."""
-    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode="markdown")
+    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
     app.command("check", epilog=_CHECK_EXAMPLES)(command(check))
     return app
@@ -34,9 +34,9 @@ def _group() -> None:
     """The configuration."""
 
 
-_CHECK_EXAMPLES = """Example:
-
-`fluxbase-cli config check --config /etc/fluxbase/fluxbase.yaml`
+_CHECK_EXAMPLES = """\b
+Example:
+  fluxbase-cli config check --config /etc/fluxbase/fluxbase.yaml
 """
 
 

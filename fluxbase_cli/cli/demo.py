@@ -10,11 +10,10 @@ from fluxbase_cli.cli.options import Options, command
 from fluxbase_cli.cli.printing import write
 from fluxbase_cli.errors import ExitCode
 
-_EXAMPLES = """Examples:
-
-`fluxbase-cli demo`
-
-`fluxbase-cli demo --secrets 100000 --keep`
+_EXAMPLES = """\b
+Examples:
+  fluxbase-cli demo
+  fluxbase-cli demo --secrets 100000 --keep
 """
 
 
@@ -33,15 +32,23 @@ def demo(
             min=10,
             max=10_000_000,
             envvar="FLUXBASE_CLI_SECRETS",
+            show_envvar=False,
             help="How many values to seal; 85% of them under the old key.",
         ),
     ] = 1000,
     keep: Annotated[
         bool,
-        typer.Option("--keep", envvar="FLUXBASE_CLI_KEEP", help="Leave the server running, and say how to connect."),
+        typer.Option(
+            "--keep",
+            envvar="FLUXBASE_CLI_KEEP",
+            show_envvar=False,
+            help="Leave the server running, and say how to connect.",
+        ),
     ] = False,
 ) -> int:
-    """Show a whole rotation on an embedded PostgreSQL, command by command.
+    """Show a whole rotation on an embedded PostgreSQL.
+
+    Each command is shown as it would be typed, with what it prints.
 
     Needs nothing but this program, installed with its extra `demo`; works as root and not, and leaves nothing behind.
     """

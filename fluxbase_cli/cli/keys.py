@@ -9,18 +9,18 @@ import typer
 from fluxbase_cli.cli.loading import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command, group_options
 from fluxbase_cli.cli.printing import print_result, write
+from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.keyring.encoding import Encoding
 
 if TYPE_CHECKING:
     from fluxbase_cli.keyring import Keyring
 
-_GROUP_HELP = "The keys that seal: make one, and see which are configured."
+_GROUP_HELP = "Make a key, and see which are configured."
 
 
 def make_app() -> typer.Typer:
     """The group of commands."""
-    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode="markdown")
+    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
     app.command("generate", epilog=_GENERATE_EXAMPLES)(command(generate))
     app.command("list", epilog=_LIST_EXAMPLES)(command(list_keys))
@@ -31,11 +31,10 @@ def _group() -> None:
     """The keys."""
 
 
-_GENERATE_EXAMPLES = """Examples:
-
-`export FLUXBASE_SECRET_KEY_2=$(fluxbase-cli keys generate)`
-
-`fluxbase-cli keys generate --encoding raw`
+_GENERATE_EXAMPLES = """\b
+Examples:
+  export FLUXBASE_SECRET_KEY_2=$(fluxbase-cli keys generate)
+  fluxbase-cli keys generate --encoding raw
 """
 
 
@@ -47,6 +46,7 @@ def generate(
         typer.Option(
             "--encoding",
             envvar="FLUXBASE_CLI_ENCODING",
+            show_envvar=False,
             help="hex and base64 are for `security.encryption.keys`; raw is 32 characters for the server's "
             "`encryption_key`.",
         ),
@@ -68,9 +68,9 @@ def generate(
     return ExitCode.DONE
 
 
-_LIST_EXAMPLES = """Example:
-
-`fluxbase-cli keys list -o json`
+_LIST_EXAMPLES = """\b
+Example:
+  fluxbase-cli keys list -o json
 """
 
 

@@ -59,9 +59,6 @@ class Options:
         return not self.no_color and not os.environ.get("NO_COLOR")
 
 
-_PANEL = "Options of every command"
-
-
 def _declarations(*, environment: bool) -> dict[str, Any]:
     """The common options as parameters.
 
@@ -71,10 +68,8 @@ def _declarations(*, environment: bool) -> dict[str, Any]:
 
     def option(*names: str, variable: str, text: str, **more: Any) -> Any:  # noqa: ANN401  # typer's own type
         if environment:
-            more["envvar"] = variable
-        else:
-            text += f" [env var: {variable}]"
-        return typer.Option(*names, help=text, rich_help_panel=_PANEL, **more)
+            more |= {"envvar": variable, "show_envvar": False}
+        return typer.Option(*names, help=text, **more)
 
     return {
         "config": Annotated[
@@ -89,7 +84,6 @@ def _declarations(*, environment: bool) -> dict[str, Any]:
                 # In the argument list a password would be there for all to read.
                 text="Connect here instead of database.* (keep passwords in FLUXBASE_DATABASE_URL or ~/.pgpass).",
                 metavar="URL",
-                show_envvar=True,
             ),
         ],
         "output": Annotated[

@@ -17,39 +17,65 @@ if TYPE_CHECKING:
     from fluxbase_cli.engine.job import JobRequest
     from fluxbase_cli.report.messages import Messages
 
-_GROUP_HELP = "The sealed values: move them to another key, and prove where they are."
+_GROUP_HELP = "Move the sealed values to another key, and prove it."
 
 BatchSize = Annotated[
     int,
     typer.Option(
-        "--batch-size", min=1, max=50_000, envvar="FLUXBASE_CLI_BATCH_SIZE", help="Rows in one batch's transaction."
+        "--batch-size",
+        min=1,
+        max=50_000,
+        metavar="N",
+        envvar="FLUXBASE_CLI_BATCH_SIZE",
+        show_envvar=False,
+        help="Rows in one batch's transaction.",
     ),
 ]
 Concurrency = Annotated[
     int,
     typer.Option(
-        "--concurrency", min=1, max=64, envvar="FLUXBASE_CLI_CONCURRENCY", help="Workers, each with a connection."
+        "--concurrency",
+        min=1,
+        max=64,
+        metavar="N",
+        envvar="FLUXBASE_CLI_CONCURRENCY",
+        show_envvar=False,
+        help="Workers, each with a connection.",
     ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", envvar="FLUXBASE_CLI_DRY_RUN", help="Open every value and write nothing anywhere."),
+    typer.Option(
+        "--dry-run",
+        envvar="FLUXBASE_CLI_DRY_RUN",
+        show_envvar=False,
+        help="Open every value and write nothing anywhere.",
+    ),
 ]
 Join = Annotated[
-    bool, typer.Option("--join", envvar="FLUXBASE_CLI_JOIN", help="Help a job that another process works on.")
+    bool,
+    typer.Option(
+        "--join", envvar="FLUXBASE_CLI_JOIN", show_envvar=False, help="Help a job that another process works on."
+    ),
 ]
 Restart = Annotated[
     bool,
     typer.Option(
-        "--restart", envvar="FLUXBASE_CLI_RESTART", help="Begin anew instead of going on with an unfinished job."
+        "--restart",
+        envvar="FLUXBASE_CLI_RESTART",
+        show_envvar=False,
+        help="Begin anew instead of going on with an unfinished job.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", envvar="FLUXBASE_CLI_YES", help="Do not ask for confirmation.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", envvar="FLUXBASE_CLI_YES", show_envvar=False, help="Do not ask for confirmation.")
+]
 AllowTriggers = Annotated[
     bool,
     typer.Option(
         "--allow-triggers",
         envvar="FLUXBASE_CLI_ALLOW_TRIGGERS",
+        show_envvar=False,
         help="Go on where triggers can't be kept silent. They then fire for every row written: updated_at moves, and "
         "webhook triggers copy old and new rows (sealed values included) and POST them out. Better: GRANT SET ON "
         "PARAMETER session_replication_role to the role.",
@@ -60,6 +86,7 @@ AcceptUndecryptable = Annotated[
     typer.Option(
         "--accept-undecryptable",
         envvar="FLUXBASE_CLI_ACCEPT_UNDECRYPTABLE",
+        show_envvar=False,
         help="Go on though over half of the sampled values of a location open under no key; they are left as they are.",
     ),
 ]
@@ -67,7 +94,7 @@ AcceptUndecryptable = Annotated[
 
 def make_app() -> typer.Typer:
     """The group of commands."""
-    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode="markdown")
+    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
     app.command("re-encrypt", epilog=_RE_ENCRYPT_EXAMPLES)(command(re_encrypt))
     app.command("audit", epilog=_AUDIT_EXAMPLES)(command(audit))
@@ -80,11 +107,10 @@ def _group() -> None:
     """The sealed values."""
 
 
-_RE_ENCRYPT_EXAMPLES = """Examples:
-
-`fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --dry-run`
-
-`fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json`
+_RE_ENCRYPT_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --dry-run
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json
 """
 
 
@@ -96,7 +122,9 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
         typer.Option(
             "--from-version",
             min=1,
+            metavar="N",
             envvar="FLUXBASE_CLI_FROM_VERSION",
+            show_envvar=False,
             help="Move values under this key version. [default: all that are not under the target]",
         ),
     ] = None,
@@ -105,7 +133,9 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
         typer.Option(
             "--to-version",
             min=1,
+            metavar="N",
             envvar="FLUXBASE_CLI_TO_VERSION",
+            show_envvar=False,
             help="Seal them under this one. [default: active_key_version]",
         ),
     ] = None,
@@ -148,9 +178,9 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     return _run_job(options, request, yes=yes)
 
 
-_ROLLBACK_EXAMPLES = """Example:
-
-`fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised"`
+_ROLLBACK_EXAMPLES = """\b
+Example:
+  fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised"
 """
 
 
@@ -158,10 +188,21 @@ def rollback(  # noqa: PLR0913  # a command's options
     options: Options,
     *,
     to_version: Annotated[
-        int, typer.Option("--to-version", min=1, envvar="FLUXBASE_CLI_TO_VERSION", help="The version to go back to.")
+        int,
+        typer.Option(
+            "--to-version",
+            min=1,
+            metavar="N",
+            envvar="FLUXBASE_CLI_TO_VERSION",
+            show_envvar=False,
+            help="The version to go back to.",
+        ),
     ],
     reason: Annotated[
-        str, typer.Option("--reason", envvar="FLUXBASE_CLI_REASON", help="Why; kept with who, when and from where.")
+        str,
+        typer.Option(
+            "--reason", envvar="FLUXBASE_CLI_REASON", show_envvar=False, help="Why; kept with who, when and from where."
+        ),
     ],
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
@@ -256,11 +297,10 @@ def _list_quarantine(messages: Messages, entries: Any, job: int | None) -> None:
     messages.warn("\n".join(quarantine_lines(entries, job)))
 
 
-_AUDIT_EXAMPLES = """Examples:
-
-`fluxbase-cli secrets audit`
-
-`fluxbase-cli secrets audit --key-version 1 && echo "version 1 is no longer needed"`
+_AUDIT_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets audit
+  fluxbase-cli secrets audit --key-version 1 && echo "version 1 is no longer needed"
 """
 
 
@@ -272,7 +312,9 @@ def audit(
         typer.Option(
             "--key-version",
             min=1,
+            metavar="N",
             envvar="FLUXBASE_CLI_KEY_VERSION",
+            show_envvar=False,
             help="Ask about this version: exit 0 where no value needs its key any more, else 3.",
         ),
     ] = None,
@@ -315,11 +357,10 @@ def audit(
     return report.exit_code
 
 
-_STATUS_EXAMPLES = """Examples:
-
-`fluxbase-cli secrets status`
-
-`fluxbase-cli secrets status 7 -o json`
+_STATUS_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets status
+  fluxbase-cli secrets status 7 -o json
 """
 
 

@@ -1,16 +1,9 @@
-"""The configuration: fluxbase.yaml, .env and the environment become typed, frozen settings."""
+"""What is configured: fluxbase.yaml, `.env` and the environment as typed, frozen settings."""
 
-from __future__ import annotations
-
+from fluxbase_cli.config.database import DatabaseSettings
+from fluxbase_cli.config.encryption import EncryptionSettings, KeyEntry, KeyRotationSettings
 from fluxbase_cli.config.secret import Secret
-from fluxbase_cli.config.settings import (
-    DatabaseSettings,
-    EncryptionSettings,
-    KeyEntry,
-    KeyRotationSettings,
-    Settings,
-    load_settings,
-)
+from fluxbase_cli.config.settings import Settings, load_settings
 
 __all__ = [
     "DatabaseSettings",

@@ -1,99 +1,146 @@
-"""A database address, told without its password."""
+"""What may be shown of a PostgreSQL connection string: user, host, port and database, and nothing else.
+
+It follows libpq's grammar (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING; `fe-connect.c`,
+`conninfo_uri_parse_options`) rather than `urllib`, which cuts elsewhere and would show a piece of a password that holds
+`/`, `#` or `@` as a host, a port or a database.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-_SCHEME = re.compile(r"postgres(?:ql)?://")
-_ANY_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
-# Narrow on purpose. An unescaped password with an @, a / or a ? in it shifts the parts of a URL; what then stands in
-# the place of a host is a piece of the password, and must not be shown.
-_HOST = re.compile(r"[A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]|/[A-Za-z0-9_./-]*")
-_HOST_AND_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.%-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]*))?")
-_NAME = re.compile(r"[^\s@/:?=&#'\"\\\x00-\x1f\x7f]*")
-_PORT = re.compile(r"[0-9]*(?:,[0-9]*)*")
-_PAIR = re.compile(
-    r"\s*([A-Za-z_]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'(?=\s|$)|((?:[^\s'\\]|\\.)*)(?=\s|$))\s*",
-    re.DOTALL,
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_URL = re.compile(
+    r"postgres(?:ql)?://"
+    r"(?:(?P<user>[^:@/]*)(?::[^@/]*)?@)?"
+    r"(?P<hosts>[^/?@]*)"
+    r"(?:/(?P<database>[^?@]*))?"
+    r"(?:\?(?P<query>[^@]*))?"
 )
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(?:%25[^\]]*)?\]|[^\[\]:,]*)(?::(?P<port>[0-9]*))?")
+_PORTS = re.compile(r"[0-9]{0,5}(?:,[0-9]{0,5})*")
+_PAIR = re.compile(
+    r"\s*(?P<name>[A-Za-z_]+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|(?=\s|$))(?=\s|$)"
+)
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 
 
-def is_address(address: str) -> bool:
-    """Whether libpq would take this for a PostgreSQL URL or for ``key=value`` pairs."""
-    return bool(_SCHEME.match(address)) or ("=" in address and not _ANY_SCHEME.match(address))
+class Address(NamedTuple):
+    """The parts of a connection string that are no secrets; None where it says nothing and libpq's defaults hold.
+
+    Attributes:
+        user: the role.
+        host: the host, the socket's folder, or several of them with commas between.
+        port: the port, or several with commas between.
+        database: the database.
+    """
+
+    user: str | None
+    host: str | None
+    port: str | None
+    database: str | None
+
+    def describe(self) -> str:
+        """The address as `user@host:port/database`, as far as it is known."""
+        hosts = (self.host or "(default host)").split(",")
+        ports = (self.port or "").split(",")
+        if len(ports) != len(hosts):
+            # One port is the port of all; any other number is for libpq to complain of.
+            ports = (ports if len(ports) == 1 else [""]) * len(hosts)
+        text = ",".join(map(_host_and_port, hosts, ports))
+        if self.user:
+            text = f"{self.user}@{text}"
+        if self.database:
+            text = f"{text}/{self.database}"
+        return "".join(character if character.isprintable() else "…" for character in text)
 
 
-def describe_address(address: str) -> str | None:
-    """Tell an address as ``user@host:port/database``, as far as it names these.
+def parse_address(text: str, place: str) -> Address:
+    """Take a connection string apart, in either of libpq's forms (`postgresql://…` and `host=… user=…`).
 
     Args:
-        address: a ``postgresql://`` URL, or libpq's ``key=value`` pairs.
+        text: the connection string.
+        place: where it was found, for the error.
 
-    Returns:
-        The description; None where there is any doubt about what is what.
+    Raises:
+        ConfigurationError: it has neither form. The message quotes nothing of it, as it may hold a password.
     """
-    parts = _of_url(address) if _SCHEME.match(address) else _of_pairs(address)
-    if parts is None or "service" in parts:
-        return None
-    user, host, port, database = (parts.get(name, "") for name in ("user", "host", "port", "dbname"))
-    host = host or parts.get("hostaddr", "")
-    if not (user or host or database):
-        return None
-    hosts = host.split(",")
-    if not (all(map(_HOST.fullmatch, hosts)) and _NAME.fullmatch(user) and _NAME.fullmatch(database)):
-        return None
-    if not _PORT.fullmatch(port):
-        return None
-    shown = _hosts_and_ports(hosts, port.split(","))
-    return (f"{user}@" if user else "") + shown + (f"/{database}" if database else "")
+    address = _parse_url(text) if re.match(r"postgres(?:ql)?://", text) else _parse_pairs(text)
+    if address is None:
+        raise ConfigurationError(
+            f"the database address in {place} can't be read",
+            hint="Expected postgresql://user:password@host:port/database; special characters in it are %-encoded "
+            "(@ is %40, / is %2F, : is %3A).",
+        )
+    return address
 
 
-def _hosts_and_ports(hosts: list[str], ports: list[str]) -> str:
-    if len(ports) == 1:
-        ports *= len(hosts)
-    ports += [""] * (len(hosts) - len(ports))
-    return ",".join(f"{host or 'localhost'}:{port or '5432'}" for host, port in zip(hosts, ports, strict=False))
+def holds_connection_string(text: str) -> bool:
+    """Whether a user, host or database is a whole connection string by mistake, which might show its password."""
+    return "://" in text or "=" in text
 
 
-def _of_url(address: str) -> dict[str, str] | None:
-    rest = _SCHEME.sub("", address, count=1)
-    # After the one @ that ends the user and password, another is a sign of an unescaped password.
-    before, at, after = rest.partition("@")
-    userinfo, rest = (before, after) if at else ("", rest)
-    if "@" in rest or any(character in userinfo for character in "/?#"):
+def _parse_url(text: str) -> Address | None:
+    match = _URL.fullmatch(text)
+    if match is None or re.search(r"[\s\x00-\x1f\x7f]", text) or _BAD_ESCAPE.search(text):
         return None
-    hostspecs, _, query = rest.partition("?")
-    hostspecs, _, database = hostspecs.partition("/")
     hosts, ports = [], []
-    for hostspec in hostspecs.split(","):
-        match = _HOST_AND_PORT.fullmatch(hostspec)
-        if match is None:
+    for written in match["hosts"].split(","):
+        host = _HOST.fullmatch(written)
+        if host is None:
             return None
-        hosts.append(unquote(match["host"]))
-        ports.append(match["port"] or "")
-    parts = {
-        "user": unquote(userinfo.partition(":")[0]),
-        "host": ",".join(hosts),
-        "port": ",".join(ports),
-        "dbname": unquote(database),
-    }
-    for pair in query.split("&") if query else ():
+        hosts.append(host["host"])
+        ports.append(host["port"] or "")
+    found = {"user": match["user"], "host": ",".join(hosts), "port": ",".join(ports), "dbname": match["database"]}
+    for pair in (match["query"] or "").split("&"):
         name, equals, value = pair.partition("=")
-        if not equals:
+        if pair and not equals:
             return None
-        parts[name] = unquote(value)
-    return parts
+        found[unquote(name)] = value
+    return _address({name: unquote(value) for name, value in found.items() if value is not None})
 
 
-def _of_pairs(address: str) -> dict[str, str] | None:
-    parts: dict[str, str] = {}
-    position = 0
-    while position < len(address):
-        match = _PAIR.match(address, position)
+def _parse_pairs(text: str) -> Address | None:
+    pairs = dict(_pairs(text))
+    # What is no pair hides behind an empty name, see `_pairs`.
+    return None if "" in pairs or not pairs else _address(pairs)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    position, end = 0, len(text.rstrip())
+    while position < end:
+        match = _PAIR.match(text, position)
         if match is None:
-            return None
-        quoted, plain = match[2], match[3]
-        parts[match[1]] = re.sub(r"\\(.)", r"\1", quoted if quoted is not None else plain, flags=re.DOTALL)
+            yield "", ""
+            return
+        value = match["value"]
+        if value.startswith("'"):
+            value = value[1:-1]
+        yield match["name"], re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
         position = match.end()
-    return parts or None
+
+
+def _address(found: dict[str, str]) -> Address | None:
+    port = found.get("port", "")
+    if not _PORTS.fullmatch(port):
+        return None
+    # libpq takes a connection string for the name of a database in places, and users follow its example.
+    if any(holds_connection_string(found.get(name, "")) for name in ("user", "host", "hostaddr", "dbname")):
+        return None
+    return Address(
+        user=found.get("user") or None,
+        host=found.get("host") or found.get("hostaddr") or None,
+        port=port if port.strip(",") else None,
+        database=found.get("dbname") or None,
+    )
+
+
+def _host_and_port(host: str, port: str) -> str:
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{bracketed}:{port}" if port else bracketed

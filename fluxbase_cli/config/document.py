@@ -1,218 +1,212 @@
-"""fluxbase.yaml as a tree of settings: names in any case, ``${VAR}`` expanded, each error with its place."""
+"""The YAML file as a tree of values that know their place.
+
+The tree is walked only where a setting is asked for, so that nothing in the server's many other sections can stop us.
+PyYAML composes it; it constructs nothing, since what it would make of an unquoted `0123` or `12e34` is not what was
+written. Its error texts quote the file and are never shown.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.expand import UnsetVariableError, expand
-from fluxbase_cli.config.sources import Variables
+import yaml
+
+from fluxbase_cli.config.files import read_text
 from fluxbase_cli.errors import ConfigurationError
 
-# Only a name that we know is repeated in a message: in a broken file, a secret may stand where a name should.
-_KNOWN_NAMES = frozenset(
-    {
-        "database",
-        "security",
-        "encryption",
-        "encryption_key",
-        "host",
-        "port",
-        "user",
-        "admin_user",
-        "password",
-        "admin_password",
-        "ssl_mode",
-        "provider",
-        "active_key_version",
-        "kms_key_id",
-        "keys",
-        "key_rotation",
-        "version",
-        "key",
-        "ciphertext",
-        "enabled",
-        "schedule",
-        "auto_reencrypt",
-        "retain_old_keys",
-        "notification_webhook",
-    }
-)
-_INTEGER = re.compile(r"[0-9]{1,18}")
-_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fluxbase_cli.config.files import SourceFile
+
+_TAG = "tag:yaml.org,2002:"
+#: `0123`, `1_000` and `0x1F` are numbers to one parser and others, or none, to the next.
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
+#: Text to PyYAML, which follows YAML 1.1, and a number to the server's parser: 1.2's floats without a dot, and octals.
+_GO_NUMBER = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+|0o[0-7]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A text setting that was found.
+class Scalar:
+    """A single value.
 
-    Args:
-        value: the expanded text, hidden from ``repr``.
-        place: where it stands; a place, never a value.
-        references: the variables that stood in it as ``${NAME}``.
+    Attributes:
+        written: as it is written, without its quotes.
+        is_text: whether YAML takes it for text; quotes make anything text.
+        is_plain: whether it is a boolean, or a whole number that every parser reads alike.
     """
 
-    value: str = field(repr=False)
-    place: str
-    references: tuple[str, ...] = ()
-
-    @property
-    def source(self) -> str:
-        """The place, with the variables that the text was made of."""
-        if not self.references:
-            return self.place
-        return f"{self.place} ({', '.join(f'${{{name}}}' for name in self.references)})"
+    written: str = field(repr=False)
+    is_text: bool
+    is_plain: bool
 
 
-class Section:
-    """One mapping of the file, read lazily: what nobody asks for is neither expanded nor judged.
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A node of the tree.
 
-    Args:
-        label: what messages call the file.
-        path: the dotted path of this mapping; empty for the file's top level.
-        content: the mapping as YAML has it.
-        variables: what ``${VAR}`` is expanded from.
-
-    Raises:
-        ConfigurationError: two names differ only in case.
+    Attributes:
+        label: how the file is called in messages.
+        path: the dotted path from the top of the file, in lower case.
     """
 
-    def __init__(self, label: str, path: str, content: Mapping[object, object], variables: Variables) -> None:
-        self._label = label
-        self._path = path
-        self._variables = variables
-        self._content: dict[str, object] = {}
-        for name, value in content.items():
-            if not isinstance(name, str):
-                continue
-            lowered = name.lower()
-            if lowered in self._content:
-                shown = f"'{lowered}'" if lowered in _KNOWN_NAMES else "a setting"
-                where = f"{label}: {path}" if path else label
-                raise ConfigurationError(f"{where}: {shown} stands there twice, in upper and lower case")
-            self._content[lowered] = value
-
-    def place(self, name: str) -> str:
-        """Where a setting of this section stands: ``fluxbase.yaml: database.host``."""
-        return f"{self._label}: {self._dotted(name)}"
+    label: str
+    path: str
+    _node: yaml.Node = field(repr=False)
 
     @property
-    def here(self) -> str:
-        """Where this section stands."""
-        return f"{self._label}: {self._path}" if self._path else self._label
+    def place(self) -> str:
+        """Where it stands."""
+        return f"{self.label}: {self.path}" if self.path else self.label
 
-    def _dotted(self, name: str) -> str:
-        return f"{self._path}.{name}" if self._path else name
+    @property
+    def is_null(self) -> bool:
+        """Whether it is YAML's null, as in `key:` with nothing behind it."""
+        return self._node.tag == f"{_TAG}null"
 
-    def has(self, name: str) -> bool:
-        """Whether the setting is there and neither null nor the empty text."""
-        return self._content.get(name) not in (None, "")
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it is a mapping."""
+        return isinstance(self._node, yaml.MappingNode)
 
-    def others(self, known: frozenset[str]) -> Iterator[str]:
-        """The names of the settings that are not in ``known``, in lower case."""
-        return (name for name in self._content if name not in known and self.has(name))
-
-    def section(self, name: str) -> Section:
-        """A section below this one; empty when it is absent or null.
-
-        Raises:
-            ConfigurationError: it is something other than a mapping, or two names in it differ only in case.
-        """
-        content = self._content.get(name)
-        if content is None:
-            content = {}
-        if not isinstance(content, dict):
-            raise ConfigurationError(f"{self.place(name)}: must be a mapping of settings")
-        return Section(self._label, self._dotted(name), content, self._variables)
-
-    def sections(self, name: str) -> list[Section]:
-        """The sections of a list; none when it is absent, null or empty.
+    def scalar(self) -> Scalar:
+        """The value itself.
 
         Raises:
-            ConfigurationError: it is something other than a list of mappings.
+            ConfigurationError: it is a mapping or a list.
         """
-        content = self._content.get(name)
-        if content is None:
-            return []
-        if not isinstance(content, list):
-            raise ConfigurationError(f"{self.place(name)}: must be a list, each entry with `version:` and `key:`")
-        found = []
-        for index, entry in enumerate(content):
-            path = f"{self._dotted(name)}[{index}]"
-            if not isinstance(entry, dict):
-                raise ConfigurationError(f"{self._label}: {path}: must be a mapping with `version:` and `key:`")
-            found.append(Section(self._label, path, entry, self._variables))
+        if not isinstance(self._node, yaml.ScalarNode):
+            raise ConfigurationError(f"{self.place} must be a single value")
+        written, tag = self._node.value, self._node.tag
+        decimal = tag == f"{_TAG}int" and _DECIMAL.fullmatch(written) is not None
+        # Only a plain scalar has no style; quotes and blocks have.
+        number_to_go = self._node.style is None and _GO_NUMBER.fullmatch(written) is not None
+        is_text = tag == f"{_TAG}str" and not number_to_go
+        return Scalar(written, is_text=is_text, is_plain=decimal or tag == f"{_TAG}bool")
+
+    def items(self) -> Iterator[Value]:
+        """The elements of a list.
+
+        Raises:
+            ConfigurationError: it is no list.
+        """
+        if not isinstance(self._node, yaml.SequenceNode):
+            raise ConfigurationError(f"{self.place} must be a list")
+        for index, node in enumerate(self._node.value):
+            yield Value(self.label, f"{self.path}[{index}]", node)
+
+    def members(self, *, fold_case: bool = True) -> dict[str, Value]:
+        """The members of a mapping by name; of null, none.
+
+        Args:
+            fold_case: make all names lower case, as the server does.
+
+        Raises:
+            ConfigurationError: it is no mapping, or two names differ in their case only.
+        """
+        if self.is_null:
+            return {}
+        if not isinstance(self._node, yaml.MappingNode):
+            raise ConfigurationError(f"{self.place} must be a mapping (`name: value`)")
+        written_as: dict[str, str] = {}
+        members: dict[str, Value] = {}
+        for key, node in _pairs(self._node, self.place):
+            name = key.lower() if fold_case else key
+            path = f"{self.path}.{name}" if self.path else name
+            if written_as.setdefault(name, key) != key:
+                raise ConfigurationError(
+                    # Not the name itself: of a file gone wrong it may be anything.
+                    f"{self.place} has the same name twice, in different case (line {node.start_mark.line + 1})",
+                    hint="The case of names does not matter in this file: keep one of the two.",
+                )
+            # Of the same name twice, one came with a merge (`<<`) and the later one is the mapping's own.
+            members[name] = Value(self.label, path, node)
+        return members
+
+    def find(self, path: str) -> Value | None:
+        """The value at a dotted path below this one, None when there is none or it is null.
+
+        Raises:
+            ConfigurationError: something on the way is no mapping.
+        """
+        found: Value = self
+        for name in path.split("."):
+            below = found.members().get(name)
+            if below is None or below.is_null:
+                return None
+            found = below
         return found
 
-    def secret_text(self, name: str) -> Text | None:
-        """A text that must be one for YAML too: of digits or ``1e5`` it makes a number, and there is no way back.
 
-        Returns:
-            The expanded text; None when it is absent, null or empty.
-
-        Raises:
-            ConfigurationError: it is no text, or a ``${VAR}`` in it is unset.
-        """
-        if not self.has(name):
-            return None
-        value = self._content[name]
-        if not isinstance(value, str):
-            raise ConfigurationError(
-                f"{self.place(name)}: is not a text",
-                hint='Quote it ("..."): without quotes, YAML takes some texts for numbers and other things.',
-            )
-        return self._expanded(name, value)
-
-    def text(self, name: str) -> Text | None:
-        """As ``secret_text``, but an integer or a boolean is taken for the text that it is, as the server does.
-
-        Raises:
-            ConfigurationError: it is no such thing, or a ``${VAR}`` in it is unset.
-        """
-        value = self._content.get(name)
-        if isinstance(value, bool):
-            return Text("true" if value else "false", self.place(name))
-        if isinstance(value, int):
-            return Text(str(value), self.place(name))
-        return self.secret_text(name)
-
-    def _expanded(self, name: str, value: str) -> Text:
-        try:
-            expanded, references = expand(value, self._variables.lookup)
-        except UnsetVariableError as error:
-            raise ConfigurationError(
-                f"{self.place(name)}: the variable {error.name} is not set, or empty",
-                hint=f"Set {error.name} in the environment or in .env; a literal ${{ is written $${{.",
-            ) from None
-        return Text(expanded, self.place(name), references)
-
-    def is_number(self, name: str) -> bool:
-        """Whether YAML has an integer or a text there; a boolean is no number, though Python says so."""
-        value = self._content.get(name)
-        return isinstance(value, (int, str)) and not isinstance(value, bool)
-
-
-def integer(text: Text, *, least: int, most: int) -> int:
-    """A whole number within bounds.
+def read_document(file: SourceFile) -> Value:
+    """Read the configuration file.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: it can't be read, is no YAML, has a name twice in one mapping or is no mapping at the top.
+            The message has the line and the column, and quotes nothing of the file.
     """
-    stripped = text.value.strip()
-    number = int(stripped) if _INTEGER.fullmatch(stripped) else None
-    if number is None or not least <= number <= most:
-        raise ConfigurationError(f"{text.source}: must be a whole number from {least} to {most}")
-    return number
+    text = read_text(file)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _not_yaml(file, None if mark is None else (mark.line, mark.column)) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        raise _not_yaml(file, (before.count("\n"), len(before) - before.rfind("\n") - 1)) from None
+    except (yaml.YAMLError, RecursionError):
+        raise _not_yaml(file, None) from None
+    if node is None:
+        node = yaml.MappingNode(f"{_TAG}map", [])
+    _refuse_duplicates(node, file)
+    document = Value(file.label, "", node)
+    if not (document.is_mapping or document.is_null):
+        raise ConfigurationError(f"{file.label} must be a mapping (`name: value`) at its top")
+    return document
 
 
-def boolean(text: Text) -> bool:
-    """True or false.
+def _pairs(node: yaml.MappingNode, place: str) -> Iterator[tuple[str, yaml.Node]]:
+    try:
+        # Resolves merges (`<<: *base`): the pairs that come with one precede the mapping's own.
+        yaml.SafeLoader("").flatten_mapping(node)
+    except (yaml.YAMLError, RecursionError):
+        raise ConfigurationError(f"{place} has a merge (`<<`) that can't be resolved") from None
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            yield key.value, value
 
-    Raises:
-        ConfigurationError: it is neither.
-    """
-    value = _BOOLEANS.get(text.value.strip().lower())
-    if value is None:
-        raise ConfigurationError(f"{text.source}: must be one of {', '.join(_BOOLEANS)}")
-    return value
+
+def _refuse_duplicates(root: yaml.Node, file: SourceFile) -> None:
+    """Refuse what the server's parser refuses too, in all of the file: one of two lists of keys would be lost."""
+    waiting = [root]
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        # An alias is the very node that it stands for, and may stand inside itself.
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            names: set[str] = set()
+            for key, value in node.value:
+                waiting.append(value)
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if key.value in names:
+                    raise ConfigurationError(
+                        f"{file.label} has the same name twice in one mapping (line {key.start_mark.line + 1})",
+                        hint="Keep one of the two.",
+                    )
+                names.add(key.value)
+
+
+def _not_yaml(file: SourceFile, position: tuple[int, int] | None) -> ConfigurationError:
+    where = "" if position is None else f" at line {position[0] + 1}, column {position[1] + 1}"
+    return ConfigurationError(
+        f"{file.label} is not valid YAML{where}",
+        hint="Look for a tab, a missing quote or a wrong indent there or just before.",
+    )

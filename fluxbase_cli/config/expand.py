@@ -1,51 +1,60 @@
-"""``${NAME}`` in the strings of fluxbase.yaml."""
+"""`${VAR}` in the strings of the configuration file.
+
+Only `${NAME}`, with a NAME as a shell would accept it, is replaced, once and from left to right; what was put in is not
+looked at again. Every other `$` is left alone, since passwords contain it: `$NAME`, `$$`, `${}`, `${NAME:-default}`.
+There is no way to escape a `${NAME}`: a text that holds one literally is given through an environment variable, and
+those are never expanded.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
-# ``$${`` first: it is the way to write a literal ``${``. Every other ``$`` is left alone, since passwords hold them.
-_REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class UnsetVariableError(Exception):
-    """A ``${NAME}`` whose variable is unset or empty.
+class Expanded(NamedTuple):
+    """A text after its expansion; `repr` hides it.
 
-    Args:
-        name: the variable's name.
+    Attributes:
+        text: what it became.
+        names: the variables that were put in, each once, in the order of their first appearance.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+    text: str
+    names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Expanded(text=…, names={self.names})"
 
 
-def expand(text: str, lookup: Callable[[str], str | None]) -> tuple[str, tuple[str, ...]]:
-    """Put the values of variables in the place of ``${NAME}``.
-
-    What a variable holds is never expanded again.
+def expand(text: str, lookup: Callable[[str], str | None], place: str) -> Expanded:
+    """Put the values of variables in the place of their `${NAME}`.
 
     Args:
-        text: a string as the file has it.
-        lookup: gives a variable's value, or None (or an empty text) when it is unset.
-
-    Returns:
-        The expanded text, and the names that stood in it in order, each once.
+        text: as it stands in the file.
+        lookup: the value of a variable, None when it is unset or empty.
+        place: where the text stands, for the error.
 
     Raises:
-        UnsetVariableError: a variable is unset or empty.
+        ConfigurationError: a variable is unset or empty. The message names the place and the variable, not the text.
     """
-    names: dict[str, None] = {}
 
     def value_of(match: re.Match[str]) -> str:
-        name: str | None = match[1]
-        if name is None:
-            return "${"
-        value = lookup(name)
+        value = lookup(match[1])
         if not value:
-            raise UnsetVariableError(name)
-        names[name] = None
+            raise ConfigurationError(
+                f"{place} refers to ${{{match[1]}}}, and that variable is not set or is empty",
+                hint=f"Set {match[1]} in the environment or in .env. A text that is meant to hold `${{{match[1]}}}` "
+                "literally goes into an environment variable: those are not expanded.",
+            )
         return value
 
-    return _REFERENCE.sub(value_of, text), tuple(names)
+    names = tuple(dict.fromkeys(_REFERENCE.findall(text)))
+    return Expanded(_REFERENCE.sub(value_of, text), names)

@@ -1,48 +1,57 @@
-"""A text that does not show itself."""
+"""A text that never shows itself."""
 
 from __future__ import annotations
 
-import hmac
-from typing import Final, final
+from typing import NoReturn
+
+_MASK = "***"
 
 
-@final
 class Secret:
-    """A hidden text: every way to print it gives ``***``, and only ``reveal`` hands it out.
+    """A text that `repr`, `str` and `format` show as `***`; only `reveal` hands it over.
 
-    It is no subclass of ``str``, so that joining, slicing or encoding it by accident is a type error.
+    It is no `str`, so that it can't be printed, joined or serialised by accident, and it refuses to be pickled. Two
+    secrets are equal when their texts are; a secret is false when its text is empty.
 
     Args:
-        value: the text to hide.
+        text: what to hide.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_text",)
 
-    def __init__(self, value: str) -> None:
-        self._value: Final = value
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def reveal(self) -> str:
-        """The text itself; for the place that uses it, never for one that prints."""
-        return self._value
+        """The text itself."""
+        return self._text
 
     def __repr__(self) -> str:
-        return "***"
+        return _MASK
 
     def __str__(self) -> str:
-        return "***"
+        return _MASK
 
     def __format__(self, format_spec: str) -> str:
-        return format("***", format_spec)
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
+        # A width would tell nothing, but a precision could fail or cut: the mask is the mask.
+        return _MASK
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        # surrogatepass: a variable that is no UTF-8 reaches us with surrogates.
-        mine, theirs = (text.encode("utf-8", "surrogatepass") for text in (self._value, other._value))
-        return hmac.compare_digest(mine, theirs)
+        return self._text == other._text if isinstance(other, Secret) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((Secret, self._value))
+        return hash((Secret, self._text))
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    # Settings are copied (`dataclasses.asdict` does); a secret is immutable, so a copy is itself.
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        message = "a secret can't be pickled"
+        raise TypeError(message)

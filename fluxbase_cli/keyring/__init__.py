@@ -1,6 +1,5 @@
 """Keys, where they come from, and what they open."""
 
-from fluxbase_cli.keyring.encoding import Encoding
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
 from fluxbase_cli.keyring.opener import Layer, Opened, Opener, ReopenError, reseal
 from fluxbase_cli.keyring.provider import KeyProvider, ProviderContext
@@ -8,7 +7,6 @@ from fluxbase_cli.keyring.ring import Key, Keyring, load_keyring
 
 __all__ = [
     "SAMPLE_KEYS",
-    "Encoding",
     "Key",
     "KeyProvider",
     "Keyring",

@@ -6,8 +6,8 @@ import base64
 import secrets
 import string
 
+from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring.encoding import Encoding
 from fluxbase_cli.seal import KEY_BYTES
 
 _HEX_CHARACTERS = 64

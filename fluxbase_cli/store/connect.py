@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.adapt import Dumper
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
 from psycopg.types.string import ByteaBinaryLoader
 
@@ -133,9 +134,10 @@ def connect(database: DatabaseSettings) -> Connection:
         psycopg.OperationalError: the server can't be reached just now; a retry may help.
     """
     try:
+        asked: dict[str, Any] = dict(database.connection_parameters())
+        asked |= conninfo_to_dict(str(asked.pop("conninfo", "")))
         # Ours come first: what a URL or the configuration says explicitly is never overruled.
-        parameters = {**_CLIENT, **database.connection_parameters()}
-        connection = psycopg.connect(autocommit=True, **parameters)  # type: ignore[arg-type]  # libpq takes any word
+        connection = psycopg.connect(autocommit=True, **{**_CLIENT, **asked})
     except psycopg.OperationalError as error:
         raise _explained(error, database) from None
     except psycopg.ProgrammingError:

@@ -67,7 +67,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
 
 
 def start_owner(what: str) -> tuple[subprocess.Popen[str], int, Path, str]:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, what], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, what], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     pid, directory, url = owner.stdout.readline().split()
     return owner, int(pid), Path(directory), url

@@ -1,0 +1,295 @@
+"""The section `security.encryption`: which keys there are, where each is kept, and the scheduled rotation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.config.reader import MAX_INTEGER, Found, Unquoted, parse_integer, variable_name
+from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fluxbase_cli.config.document import Value
+    from fluxbase_cli.config.reader import Reader
+
+_SECTION = "security.encryption"
+_SINGLE_KEY = "encryption_key"
+_KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*))?")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_VAULT_REFERENCE = re.compile(r"\s*\{\{\s*vault\b.*\}\}\s*", re.DOTALL)
+#: Short enough that no key is taken for a name, and shown as one.
+_PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,30}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One configured key, not yet resolved by a provider.
+
+    Attributes:
+        version: a positive number.
+        provider: the name of the provider that makes a key of it.
+        source: the place it was found, never a value.
+        value: the field `key` after the expansion of `${VAR}`; may be a ``{{ vault `…` }}`` reference, and is empty
+            where the entry has none.
+        options: the other fields of the entry (`ciphertext`, `region`, …), for the provider; names in lower case. A
+            field that is a mapping itself keeps the case of its names.
+    """
+
+    version: int
+    provider: str
+    source: str
+    value: Secret
+    options: Mapping[str, Secret | Mapping[str, Secret]] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotationSettings:
+    """The scheduled rotation.
+
+    Attributes:
+        enabled: whether it is on.
+        schedule: when, as a cron expression; checked by who reads it.
+        auto_reencrypt: whether values are re-encrypted by it.
+        retain_old_keys: how many superseded versions are kept; None when it is not said.
+        notification_webhook: whom to tell. A secret: such URLs carry tokens.
+    """
+
+    enabled: bool = False
+    schedule: str | None = None
+    auto_reencrypt: bool = False
+    retain_old_keys: int | None = None
+    notification_webhook: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionSettings:
+    """The keys and what belongs to them.
+
+    Attributes:
+        provider: `security.encryption.provider`, if it is set.
+        active_key_version: the version the server seals with, if it is configured; see `effective_key_version`.
+        keys: the entries, by ascending version.
+        kms_key_id: the key that AWS KMS wraps keys with.
+        key_rotation: the scheduled rotation.
+    """
+
+    provider: str | None = None
+    active_key_version: int | None = None
+    keys: tuple[KeyEntry, ...] = ()
+    kms_key_id: str | None = None
+    key_rotation: KeyRotationSettings = KeyRotationSettings()
+
+    @property
+    def effective_key_version(self) -> int | None:
+        """The version to seal with: the active one, else the highest; None when there is no key at all."""
+        if self.active_key_version is not None:
+            return self.active_key_version
+        return max((entry.version for entry in self.keys), default=None)
+
+
+def read_encryption(reader: Reader) -> tuple[EncryptionSettings, tuple[str, ...]]:
+    """Read the section, and say what an operator should know of it.
+
+    The keys are those of `security.encryption.keys`; without any there, those of the variables
+    `FLUXBASE_SECRET_KEY_<version>`; without any of these, `encryption_key` is version 1.
+
+    Returns:
+        The settings, and warnings.
+
+    Raises:
+        ConfigurationError: a setting can't be used, or one version is there twice.
+    """
+    provider = _provider(reader)
+    entries = _entries_of_file(reader, provider)
+    from_file = bool(entries)
+    warnings = []
+    if not from_file:
+        entries = _entries_of_variables(reader, provider)
+        warnings += _warnings_of_names(reader)
+    single = None
+    if not entries:
+        single = _single_entry(reader)
+        entries = [single] if single else []
+    keys = tuple(sorted(entries, key=lambda entry: entry.version))
+    _refuse_equal_versions(keys)
+    settings = EncryptionSettings(
+        provider=provider,
+        active_key_version=_active_version(reader, keys),
+        keys=keys,
+        kms_key_id=_text_or_none(reader, f"{_SECTION}.kms_key_id"),
+        key_rotation=_key_rotation(reader),
+    )
+    if keys and single is None:
+        warnings += _warnings_of_unused(reader, keys, from_file=from_file)
+    return settings, tuple(warnings)
+
+
+def _entries_of_file(reader: Reader, provider: str | None) -> list[KeyEntry]:
+    section = reader.section(f"{_SECTION}.keys")
+    return [] if section is None else [_entry(reader, item, provider) for item in section.items()]
+
+
+def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
+    members = {name: value for name, value in item.members().items() if not value.is_null}
+    version = members.pop("version", None)
+    if version is None:
+        raise ConfigurationError(f"{item.place} has no version", hint="Each key needs a `version:`, a positive number.")
+    number = parse_integer(reader.text_of(version, Unquoted.AS_WRITTEN), minimum=1)
+    explicit = members.pop("provider", None)
+    explicit_name = None if explicit is None else _provider_name(reader.text_of(explicit, Unquoted.AS_WRITTEN))
+    key = members.pop("key", None)
+    found = Found("", item.place) if key is None else reader.text_of(key, Unquoted.REFUSE)
+    name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
+    if name == "env" and not found.text:
+        raise ConfigurationError(
+            f"{found.place} has no key", hint='Write `key: "${VARIABLE}"`, or say which `provider:`.'
+        )
+    options = {option: _option(reader, value) for option, value in members.items()}
+    return KeyEntry(number, name, found.place, Secret(found.text), MappingProxyType(options))
+
+
+def _option(reader: Reader, value: Value) -> Secret | Mapping[str, Secret]:
+    if not value.is_mapping:
+        return Secret(reader.text_of(value).text)
+    # AWS KMS is particular about the case of the names in an encryption context.
+    members = value.members(fold_case=False).items()
+    return MappingProxyType({name: Secret(reader.text_of(member).text) for name, member in members})
+
+
+def _entries_of_variables(reader: Reader, provider: str | None) -> list[KeyEntry]:
+    entries = []
+    for name in reader.environment.names():
+        version = _version_of_name(name)
+        found = reader.variable(name) if version is not None else None
+        if version is not None and found is not None:
+            chosen = _default_provider(found.text, provider)
+            entries.append(KeyEntry(version, chosen, found.place, Secret(found.text)))
+    return entries
+
+
+def _single_entry(reader: Reader) -> KeyEntry | None:
+    found = reader.text(_SINGLE_KEY, Unquoted.REFUSE)
+    if found is None or not found.text:
+        return None
+    # Whatever `provider` says: this is the server's own setting, and the server takes it for the key itself. It must
+    # not be sent anywhere as the name of a key.
+    return KeyEntry(1, _default_provider(found.text, None), found.place, Secret(found.text))
+
+
+def _version_of_name(name: str) -> int | None:
+    match = _KEY_VARIABLE.fullmatch(name)
+    digits = match["version"] if match else None
+    if digits is None or not _DIGITS.fullmatch(digits):
+        return None
+    version = int(digits)
+    return version if 1 <= version <= MAX_INTEGER else None
+
+
+def _provider(reader: Reader) -> str | None:
+    found = reader.text(f"{_SECTION}.provider")
+    return _provider_name(found) if found is not None and found.text else None
+
+
+def _provider_name(found: Found) -> str:
+    name = found.text.strip().lower()
+    if not _PROVIDER_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{found.place} is not the name of a provider", hint="env, vault or aws_kms, for example."
+        )
+    return name
+
+
+def _default_provider(value: str, configured: str | None, *, has_ciphertext: bool = False) -> str:
+    if _VAULT_REFERENCE.fullmatch(value):
+        return "vault"
+    if has_ciphertext:
+        return "aws_kms"
+    return configured or "env"
+
+
+def _refuse_equal_versions(keys: tuple[KeyEntry, ...]) -> None:
+    for first, second in pairwise(keys):
+        if first.version == second.version:
+            raise ConfigurationError(
+                f"key version {first.version} is configured twice: {first.source}, and {second.source}",
+                hint="Each version has one key: remove one of the two, or give it another number.",
+            )
+
+
+def _active_version(reader: Reader, keys: tuple[KeyEntry, ...]) -> int | None:
+    path = f"{_SECTION}.active_key_version"
+    version = reader.integer(path, minimum=1)
+    versions = [entry.version for entry in keys]
+    # Without any key there is something more important to say, and the keyring says it.
+    if version is not None and versions and version not in versions:
+        found = reader.text(path)
+        raise ConfigurationError(
+            f"{found.place if found else path} is {version}, and there is no key of that version "
+            f"(configured: {', '.join(map(str, versions))})",
+            hint=f"Correct the number, or add the key (security.encryption.keys or FLUXBASE_SECRET_KEY_{version}).",
+        )
+    return version
+
+
+def _key_rotation(reader: Reader) -> KeyRotationSettings:
+    path = f"{_SECTION}.key_rotation"
+    webhook = _text_or_none(reader, f"{path}.notification_webhook")
+    return KeyRotationSettings(
+        enabled=reader.flag(f"{path}.enabled"),
+        schedule=_text_or_none(reader, f"{path}.schedule"),
+        auto_reencrypt=reader.flag(f"{path}.auto_reencrypt"),
+        retain_old_keys=reader.integer(f"{path}.retain_old_keys", minimum=0),
+        notification_webhook=None if webhook is None else Secret(webhook),
+    )
+
+
+def _text_or_none(reader: Reader, path: str) -> str | None:
+    found = reader.text(path)
+    return found.text if found is not None and found.text else None
+
+
+def _warnings_of_names(reader: Reader) -> list[str]:
+    return [
+        f"{variable.place} is ignored: its name does not end in a version, as FLUXBASE_SECRET_KEY_2 does"
+        for name in reader.environment.names()
+        if _KEY_VARIABLE.fullmatch(name)
+        and _version_of_name(name) is None
+        and (variable := reader.environment.get(name))
+    ]
+
+
+def _warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...], *, from_file: bool) -> list[str]:
+    """Name the keys that are configured in a place that does not count, unless they are in the ring all the same."""
+    known = {entry.value for entry in keys}
+    instead = f"{_SECTION}.keys is" if from_file else "the variables FLUXBASE_SECRET_KEY_<version> are"
+    unused = []
+    if from_file:
+        for name in reader.environment.names():
+            variable = reader.environment.get(name)
+            if not _KEY_VARIABLE.fullmatch(name) or variable is None or name in reader.used_variables:
+                continue
+            if Secret(variable.value) not in known:
+                unused.append(variable.place)
+    if variable_name(_SINGLE_KEY) not in reader.used_variables:
+        single = _unused_single(reader)
+        if single is not None and Secret(single.text) not in known:
+            unused.append(single.place)
+    return [f"{place} is not used: {instead} the keyring" for place in unused]
+
+
+def _unused_single(reader: Reader) -> Found | None:
+    try:
+        found = reader.text(_SINGLE_KEY)
+    except ConfigurationError:
+        # Nobody needs it, so it may be as wrong as it likes; but it is there.
+        value = reader.section(_SINGLE_KEY)
+        return None if value is None else Found("", value.place)
+    return found if found is not None and found.text else None

@@ -1,0 +1,114 @@
+"""The environment variables: those of the process, and below them those of the `.env` file."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.config.files import read_text
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fluxbase_cli.config.files import SourceFile
+
+#: What godotenv, which reads `.env` for the server, replaces in a value that is not in single quotes (its parser.go).
+_GODOTENV_REPLACES = re.compile(r"\\\$|\$\(|\$\{?[A-Z0-9_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable that is set and not empty.
+
+    Attributes:
+        value: its value.
+        place: where it was found.
+    """
+
+    value: str = field(repr=False)
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """The variables of a `.env` file.
+
+    Attributes:
+        label: how the file is called in messages.
+        values: the variables.
+        ambiguous: names of those whose value the server reads in another way than it is written here.
+    """
+
+    label: str = ".env"
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ambiguous: frozenset[str] = frozenset()
+
+
+class Environment:
+    """Looks variables up.
+
+    A variable that the process has wins over the `.env` file, even when it is empty, for that is what godotenv does; an
+    empty one then counts as unset.
+
+    Args:
+        environ: the environment of the process.
+        env_file: what stands in the `.env` file.
+    """
+
+    def __init__(self, environ: Mapping[str, str], env_file: EnvFile) -> None:
+        self._environ = environ
+        self._env_file = env_file
+
+    def get(self, name: str) -> Variable | None:
+        """The variable of that name, None when it is unset or empty."""
+        if name in self._environ:
+            value, origin = self._environ[name], "environment"
+        else:
+            value, origin = self._env_file.values.get(name, ""), self._env_file.label
+        return Variable(value, f"{origin}: {name}") if value else None
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all variables that are set and not empty, sorted."""
+        return tuple(sorted(name for name in {*self._environ, *self._env_file.values} if self.get(name) is not None))
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Whether the server, which lets godotenv read the `.env` file, gets another value than we do."""
+        return name in self._env_file.ambiguous and name not in self._environ
+
+
+def read_env_file(file: SourceFile) -> EnvFile:
+    """Read a `.env` file. Nothing in it is expanded: keys and passwords contain `$`.
+
+    Raises:
+        ConfigurationError: it can't be read, or a line of it can't be understood; the message quotes nothing of it.
+    """
+    # Only who has such a file pays for the import. The parser itself, as `dotenv_values` only logs what it can't read.
+    from dotenv.parser import parse_stream  # noqa: PLC0415  # start-up time
+
+    values: dict[str, str] = {}
+    ambiguous = set()
+    # No translation of line ends: a carriage return in quotes belongs to the value.
+    for binding in parse_stream(io.StringIO(read_text(file), newline="")):
+        if binding.error:
+            line = _first_line(binding.original.string, binding.original.line)
+            raise ConfigurationError(
+                f"{file.label} can't be understood at line {line}",
+                hint="Write NAME=value, and a value with spaces, quotes or # in single quotes.",
+            )
+        if binding.key is None or binding.value is None:
+            continue
+        values[binding.key] = binding.value
+        ambiguous.discard(binding.key)
+        _, _, written = binding.original.string.partition("=")
+        if not written.lstrip().startswith("'") and _GODOTENV_REPLACES.search(binding.value):
+            ambiguous.add(binding.key)
+    return EnvFile(file.label, values, frozenset(ambiguous))
+
+
+def _first_line(statement: str, line: int) -> int:
+    # To the parser a statement begins with the empty lines before it.
+    blank = statement[: len(statement) - len(statement.lstrip())]
+    return line + blank.replace("\r\n", "\n").replace("\r", "\n").count("\n")

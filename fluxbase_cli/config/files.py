@@ -1,0 +1,111 @@
+"""Where the files are looked for, and reading one of them as text, with errors of one line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SYSTEM_DIRECTORY = Path("/etc/fluxbase")
+
+_CONFIG_NAMES = ("fluxbase.yaml", "fluxbase.yml")
+_ENV_NAMES = (".env", ".env.local", "../.env")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that was found.
+
+    Attributes:
+        path: where it is.
+        label: how it is called in messages, as short as it can be.
+    """
+
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search found, and what is worth telling of it.
+
+    Attributes:
+        file: the first that exists, or None.
+        warnings: the places that we were not allowed to look at.
+    """
+
+    file: SourceFile | None
+    warnings: tuple[str, ...] = ()
+
+
+def find_config_file(directory: Path, explicit: Path | None, system_directory: Path) -> Search:
+    """Find fluxbase.yaml as the server does (FLUXBASE.md).
+
+    Args:
+        directory: the working directory, where the search begins and which a relative `explicit` is relative to.
+        explicit: the file that the user named; nothing else is looked at then.
+        system_directory: `/etc/fluxbase`, except in tests.
+    """
+    if explicit is not None:
+        # That it does not exist is what reading it will say.
+        return Search(SourceFile(directory / explicit, str(explicit)))
+    candidates = [
+        SourceFile(directory / folder / name, folder + name) for folder in ("", "config/") for name in _CONFIG_NAMES
+    ]
+    candidates += [SourceFile(path, str(path)) for path in (system_directory / name for name in _CONFIG_NAMES)]
+    return _first(candidates)
+
+
+def find_env_file(directory: Path) -> Search:
+    """Find the `.env` file as the server does: the first of `.env`, `.env.local` and `../.env`.
+
+    Folders are passed over: `.env` is a name that people give to virtual environments too.
+    """
+    candidates = (SourceFile(directory / name, name) for name in _ENV_NAMES)
+    # Unlike `Path.is_dir` it never raises.
+    return _first(candidate for candidate in candidates if not os.path.isdir(candidate.path))  # noqa: PTH112
+
+
+def read_text(file: SourceFile) -> str:
+    """Read a file as UTF-8, with or without a byte order mark.
+
+    Raises:
+        ConfigurationError: it can't be read, or is not UTF-8; the message quotes nothing of it.
+    """
+    try:
+        return file.path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{file.label} can't be read: {error.strerror or type(error).__name__}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file.label} is not UTF-8 (byte {error.start + 1})") from None
+
+
+def _first(candidates: Iterable[SourceFile]) -> Search:
+    warnings: list[str] = []
+    for candidate in candidates:
+        try:
+            if _exists(candidate.path):
+                return Search(candidate, tuple(warnings))
+        except PermissionError:
+            # The server passes over it in silence too, but runs as another user: what it reads, we might miss.
+            warnings.append(f"{candidate.label} can't be looked for: permission denied")
+    return Search(None, tuple(warnings))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:
+        raise
+    except OSError:
+        # A loop of links, say. It is there, and reading it will tell what is wrong.
+        return True
+    return True
