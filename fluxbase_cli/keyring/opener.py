@@ -80,17 +80,16 @@ class Opener:
             NotASealError: the text has not the form of a seal.
             NotMyKeyError: no key of the ring opens it.
         """
-        raw = decode(stored)
         layers: tuple[Layer, ...]
         if user_id is None:
             # The hot path: the key that opened the last value opens this one too, as a rule.
             try:
-                plaintext = self._likely_open(raw)
+                plaintext = self._likely_open(stored)
                 layers = self._likely_layers
             except NotMyKeyError:
-                layers, plaintext = self._open_layer(raw, None)
+                layers, plaintext = self._open_layer(decode(stored), None)
         else:
-            layers, plaintext = self._open_layer(raw, user_id)
+            layers, plaintext = self._open_layer(decode(stored), user_id)
         # Sealed twice? Each layer is a quarter shorter, so this ends.
         while may_be_seal(plaintext):
             try:
@@ -130,7 +129,7 @@ class Opener:
     def _prefer(self, version: int) -> None:
         self._order.remove(version)
         self._order.insert(0, version)
-        self._likely_open = self._masters[version].open
+        self._likely_open = self._masters[version].open_text
         self._likely_layers = self._layers[version, False]
 
 
@@ -154,7 +153,7 @@ def reseal(plaintext: bytes, sealers: tuple[Sealer, ...]) -> bytes:
     reopened = text
     try:
         for sealer in sealers:
-            reopened = sealer.open(decode(reopened))
+            reopened = sealer.open_text(reopened)
     except (NotASealError, NotMyKeyError):
         raise ReopenError from None
     if reopened != plaintext:

@@ -218,7 +218,7 @@ class Access:
 
 #: Go by a row's place on disk, or by its key, and no other way, whatever the planner's statistics say.
 _BY_PLACE = sql.SQL(
-    "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
+    "; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 )
 
