@@ -28,6 +28,10 @@ from fluxbase_cli.store.preflight import Preflight, inspect
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 
 
+#: How long the server may take to notice that a client is gone, in seconds.
+_NOTICE_S = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class JobRequest:
     """What the operator asks for.
@@ -90,7 +94,10 @@ def prepare(database: DatabaseSettings, keyring: Keyring, request: JobRequest) -
     with connect_or_explain(database) as connection:
         preflight = inspect(connection, write=not request.dry_run, allow_triggers=request.allow_triggers)
         preflight.refuse_if_unfit()
-        resumes = None if request.dry_run else _find_unfinished(JobStore(connection), request, keyring)
+        jobs = JobStore(connection)
+        resumes = None if request.dry_run else _find_unfinished(jobs, request, keyring)
+        if resumes is not None:
+            _refuse_lost_tables(jobs, resumes, preflight)
         plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
     if not request.accept_undecryptable:
         plan.canary.refuse_wrong_key(request.goal)
@@ -104,7 +111,11 @@ def _find_unfinished(jobs: JobStore, request: JobRequest, keyring: Keyring) -> J
         if request.join:
             raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
         return None
-    alive = [runner for runner in jobs.runners(job.id) if runner.alive]
+    alive = _alive(jobs, job)
+    if alive and not request.join:
+        # One that was killed a moment ago counts as alive until the server has noticed.
+        time.sleep(_NOTICE_S)
+        alive = _alive(jobs, job)
     if alive and not request.join:
         raise JobRunningError(
             f"job {job.id} ({_versions(job)}) is running {_where(alive)}, {_percent(jobs, job)}% done",
@@ -135,6 +146,19 @@ def _find_unfinished(jobs: JobStore, request: JobRequest, keyring: Keyring) -> J
             hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin anew with --restart.",
         )
     return job
+
+
+def _alive(jobs: JobStore, job: Job) -> list[Runner]:
+    return [runner for runner in jobs.runners(job.id) if runner.alive]
+
+
+def _refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
+    gone = jobs.relations(job.id) - {shape.relation for shape in preflight.shapes}
+    if gone:
+        raise ConfigurationError(
+            f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",
+            hint="Is this the right database? If so, begin anew with --restart.",
+        )
 
 
 def _versions(job: Job) -> str:

@@ -352,6 +352,10 @@ class JobStore:
         )
         return number
 
+    def relations(self, job: int) -> frozenset[str]:
+        """The relations that the job's main pass goes through."""
+        return frozenset(row["relation"] for row in self._rows("relations", job=job))
+
     def storage(self, shapes: Sequence[Shape]) -> tuple[str, ...]:
         """What the places of rows depend on: it changes when a table is rewritten or restored."""
         return tuple(self._rows("storage", **_names(shapes))[0]["storage"])

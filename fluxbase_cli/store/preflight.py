@@ -148,6 +148,8 @@ def inspect(
     if write:
         findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
     findings += _sessions(int(others["sessions"]))
+    if own:
+        findings += _copies(connection)
     return Preflight(
         host=connection.info.host or "local socket",
         database=session["database"],
@@ -335,6 +337,27 @@ def _triggers(session: dict[str, Any], triggers: Sequence[str], *, quiet: bool, 
             f'Run as a superuser: GRANT SET ON PARAMETER session_replication_role TO "{session["role"]}";  '
             "or accept with --allow-triggers that updated_at moves and webhooks fire.",
         )
+
+
+def _copies(connection: Connection) -> Iterator[Finding]:
+    """Databases beside this one that hold values of their own under the old key."""
+    queries = named_queries("preflight.sql")
+    for kind, table, query in (
+        ("branch", "branching.branches", "branch_databases"),
+        ("tenant", "platform.tenants", "tenant_databases"),
+    ):
+        schema, name = table.split(".")
+        there = connection.execute(queries["may_read"], {"schema": schema, "name": name}).fetchone()
+        if not (there and there[0]):
+            continue
+        names = [str(row[0]) for row in connection.execute(queries[query]).fetchall()]
+        if names:
+            yield Finding(
+                "copies",
+                Verdict.TELL,
+                f"{len(names)} {kind} databases may hold values of their own, which this run does not reach: "
+                f"{', '.join(names)}; run it again for each with --database-url",
+            )
 
 
 def _sessions(others: int) -> Iterator[Finding]:

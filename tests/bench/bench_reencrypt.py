@@ -2,9 +2,9 @@
 
     python tests/bench/bench_reencrypt.py [--rows 1000000] [--rounds 5] [-- options of re-encrypt …]
 
-On an embedded server with PostgreSQL's default settings, in turns and each on a fresh copy of the same database; prints
-the wall times, their ratio, the client's peak memory, the share of HOT updates and the table's size. Not a test: nothing
-is asserted, since another machine has other figures.
+On an embedded server with PostgreSQL's default settings, in turns and each on a fresh copy of the same database. Prints
+the wall times, their ratio, the client's peak memory, the share of HOT updates and the table's size. Not a test:
+nothing is asserted, since another machine has other figures.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _re_encrypt(url: str, options: list[str]) -> float:
         "--to-version",
         "2",
     ]
-    subprocess.run([*command, "-q", "-o", "json", *options], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--to-version", "2", *options], env=environment, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 

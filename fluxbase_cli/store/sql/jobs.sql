@@ -53,6 +53,9 @@ ORDER BY r.position, s.first_block;
 -- name: set_storage
 UPDATE fluxbase_rotation.job SET storage = %(storage)s WHERE id = %(job)s;
 
+-- name: relations
+SELECT DISTINCT relation FROM fluxbase_rotation.shard WHERE job = %(job)s AND pass = 0;
+
 -- name: storage
 -- What the relations' places depend on: the database, and the file that each relation is in.
 SELECT coalesce(array_agg(format('%%s/%%s/%%s', d.oid, c.oid, pg_relation_filenode(c.oid)) ORDER BY c.oid), '{}') AS storage
