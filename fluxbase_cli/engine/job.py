@@ -27,7 +27,6 @@ from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, Qu
 from fluxbase_cli.store.preflight import Preflight, inspect
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 
-
 #: How long the server may take to notice that a client is gone, in seconds.
 _NOTICE_S = 1.0
 

@@ -171,7 +171,7 @@ _WRONG: dict[str, tuple[str, dict[str, str], tuple[str, ...], str]] = {
         "security: {encryption: {active_key_version: 9}}",
         _GOOD,
         _RE_ENCRYPT,
-        "version 9",
+        "active_key_version is 9",
     ),
     "two versions with one key": (
         "",

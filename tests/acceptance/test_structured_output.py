@@ -34,13 +34,13 @@ _QUARANTINE = ["location", "id", "path", "reason"]
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
-@pytest.mark.parametrize("command", [_RE_ENCRYPT, (*_RE_ENCRYPT, "--dry-run"), _ROLLBACK])
+@pytest.mark.parametrize("arguments", [_RE_ENCRYPT, (*_RE_ENCRYPT, "--dry-run"), _ROLLBACK])
 def test_a_job_has_exactly_the_promised_fields_in_their_order(
-    rotation: Rotation, command: tuple[str, ...], form: str
+    rotation: Rotation, arguments: tuple[str, ...], form: str
 ) -> None:
     rotation.seed(30)
 
-    data = _read(rotation.command(*command, "-o", form), form)
+    data = _read(rotation.command(*arguments, "-o", form), form)
 
     assert list(data) == _JOB
     assert [list(each) for each in data["locations"]] == [["location", *_COUNTS]] * 10
