@@ -12,7 +12,7 @@ from fluxbase_cli.engine.plan import make_plan
 from fluxbase_cli.engine.reading import ReadingRun
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.store.connect import connect_or_explain, for_values
+from fluxbase_cli.store.connect import for_values, session
 from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.values import Limits
 
@@ -46,7 +46,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
     started = time.monotonic()
     if key_version is not None:
         keyring.key(key_version)
-    with connect_or_explain(database) as connection:
+    with session(database) as connection:
         preflight = inspect(connection, write=False)
         preflight.refuse_if_unfit()
         plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.store.connect import connect_or_explain
+from fluxbase_cli.store.connect import session
 from fluxbase_cli.store.jobs import SCHEMA, JobStore
 from fluxbase_cli.store.preflight import Finding, Verdict, inspect
 
@@ -15,7 +15,7 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
         ConfigurationError: the connection is refused.
         DatabaseError: the server can't be reached.
     """
-    with connect_or_explain(database) as connection:
+    with session(database) as connection:
         findings = list(inspect(connection, write=True).findings)
         row = connection.execute(
             "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "

@@ -22,7 +22,7 @@ from fluxbase_cli.engine.worker import Assignment
 from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring, ReopenError
 from fluxbase_cli.locations import catalogue_digest
-from fluxbase_cli.store.connect import Connection, connect, connect_or_explain, first_line, for_values
+from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
 from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Runner
 from fluxbase_cli.store.preflight import Preflight, inspect
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
@@ -90,11 +90,14 @@ def prepare(database: DatabaseSettings, keyring: Keyring, request: JobRequest) -
     keyring.key(request.goal.target)
     if request.goal.source is not None:
         keyring.key(request.goal.source)
-    with connect_or_explain(database) as connection:
+    with session(database) as connection:
         preflight = inspect(connection, write=not request.dry_run, allow_triggers=request.allow_triggers)
         preflight.refuse_if_unfit()
         jobs = JobStore(connection)
-        resumes = None if request.dry_run else _find_unfinished(jobs, request, keyring)
+        resumes = None
+        if not request.dry_run:
+            jobs.refuse_if_no_schema()
+            resumes = _find_unfinished(jobs, request, keyring)
         if resumes is not None:
             _refuse_lost_tables(jobs, resumes, preflight)
         plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
@@ -237,7 +240,7 @@ class JobRun:
         )
 
     def _real_run(self) -> JobReport:
-        with connect_or_explain(self._database) as connection:
+        with session(self._database) as connection:
             jobs = JobStore(connection)
             jobs.ensure_schema()
             job = self._begin(jobs)

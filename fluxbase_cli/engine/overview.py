@@ -9,7 +9,7 @@ from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.job import location_counts
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.store.connect import connect_or_explain
+from fluxbase_cli.store.connect import session
 from fluxbase_cli.store.jobs import Event, Job, JobState, JobStore, QuarantineEntry, Runner
 
 _RECENT = 20
@@ -61,7 +61,7 @@ class JobDetails:
 
 def recent_jobs(database: DatabaseSettings) -> list[JobSummary]:
     """The newest jobs, newest first; none where no job ever ran."""
-    with connect_or_explain(database) as connection:
+    with session(database) as connection:
         jobs = JobStore(connection)
         return [_summary(jobs, job) for job in jobs.latest(_RECENT)] if jobs.exists() else []
 
@@ -72,7 +72,7 @@ def job_details(database: DatabaseSettings, number: int) -> JobDetails:
     Raises:
         ConfigurationError: there is no such job.
     """
-    with connect_or_explain(database) as connection:
+    with session(database) as connection:
         jobs = JobStore(connection)
         job = jobs.get(number) if jobs.exists() else None
         if job is None:

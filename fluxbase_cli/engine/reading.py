@@ -30,9 +30,9 @@ from fluxbase_cli.store.connect import (
     Connection,
     begin_snapshot,
     connect,
-    connect_or_explain,
     first_line,
     for_values,
+    session,
 )
 from fluxbase_cli.store.jobs import QuarantineEntry
 from fluxbase_cli.store.survey import count_blocks
@@ -99,7 +99,7 @@ class ReadingRun:
         Raises:
             Exception: what a thread could not mend by retrying.
         """
-        with connect_or_explain(self._database) as holder:
+        with session(self._database) as holder:
             holder.execute(begin_snapshot(self._access))
             row = holder.execute("SELECT pg_export_snapshot()").fetchone()
             return self._run(plan, str(row[0]) if row else "", _cut(holder, plan))

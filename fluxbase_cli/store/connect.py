@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from psycopg.pq import Format
 from psycopg.types.string import ByteaBinaryLoader
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.errors import ConfigurationError, DatabaseError
+from fluxbase_cli.errors import ConfigurationError, DatabaseError, PreflightRefusedError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -166,6 +167,30 @@ def connect_or_explain(database: DatabaseSettings) -> Connection:
         ) from None
 
 
+@contextmanager
+def session(database: DatabaseSettings) -> Iterator[Connection]:
+    """A connection for the length of a block, in which whatever the database refuses is told to the user.
+
+    Raises:
+        ConfigurationError, DatabaseError: as for `connect_or_explain`.
+        PreflightRefusedError: the role lacks a privilege.
+    """
+    with connect_or_explain(database) as connection:
+        try:
+            yield connection
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise PreflightRefusedError(
+                f"{database.describe()}: {first_line(error)}",
+                hint="`fluxbase-cli config check` says what the role needs. The schema fluxbase_rotation belongs to "
+                "the role that ran the first job.",
+            ) from None
+        except psycopg.Error as error:
+            raise DatabaseError(
+                f"{database.describe()}: {type(error).__name__}: {first_line(error)}",
+                hint="What was committed stays; the same command goes on from there.",
+            ) from None
+
+
 def _explained(error: psycopg.OperationalError, database: DatabaseSettings) -> Exception:
     text = first_line(error)
     # libpq gives no SQLSTATE for a refused connection attempt, only the server's words.
@@ -284,4 +309,5 @@ __all__ = [
     "connect_or_explain",
     "first_line",
     "for_values",
+    "session",
 ]

@@ -216,33 +216,49 @@ class JobStore:
 
     def exists(self) -> bool:
         """Whether the progress tables are there."""
-        row = self._connection.execute("SELECT to_regclass('fluxbase_rotation.event') IS NOT NULL").fetchone()
+        row = self._connection.execute(
+            "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = %s AND tablename = 'event')", [SCHEMA]
+        ).fetchone()
         return bool(row and row[0])
 
     def ensure_schema(self) -> None:
         """Create the progress tables where they are missing.
 
         Raises:
-            PreflightRefusedError: the role may not; the hint is the SQL for someone who may.
+            PreflightRefusedError: as for `refuse_if_no_schema`.
         """
         if self.exists():
             return
-        try:
-            with self._connection.transaction():
-                # Two runners at once would collide in the catalogue.
-                self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
-                self._connection.execute(read_sql("schema.sql"))
-        except psycopg.errors.InsufficientPrivilege:
-            row = self._connection.execute("SELECT current_user, current_database()").fetchone() or ("?", "?")
-            schema = read_sql("schema.sql").decode()
-            raise PreflightRefusedError(
-                f"role {row[0]} may not create the schema {SCHEMA}, where progress is kept",
-                hint=f"Have someone who may run either\n\n"
-                f'    GRANT CREATE ON DATABASE "{row[1]}" TO "{row[0]}";\n\n'
-                f"or, to create the tables on the role's behalf, as a member of it:\n\n"
-                f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{row[0]}";\n    SET ROLE "{row[0]}";\n'
-                + "".join(f"    {line}\n" if line else "\n" for line in schema.splitlines()),
-            ) from None
+        self.refuse_if_no_schema()
+        with self._connection.transaction():
+            # Two runners at once would collide in the catalogue.
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
+            self._connection.execute(read_sql("schema.sql"))
+
+    def refuse_if_no_schema(self) -> None:
+        """Check that the progress tables are there or can be created; touches nothing.
+
+        Raises:
+            PreflightRefusedError: the role may not create them; the hint is the SQL for someone who may.
+        """
+        if self.exists():
+            return
+        may, role, database = self._connection.execute(
+            "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "
+            "current_user::text, current_database()::text"
+        ).fetchone() or (False, "?", "?")
+        if may:
+            return
+        # CREATE SCHEMA asks for the privilege even where the schema exists; the hint has it created before.
+        statements = read_sql("schema.sql").decode().replace(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};\n", "")
+        tables = "".join(f"    {line}\n" if line else "\n" for line in statements.splitlines())
+        raise PreflightRefusedError(
+            f"role {role} may not create the schema {SCHEMA}, where progress is kept",
+            hint=f"Have someone who may run either\n\n"
+            f'    GRANT CREATE ON DATABASE "{database}" TO "{role}";\n\n'
+            f"or, to create the tables on the role's behalf, as a member of it:\n\n"
+            f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}";\n    SET ROLE "{role}";\n{tables}',
+        )
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 

@@ -365,8 +365,8 @@ def _sessions(others: int) -> Iterator[Finding]:
         yield Finding(
             "sessions",
             Verdict.TELL,
-            f"{others} other sessions are on this database; a Fluxbase server among them goes on sealing with the key "
-            "it started with until it is restarted",
+            f"{others} other session{'s are' if others > 1 else ' is'} on this database; a Fluxbase server goes on "
+            "sealing with the key it started with until it is restarted",
         )
     else:
         yield Finding("sessions", Verdict.GOOD, "nobody else is connected")
