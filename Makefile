@@ -1,0 +1,27 @@
+# The names that a newcomer would guess. `make install` once, then any of the others.
+.PHONY: install lint types imports test faults bench demo
+BIN = .venv/bin
+
+install:
+	python3 -m venv .venv && $(BIN)/pip install -q -e '.[dev]'
+
+lint:
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+test:
+	$(BIN)/pytest -q -n auto
+
+faults:
+	FLUXBASE_TEST_FAULT_ROUNDS=30 $(BIN)/pytest -q tests/faults
+
+bench:
+	$(BIN)/python tests/bench/bench_reencrypt.py
+
+demo:
+	$(BIN)/fluxbase-cli demo
