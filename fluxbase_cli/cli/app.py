@@ -9,7 +9,7 @@ import typer
 
 from fluxbase_cli import __version__
 from fluxbase_cli.cli import config, demo, keys, secrets
-from fluxbase_cli.cli.options import group_options
+from fluxbase_cli.cli.options import root_options
 
 _HELP = """Change the key that seals the secrets of a Fluxbase database.
 
@@ -47,7 +47,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,
     )
-    app.callback()(group_options(_root))
+    app.callback()(root_options(_root))
     app.add_typer(secrets.make_app(), name="secrets")
     app.add_typer(keys.make_app(), name="keys")
     app.add_typer(config.make_app(), name="config")

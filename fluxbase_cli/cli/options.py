@@ -138,9 +138,14 @@ def _add_common(function: Callable[..., Any], *, environment: bool, first: str |
     return wrapper
 
 
-def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a group's callback take the common options, with their environment variables."""
+def root_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the program's callback take the common options, with their environment variables."""
     return _add_common(function, environment=True, first=None)
+
+
+def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a group's callback take the common options."""
+    return _add_common(function, environment=False, first=None)
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., Any]:
@@ -152,11 +157,11 @@ def _finish(function: Callable[..., int | None], options: Options, arguments: di
     try:
         code = function(**{first: options}, **arguments)
     except FluxbaseCliError as error:
-        _print_error(error.message, error.hint)
+        _print_error(options, error.message, error.hint)
         _print_traceback(error, options)
         raise typer.Exit(int(error.exit_code)) from None
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)  # noqa: T201
+        _print_error(options, "interrupted; nothing was begun", None)
         raise typer.Exit(int(ExitCode.SIGINT)) from None
     except BrokenPipeError:
         # The reader of our output has left, as `head` does. Python would complain once more when it flushes.
@@ -167,16 +172,17 @@ def _finish(function: Callable[..., int | None], options: Options, arguments: di
     except Exception as error:  # noqa: BLE001  # told without a traceback, which could quote values
         # The text of an unforeseen error may quote anything, a sealed value included; its type may not.
         hint = None if options.debug else "Run it again with --debug, and please report what it prints."
-        _print_error(f"unexpected {type(error).__name__}", hint)
+        _print_error(options, f"unexpected {type(error).__name__}", hint)
         _print_traceback(error, options)
         raise typer.Exit(int(ExitCode.FAILED)) from None
     raise typer.Exit(int(code or 0))
 
 
-def _print_error(message: str, hint: str | None) -> None:
-    print(f"Error: {message}", file=sys.stderr)  # noqa: T201
-    if hint:
-        print(hint, file=sys.stderr)  # noqa: T201
+def _print_error(options: Options, message: str, hint: str | None) -> None:
+    from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
+
+    as_json = options.log_format is LogFormat.JSON
+    Messages(as_json=as_json, color=options.color).fail(message, hint)
 
 
 def _print_traceback(error: BaseException, options: Options) -> None:
@@ -185,8 +191,15 @@ def _print_traceback(error: BaseException, options: Options) -> None:
     import traceback  # noqa: PLC0415  # start-up time
 
     # Frames only: neither variables nor the texts of chained errors, which can quote values.
+    lines: list[str] = []
     seen: BaseException | None = error
     while seen is not None:
-        print(f"{type(seen).__module__}.{type(seen).__qualname__} at:", file=sys.stderr)  # noqa: T201
-        print("".join(traceback.format_tb(seen.__traceback__)).rstrip(), file=sys.stderr)  # noqa: T201
+        lines.append(f"{type(seen).__module__}.{type(seen).__qualname__} at:")
+        lines.append("".join(traceback.format_tb(seen.__traceback__)).rstrip())
         seen = seen.__cause__ or seen.__context__
+    text = "\n".join(lines)
+    if options.log_format is LogFormat.JSON:
+        import json  # noqa: PLC0415
+
+        text = json.dumps({"level": "debug", "message": text})
+    print(text, file=sys.stderr)  # noqa: T201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import secrets
 import string
 
@@ -42,7 +43,8 @@ def parse_key(text: str, source: str) -> bytes:
         return data
     if len(data) == _HEX_CHARACTERS:
         try:
-            return bytes.fromhex(text)
+            # bytes.fromhex would skip blanks, and so take a shorter key.
+            return binascii.unhexlify(data)
         except ValueError:
             raise _unusable(source, "64 characters, but not all of them are hex digits") from None
     if len(data) == _BASE64_CHARACTERS:

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 
@@ -33,15 +33,30 @@ class Messages:
         """Tell something that should be looked at."""
         self._write("warning", text, fields)
 
+    def fail(self, text: str, hint: str | None) -> None:
+        """Tell why the command ends, and what to do about it; told even where all else is quiet."""
+        if self.as_json:
+            self._print(self._as_json("error", text, {"hint": hint} if hint else {}))
+        else:
+            mark = "\x1b[31mError:\x1b[0m" if self.color else "Error:"
+            self._print(f"{mark} {text}" + (f"\n{hint}" if hint else ""))
+
     def _write(self, level: str, text: str, fields: Mapping[str, Any]) -> None:
         if self.quiet:
             return
         if self.as_json:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            line = json.dumps({"time": now, "level": level, "message": text, **fields}, ensure_ascii=False)
+            line = self._as_json(level, text, fields)
         elif level == "warning":
             line = f"\x1b[33mWarning:\x1b[0m {text}" if self.color else f"Warning: {text}"
         else:
             line = text
+        self._print(line)
+
+    def _print(self, line: str) -> None:
         with self._lock:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    @staticmethod
+    def _as_json(level: str, text: str, fields: Mapping[str, Any]) -> str:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return json.dumps({"time": now, "level": level, "message": text, **fields}, ensure_ascii=False)

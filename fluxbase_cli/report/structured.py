@@ -37,8 +37,8 @@ def job_report(report: JobReport) -> dict[str, Any]:
         "rate_per_second": round(report.rate_per_second, 1),
         "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
         "quarantine": quarantine(report.quarantine),
+        # Only where there is one: the fields are those of DESIGN.md otherwise.
         **({"error": report.error} if report.error else {}),
-        "warnings": list(report.warnings),
     }
 
 

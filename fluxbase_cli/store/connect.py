@@ -211,8 +211,19 @@ def _explained(error: psycopg.OperationalError, database: DatabaseSettings) -> E
     return error
 
 
+#: SQLSTATE classes whose messages are PostgreSQL's own words about connections, locks, resources and privileges. Others
+#: may quote values: a trigger can raise what it likes, and a failed conversion names its input.
+_SPEAKING_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text; psycopg's further lines can quote the statement's values."""
+    """What an error may say without telling a value: its first line where that is harmless, else its kind."""
+    if isinstance(error, psycopg.Error):
+        state = error.sqlstate
+        if state is not None and state[:2] not in _SPEAKING_CLASSES and state != _INSUFFICIENT_PRIVILEGE:
+            where = ".".join(part for part in (error.diag.schema_name, error.diag.table_name) if part)
+            return f"SQLSTATE {state}{f' in {where}' if where else ''}; the server's log has its words"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
