@@ -61,7 +61,7 @@ class JobReport:
         """How the command ends (DESIGN.md section 2)."""
         if self.state == "interrupted":
             return 128 + (self.signal or 2)
-        if self.state == "failed":
+        if self.state not in ("completed", "dry-run"):
             return ExitCode.FAILED
         return ExitCode.UNDECRYPTABLE_LEFT if self.total.undecryptable else ExitCode.DONE
 

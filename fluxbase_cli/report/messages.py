@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -23,7 +23,8 @@ class Messages:
         self.quiet = quiet
         self.as_json = as_json
         self.color = color and sys.stderr.isatty()
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may speak while the main thread is speaking.
+        self._lock = threading.RLock()
 
     def tell(self, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
         """Tell something."""

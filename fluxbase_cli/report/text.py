@@ -37,7 +37,8 @@ def job_lines(report: JobReport) -> Iterator[str]:
     elif report.state == "interrupted":
         yield f"✗ Interrupted after {whole_seconds(report.elapsed_seconds)}s; the same command goes on from here"
     else:
-        yield f"✗ Failed after {whole_seconds(report.elapsed_seconds)}s: {report.error}"
+        why = report.error or f"another process has {report.state} this job"
+        yield f"✗ Failed after {whole_seconds(report.elapsed_seconds)}s: {why}"
 
 
 def whole_seconds(seconds: float) -> int:

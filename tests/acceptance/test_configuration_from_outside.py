@@ -25,7 +25,7 @@ security:
 
 
 def _fingerprints(command: Command, *arguments: str, **environment: str) -> dict[int, str]:
-    outcome = command("keys", "list", "-o", "json", *arguments, **environment)
+    outcome = command.having(**environment)("keys", "list", "-o", "json", *arguments)
     assert outcome.code == 0, outcome.stderr
     return {key["version"]: key["fingerprint"] for key in outcome.json["keys"]}
 
@@ -105,7 +105,7 @@ def test_a_sample_key_is_flagged(command: Command) -> None:
 
 
 def _database_of(command: Command, *arguments: str, **environment: str) -> str:
-    outcome = command("config", "check", "-o", "json", *arguments, **environment)
+    outcome = command.having(**environment)("config", "check", "-o", "json", *arguments)
     return str(outcome.json["database"])
 
 
@@ -256,7 +256,7 @@ def test_a_wrong_configuration_is_one_clear_line_before_any_connection(
     text, environment, arguments, named = _WRONG[what]
     command.write("fluxbase.yaml", text)
 
-    outcome = command(*arguments, **{"FLUXBASE_DATABASE_URL": closed_port, **environment})
+    outcome = command.having(**{"FLUXBASE_DATABASE_URL": closed_port, **environment})(*arguments)
 
     assert outcome.code == 2, outcome.stderr
     assert outcome.stdout == ""
