@@ -1,0 +1,55 @@
+"""What is not needed is not imported: start-up time, and a provider's libraries may be missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.fixtures.command import Command, Rotation
+
+
+def _imported(command: Command, *arguments: str) -> set[str]:
+    """The top-level packages that a run imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command.line(*arguments)[1:]],
+        capture_output=True,
+        text=True,
+        cwd=command.directory,
+        env=command.variables(),
+        check=True,
+        timeout=60,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("secrets", "re-encrypt", "--help"), ("--version",)])
+def test_help_imports_neither_a_driver_nor_cryptography(command: Command, arguments: tuple[str, ...]) -> None:
+    imported = _imported(command, *arguments)
+
+    assert "fluxbase_cli" in imported
+    assert imported.isdisjoint({"boto3", "botocore", "hvac", "requests", "psycopg", "cryptography", "tenacity", "yaml"})
+
+
+def test_generating_a_key_imports_no_driver(command: Command) -> None:
+    assert _imported(command, "keys", "generate").isdisjoint({"boto3", "hvac", "psycopg"})
+
+
+def test_keys_of_the_environment_import_nobody_elses_libraries(rotation: Rotation) -> None:
+    rotation.seed(20)
+    # Whoever imports one of them imports these, which the working directory puts first.
+    for name in ("boto3", "botocore", "hvac"):
+        rotation.command.write(f"{name}.py", f"raise AssertionError('{name} was imported')\n")
+
+    for arguments in (
+        ("keys", "list"),
+        ("secrets", "audit"),
+        ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2"),
+        ("secrets", "rollback", "--to-version", "1", "--reason", "test"),
+        ("config", "check"),
+    ):
+        outcome = rotation.command(*arguments)
+        assert outcome.code == 0, outcome.stderr
+    assert _imported(rotation.command, "secrets", "audit").isdisjoint({"boto3", "botocore", "hvac"})

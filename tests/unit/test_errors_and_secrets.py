@@ -1,0 +1,143 @@
+"""What is shown of keys and values: nothing. What is told of errors: what is wrong, what to do, and an exit code."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from fluxbase_cli import errors
+from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Secret
+from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+from fluxbase_cli.keyring import Key, Keyring, ProviderContext, load_keyring
+from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, decode
+from fluxbase_cli.store.connect import TextArray, connect, connect_or_explain
+from fluxbase_cli.store.documents import LeafEdit
+
+MARK = "hunter2-hunter2-hunter2-hunter2!"
+KEY = MARK.encode()
+
+
+def shown(thing: object) -> str:
+    return f"{thing} {thing!r} {thing!s} {[thing]} { ({1: thing}) }"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Somebody's data class that holds a thing."""
+
+    thing: object
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        pytest.param(Key(3, KEY), id="a key"),
+        pytest.param(Keyring((Key(1, KEY),)), id="a keyring"),
+        pytest.param(Secret(MARK), id="a secret"),
+        pytest.param(KeyEntry(1, "env", "a place", Secret(MARK), {"token": Secret(MARK)}), id="a configured key"),
+        pytest.param(DatabaseSettings(password=Secret(MARK)), id="the database settings"),
+        pytest.param(DatabaseSettings.from_url(f"postgresql://somebody:{MARK}@host/db"), id="a database URL"),
+        pytest.param(
+            ProviderContext(EncryptionSettings(keys=(KeyEntry(1, "env", "a place", Secret(MARK)),)), {}),
+            id="what a provider is told",
+        ),
+        pytest.param(TextArray([KEY]), id="values for the database"),
+        pytest.param(LeafEdit(("a",), MARK), id="a leaf for a document"),
+        pytest.param(Sealer(KEY), id="a sealer"),
+    ],
+)
+def test_nothing_that_holds_a_secret_shows_it(thing: object) -> None:
+    for text in (shown(thing), shown(Holder(thing))):
+        assert MARK not in text
+        assert KEY.hex() not in text
+        assert MARK[:9] not in text
+
+
+def test_a_key_shows_its_version_and_its_fingerprint() -> None:
+    key = Key(3, KEY)
+    assert repr(key) == f"Key(version=3, fingerprint={key.fingerprint})"
+    assert key.fingerprint in repr(Keyring((key,)))
+
+
+@pytest.mark.parametrize("attempt", [decode, Sealer(KEY).open_text])
+def test_the_traceback_of_a_value_that_does_not_open_holds_no_part_of_it(attempt: Any) -> None:
+    for text in (MARK.encode() + b"!!", Sealer(b"o" * 32).seal(KEY)[:-4] + b"AAA="):
+        with pytest.raises((NotASealError, NotMyKeyError)) as caught:
+            attempt(text)
+            raise NotMyKeyError
+        told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.args)
+        assert MARK not in told
+        assert text.decode() not in told
+
+
+def test_two_equal_keys_are_refused_without_showing_them() -> None:
+    entries = (KeyEntry(1, "env", "one", Secret(MARK)), KeyEntry(2, "env", "two", Secret(MARK)))
+    with pytest.raises(FluxbaseCliError) as caught:
+        load_keyring(EncryptionSettings(keys=entries), {})
+    assert MARK not in "".join(traceback.format_exception(caught.value)) + str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://somebody:{MARK}@127.0.0.1:1/nowhere?connect_timeout=2",
+        f"host=127.0.0.1 port=1 user=somebody password='{MARK}' dbname=nowhere",
+    ],
+)
+def test_a_server_that_does_not_answer_is_told_without_the_password(url: str) -> None:
+    with pytest.raises(errors.DatabaseError) as caught:
+        connect_or_explain(DatabaseSettings.from_url(url))
+    assert caught.value.exit_code is ExitCode.FAILED
+    assert "127.0.0.1" in caught.value.message
+    assert MARK not in f"{caught.value} {caught.value.hint}"
+    assert MARK not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_address_that_libpq_can_not_read_is_told_without_quoting_it() -> None:
+    settings = DatabaseSettings(url=Secret(f"postgresql://u:{MARK}@[h/d"), source="--database-url")
+    with pytest.raises(errors.ConfigurationError) as caught:
+        connect(settings)
+    assert "--database-url" in caught.value.message
+    assert MARK not in "".join(traceback.format_exception(caught.value))
+
+
+ERRORS = {
+    errors.FluxbaseCliError: 1,
+    errors.ConfigurationError: 2,
+    errors.PreflightRefusedError: 2,
+    errors.DatabaseError: 1,
+    errors.CheckSaysNoError: 3,
+    errors.JobRunningError: 5,
+    errors.WrongKeyError: 6,
+    errors.JobFailedError: 1,
+}
+
+
+def test_every_error_is_listed_here() -> None:
+    found = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, FluxbaseCliError)}
+    assert found == set(ERRORS)
+
+
+@pytest.mark.parametrize(("kind", "code"), ERRORS.items())
+def test_an_error_has_a_message_a_hint_and_the_exit_code_of_the_design(kind: type[FluxbaseCliError], code: int) -> None:
+    error = kind("what is wrong", hint="what to do")
+    assert (str(error), error.message, error.hint, int(error.exit_code)) == (
+        "what is wrong",
+        "what is wrong",
+        "what to do",
+        code,
+    )
+    assert kind("alone").hint is None
+
+
+def test_the_exit_codes_are_those_of_the_design() -> None:
+    assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 6, 130, 143]
+
+
+def test_a_secret_can_not_be_pickled_within_other_things() -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(Holder(Secret(MARK)))

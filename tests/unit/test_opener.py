@@ -1,0 +1,172 @@
+"""Opening values with the keys of a ring, layer by layer, and sealing them anew in the same layers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError, reseal
+from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, derive_user_key
+
+KEYS = {version: bytes([version]) * 32 for version in (1, 2, 3)}
+RING = Keyring(tuple(Key(version, secret) for version, secret in KEYS.items()))
+STRANGER = b"s" * 32
+USER, OTHER_USER = UUID(int=7), UUID(int=8)
+
+
+def key_of(layer: Layer, user: UUID) -> bytes:
+    master = KEYS[layer.version]
+    return derive_user_key(master, user) if layer.derived else master
+
+
+def seal_in(layers: tuple[Layer, ...], plaintext: bytes, user: UUID = USER) -> bytes:
+    text = plaintext
+    for layer in reversed(layers):
+        text = Sealer(key_of(layer, user)).seal(text)
+    return text
+
+
+def masters(*versions: int) -> tuple[Layer, ...]:
+    return tuple(Layer(version, derived=False) for version in versions)
+
+
+@pytest.mark.parametrize("version", KEYS)
+@pytest.mark.parametrize("first", [None, 1, 2, 3])
+def test_every_key_of_the_ring_opens_what_it_sealed_whichever_is_tried_first(version: int, first: int | None) -> None:
+    opener = Opener(RING, first=first)
+    assert opener.open(Sealer(KEYS[version]).seal(b"text")) == (masters(version), b"text")
+
+
+def test_the_key_that_opened_the_last_value_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Sealer] = []
+    for name in ("open", "open_text"):
+        original = getattr(Sealer, name)
+
+        def spy(self: Sealer, text: bytes, original: object = original) -> bytes:
+            tried.append(self)
+            assert callable(original)
+            return bytes(original(self, text))
+
+        monkeypatch.setattr(Sealer, name, spy)
+    values = [Sealer(KEYS[1]).seal(b"text") for _ in range(20)]
+    opener = Opener(RING)
+    opener.open(values[0])
+    assert len(tried) >= 3
+    tried.clear()
+    for value in values[1:]:
+        assert opener.open(value)[0] == masters(1)
+    assert len(tried) == 19
+
+
+def test_values_of_all_versions_in_turn_are_each_told_right() -> None:
+    opener = Opener(RING)
+    turns = [1, 2, 3, 3, 1, 2, 2, 1] * 3
+    assert [opener.open(Sealer(KEYS[version]).seal(b"%d" % version)) for version in turns] == [
+        (masters(version), b"%d" % version) for version in turns
+    ]
+
+
+def test_what_no_key_opens_and_what_is_no_seal_are_told_apart() -> None:
+    opener = Opener(RING)
+    for user in (None, USER):
+        with pytest.raises(NotMyKeyError):
+            opener.open(Sealer(STRANGER).seal(b"text"), user)
+        with pytest.raises(NotASealError):
+            opener.open(b"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", user)
+        with pytest.raises(NotASealError):
+            opener.open(b"", user)
+
+
+def test_a_users_value_is_opened_with_the_users_key_and_no_other_users() -> None:
+    opener = Opener(RING)
+    stored = Sealer(derive_user_key(KEYS[2], USER)).seal(b"text")
+    assert opener.open(stored, USER) == ((Layer(2, derived=True),), b"text")
+    for user in (None, OTHER_USER):
+        with pytest.raises(NotMyKeyError):
+            opener.open(stored, user)
+
+
+def test_a_users_value_under_the_master_key_is_opened_too_and_stays_so() -> None:
+    opener = Opener(RING)
+    layers, plaintext = opener.open(Sealer(KEYS[1]).seal(b"text"), USER)
+    assert (layers, plaintext) == (masters(1), b"text")
+    anew = reseal(plaintext, opener.sealers(masters(2), USER))
+    assert Sealer(KEYS[2]).open_text(anew) == b"text"
+
+
+@given(
+    layers=st.lists(st.builds(Layer, st.sampled_from(sorted(KEYS)), st.booleans()), min_size=1, max_size=3).map(tuple),
+    target=st.lists(st.sampled_from(sorted(KEYS)), min_size=3, max_size=3),
+    plaintext=st.binary(max_size=60),
+)
+def test_a_value_of_any_layers_is_opened_to_the_bottom_and_resealed_in_as_many(
+    layers: tuple[Layer, ...], target: list[int], plaintext: bytes
+) -> None:
+    opener = Opener(RING)
+    assert opener.open(seal_in(layers, plaintext), USER) == (layers, plaintext)
+    wanted = tuple(Layer(version, layer.derived) for version, layer in zip(target, layers, strict=False))
+    anew = reseal(plaintext, opener.sealers(wanted, USER))
+    text = anew
+    for layer in wanted:
+        text = Sealer(key_of(layer, USER)).open_text(text)
+    assert text == plaintext
+    assert opener.open(anew, USER) == (wanted, plaintext)
+
+
+def test_a_line_break_inside_an_inner_seal_hides_no_layer() -> None:
+    inner = Sealer(KEYS[1]).seal(b"text")
+    stored = Sealer(KEYS[2]).seal(inner[:10] + b"\r\n" + inner[10:] + b"\n")
+    assert Opener(RING).open(stored) == (masters(2, 1), b"text")
+
+
+def test_a_plaintext_that_only_looks_like_a_seal_is_the_plaintext() -> None:
+    looks = Sealer(STRANGER).seal(b"text")
+    assert Opener(RING).open(Sealer(KEYS[1]).seal(looks)) == (masters(1), looks)
+    too_short = b"QUJD" * 9
+    assert Opener(RING).open(Sealer(KEYS[1]).seal(too_short)) == (masters(1), too_short)
+
+
+def test_resealing_seals_with_fresh_nonces() -> None:
+    opener = Opener(RING)
+    sealers = opener.sealers(masters(2), None)
+    made = {reseal(b"text", sealers) for _ in range(300)}
+    assert len(made) == 300
+    assert all(first[:16] != second[:16] for first, second in pairwise(sorted(made)))
+
+
+class Forgetful(Sealer):
+    """Opens to something else than was sealed, as broken memory might have it."""
+
+    def open_text(self, text: bytes) -> bytes:
+        return super().open_text(text) + b"!"
+
+
+class Mangling(Sealer):
+    """Seals what it can't open again."""
+
+    def seal(self, plaintext: bytes) -> bytes:
+        sealed = super().seal(plaintext)
+        return sealed[:20] + (b"A" if sealed[20:21] != b"A" else b"B") + sealed[21:]
+
+
+class Truncating(Sealer):
+    """Hands out less than a seal."""
+
+    def seal(self, plaintext: bytes) -> bytes:
+        return super().seal(plaintext)[:30]
+
+
+@pytest.mark.parametrize("broken", [Forgetful, Mangling, Truncating])
+@pytest.mark.parametrize("place", ["alone", "outer", "inner"])
+def test_what_does_not_reopen_to_the_same_plaintext_is_never_handed_out(broken: type[Sealer], place: str) -> None:
+    good, bad = Sealer(KEYS[1]), broken(KEYS[2])
+    sealers = {"alone": (bad,), "outer": (bad, good), "inner": (good, bad)}[place]
+    with pytest.raises(ReopenError) as caught:
+        reseal(b"text", sealers)
+    assert str(caught.value) == ""
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
