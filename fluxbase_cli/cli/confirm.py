@@ -39,8 +39,8 @@ def _summary(loaded: Loaded, prepared: Prepared) -> list[str]:
     lines.append(f"To:        version {target.version}, fingerprint {target.fingerprint}")
     if prepared.request.reason:
         lines.append(f"Reason:    {prepared.request.reason}")
-    if prepared.resumes is not None:
-        lines.append(f"Resumes:   job {prepared.resumes.id}")
+    if prepared.decision.resumes is not None:
+        lines.append(f"Resumes:   job {prepared.decision.resumes.id}")
     lines.append("Values (for JSON: documents):")
     lines += [f"  {number:>9}  {location}" for location, number in plan.values_by_location.items()]
     lines.append(f"  {sum(plan.values_by_location.values()):>9}  together")

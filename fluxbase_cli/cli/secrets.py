@@ -14,7 +14,7 @@ from fluxbase_cli.cli.printing import print_result, write
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from fluxbase_cli.engine.job import JobRequest
+    from fluxbase_cli.engine.request import JobRequest
     from fluxbase_cli.report.messages import Messages
 
 _GROUP_HELP = "Move the sealed values to another key, and prove it."
@@ -154,7 +154,7 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     Progress is kept in the database: after an interruption the same command goes on where it was.
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.job import JobRequest  # noqa: PLC0415
+    from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
     from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
 
     def request(active: int) -> JobRequest:
@@ -219,7 +219,7 @@ def rollback(  # noqa: PLR0913  # a command's options
     `fluxbase secrets rollback NAME VERSION` is another thing: it restores one secret's earlier value.)
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.job import JobRequest  # noqa: PLC0415
+    from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
     from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
 
     if not reason.strip():
@@ -269,7 +269,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     for warning in prepared.preflight.warnings:
         messages.warn(warning)
     if not request.dry_run and not yes and not confirmed(loaded, prepared):
-        write("Nothing was touched.")
+        messages.tell("Nothing was touched.")
         return ExitCode.FAILED
 
     as_text = options.output in (None, Output.TABLE)

@@ -41,6 +41,7 @@ class Closing:
         access: how values are read.
         limits: how much to read at once.
         keyring: the keys.
+        last_census: the number of the census after which the job is given up.
         observer: is told of each pass.
     """
 
@@ -50,6 +51,7 @@ class Closing:
     access: Access
     limits: Limits
     keyring: Keyring
+    last_census: int
     observer: Observer
 
     def advance(self, connection: Connection, jobs: JobStore) -> Verdict:
@@ -65,7 +67,7 @@ class Closing:
             if pass_number > 0 and touched == 0 and not self._rewritten(jobs):
                 jobs.set_state(self.job, JobState.COMPLETED, remaining=0)
                 return Verdict.ENDED
-            if pass_number < MOST_CENSUSES:
+            if pass_number < self.last_census:
                 started = jobs.next_pass(self.job, self.shapes)
                 self.observer.notify(PassStarted(started, {}, {}))
                 if touched and pass_number > 0:
@@ -102,7 +104,7 @@ class Closing:
             jobs.set_state(
                 self.job,
                 JobState.FAILED,
-                error=f"after {MOST_CENSUSES} sweeps another writer still seals under the old key: "
+                error="sweep after sweep another writer seals under the old key: "
                 "restart the server with the new key, then run this again",
                 remaining=remaining,
             )

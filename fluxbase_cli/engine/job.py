@@ -10,54 +10,23 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.closing import MOST_CENSUSES
 from fluxbase_cli.engine.observer import Observer, PassStarted, Told
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.plan import Plan, make_plan
 from fluxbase_cli.engine.pool import Pool
 from fluxbase_cli.engine.reading import ReadingRun
+from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.standing import Decision, decide, fingerprints, percent, refuse_lost_tables
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.worker import Assignment
-from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobRunningError
+from fluxbase_cli.errors import JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring, ReopenError
 from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
-from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Runner
+from fluxbase_cli.store.jobs import Job, JobState, JobStore, NewJob, QuarantineEntry
 from fluxbase_cli.store.preflight import Preflight, inspect
-from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
-
-#: How long the server may take to notice that a client is gone, in seconds.
-_NOTICE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """What the operator asks for.
-
-    Attributes:
-        kind: re-encryption or rollback.
-        goal: which values shall come under which version.
-        reason: kept with the job; a rollback must have one.
-        limits: how much one batch may hold.
-        workers: threads, each with a connection.
-        dry_run: open everything, write nothing anywhere.
-        join: take shards of a job that another process works on.
-        restart: begin anew instead of going on with an unfinished job.
-        allow_triggers: accept that triggers fire where they can't be kept silent.
-        accept_undecryptable: go on though most sampled values of a location open under no key.
-    """
-
-    kind: JobKind
-    goal: Goal
-    reason: str | None = None
-    limits: Limits = DEFAULT_LIMITS
-    workers: int = 4
-    dry_run: bool = False
-    join: bool = False
-    restart: bool = False
-    allow_triggers: bool = False
-    accept_undecryptable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +37,13 @@ class Prepared:
         request: what was asked for.
         preflight: what the database is like.
         plan: what there is to do.
-        resumes: the unfinished job that will be gone on with, if any.
+        decision: what becomes of a job that is not finished.
     """
 
     request: JobRequest
     preflight: Preflight
     plan: Plan
-    resumes: Job | None
+    decision: Decision
 
 
 def prepare(database: DatabaseSettings, keyring: Keyring, request: JobRequest) -> Prepared:
@@ -94,92 +63,16 @@ def prepare(database: DatabaseSettings, keyring: Keyring, request: JobRequest) -
         preflight = inspect(connection, write=not request.dry_run, allow_triggers=request.allow_triggers)
         preflight.refuse_if_unfit()
         jobs = JobStore(connection)
-        resumes = None
+        decision = Decision()
         if not request.dry_run:
             jobs.refuse_if_no_schema()
-            resumes = _find_unfinished(jobs, request, keyring)
-        if resumes is not None:
-            _refuse_lost_tables(jobs, resumes, preflight)
+            decision = decide(jobs, request, keyring)
+        if decision.resumes is not None:
+            refuse_lost_tables(jobs, decision.resumes, preflight)
         plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
     if not request.accept_undecryptable:
         plan.canary.refuse_wrong_key(request.goal)
-    return Prepared(request, preflight, plan, resumes)
-
-
-def _find_unfinished(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | None:
-    """The job to go on with; None to begin a new one."""
-    job = jobs.unfinished() if jobs.exists() else None
-    if job is None:
-        if request.join:
-            raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
-        return None
-    alive = _alive(jobs, job)
-    if alive and not request.join:
-        # One that was killed a moment ago counts as alive until the server has noticed.
-        time.sleep(_NOTICE_S)
-        alive = _alive(jobs, job)
-    if alive and not request.join:
-        raise JobRunningError(
-            f"job {job.id} ({_versions(job)}) is running {_where(alive)}, {_percent(jobs, job)}% done",
-            hint="`--join` takes a share of it; `fluxbase-cli secrets status` shows it.",
-        )
-    if request.kind is JobKind.ROLLBACK and job.kind is not JobKind.ROLLBACK:
-        return None
-    if request.restart and not request.join:
-        return None
-    same_goal = (job.kind, job.from_version, job.to_version) == (
-        request.kind,
-        request.goal.source,
-        request.goal.target,
-    )
-    if not same_goal:
-        raise ConfigurationError(
-            f"job {job.id} ({job.kind.value}, {_versions(job)}) is not finished",
-            hint="Finish it with the same command, or give it up with --restart.",
-        )
-    if job.catalogue != catalogue_digest():
-        raise ConfigurationError(
-            f"job {job.id} was begun by a version of fluxbase-cli with another list of sealed locations",
-            hint="Use the same version on all machines, or begin anew with --restart.",
-        )
-    if dict(job.fingerprints) != _fingerprints(keyring):
-        raise ConfigurationError(
-            f"job {job.id} was begun with other keys than these",
-            hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin anew with --restart.",
-        )
-    return job
-
-
-def _alive(jobs: JobStore, job: Job) -> list[Runner]:
-    return [runner for runner in jobs.runners(job.id) if runner.alive]
-
-
-def _refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
-    gone = jobs.relations(job.id) - {shape.relation for shape in preflight.shapes}
-    if gone:
-        raise ConfigurationError(
-            f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",
-            hint="Is this the right database? If so, begin anew with --restart.",
-        )
-
-
-def _versions(job: Job) -> str:
-    source = "any version" if job.from_version is None else f"version {job.from_version}"
-    return f"{source} to {job.to_version}"
-
-
-def _where(runners: list[Runner]) -> str:
-    return ", ".join(f"on {runner.host} (process {runner.pid}, {runner.os_user})" for runner in runners)
-
-
-def _percent(jobs: JobStore, job: Job) -> int:
-    if job.pass_number > 0:
-        return 99
-    return min(99, 100 * jobs.rows_done(job.id) // max(job.total_rows, 1))
-
-
-def _fingerprints(keyring: Keyring) -> dict[str, str]:
-    return {str(key.version): key.fingerprint for key in keyring.keys}
+    return Prepared(request, preflight, plan, decision)
 
 
 class JobRun:
@@ -247,28 +140,34 @@ class JobRun:
             runner = jobs.register_runner(job, self._request.workers)
             before = self._handled(jobs, job)
             recorded = jobs.get(job)
-        error = self._work(job, runner, recorded.began if recorded else 0)
+        error = self._work(runner, recorded) if recorded else "the job has vanished"
         return self._end(job, runner, before, error)
 
     def _begin(self, jobs: JobStore) -> int:
-        resumed = self._prepared.resumes
+        # Asked again: the operator may have thought a while before he said yes.
+        decision = decide(jobs, self._request, self._keyring)
+        if not decision.is_as(self._prepared.decision):
+            raise JobRunningError(
+                "another job was begun on this database meanwhile", hint="`fluxbase-cli secrets status` shows it."
+            )
+        resumed = decision.resumes
         if resumed is not None:
             jobs.set_state(resumed.id, JobState.RUNNING)
             jobs.free_dead_leases(resumed.id)
             what = "joined" if self._request.join else "resumed"
             jobs.add_event(what, job=resumed.id)
             verb = "Joining" if self._request.join else "Resuming"
-            self._observer.notify(Told(f"{verb} job {resumed.id}: {_percent(jobs, resumed)}% done"))
+            self._observer.notify(Told(f"{verb} job {resumed.id}: {percent(jobs, resumed)}% done"))
             self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, resumed)))
             return resumed.id
-        superseded = jobs.unfinished()
+        superseded = decision.supersedes
         job = jobs.create(
             NewJob(
                 kind=self._request.kind,
                 from_version=self._request.goal.source,
                 to_version=self._request.goal.target,
                 reason=self._request.reason,
-                fingerprints=_fingerprints(self._keyring),
+                fingerprints=fingerprints(self._keyring),
                 catalogue=catalogue_digest(),
                 # A trigger that fires on our updates could change what we wrote, so it is all opened again.
                 full_census=self._prepared.preflight.triggers_fire,
@@ -299,14 +198,16 @@ class JobRun:
                 done[total.table] = done.get(total.table, 0) + total.rows_done
         return {location: done.get(location.rpartition(".")[0], 0) for location in self._prepared.plan.rows_by_location}
 
-    def _work(self, job: int, runner: int, began: int) -> str | None:
+    def _work(self, runner: int, job: Job) -> str | None:
         """Run the pool; return why it failed, if it did."""
         assignment = Assignment(
-            job=job,
+            job=job.id,
             runner=runner,
             goal=self._request.goal,
             shapes={shape.relation: shape for shape in self._prepared.preflight.shapes},
-            began=began,
+            began=job.began,
+            # A job that was given up after so many censuses gets as many again.
+            last_census=job.pass_number + MOST_CENSUSES,
             access=self._prepared.preflight.access,
             limits=self._request.limits,
             keyring=self._keyring,
@@ -345,6 +246,9 @@ class JobRun:
         if recorded is None:  # pragma: no cover  # jobs are never deleted by us
             message = f"job {job} has vanished"
             raise JobFailedError(message)
+        if recorded.state is JobState.SUPERSEDED:
+            # Not one of the states that a report knows: for this process the job has failed.
+            recorded = replace(recorded, state=JobState.FAILED, error="another job has superseded this one")
         jobs.add_event(recorded.state.value, job=job, detail={"error": recorded.error} if recorded.error else None)
         return self._report(
             job=job,

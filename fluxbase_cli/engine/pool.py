@@ -71,6 +71,7 @@ class Pool:
             assignment.access,
             assignment.limits,
             assignment.keyring,
+            assignment.last_census,
             observer,
         )
         self._workers = [Worker(assignment, stop, observer, closing) for _ in range(workers)]

@@ -40,6 +40,7 @@ class Assignment:
         goal: what values shall become.
         shapes: the relations by `schema.name`.
         began: the job's first possible transaction.
+        last_census: the closing census after which the job is given up.
         access: how values are read and written.
         limits: how much a batch may hold.
         keyring: the keys.
@@ -51,6 +52,7 @@ class Assignment:
     goal: Goal
     shapes: Mapping[str, Shape]
     began: int
+    last_census: int
     access: Access
     limits: Limits
     keyring: Keyring

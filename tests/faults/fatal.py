@@ -13,8 +13,9 @@ from threading import Lock
 
 from fluxbase_cli.config import load_settings
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.job import JobRequest, JobRun, prepare
+from fluxbase_cli.engine.job import JobRun, prepare
 from fluxbase_cli.engine.observer import BatchStep, Event, Step
+from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.keyring import load_keyring
 from fluxbase_cli.store.jobs import JobKind

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import traceback
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from fluxbase_cli import errors
 from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Secret
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.keyring import Key, Keyring, ProviderContext, load_keyring
-from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, decode
+from fluxbase_cli.seal import Sealer, SealError
 from fluxbase_cli.store.connect import TextArray, connect, connect_or_explain
 from fluxbase_cli.store.documents import LeafEdit
 
@@ -63,15 +62,13 @@ def test_a_key_shows_its_version_and_its_fingerprint() -> None:
     assert key.fingerprint in repr(Keyring((key,)))
 
 
-@pytest.mark.parametrize("attempt", [decode, Sealer(KEY).open_text])
-def test_the_traceback_of_a_value_that_does_not_open_holds_no_part_of_it(attempt: Any) -> None:
-    for text in (MARK.encode() + b"!!", Sealer(b"o" * 32).seal(KEY)[:-4] + b"AAA="):
-        with pytest.raises((NotASealError, NotMyKeyError)) as caught:
-            attempt(text)
-            raise NotMyKeyError
-        told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.args)
-        assert MARK not in told
-        assert text.decode() not in told
+@pytest.mark.parametrize("text", [MARK.encode() + b"!!", Sealer(b"o" * 32).seal(KEY)], ids=["no seal", "not mine"])
+def test_the_traceback_of_a_value_that_does_not_open_holds_no_part_of_it(text: bytes) -> None:
+    with pytest.raises(SealError) as caught:
+        Sealer(KEY).open_text(text)
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.args)
+    assert MARK not in told
+    assert text.decode() not in told
 
 
 def test_two_equal_keys_are_refused_without_showing_them() -> None:

@@ -145,13 +145,14 @@ def test_a_provider_is_resealed_if_a_key_opens_it_whatever_its_flag_says(flag: b
     assert counts(judged) == Counts(scanned=1, re_encrypted=1, updated=1)
 
 
-@pytest.mark.parametrize("stored", [b"GOCSPX-plain", seal(STRANGER)])
+@pytest.mark.parametrize("stored", [b"GOCSPX-plain", seal(STRANGER)], ids=["plaintext", "a stranger's seal"])
 def test_an_unflagged_provider_that_no_key_opens_is_plaintext_and_a_flagged_one_is_reported(stored: bytes) -> None:
     for flag in (False, None):
         judged = judge("platform.oauth_providers", row_of(1, stored, flag))
         assert counts(judged) == Counts(plaintext=1)
         assert judged.quarantine == []
-    judged = judge("platform.oauth_providers", row_of(1, stored, True))
+    flagged = True
+    judged = judge("platform.oauth_providers", row_of(1, stored, flagged))
     assert counts(judged) == Counts(scanned=1, undecryptable=1)
     assert len(judged.quarantine) == 1
 

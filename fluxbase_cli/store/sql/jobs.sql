@@ -190,6 +190,7 @@ WITH moved AS (
         rows_done = %(rows_done)s, counts = %(counts)s,
         lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
     WHERE id = %(shard)s AND runner = %(runner)s AND NOT done
+      AND EXISTS (SELECT FROM fluxbase_rotation.job AS j WHERE j.id = shard.job AND j.state = 'running')
       AND stride = %(was_stride)s AND cursor = %(was_cursor)s
     RETURNING job
 ), written AS (
