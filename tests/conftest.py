@@ -1,3 +1,8 @@
 """Fixtures that every test may use; each stands in a file of its own below `fixtures`."""
 
-pytest_plugins = ["tests.fixtures.embedded", "tests.fixtures.command", "tests.fixtures.proxy", "tests.fixtures.fluxbase"]
+pytest_plugins = [
+    "tests.fixtures.embedded",
+    "tests.fixtures.command",
+    "tests.fixtures.proxy",
+    "tests.fixtures.fluxbase",
+]
