@@ -153,7 +153,14 @@ class BatchRunner:
         if written.unwritten:
             jobs.need_full_census(self._work.job)
         counts = self._counts(judged, written, main_pass=shard.pass_number == 0)
-        jobs.record(shard, self._work.runner, _with_counts(after, counts), done=done, wrote=written.wrote)
+        jobs.record(
+            shard,
+            self._work.runner,
+            _with_counts(after, counts),
+            done=done,
+            wrote=written.wrote,
+            unwritten=written.unwritten,
+        )
         self._tell(Step.RECORDED)
         return counts
 
@@ -161,17 +168,22 @@ class BatchRunner:
         """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
         written = _Written([0] * len(judged.tallies))
         edits, store, judge = judged.edits, self._work.store, self._work.judge
+        refused: list[Row] = []
         for _ in range(_ROUNDS):
             if not edits:
-                return written
+                break
             matched = store.write(connection, edits)
             written.wrote = written.wrote or matched > 0
             if matched == len(edits):
-                return written
+                edits = []
+                break
             # Somebody came between. Which rows are ours? Those that now hold what we wrote.
             now: dict[bytes, Row] = {row[ID]: row for row in store.reread(connection, [row[ID] for row, _ in edits])}
             ours = judge.written(edits, now)
             lost = [row for row, _ in edits if row[ID] not in ours]
+            # The very row version that we read is still there: nobody changed it, but something keeps us from it.
+            refused += [row for row in lost if now.get(row[ID]) == row]
+            lost = [row for row in lost if now.get(row[ID]) != row]
             before = judge.judge(lost)
             again = judge.judge([now[row[ID]] for row in lost if row[ID] in now])
             for index, tally in enumerate(judged.tallies):
@@ -182,10 +194,12 @@ class BatchRunner:
             judged.quarantine[:] = [e for e in judged.quarantine if e.id.bytes not in gone] + again.quarantine
             edits = again.edits
         # Still moving, or a trigger refuses our update: not done, and the census will look at everything again.
-        unwritten = judge.judge([row for row, _ in edits])
-        for index, tally in enumerate(judged.tallies):
-            tally.remove(unwritten.tallies[index])
-        written.unwritten = bool(edits)
+        left = [row for row, _ in edits] + refused
+        if left:
+            unwritten = judge.judge(left)
+            for index, tally in enumerate(judged.tallies):
+                tally.remove(unwritten.tallies[index])
+            written.unwritten = len(left)
         return written
 
     def _counts(self, judged: Judged, written: _Written, *, main_pass: bool) -> Mapping[str, Counts]:
@@ -215,12 +229,12 @@ class _Written:
     Attributes:
         moved: values lost to another writer, by column.
         wrote: whether anything was written.
-        unwritten: whether rows were given up for this pass.
+        unwritten: rows that were given up for this pass.
     """
 
     moved: list[int]
     wrote: bool = False
-    unwritten: bool = False
+    unwritten: int = 0
 
 
 def _with_counts(shard: Shard, counts: Mapping[str, Counts]) -> Shard:

@@ -75,6 +75,8 @@ class Closing:
                         Told(f"other writers changed {touched} values meanwhile; looking once more", warning=True)
                     )
                 return Verdict.AGAIN
+        # Where a table was rewritten in the meantime, news can't be told from old and everything is counted.
+        self._rewritten(jobs)
         return self._give_up(connection, jobs)
 
     def versions(self, jobs: JobStore) -> Versions:
@@ -104,8 +106,8 @@ class Closing:
             jobs.set_state(
                 self.job,
                 JobState.FAILED,
-                error="sweep after sweep another writer seals under the old key: "
-                "restart the server with the new key, then run this again",
+                error="sweep after sweep another writer seals under the old key, or a trigger refuses our update: "
+                "restart the server with the new key (or look at the triggers), then run this again",
                 remaining=remaining,
             )
         return Verdict.ENDED

@@ -352,7 +352,7 @@ class JobStore:
         return int(row["pass"]), JobState(row["state"])
 
     def open_shards(self, job: int, pass_number: int) -> tuple[int, int]:
-        """How many shards of a pass are not done, and how many values the pass has written or found moved."""
+        """How many shards of a pass are not done, and how much it has written, found moved, or could not write."""
         row = self._rows("open_shards", job=job, **{"pass": pass_number})[0]
         return int(row["open_shards"]), int(row["touched"])
 
@@ -418,7 +418,9 @@ class JobStore:
         rows = self._rows("reread_shard", shard=shard, runner=runner)
         return self._shard(rows[0]) if rows else None
 
-    def record(self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool) -> None:
+    def record(  # noqa: PLR0913  # what a batch has come to
+        self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool, unwritten: int
+    ) -> None:
         """Record a batch, in the transaction of its values.
 
         Args:
@@ -427,6 +429,7 @@ class JobStore:
             after: as it is now.
             done: whether nothing is left of it.
             wrote: whether the transaction wrote values.
+            unwritten: rows that were to be written and could not be.
 
         Raises:
             LeaseLostError: the shard is another runner's now; roll back.
@@ -445,6 +448,7 @@ class JobStore:
                 "counts": Jsonb({column: counts.as_dict() for column, counts in after.counts.items()}),
                 "lease_s": LEASE_S,
                 "wrote": wrote,
+                "unwritten": unwritten,
             },
         ).fetchone()
         if row is None or row[0] != 1:

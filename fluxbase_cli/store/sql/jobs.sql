@@ -94,9 +94,11 @@ SELECT pass, state FROM fluxbase_rotation.job WHERE id = %(job)s FOR UPDATE;
 -- name: open_shards
 -- How many shards of the current pass are not done, and what the pass has changed or failed to change so far.
 SELECT count(*) FILTER (WHERE NOT s.done) AS open_shards,
-       coalesce(sum((c.value ->> 'updated')::bigint + (c.value ->> 'moved')::bigint), 0)::bigint AS touched
+       coalesce(sum(s.unwritten + c.changed), 0)::bigint AS touched
 FROM fluxbase_rotation.shard AS s
-LEFT JOIN LATERAL jsonb_each(s.counts) AS c ON true
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum((e.value ->> 'updated')::bigint + (e.value ->> 'moved')::bigint), 0) AS changed
+    FROM jsonb_each(s.counts) AS e) AS c
 WHERE s.job = %(job)s AND s.pass = %(pass)s;
 
 -- name: next_pass
@@ -187,7 +189,7 @@ WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
 WITH moved AS (
     UPDATE fluxbase_rotation.shard
     SET stride = %(stride)s, cursor = %(cursor)s, done = %(done)s,
-        rows_done = %(rows_done)s, counts = %(counts)s,
+        rows_done = %(rows_done)s, counts = %(counts)s, unwritten = unwritten + %(unwritten)s,
         lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
     WHERE id = %(shard)s AND runner = %(runner)s AND NOT done
       AND EXISTS (SELECT FROM fluxbase_rotation.job AS j WHERE j.id = shard.job AND j.state = 'running')

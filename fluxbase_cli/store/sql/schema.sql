@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.shard (
     done          boolean NOT NULL DEFAULT false,
     rows_done     bigint NOT NULL DEFAULT 0,
     counts        jsonb NOT NULL DEFAULT '{}',    -- {column: {count: n}}
+    unwritten     bigint NOT NULL DEFAULT 0,      -- rows that were to be written and could not be
     runner        integer,
     lease_until   timestamptz
 ) WITH (fillfactor = 50);
