@@ -93,7 +93,7 @@ def test_while_a_job_is_alive_another_is_refused_with_5(rotation: Rotation) -> N
             anew = rotation.command(*_RE_ENCRYPT, "--restart")
 
             assert [second.code, back.code, anew.code] == [5, 5, 5]
-            assert "job 1 (version 1 to 2) is running" in second.stderr
+            assert "job 1 (re-encrypt, version 1 to 2) is running" in second.stderr
             assert str(first.pid) in second.stderr
             assert "--join" in second.stderr
             blocker.rollback()
