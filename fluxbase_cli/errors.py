@@ -55,12 +55,6 @@ class DatabaseError(FluxbaseCliError):
     """The database can't be reached, or failed in a way that a retry did not mend."""
 
 
-class CheckSaysNoError(FluxbaseCliError):
-    """A check that the operator asked for has the answer no."""
-
-    exit_code = ExitCode.CHECK_SAYS_NO
-
-
 class JobRunningError(FluxbaseCliError):
     """Another job is alive on this database."""
 

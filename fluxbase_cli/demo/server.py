@@ -73,7 +73,10 @@ if ours; then
     waited=0
     while ours && [ "$waited" -lt 30 ]; do sleep 1; waited=$((waited + 1)); done
 fi
-rm -rf -- "$folder"
+# A server that is just leaving may still put a file down while its folder is being removed.
+tries=0
+while rm -rf -- "$folder" 2>/dev/null; [ -e "$folder" ] && [ "$tries" -lt 10 ]; do sleep 1; tries=$((tries + 1)); done
+[ ! -e "$folder" ]
 """
 
 #: Waits until our process is gone (its end of the pipe closes), then stops the server; unless told to leave it.

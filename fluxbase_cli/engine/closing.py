@@ -106,8 +106,8 @@ class Closing:
             jobs.set_state(
                 self.job,
                 JobState.FAILED,
-                error="sweep after sweep another writer seals under the old key, or a trigger refuses our update: "
-                "restart the server with the new key (or look at the triggers), then run this again",
+                error="sweep after sweep another writer seals under the old key, or a trigger refuses our writing: "
+                "restart the server with the new key, then run this again",
                 remaining=remaining,
             )
         return Verdict.ENDED

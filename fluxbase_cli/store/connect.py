@@ -264,11 +264,6 @@ def begin_survey(access: Access) -> sql.Composed:
     return sql.SQL("BEGIN READ ONLY") + _as_role(access)
 
 
-def begin_read(access: Access) -> sql.Composed:
-    """The statements that open a read-only transaction on the values as they are at each statement."""
-    return sql.SQL("BEGIN READ ONLY") + _BY_PLACE + _as_role(access)
-
-
 def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
     """The statements that open a read-only transaction on the values as they are at one moment.
 
@@ -313,7 +308,6 @@ __all__ = [
     "Uuid",
     "UuidArray",
     "begin_batch",
-    "begin_read",
     "begin_snapshot",
     "begin_survey",
     "connect",

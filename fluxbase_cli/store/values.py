@@ -255,7 +255,7 @@ class Reader:
         """Read the next rows of a stretch, in the order of their places.
 
         Args:
-            connection: inside a transaction that `begin_read` or its like opened.
+            connection: inside a transaction that `begin_batch` or `begin_snapshot` opened.
             stretch: where to read.
             limits: how much to read at most.
             versions: which row versions to read; all that are visible when None.

@@ -107,7 +107,6 @@ ERRORS = {
     errors.ConfigurationError: 2,
     errors.PreflightRefusedError: 2,
     errors.DatabaseError: 1,
-    errors.CheckSaysNoError: 3,
     errors.JobRunningError: 5,
     errors.WrongKeyError: 6,
     errors.JobFailedError: 1,
