@@ -101,11 +101,11 @@ class BatchRunner:
                 after = replace(shard, cursor=Place.of(rows[-1]))
             after = replace(after, rows_done=shard.rows_done + len(rows))
             judged = work.judge.judge(rows)
-            counts = self._write(connection, jobs, shard, judged, after, done=after.stride == shard.strides)
+            outcome = self._write(
+                connection, jobs, shard, judged, after, rows=len(rows), done=after.stride == shard.strides
+            )
         self._tell(Step.COMMITTED)
-        if after.stride == shard.strides:
-            return BatchOutcome(None, len(rows), counts)
-        return BatchOutcome(_with_counts(after, counts), len(rows), counts)
+        return outcome
 
     def write_found(
         self, connection: Connection, jobs: JobStore, shard: Shard, judged: Judged, *, done: bool
@@ -123,9 +123,9 @@ class BatchRunner:
             LeaseLostError, psycopg.Error: as for `next_batch`.
         """
         with self._transaction(connection):
-            counts = self._write(connection, jobs, shard, judged, shard, done=done)
+            outcome = self._write(connection, jobs, shard, judged, shard, rows=0, done=done)
         self._tell(Step.COMMITTED)
-        return BatchOutcome(_with_counts(shard, counts), 0, counts)
+        return outcome
 
     @contextmanager
     def _transaction(self, connection: Connection) -> Iterator[None]:
@@ -140,9 +140,17 @@ class BatchRunner:
                 connection.execute("ROLLBACK")
 
     def _write(  # noqa: PLR0913  # the parts of one transaction
-        self, connection: Connection, jobs: JobStore, shard: Shard, judged: Judged, after: Shard, *, done: bool
-    ) -> Mapping[str, Counts]:
-        """Write and record inside the batch's transaction; return the counts by column."""
+        self,
+        connection: Connection,
+        jobs: JobStore,
+        shard: Shard,
+        judged: Judged,
+        after: Shard,
+        *,
+        rows: int,
+        done: bool,
+    ) -> BatchOutcome:
+        """Write and record inside the batch's transaction; `after` is the shard then, but for its counts."""
         written = self._write_values(connection, judged)
         self._tell(Step.WRITTEN)
         if self._work.access.role is not None:
@@ -153,16 +161,17 @@ class BatchRunner:
         if written.unwritten:
             jobs.need_full_census(self._work.job)
         counts = self._counts(judged, written, main_pass=shard.pass_number == 0)
+        after = _with_counts(after, counts)
         jobs.record(
             shard,
             self._work.runner,
-            _with_counts(after, counts),
+            after,
             done=done,
             wrote=written.wrote,
             unwritten=written.unwritten,
         )
         self._tell(Step.RECORDED)
-        return counts
+        return BatchOutcome(None if done else after, rows, counts)
 
     def _write_values(self, connection: Connection, judged: Judged) -> _Written:
         """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
