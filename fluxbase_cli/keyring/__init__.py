@@ -2,21 +2,39 @@
 
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
 from fluxbase_cli.keyring.opener import Layer, Opened, Opener, ReopenError, reseal
-from fluxbase_cli.keyring.provider import KeyProvider, ProviderContext
-from fluxbase_cli.keyring.ring import Key, Keyring, load_keyring
+from fluxbase_cli.keyring.provider import (
+    CreatedKey,
+    KeyAbsentError,
+    KeyCreator,
+    KeyDater,
+    KeyDestroyer,
+    KeyProvider,
+    KeyRewrapper,
+    ProviderContext,
+    load_provider,
+)
+from fluxbase_cli.keyring.ring import Key, Keyring, fetch_keys, load_keyring
 
 __all__ = [
     "SAMPLE_KEYS",
+    "CreatedKey",
     "Key",
+    "KeyAbsentError",
+    "KeyCreator",
+    "KeyDater",
+    "KeyDestroyer",
     "KeyProvider",
+    "KeyRewrapper",
     "Keyring",
     "Layer",
     "Opened",
     "Opener",
     "ProviderContext",
     "ReopenError",
+    "fetch_keys",
     "generate_key",
     "load_keyring",
+    "load_provider",
     "parse_key",
     "reseal",
 ]

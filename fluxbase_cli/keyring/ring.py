@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fluxbase_cli import seal
-from fluxbase_cli.config import EncryptionSettings
+from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.material import SAMPLE_KEYS
-from fluxbase_cli.keyring.provider import KeyProvider, ProviderContext, load_provider
+from fluxbase_cli.keyring.provider import KeyAbsentError, KeyProvider, ProviderContext, load_provider
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -115,22 +115,46 @@ def _refuse_equal_keys(keys: tuple[Key, ...]) -> None:
                 )
 
 
-def load_keyring(encryption: EncryptionSettings, environ: Mapping[str, str]) -> Keyring:
+def fetch_keys(
+    encryption: EncryptionSettings,
+    environ: Mapping[str, str],
+    *,
+    warn: Callable[[str], None] | None = None,
+    may_be_gone: Callable[[KeyEntry], bool] | None = None,
+) -> tuple[Key, ...]:
     """Fetch every configured key from its provider, once.
 
     Args:
         encryption: the section `security.encryption` of the configuration.
         environ: the environment, for providers that need credentials.
+        warn: is called with what an operator should know.
+        may_be_gone: asked of an entry at whose place there is no key; where it says yes (the key was destroyed), the
+            version is left out.
 
     Raises:
         ConfigurationError: a key can't be had or can't be used.
     """
-    context = ProviderContext(encryption, environ)
+    context = ProviderContext(encryption, environ) if warn is None else ProviderContext(encryption, environ, warn)
     providers: dict[str, KeyProvider] = {}
     keys = []
     for entry in encryption.keys:
         provider = providers.get(entry.provider)
         if provider is None:
             provider = providers[entry.provider] = load_provider(entry.provider, context)
-        keys.append(Key(entry.version, provider.fetch(entry), entry.provider, entry.source))
-    return Keyring(tuple(keys), active=encryption.active_key_version)
+        try:
+            secret = provider.fetch(entry)
+        except KeyAbsentError:
+            if may_be_gone is None or not may_be_gone(entry):
+                raise
+            continue
+        keys.append(Key(entry.version, secret, entry.provider, entry.source))
+    return tuple(keys)
+
+
+def load_keyring(encryption: EncryptionSettings, environ: Mapping[str, str]) -> Keyring:
+    """The ring of the configured keys, see `fetch_keys`.
+
+    Raises:
+        ConfigurationError: a key can't be had or can't be used.
+    """
+    return Keyring(fetch_keys(encryption, environ), active=encryption.active_key_version)
