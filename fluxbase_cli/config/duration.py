@@ -1,0 +1,61 @@
+"""Lengths of time as an operator writes them: `90s`, `30m`, `12h`, `7d`, `2w`, and sums of them such as `1d12h`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from fluxbase_cli.errors import ConfigurationError
+
+_PART = re.compile(r"(?P<number>[0-9]{1,9})\s*(?P<unit>[smhdw])\s*")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+#: Far beyond anything meant, and far below what dates can carry.
+_LONGEST = timedelta(days=36_500)
+
+
+def parse_duration(text: str, place: str = "the duration") -> timedelta:
+    """Read a length of time: whole numbers, each with one of the units s, m, h, d, w, added up.
+
+    Args:
+        text: as written; `0` alone needs no unit.
+        place: where it was found, for the error.
+
+    Raises:
+        ConfigurationError: it has another form, or is longer than 100 years.
+    """
+    written = text.strip().lower()
+    if written == "0":
+        return timedelta(0)
+    total, position = timedelta(0), 0
+    while position < len(written):
+        match = _PART.match(written, position)
+        if match is None:
+            raise _unreadable(place)
+        total += timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+        position = match.end()
+        if total > _LONGEST:
+            raise ConfigurationError(f"{place} is longer than 100 years")
+    if not written:
+        raise _unreadable(place)
+    return total
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a length of time in the largest units that it has, at most two of them: `7d`, `1d12h`, `45s`.
+
+    What is smaller than the second unit is dropped, as is all below a second.
+    """
+    seconds = max(0, int(duration.total_seconds()))
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, seconds = divmod(seconds, size)
+        parts.append((number, unit))
+    first = next((index for index, (number, _) in enumerate(parts) if number), len(parts) - 1)
+    return "".join(f"{number}{unit}" for number, unit in parts[first : first + 2] if number) or "0s"
+
+
+def _unreadable(place: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{place} is not a length of time",
+        hint="Write a whole number and a unit: 90s, 30m, 12h, 7d or 2w, also together as 1d12h.",
+    )

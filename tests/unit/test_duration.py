@@ -1,0 +1,57 @@
+"""Lengths of time in the configuration."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from fluxbase_cli.config.duration import format_duration, parse_duration
+from fluxbase_cli.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("7d", timedelta(days=7)),
+        ("90s", timedelta(seconds=90)),
+        ("30m", timedelta(minutes=30)),
+        (" 12H ", timedelta(hours=12)),
+        ("2w", timedelta(weeks=2)),
+        ("1d12h", timedelta(hours=36)),
+        ("1d 12h", timedelta(hours=36)),
+        ("0", timedelta(0)),
+        ("0s", timedelta(0)),
+    ],
+)
+def test_a_number_and_a_unit_are_a_length_of_time(text: str, length: timedelta) -> None:
+    assert parse_duration(text) == length
+
+
+@pytest.mark.parametrize("text", ["", " ", "7", "d", "-7d", "7 days", "1.5d", "7y", "7d!", "٣d"])
+def test_anything_else_is_refused_with_its_place_and_never_quoted(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_duration(text, "fluxbase.yaml: min_age")
+
+    assert caught.value.message == "fluxbase.yaml: min_age is not a length of time"
+    assert "7d" in (caught.value.hint or "")
+
+
+def test_a_length_that_no_date_can_carry_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="longer than 100 years"):
+        parse_duration("999999999w")
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(days=7), "7d"),
+        (timedelta(hours=36), "1d12h"),
+        (timedelta(days=1, seconds=5), "1d"),
+        (timedelta(seconds=45), "45s"),
+        (timedelta(milliseconds=300), "0s"),
+        (timedelta(minutes=90), "1h30m"),
+    ],
+)
+def test_a_length_of_time_is_written_in_its_two_largest_units(length: timedelta, text: str) -> None:
+    assert format_duration(length) == text
