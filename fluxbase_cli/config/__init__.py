@@ -1,16 +1,24 @@
 """What is configured: fluxbase.yaml, `.env` and the environment as typed, frozen settings."""
 
 from fluxbase_cli.config.database import DatabaseSettings
-from fluxbase_cli.config.encryption import EncryptionSettings, KeyEntry, KeyRotationSettings
+from fluxbase_cli.config.encryption import (
+    EncryptionSettings,
+    KeyDestructionSettings,
+    KeyEntry,
+    KeyRotationSettings,
+    UnsetKeyError,
+)
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.settings import Settings, load_settings
 
 __all__ = [
     "DatabaseSettings",
     "EncryptionSettings",
+    "KeyDestructionSettings",
     "KeyEntry",
     "KeyRotationSettings",
     "Secret",
     "Settings",
+    "UnsetKeyError",
     "load_settings",
 ]

@@ -31,10 +31,13 @@ def parse_duration(text: str, place: str = "the duration") -> timedelta:
         match = _PART.match(written, position)
         if match is None:
             raise _unreadable(place)
-        total += timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+        try:
+            total += timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+        except OverflowError:
+            raise _too_long(place) from None
         position = match.end()
         if total > _LONGEST:
-            raise ConfigurationError(f"{place} is longer than 100 years")
+            raise _too_long(place)
     if not written:
         raise _unreadable(place)
     return total
@@ -52,6 +55,10 @@ def format_duration(duration: timedelta) -> str:
         parts.append((number, unit))
     first = next((index for index, (number, _) in enumerate(parts) if number), len(parts) - 1)
     return "".join(f"{number}{unit}" for number, unit in parts[first : first + 2] if number) or "0s"
+
+
+def _too_long(place: str) -> ConfigurationError:
+    return ConfigurationError(f"{place} is longer than 100 years")
 
 
 def _unreadable(place: str) -> ConfigurationError:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fluxbase_cli.config.duration import parse_duration
+from fluxbase_cli.config.expand import UnsetVariableError
 from fluxbase_cli.config.reader import MAX_INTEGER, Found, Unquoted, parse_integer, variable_name
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.errors import ConfigurationError
@@ -70,6 +73,32 @@ class KeyRotationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyDestructionSettings:
+    """How long a key is kept that nothing needs any more.
+
+    Attributes:
+        cooling_off: how long a key stays disabled before it may be destroyed.
+        backup_horizon: how far back backups reach that shall stay readable: so long after the last rotation away from
+            a key it may not be destroyed.
+    """
+
+    cooling_off: timedelta = timedelta(days=7)
+    backup_horizon: timedelta = timedelta(0)
+
+
+class UnsetKeyError(ConfigurationError):
+    """The key of an entry is in a variable that is not set.
+
+    Attributes:
+        version: the entry's version.
+    """
+
+    def __init__(self, version: int, cause: ConfigurationError) -> None:
+        super().__init__(cause.message, hint=cause.hint)
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
 class EncryptionSettings:
     """The keys and what belongs to them.
 
@@ -79,6 +108,7 @@ class EncryptionSettings:
         keys: the entries, by ascending version.
         kms_key_id: the key that AWS KMS wraps keys with.
         key_rotation: the scheduled rotation.
+        key_destruction: how long a key is kept that nothing needs any more.
     """
 
     provider: str | None = None
@@ -86,6 +116,7 @@ class EncryptionSettings:
     keys: tuple[KeyEntry, ...] = ()
     kms_key_id: str | None = None
     key_rotation: KeyRotationSettings = KeyRotationSettings()
+    key_destruction: KeyDestructionSettings = KeyDestructionSettings()
 
     @property
     def effective_key_version(self) -> int | None:
@@ -95,22 +126,29 @@ class EncryptionSettings:
         return max((entry.version for entry in self.keys), default=None)
 
 
-def read_encryption(reader: Reader) -> tuple[EncryptionSettings, tuple[str, ...]]:
+def read_encryption(
+    reader: Reader, destroyed: frozenset[int] = frozenset()
+) -> tuple[EncryptionSettings, tuple[str, ...]]:
     """Read the section, and say what an operator should know of it.
 
     The keys are those of `security.encryption.keys`; without any there, those of the variables
     `FLUXBASE_SECRET_KEY_<version>`; without any of these, `encryption_key` is version 1.
 
+    Args:
+        reader: the file and the environment.
+        destroyed: versions whose entries may stand in the file with a variable that is not set any more.
+
     Returns:
         The settings, and warnings.
 
     Raises:
+        UnsetKeyError: a key is in a variable that is not set, and its version is not among the destroyed ones.
         ConfigurationError: a setting can't be used, or one version is there twice.
     """
     provider = _provider(reader)
-    entries = _entries_of_file(reader, provider)
+    warnings: list[str] = []
+    entries = _entries_of_file(reader, provider, destroyed, warnings)
     from_file = bool(entries)
-    warnings = []
     if not from_file:
         entries = _entries_of_variables(reader, provider)
         warnings += _warnings_of_names(reader)
@@ -126,15 +164,28 @@ def read_encryption(reader: Reader) -> tuple[EncryptionSettings, tuple[str, ...]
         keys=keys,
         kms_key_id=_text_or_none(reader, f"{_SECTION}.kms_key_id"),
         key_rotation=_key_rotation(reader),
+        key_destruction=_key_destruction(reader),
     )
     if keys and single is None:
         warnings += _warnings_of_unused(reader, keys, from_file=from_file)
     return settings, tuple(warnings)
 
 
-def _entries_of_file(reader: Reader, provider: str | None) -> list[KeyEntry]:
+def _entries_of_file(
+    reader: Reader, provider: str | None, destroyed: frozenset[int], warnings: list[str]
+) -> list[KeyEntry]:
     section = reader.section(f"{_SECTION}.keys")
-    return [] if section is None else [_entry(reader, item, provider) for item in section.items()]
+    entries = []
+    for item in () if section is None else section.items():
+        try:
+            entries.append(_entry(reader, item, provider))
+        except UnsetKeyError as error:
+            if error.version not in destroyed:
+                raise
+            warnings.append(
+                f"key version {error.version} was destroyed, and its entry is still at {item.place}: remove it"
+            )
+    return entries
 
 
 def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
@@ -146,7 +197,7 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
     explicit = members.pop("provider", None)
     explicit_name = None if explicit is None else _provider_name(reader.text_of(explicit, Unquoted.AS_WRITTEN))
     key = members.pop("key", None)
-    found = Found("", item.place) if key is None else reader.text_of(key, Unquoted.REFUSE)
+    found = Found("", item.place) if key is None else _key_text(reader, key, number)
     name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
     if name == "env" and not found.text:
         raise ConfigurationError(
@@ -154,6 +205,13 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
         )
     options = {option: _option(reader, value) for option, value in members.items()}
     return KeyEntry(number, name, found.place, Secret(found.text), MappingProxyType(options))
+
+
+def _key_text(reader: Reader, key: Value, version: int) -> Found:
+    try:
+        return reader.text_of(key, Unquoted.REFUSE)
+    except UnsetVariableError as error:
+        raise UnsetKeyError(version, error) from None
 
 
 def _option(reader: Reader, value: Value) -> Secret | Mapping[str, Secret]:
@@ -249,6 +307,20 @@ def _key_rotation(reader: Reader) -> KeyRotationSettings:
         retain_old_keys=reader.integer(f"{path}.retain_old_keys", minimum=0),
         notification_webhook=None if webhook is None else Secret(webhook),
     )
+
+
+def _key_destruction(reader: Reader) -> KeyDestructionSettings:
+    path = f"{_SECTION}.key_destruction"
+    default = KeyDestructionSettings()
+    return KeyDestructionSettings(
+        cooling_off=_duration(reader, f"{path}.cooling_off", default.cooling_off),
+        backup_horizon=_duration(reader, f"{path}.backup_horizon", default.backup_horizon),
+    )
+
+
+def _duration(reader: Reader, path: str, default: timedelta) -> timedelta:
+    found = reader.text(path, Unquoted.AS_WRITTEN)
+    return default if found is None or not found.text else parse_duration(found.text, found.place)
 
 
 def _text_or_none(reader: Reader, path: str) -> str | None:

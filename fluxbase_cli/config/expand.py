@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
+class UnsetVariableError(ConfigurationError):
+    """A text refers to a variable that is unset or empty."""
+
+
 class Expanded(NamedTuple):
     """A text after its expansion; `repr` hides it.
 
@@ -43,13 +47,13 @@ def expand(text: str, lookup: Callable[[str], str | None], place: str) -> Expand
         place: where the text stands, for the error.
 
     Raises:
-        ConfigurationError: a variable is unset or empty. The message names the place and the variable, not the text.
+        UnsetVariableError: a variable is unset or empty. The message names the place and the variable, not the text.
     """
 
     def value_of(match: re.Match[str]) -> str:
         value = lookup(match[1])
         if not value:
-            raise ConfigurationError(
+            raise UnsetVariableError(
                 f"{place} refers to ${{{match[1]}}}, and that variable is not set or is empty",
                 hint=f"Set {match[1]} in the environment or in .env. A text that is meant to hold `${{{match[1]}}}` "
                 "literally goes into an environment variable: those are not expanded.",

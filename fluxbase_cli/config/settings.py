@@ -38,13 +38,14 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
 
-def load_settings(
+def load_settings(  # noqa: PLR0913  # what the settings are read from
     *,
     config: Path | None = None,
     database_url: str | None = None,
     directory: Path,
     environ: Mapping[str, str],
     system_directory: Path = SYSTEM_DIRECTORY,
+    destroyed: frozenset[int] = frozenset(),
 ) -> Settings:
     """Read fluxbase.yaml, `.env` and the environment as the server does (FLUXBASE.md), and our own settings beside its.
 
@@ -54,8 +55,10 @@ def load_settings(
         directory: the working directory.
         environ: the environment of the process.
         system_directory: `/etc/fluxbase`, except in tests.
+        destroyed: key versions whose entries may refer to variables that are not set any more.
 
     Raises:
+        UnsetKeyError: a key's entry refers to a variable that is not set.
         ConfigurationError: something can't be used. The message names the place, and never a value.
     """
     env_search = find_env_file(directory)
@@ -64,7 +67,7 @@ def load_settings(
     document = None if config_search.file is None else _read_document(config_search.file)
     reader = Reader(document, Environment(environ, env_file))
     database = read_database(reader, database_url)
-    encryption, warnings = read_encryption(reader)
+    encryption, warnings = read_encryption(reader, destroyed)
     return Settings(
         config_file=None if config_search.file is None else config_search.file.path,
         env_file=None if env_search.file is None else env_search.file.path,
