@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.address import Address, holds_connection_string, parse_address
@@ -33,6 +33,7 @@ class DatabaseSettings:
         ssl_mode: one of libpq's; None when the URL says it or leaves it to libpq.
         url: a connection string in either of libpq's forms.
         source: the place where the connection is configured, never a value.
+        instead: another database on the same server to connect to, with all else as it is.
     """
 
     host: str | None = "localhost"
@@ -43,6 +44,16 @@ class DatabaseSettings:
     ssl_mode: str | None = "disable"
     url: Secret | None = None
     source: str = "defaults"
+    instead: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The database's name, as far as it is configured."""
+        return self.instead or self.database or "the default one"
+
+    def beside(self, database: str) -> DatabaseSettings:
+        """The same server and role, and another database."""
+        return replace(self, instead=database)
 
     @classmethod
     def from_url(cls, url: str, source: str = "--database-url") -> DatabaseSettings:
@@ -68,7 +79,10 @@ class DatabaseSettings:
         )
 
     def connection_parameters(self) -> dict[str, str | int]:
-        """What `psycopg.connect` takes as keyword arguments. It holds the password: never show it."""
+        """What `psycopg.connect` takes as keyword arguments. It holds the password: never show it.
+
+        Another database (`instead`) is not in it: whoever connects puts it in the place of what stands here.
+        """
         if self.url is not None:
             return {"conninfo": self.url.reveal()}
         parameters: dict[str, str | int | None] = {
@@ -84,9 +98,10 @@ class DatabaseSettings:
     def describe(self) -> str:
         """The address as `user@host:port/database`, for messages: no password, whatever the form."""
         if self.url is not None:
-            return parse_address(self.url.reveal(), self.source).describe()
+            address = parse_address(self.url.reveal(), self.source)
+            return (address if self.instead is None else address._replace(database=self.instead)).describe()
         port = None if self.port is None else str(self.port)
-        return Address(self.user, self.host, port, self.database).describe()
+        return Address(self.user, self.host, port, self.instead or self.database).describe()
 
 
 def read_database(reader: Reader, database_url: str | None) -> DatabaseSettings:

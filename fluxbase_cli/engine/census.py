@@ -13,7 +13,7 @@ from fluxbase_cli.engine.reading import ReadingRun
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connect import for_values, session
-from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.preflight import copies, inspect
 from fluxbase_cli.store.values import Limits
 
 
@@ -78,3 +78,13 @@ def take_census(  # noqa: PLR0913  # what a census is told
         quarantine=findings.quarantine,
         warnings=tuple(warnings),
     )
+
+
+def list_copies(database: DatabaseSettings) -> tuple[str, ...]:
+    """The names of the databases beside this one that may hold values of their own: branches, and tenants' databases.
+
+    Raises:
+        ConfigurationError, DatabaseError: the database can't be asked.
+    """
+    with session(database) as connection:
+        return tuple(name for _, names in copies(connection) for name in names)

@@ -137,6 +137,8 @@ def connect(database: DatabaseSettings) -> Connection:
     try:
         asked: dict[str, Any] = dict(database.connection_parameters())
         asked |= conninfo_to_dict(str(asked.pop("conninfo", "")))
+        if database.instead is not None:
+            asked["dbname"] = database.instead
         # Ours come first: what a URL or the configuration says explicitly is never overruled.
         connection = psycopg.connect(autocommit=True, **{**_CLIENT, **asked})
     except psycopg.OperationalError as error:

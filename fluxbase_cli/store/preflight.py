@@ -339,8 +339,8 @@ def _triggers(session: dict[str, Any], triggers: Sequence[str], *, quiet: bool, 
         )
 
 
-def _copies(connection: Connection) -> Iterator[Finding]:
-    """Databases beside this one that hold values of their own under the old key."""
+def copies(connection: Connection) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The databases beside this one that hold values of their own, by kind (`branch`, `tenant`)."""
     queries = named_queries("preflight.sql")
     for kind, table, query in (
         ("branch", "branching.branches", "branch_databases"),
@@ -350,14 +350,19 @@ def _copies(connection: Connection) -> Iterator[Finding]:
         there = connection.execute(queries["may_read"], {"schema": schema, "name": name}).fetchone()
         if not (there and there[0]):
             continue
-        names = [str(row[0]) for row in connection.execute(queries[query]).fetchall()]
+        names = tuple(str(row[0]) for row in connection.execute(queries[query]).fetchall())
         if names:
-            yield Finding(
-                "copies",
-                Verdict.TELL,
-                f"{len(names)} {kind} databases may hold values of their own, which this run does not reach: "
-                f"{', '.join(names)}; run it again for each with --database-url",
-            )
+            yield kind, names
+
+
+def _copies(connection: Connection) -> Iterator[Finding]:
+    for kind, names in copies(connection):
+        yield Finding(
+            "copies",
+            Verdict.TELL,
+            f"{len(names)} {kind} databases may hold values of their own, which this run does not reach: "
+            f"{', '.join(names)}; run it again for each with --database-url",
+        )
 
 
 def _sessions(others: int) -> Iterator[Finding]:
