@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.fixtures.command",
     "tests.fixtures.proxy",
     "tests.fixtures.fluxbase",
+    "tests.fixtures.kms",
 ]
