@@ -1,0 +1,228 @@
+"""Envelope encryption with AWS KMS: its key wraps ours, and only the wrapped form is kept.
+
+The wrapped form travels in a key's entry, as its `ciphertext`; where it is kept is no business of the provider. A
+version's key is wrapped with the encryption context ``{"app": "fluxbase", "key_version": "<version>"}``, so that one
+version's ciphertext can't pass for another's. The key itself is in this process's memory and in AWS KMS, and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from fluxbase_cli import seal
+from fluxbase_cli.config import KeyEntry, Secret
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.aws_kms.wrapped import (
+    Wrapped,
+    context_of,
+    context_of_version,
+    encode,
+    read_wrapped,
+    region_of,
+    region_of_arn,
+    text_option,
+)
+from fluxbase_cli.keyring.provider import CreatedKey, ProviderContext
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_kms.type_defs import DecryptRequestTypeDef, ReEncryptRequestTypeDef
+
+NAME = "aws_kms"
+
+#: How often a call is made at most, the first time included, where AWS_MAX_ATTEMPTS or the profile says nothing: some
+#: eight seconds of waiting, which outlasts a burst of others.
+_MAX_ATTEMPTS = 5
+_CONNECT_TIMEOUT_S = 5
+_READ_TIMEOUT_S = 15
+
+
+class AwsKmsKeyProvider:
+    """Opens, makes and rewraps keys with AWS KMS.
+
+    Credentials, profiles, role assumption, endpoints and the region are found as boto3 finds them, in the process's own
+    environment and in `~/.aws`; AWS_REGION counts as well, as in AWS's other tools. The region in a key's ARN or at
+    its entry comes first. It does not delete the key of AWS KMS, which wraps others too.
+    """
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._encryption = context.encryption
+        self._environ = context.environ
+        self._clients: dict[str | None, KMSClient] = {}
+
+    def fetch(self, entry: KeyEntry) -> bytes:
+        """Return the entry's key, opened by AWS KMS (`Decrypt`).
+
+        Raises:
+            KeyAbsentError: the entry has no ciphertext.
+            ConfigurationError: it can't be used, or AWS KMS does not open it.
+        """
+        wrapped = read_wrapped(entry, self._encryption)
+        return self._open(wrapped, f"the key at {entry.source} can't be opened")
+
+    def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
+        """Have AWS KMS make a key that `kms_key_id` wraps (`GenerateDataKeyWithoutPlaintext`), and open it once.
+
+        It is kept by whoever keeps what is returned.
+
+        Raises:
+            ConfigurationError: that version has a key already, no `kms_key_id` is configured, or AWS KMS refuses.
+        """
+        entry = next((each for each in known if each.version == version), None)
+        if entry is not None:
+            _refuse_if_taken(entry)
+        kms_key_id = (text_option(entry, "kms_key_id") if entry else None) or self._encryption.kms_key_id
+        if not kms_key_id:
+            raise ConfigurationError(
+                "AWS KMS can't make a key: it is not said which key shall wrap it",
+                hint="Set security.encryption.kms_key_id to the id or ARN of a symmetric KMS key, or to alias/NAME.",
+            )
+        context = context_of_version(version)
+        region = region_of(entry, kms_key_id)
+        failed = f"AWS KMS can't make key version {version}"
+        with self._calling(
+            region, failed, "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", kms_key_id
+        ) as client:
+            made = client.generate_data_key_without_plaintext(
+                KeyId=kms_key_id, KeySpec="AES_256", EncryptionContext=context
+            )
+        wrapped = Wrapped(made["CiphertextBlob"], made["KeyId"], region, context)
+        # Nothing shall be sealed under a key that can't be had back.
+        key = self._open(wrapped, failed)
+        return _created(KeyEntry(version, NAME, f"AWS KMS {kms_key_id}", Secret("")), wrapped, key)
+
+    def rewrap(self, entry: KeyEntry, wrapping_key: str) -> CreatedKey:
+        """Have another key of AWS KMS wrap the entry's key (`ReEncrypt`), which stays what it is.
+
+        Raises:
+            KeyAbsentError: the entry has no ciphertext.
+            ConfigurationError: the entry can't be used, or AWS KMS refuses.
+        """
+        old = read_wrapped(entry, self._encryption)
+        failed = f"the key at {entry.source} can't be rewrapped"
+        key = self._open(old, failed)
+        _refuse_other_region(failed, self._client(old.region).meta.region_name, wrapping_key)
+        request: ReEncryptRequestTypeDef = {
+            "CiphertextBlob": old.ciphertext,
+            "SourceEncryptionContext": old.context,
+            "DestinationKeyId": wrapping_key,
+            "DestinationEncryptionContext": old.context,
+        }
+        if old.kms_key_id:
+            request["SourceKeyId"] = old.kms_key_id
+        action = "kms:ReEncryptFrom on the key that wraps it now, and kms:ReEncryptTo"
+        with self._calling(old.region, failed, "ReEncrypt", action, wrapping_key) as client:
+            made = client.re_encrypt(**request)
+        new = replace(old, ciphertext=made["CiphertextBlob"], kms_key_id=made["KeyId"])
+        if not hmac.compare_digest(self._open(new, failed), key):
+            raise ConfigurationError(
+                f"{failed}: what AWS KMS rewrapped opens to another key; the old wrapped form was left as it is",
+                hint="Report this: it must not happen.",
+            )
+        return _created(replace(entry, source=f"AWS KMS {wrapping_key}"), new, key)
+
+    def _open(self, wrapped: Wrapped, failed: str) -> bytes:
+        request: DecryptRequestTypeDef = {"CiphertextBlob": wrapped.ciphertext, "EncryptionContext": wrapped.context}
+        if wrapped.kms_key_id:
+            # Otherwise AWS KMS would open what any key that this identity may use has wrapped, be it a stranger's.
+            request["KeyId"] = wrapped.kms_key_id
+        with self._calling(wrapped.region, failed, "Decrypt", "kms:Decrypt", wrapped.kms_key_id) as client:
+            key = client.decrypt(**request)["Plaintext"]
+        if len(key) != seal.KEY_BYTES:
+            raise ConfigurationError(
+                f"{failed}: AWS KMS opens it to {len(key)} bytes, and a key is {seal.KEY_BYTES}",
+                hint="`fluxbase-cli keys generate --store` makes one of the right length.",
+            )
+        return key
+
+    @contextmanager
+    def _calling(
+        self, region: str | None, failed: str, operation: str, action: str, kms_key_id: str | None
+    ) -> Iterator[KMSClient]:
+        """The client of a region, for one call; whatever it raises is told to the user."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # start-up time
+
+        from fluxbase_cli.keyring.aws_kms.refusals import Call, explained  # noqa: PLC0415  # likewise
+
+        call = Call(failed, operation, action, kms_key_id, region)
+        try:
+            client = self._client(region)
+        except (BotoCoreError, ValueError) as error:
+            raise explained(error, call) from None
+        call = replace(call, region=client.meta.region_name, endpoint=client.meta.endpoint_url)
+        try:
+            yield client
+        except (BotoCoreError, ClientError) as error:
+            raise explained(error, call) from None
+
+    def _client(self, region: str | None) -> KMSClient:
+        client = self._clients.get(region)
+        if client is None:
+            client = self._clients[region] = _connect(region, self._environ)
+        return client
+
+
+def _connect(region: str | None, environ: Mapping[str, str]) -> KMSClient:
+    import boto3  # noqa: PLC0415  # start-up time
+    import botocore.session  # noqa: PLC0415  # likewise
+    from botocore.config import Config  # noqa: PLC0415  # likewise
+
+    # At its debug level botocore logs every answer, and those of Decrypt are keys.
+    for name in ("boto3", "botocore"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    core = botocore.session.get_session()
+    configured: Callable[[str], object] = core.get_config_variable
+    attempts = configured("max_attempts")
+    config = Config(
+        retries={
+            # The older mode, which is boto3's own default, retries neither all throttling nor all failures of KMS.
+            "mode": "adaptive" if configured("retry_mode") == "adaptive" else "standard",
+            "total_max_attempts": attempts if isinstance(attempts, int) else _MAX_ATTEMPTS,
+        },
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=_READ_TIMEOUT_S,
+    )
+    session = boto3.session.Session(botocore_session=core)
+    return session.client(
+        "kms", region_name=region or session.region_name or environ.get("AWS_REGION") or None, config=config
+    )
+
+
+def _refuse_if_taken(entry: KeyEntry) -> None:
+    if entry.value or text_option(entry, "ciphertext"):
+        raise ConfigurationError(
+            f"there is a key of version {entry.version} already: {entry.source}",
+            hint="Choose another version with `--key-version`, or leave that out: the next free one is taken then.",
+        )
+    if context_of(entry) != context_of_version(entry.version):
+        raise ConfigurationError(
+            f"{entry.source} has an `encryption_context` of its own, which a new key would not have",
+            hint="Remove it: a key made here is bound to its version.",
+        )
+
+
+def _refuse_other_region(failed: str, region: str, wrapping_key: str) -> None:
+    target = region_of_arn(wrapping_key)
+    if target not in (None, region):
+        raise ConfigurationError(
+            f"{failed}: the key that wraps it is in {region}, and the new one in {target}",
+            hint="AWS KMS rewraps within one region only. Make a new key version there, and re-encrypt to it.",
+        )
+
+
+def _created(entry: KeyEntry, wrapped: Wrapped, key: bytes) -> CreatedKey:
+    ciphertext, kms_key_id = encode(wrapped.ciphertext), wrapped.kms_key_id or ""
+    options = {**entry.options, "ciphertext": Secret(ciphertext), "kms_key_id": Secret(kms_key_id)}
+    return CreatedKey(
+        replace(entry, options=MappingProxyType(options)),
+        seal.fingerprint(key),
+        # An alias may come to point to another key, so the key itself is named.
+        {"provider": NAME, "kms_key_id": kms_key_id, "ciphertext": ciphertext},
+    )

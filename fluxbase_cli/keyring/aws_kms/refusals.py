@@ -1,0 +1,230 @@
+"""What AWS KMS and boto3 answer when they refuse or fail, in words for the operator.
+
+The service's own texts are not passed on: one of them quotes what was signed, and boto3's quote what was sent. Error
+codes are those of the API reference of AWS KMS and of its "Common Errors".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from botocore import exceptions as aws
+
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.aws_kms.wrapped import find_arn
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+_FIRST_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of AWS KMS, as far as an error must tell of it.
+
+    Attributes:
+        failed: what has failed, the beginning of the message.
+        operation: its name in the API.
+        action: what IAM must allow.
+        kms_key_id: the key that is asked for; None where only the ciphertext names it.
+        region: where; None before that is known.
+        endpoint: the URL that is called, for its host alone; None likewise.
+    """
+
+    failed: str
+    operation: str
+    action: str
+    kms_key_id: str | None
+    region: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A message's end, and its hint; `{key}`, `{action}`, `{region}`, `{place}` and `{code}` are filled in."""
+
+    what: str
+    hint: str
+
+
+_DENIED = _Refusal(
+    "access denied: {action} on {key}",
+    "Allow {action} on that key to the identity in use (`aws sts get-caller-identity` names it), in its IAM policy or "
+    "the key's. A key that is gone, or that is in another region or account, is answered in the same way.",
+)
+_EXPIRED = _Refusal(
+    "the AWS credentials have expired ({code})",
+    "Get new ones: `aws sso login`, a new session of the role, or what else they came from.",
+)
+_INVALID_CREDENTIALS = _Refusal(
+    "AWS does not accept the credentials ({code})",
+    "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile, and this machine's clock; "
+    "`aws sts get-caller-identity` tells whether they work.",
+)
+_THROTTLED = _Refusal(
+    "AWS KMS throttles the calls of this account ({code}), and went on doing so when they were tried again",
+    "Try again later; AWS_MAX_ATTEMPTS allows more attempts.",
+)
+_FAILED = _Refusal(
+    "AWS KMS failed ({code}), and did so again when it was tried again",
+    "Try again later; the state of the service is shown on the AWS Health Dashboard.",
+)
+_PENDING_DELETION = _Refusal(
+    "{key} is scheduled for deletion",
+    "`aws kms cancel-key-deletion`, then `aws kms enable-key`, take it back. Once it is deleted, nothing opens what it "
+    "has wrapped, so no value sealed under those keys either.",
+)
+_OTHER = _Refusal("AWS KMS refused it ({code})", "Try `aws kms describe-key` with the same key and credentials.")
+
+_REFUSALS = {
+    "AccessDeniedException": _DENIED,
+    "AccessDenied": _DENIED,
+    "NotAuthorized": _DENIED,
+    "OptInRequired": _DENIED,
+    "DisabledException": _Refusal("{key} is disabled", "`aws kms enable-key --key-id …` enables it."),
+    "KMSInvalidStateException": _Refusal(
+        "{key} is in a state in which it can't be used",
+        "`aws kms describe-key --key-id …` shows its KeyState, which must be Enabled.",
+    ),
+    "NotFoundException": _Refusal(
+        "{key} does not exist in {region}",
+        "Check kms_key_id, the region (AWS_REGION, or `region:` at the entry) and the account.",
+    ),
+    "InvalidArnException": _Refusal(
+        "{key} has a name that AWS KMS does not understand", "kms_key_id is a key's id or ARN, or alias/NAME."
+    ),
+    "ValidationException": _Refusal(
+        "{key} has a name that AWS KMS does not understand", "kms_key_id is a key's id or ARN, or alias/NAME."
+    ),
+    "InvalidKeyUsageException": _Refusal(
+        "{key} is not for this use", "It must be a symmetric key for encryption (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT)."
+    ),
+    "InvalidCiphertextException": _Refusal(
+        "the ciphertext was made for another key version (encryption context), or is damaged",
+        "Check that `ciphertext:` is whole and stands at its own version; a key wrapped by other means needs its "
+        "`encryption_context:` too.",
+    ),
+    "IncorrectKeyException": _Refusal(
+        "the ciphertext was wrapped by another key than {key}",
+        "Give the one that wrapped it as `kms_key_id:` at the entry; an alias may point to another key by now.",
+    ),
+    "ExpiredTokenException": _EXPIRED,
+    "ExpiredToken": _EXPIRED,
+    "RequestExpired": _EXPIRED,
+    "UnrecognizedClientException": _INVALID_CREDENTIALS,
+    "InvalidClientTokenId": _INVALID_CREDENTIALS,
+    "InvalidSignatureException": _INVALID_CREDENTIALS,
+    "SignatureDoesNotMatch": _INVALID_CREDENTIALS,
+    "IncompleteSignature": _INVALID_CREDENTIALS,
+    "MissingAuthenticationToken": _INVALID_CREDENTIALS,
+    "MissingAuthenticationTokenException": _INVALID_CREDENTIALS,
+    "ThrottlingException": _THROTTLED,
+    "Throttling": _THROTTLED,
+    "TooManyRequestsException": _THROTTLED,
+    "RequestLimitExceeded": _THROTTLED,
+    "LimitExceededException": _THROTTLED,
+    "KMSInternalException": _FAILED,
+    "DependencyTimeoutException": _FAILED,
+    "KeyUnavailableException": _FAILED,
+}
+
+_NO_CREDENTIALS = _Refusal(
+    "there are no AWS credentials",
+    "They are found where AWS's own tools find them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a role "
+    "of the pod or the machine.",
+)
+_CREDENTIALS_NOT_HAD = _Refusal(
+    "the AWS credentials can't be had ({code})",
+    "`aws sts get-caller-identity` with the same environment tells more; a session of AWS SSO is renewed by "
+    "`aws sso login`.",
+)
+_WRONG_CONFIGURATION = _Refusal(
+    "the configuration of AWS can't be used ({code})",
+    "Check the variables AWS_… and the files ~/.aws/config and ~/.aws/credentials.",
+)
+_UNREACHABLE = _Refusal(
+    "{place} can't be reached ({code})",
+    "Check the network, the proxy (HTTPS_PROXY) and the endpoint (AWS_ENDPOINT_URL_KMS, or the region's own).",
+)
+
+#: The first that fits, so subclasses stand before their bases.
+_REFUSALS_OF_BOTO3: tuple[tuple[type[Exception], _Refusal], ...] = (
+    (aws.NoCredentialsError, _NO_CREDENTIALS),
+    (
+        aws.NoRegionError,
+        _Refusal(
+            "no AWS region is known",
+            "Set AWS_REGION, or `region:` at the key's entry, or give the key's ARN as kms_key_id.",
+        ),
+    ),
+    (
+        aws.ProfileNotFound,
+        _Refusal("the profile in AWS_PROFILE does not exist", "`aws configure list-profiles` shows those there are."),
+    ),
+    (aws.SSLError, _Refusal("{place} has no certificate that is trusted", "AWS_CA_BUNDLE names further authorities.")),
+    (aws.ConnectTimeoutError, _UNREACHABLE),
+    (
+        aws.ReadTimeoutError,
+        _Refusal("{place} does not answer", "Try again later, and check the network and the proxy."),
+    ),
+    (aws.HTTPClientError, _UNREACHABLE),
+    (aws.ConnectionError, _UNREACHABLE),
+    (aws.PartialCredentialsError, _CREDENTIALS_NOT_HAD),
+    (aws.CredentialRetrievalError, _CREDENTIALS_NOT_HAD),
+    (aws.MetadataRetrievalError, _CREDENTIALS_NOT_HAD),
+    (aws.SSOError, _CREDENTIALS_NOT_HAD),
+    (aws.TokenRetrievalError, _CREDENTIALS_NOT_HAD),
+    (aws.RefreshWithMFAUnsupportedError, _CREDENTIALS_NOT_HAD),
+    (aws.ParamValidationError, _REFUSALS["ValidationException"]),
+)
+
+
+def explained(error: aws.BotoCoreError | aws.ClientError | ValueError, call: Call) -> ConfigurationError:
+    """Make one line of whatever boto3 raised.
+
+    Args:
+        error: what it raised; a `ValueError` is its way to refuse a setting.
+        call: what was called.
+    """
+    if isinstance(error, aws.ClientError):
+        return _explained_answer(error, call)
+    refusal = next((each for kind, each in _REFUSALS_OF_BOTO3 if isinstance(error, kind)), _WRONG_CONFIGURATION)
+    return _filled(refusal, call, type(error).__name__)
+
+
+def _explained_answer(error: aws.ClientError, call: Call) -> ConfigurationError:
+    told = error.response.get("Error", {})
+    # Codes of some services have a prefix or a suffix: `com.amazonaws.kms#…`, `…:http://…`.
+    code = str(told.get("Code", "")).rpartition("#")[2].partition(":")[0]
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    shown = code if _CODE.fullmatch(code) else f"HTTP {status}"
+    text = str(told.get("Message", ""))
+    if error.operation_name != call.operation:
+        # The way to the credentials: a role that may not be assumed, for example.
+        return _filled(_CREDENTIALS_NOT_HAD, call, f"{error.operation_name}: {shown}")
+    refusal = _REFUSALS.get(code)
+    if code == "KMSInvalidStateException" and "pending deletion" in text.lower():
+        refusal = _PENDING_DELETION
+    if refusal is None:
+        refusal = _FAILED if status >= _FIRST_SERVER_ERROR else _OTHER
+    return _filled(refusal, call, shown, arn=find_arn(text))
+
+
+def _filled(refusal: _Refusal, call: Call, code: str, *, arn: str | None = None) -> ConfigurationError:
+    name = call.kms_key_id or arn
+    words = {
+        "key": f"the KMS key {name}" if name else "the KMS key that wraps it",
+        "action": call.action,
+        "region": f"region {call.region}" if call.region else "the region",
+        "place": _place(call),
+        "code": code,
+    }
+    return ConfigurationError(f"{call.failed}: {refusal.what.format_map(words)}", hint=refusal.hint.format_map(words))
+
+
+def _place(call: Call) -> str:
+    parts = urlsplit(call.endpoint or "")
+    # Without user and password, should somebody have put them there.
+    host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    return f"AWS KMS at {host}" if host else "AWS KMS"

@@ -1,0 +1,135 @@
+"""What a key's entry says of its wrapped form: the ciphertext, the key that wraps it, the region, the context."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fluxbase_cli.config import EncryptionSettings, KeyEntry, Secret
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.provider import KeyAbsentError
+
+#: The longest `CiphertextBlob` that AWS KMS takes, in bytes (API reference, Decrypt).
+_MAX_CIPHERTEXT_BYTES = 6144
+#: The ARN of a key or an alias, which names its region (IAM reference, "Actions, resources, and condition keys for AWS
+#: Key Management Service").
+_ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]*:(?:key|alias)/\S+")
+
+
+def context_of_version(version: int) -> dict[str, str]:
+    """The encryption context that a version's key is wrapped with; it is not secret, and CloudTrail shows it."""
+    return {"app": "fluxbase", "key_version": str(version)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A key as AWS KMS has wrapped it.
+
+    Attributes:
+        ciphertext: the `CiphertextBlob`.
+        kms_key_id: the key that must have wrapped it; None where any that may be used will do.
+        region: where that key is; None where the environment says it.
+        context: the encryption context.
+    """
+
+    ciphertext: bytes = field(repr=False)
+    kms_key_id: str | None
+    region: str | None
+    context: Mapping[str, str]
+
+
+def read_wrapped(entry: KeyEntry, encryption: EncryptionSettings) -> Wrapped:
+    """Read a key's entry.
+
+    Raises:
+        KeyAbsentError: it has no ciphertext.
+        ConfigurationError: it has something that can't be used.
+    """
+    if entry.value:
+        raise ConfigurationError(
+            f"the key at {entry.source} is a key itself, and AWS KMS is to open it",
+            hint="Say `provider: env` at that entry, or give a `ciphertext:` in place of the key.",
+        )
+    text = text_option(entry, "ciphertext")
+    if text is None:
+        raise KeyAbsentError(
+            f"the key at {entry.source} has no ciphertext for AWS KMS to open",
+            hint="`fluxbase-cli keys generate --store` makes a key that AWS KMS has wrapped.",
+        )
+    kms_key_id = text_option(entry, "kms_key_id") or encryption.kms_key_id
+    return Wrapped(_decoded(text, entry), kms_key_id, region_of(entry, kms_key_id), context_of(entry))
+
+
+def text_option(entry: KeyEntry, name: str) -> str | None:
+    """A field of the entry, without white space around it; None where it is left out or empty.
+
+    Raises:
+        ConfigurationError: it is a mapping.
+    """
+    value = entry.options.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, Secret):
+        raise ConfigurationError(f"`{name}` at {entry.source} is not text")
+    return value.reveal().strip() or None
+
+
+def context_of(entry: KeyEntry) -> Mapping[str, str]:
+    """The entry's own `encryption_context`, or that of its version.
+
+    Raises:
+        ConfigurationError: it is not a mapping.
+    """
+    value = entry.options.get("encryption_context")
+    if value is None:
+        return context_of_version(entry.version)
+    if isinstance(value, Secret):
+        raise ConfigurationError(
+            f"`encryption_context` at {entry.source} is not a mapping of names to texts",
+            hint=f'Leave it out for {{app: fluxbase, key_version: "{entry.version}"}}.',
+        )
+    return {name: text.reveal() for name, text in value.items()}
+
+
+def region_of(entry: KeyEntry | None, kms_key_id: str | None) -> str | None:
+    """The region that the entry names, else the one in the ARN of the key; None where neither says."""
+    explicit = text_option(entry, "region") if entry is not None else None
+    return explicit or region_of_arn(kms_key_id)
+
+
+def region_of_arn(kms_key_id: str | None) -> str | None:
+    """The region in the ARN of a key or an alias; None where it is no ARN."""
+    match = _ARN.fullmatch(kms_key_id or "")
+    return match["region"] if match else None
+
+
+def find_arn(text: str) -> str | None:
+    """The first ARN of a key in a text of AWS KMS, if any."""
+    match = _ARN.search(text)
+    return match[0].rstrip(".,;:'\")") if match else None
+
+
+def encode(ciphertext: bytes) -> str:
+    """A ciphertext as an entry's `ciphertext` has it."""
+    return base64.b64encode(ciphertext).decode("ascii")
+
+
+def _decoded(text: str, entry: KeyEntry) -> bytes:
+    # YAML folds long texts, and `base64` breaks its lines.
+    data = "".join(text.split())
+    try:
+        ciphertext = base64.b64decode(data, validate=True)
+    except ValueError:
+        raise _unusable(entry, f"{len(data)} characters long, and not standard base64") from None
+    if not 0 < len(ciphertext) <= _MAX_CIPHERTEXT_BYTES:
+        raise _unusable(entry, f"{len(ciphertext)} bytes long; AWS KMS makes at most {_MAX_CIPHERTEXT_BYTES}")
+    return ciphertext
+
+
+def _unusable(entry: KeyEntry, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the ciphertext at {entry.source} is {what}",
+        hint="It must be what `fluxbase-cli keys generate --store` printed: the CiphertextBlob of AWS KMS in base64.",
+    )
