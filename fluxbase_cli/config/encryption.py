@@ -158,11 +158,13 @@ def read_encryption(
         entries = [single] if single else []
     keys = tuple(sorted(entries, key=lambda entry: entry.version))
     _refuse_equal_versions(keys)
+    kms_key_id = _text_or_none(reader, f"{_SECTION}.kms_key_id")
     settings = EncryptionSettings(
         provider=provider,
-        active_key_version=_active_version(reader, keys),
+        # Keys that AWS KMS has wrapped may be in the database: only the keyring can tell whether the version is there.
+        active_key_version=_active_version(reader, () if kms_key_id or provider == "aws_kms" else keys),
         keys=keys,
-        kms_key_id=_text_or_none(reader, f"{_SECTION}.kms_key_id"),
+        kms_key_id=kms_key_id,
         key_rotation=_key_rotation(reader),
         key_destruction=_key_destruction(reader),
     )

@@ -267,6 +267,13 @@ def test_an_active_version_without_a_key_is_told_by_its_place(tmp_path: Path) ->
     assert message.startswith("environment: FLUXBASE_SECURITY_ENCRYPTION_ACTIVE_KEY_VERSION is 2,")
 
 
+@pytest.mark.parametrize("said", ["kms_key_id: alias/k", "provider: aws_kms"])
+def test_an_active_version_may_be_a_wrapped_key_of_the_database(tmp_path: Path, said: str) -> None:
+    settings = encryption(tmp_path, f"{{{said}, active_key_version: 4, keys: [{{version: 3, key: a, provider: env}}]}}")
+    assert settings.encryption.effective_key_version == 4
+    assert [entry.version for entry in settings.encryption.keys] == [3]
+
+
 @pytest.mark.parametrize("version", ["0", "true", "x", "1.5"])
 def test_an_active_version_must_be_a_positive_whole_number(tmp_path: Path, version: str) -> None:
     assert "active_key_version must be a whole number" in refusal(
