@@ -321,6 +321,10 @@ def test_a_profile_that_assumes_a_role_is_followed(
 
 
 def test_missing_credentials_and_profiles_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A token with the line's end that it had in its file, which no header can carry.
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "session\ntoken-mark")
+    assert "no HTTP header can carry" in refusal(provider().fetch, entry(b"x"), without="token-mark")
+    monkeypatch.delenv("AWS_SESSION_TOKEN")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert refusal(provider().fetch, entry(b"x")).endswith("the profile in AWS_PROFILE does not exist")
     monkeypatch.delenv("AWS_PROFILE")
@@ -372,8 +376,8 @@ def test_rewrapping_moves_a_key_to_another_kms_key_and_leaves_it_what_it_is(kms:
 def test_rewrapping_keeps_a_context_and_a_region_of_its_own(kms: Kms) -> None:
     first, second = (kms.key(region=OTHER_REGION) for _ in range(2))
     blob = kms.client(OTHER_REGION).encrypt(KeyId=first, Plaintext=b"k" * 32, EncryptionContext={"Tenant": "a"})
-    options = {"encryption_context": {"Tenant": Secret("a")}, "region": OTHER_REGION}
-    moved = provider().rewrap(entry(blob["CiphertextBlob"], **options), second)
+    there = entry(blob["CiphertextBlob"], encryption_context={"Tenant": Secret("a")}, region=OTHER_REGION)
+    moved = provider().rewrap(there, second)
     assert provider().fetch(moved.entry) == b"k" * 32
     assert moved.entry.options["encryption_context"] == {"Tenant": Secret("a")}
 

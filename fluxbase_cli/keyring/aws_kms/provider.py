@@ -159,7 +159,7 @@ class AwsKmsKeyProvider:
         call = replace(call, region=client.meta.region_name, endpoint=client.meta.endpoint_url)
         try:
             yield client
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ValueError) as error:
             raise explained(error, call) from None
 
     def _client(self, region: str | None) -> KMSClient:

@@ -134,6 +134,10 @@ _NO_CREDENTIALS = _Refusal(
     "They are found where AWS's own tools find them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a role "
     "of the pod or the machine.",
 )
+_UNSENDABLE_CREDENTIALS = _Refusal(
+    "the AWS credentials hold something that no HTTP header can carry, a line's end for example",
+    "Check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile.",
+)
 _CREDENTIALS_NOT_HAD = _Refusal(
     "the AWS credentials can't be had ({code})",
     "`aws sts get-caller-identity` with the same environment tells more; a session of AWS SSO is renewed by "
@@ -190,6 +194,8 @@ def explained(error: aws.BotoCoreError | aws.ClientError | ValueError, call: Cal
     if isinstance(error, aws.ClientError):
         return _explained_answer(error, call)
     refusal = next((each for kind, each in _REFUSALS_OF_BOTO3 if isinstance(error, kind)), _WRONG_CONFIGURATION)
+    if isinstance(error, aws.HTTPClientError) and isinstance(error.kwargs.get("error"), ValueError):
+        refusal = _UNSENDABLE_CREDENTIALS
     return _filled(refusal, call, type(error).__name__)
 
 
