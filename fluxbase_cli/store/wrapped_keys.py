@@ -1,0 +1,174 @@
+"""The table of wrapped keys, for providers whose keys are kept wrapped by a key of a key management service.
+
+The only place where a named statement of `sql/wrapped_keys.sql` meets a method. Nothing here can unwrap anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from fluxbase_cli.errors import ConfigurationError, PreflightRefusedError
+from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.jobs import LOCK_CLASS, SCHEMA, JobStore
+from fluxbase_cli.store.queries import named_queries
+
+TABLE = f"{SCHEMA}.wrapped_key"
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """One row of `wrapped_key`.
+
+    Attributes:
+        version: the key's version.
+        provider: the name of the key provider that unwraps it.
+        kms_key_id: the key that wraps it.
+        ciphertext: its wrapped form.
+        fingerprint: the key's own (see `fluxbase_cli.seal.fingerprint`), which rewrapping leaves as it is.
+        created_at: when it was put here.
+        rewrapped_at: when it was last wrapped by another key, if ever.
+    """
+
+    version: int
+    provider: str
+    kms_key_id: str
+    ciphertext: bytes = field(repr=False)
+    fingerprint: str
+    created_at: datetime
+    rewrapped_at: datetime | None
+
+
+class WrappedKeyStore:
+    """The table of wrapped keys over one connection, in autocommit unless the caller began a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("wrapped_keys.sql")
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            try:
+                cursor.execute(self._sql[name], arguments)
+            except psycopg.errors.InsufficientPrivilege:
+                raise PreflightRefusedError(
+                    f"the role has not the privileges on {TABLE}, where wrapped keys are kept",
+                    hint=f"Have its owner run: GRANT USAGE ON SCHEMA {SCHEMA} TO …; "
+                    f"GRANT SELECT ON {TABLE} TO …; (INSERT, UPDATE and DELETE as well for who makes, rewraps and "
+                    "destroys keys).",
+                ) from None
+            return cursor.fetchall() if cursor.description else []
+
+    def exists(self) -> bool:
+        """Whether the table is there; a role without privileges on it may ask too."""
+        return bool(self._rows("table_exists")[0]["there"])
+
+    def ensure(self) -> None:
+        """Create the table where it is missing, and the other tables of the schema with it.
+
+        Raises:
+            PreflightRefusedError: the role may not create it; the hint is the SQL for someone who may.
+        """
+        if self.exists():
+            return
+        JobStore(self._connection).ensure_schema()
+        row = self._rows("may_create")[0]
+        if not row["may"]:
+            statement = self._sql["create_table"].decode()
+            table = "".join(f"    {line}\n" for line in statement.splitlines() if not line.startswith("--"))
+            role = row["role"]
+            raise PreflightRefusedError(
+                f"role {role} may not create the table {TABLE}, where wrapped keys are kept",
+                hint=f"Have someone who may run either\n\n"
+                f'    GRANT CREATE ON SCHEMA {SCHEMA} TO "{role}";\n\n'
+                f"or, to create the table on the role's behalf:\n\n"
+                f'{table.rstrip()};\n    GRANT ALL ON {TABLE} TO "{role}";\n',
+            )
+        with self._connection.transaction():
+            # Two runners at once would collide in the catalogue.
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
+            self._rows("create_table")
+
+    def all(self) -> tuple[WrappedKey, ...]:
+        """All wrapped keys, by ascending version; none where the table is not there.
+
+        Raises:
+            PreflightRefusedError: the role may not read them.
+        """
+        return tuple(WrappedKey(**row) for row in self._rows("all_keys")) if self.exists() else ()
+
+    def get(self, version: int) -> WrappedKey | None:
+        """The wrapped key of that version, if there is one.
+
+        Raises:
+            PreflightRefusedError: the role may not read it.
+        """
+        rows = self._rows("get_key", version=version) if self.exists() else []
+        return WrappedKey(**rows[0]) if rows else None
+
+    def add(self, version: int, *, provider: str, kms_key_id: str, ciphertext: bytes, fingerprint: str) -> WrappedKey:
+        """Keep a new wrapped key, never over one that is there; the table must be.
+
+        Args:
+            version: its version.
+            provider: the name of the key provider that unwraps it.
+            kms_key_id: the key that wraps it.
+            ciphertext: its wrapped form.
+            fingerprint: the key's own.
+
+        Raises:
+            ConfigurationError: there is a key of that version already.
+            PreflightRefusedError: the role may not write it.
+        """
+        try:
+            # A savepoint, where the caller began a transaction: the refusal must not spoil it.
+            with self._connection.transaction():
+                rows = self._rows(
+                    "add_key",
+                    version=version,
+                    provider=provider,
+                    kms_key_id=kms_key_id,
+                    ciphertext=ciphertext,
+                    fingerprint=fingerprint,
+                )
+        except psycopg.errors.UniqueViolation:
+            raise ConfigurationError(
+                f"there is a wrapped key of version {version} in {TABLE} already; it was left as it is",
+                hint="Choose another version with `--key-version`, or leave that out: the next free one is taken then.",
+            ) from None
+        return WrappedKey(**rows[0])
+
+    def replace(self, old: WrappedKey, *, kms_key_id: str, ciphertext: bytes) -> WrappedKey:
+        """Exchange the wrapped form of a key, if it is still the one that was read.
+
+        Args:
+            old: as it was read.
+            kms_key_id: the key that wraps it now.
+            ciphertext: its new wrapped form.
+
+        Raises:
+            ConfigurationError: somebody else rewrapped or deleted it meanwhile; nothing was written.
+            PreflightRefusedError: the role may not write it.
+        """
+        rows = self._rows(
+            "replace_key", version=old.version, old=old.ciphertext, kms_key_id=kms_key_id, ciphertext=ciphertext
+        )
+        if not rows:
+            raise ConfigurationError(
+                f"the wrapped key of version {old.version} in {TABLE} was changed or deleted meanwhile; "
+                "nothing was written",
+                hint="See with `fluxbase-cli keys list` what is there now, and try again.",
+            )
+        return WrappedKey(**rows[0])
+
+    def delete(self, version: int) -> bool:
+        """Delete the wrapped key of that version, and say whether there was one.
+
+        Raises:
+            PreflightRefusedError: the role may not delete it.
+        """
+        return bool(self._rows("delete_key", version=version)) if self.exists() else False

@@ -1,0 +1,152 @@
+"""The table of wrapped keys on a real server, where no key is ever written over another."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from fluxbase_cli.errors import ConfigurationError, ExitCode, PreflightRefusedError
+from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.wrapped_keys import WrappedKey, WrappedKeyStore
+from tests.fixtures.fluxbase import Fluxbase, Role
+
+WRAPPED = b"\x00wrapped\xff"
+ARN = "arn:aws:kms:eu-central-1:123456789012:key/one"
+
+
+def add(store: WrappedKeyStore, version: int, ciphertext: bytes = WRAPPED) -> WrappedKey:
+    return store.add(version, provider="aws_kms", kms_key_id=ARN, ciphertext=ciphertext, fingerprint=f"f{version}")
+
+
+def test_without_the_table_there_are_no_wrapped_keys_and_asking_makes_none(flux: Fluxbase) -> None:
+    with connect(flux.database) as connection:
+        store = WrappedKeyStore(connection)
+        assert not store.exists()
+        assert store.all() == ()
+        assert store.get(1) is None
+        assert store.delete(1) is False
+        assert not store.exists()
+        assert not JobStore(connection).exists()
+
+
+def test_the_table_comes_with_the_other_tables_and_joins_those_of_an_older_version(flux: Fluxbase) -> None:
+    with connect(flux.database) as connection:
+        store, jobs = WrappedKeyStore(connection), JobStore(connection)
+        store.ensure()
+        assert store.exists()
+        assert jobs.exists()
+        flux.rows("DROP TABLE fluxbase_rotation.wrapped_key")
+        jobs.ensure_schema()
+        assert not store.exists()
+        store.ensure()
+        made = add(store, 1)
+        store.ensure()
+        assert store.all() == (made,)
+
+
+def test_keys_are_kept_as_they_were_given_and_listed_by_version(flux: Fluxbase) -> None:
+    with connect(flux.database) as connection:
+        store = WrappedKeyStore(connection)
+        store.ensure()
+        second, first = add(store, 2), add(store, 1, b"other")
+        assert (second.version, second.provider, second.kms_key_id) == (2, "aws_kms", ARN)
+        assert (second.ciphertext, second.fingerprint, second.rewrapped_at) == (WRAPPED, "f2", None)
+        assert second.created_at.tzinfo is not None
+        assert "wrapped" not in repr(second).replace("wrapped_at", "").replace("WrappedKey", "")
+    # Committed, so another connection sees them.
+    with connect(flux.database) as connection:
+        assert WrappedKeyStore(connection).all() == (first, second)
+        assert WrappedKeyStore(connection).get(2) == second
+        assert WrappedKeyStore(connection).get(3) is None
+
+
+def test_a_key_is_never_kept_over_another(flux: Fluxbase) -> None:
+    with connect(flux.database) as connection:
+        store = WrappedKeyStore(connection)
+        store.ensure()
+        first = add(store, 1)
+        with pytest.raises(ConfigurationError, match="wrapped key of version 1 in fluxbase_rotation") as caught:
+            add(store, 1, b"second")
+        assert caught.value.exit_code is ExitCode.USAGE
+        assert caught.value.hint
+        assert store.all() == (first,)
+        # Not even the transaction around it is lost.
+        with connection.transaction():
+            add(store, 2)
+            with pytest.raises(ConfigurationError):
+                add(store, 1)
+        assert len(store.all()) == 2
+
+
+def test_the_database_itself_refuses_what_is_no_version(flux: Fluxbase) -> None:
+    with connect(flux.database) as connection:
+        store = WrappedKeyStore(connection)
+        store.ensure()
+        for version in (0, -1):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                add(store, version)
+
+
+def test_a_rewrapped_key_takes_the_place_of_the_one_that_was_read_and_of_no_other(flux: Fluxbase) -> None:
+    with connect(flux.database) as ours, connect(flux.database) as theirs:
+        store, other = WrappedKeyStore(ours), WrappedKeyStore(theirs)
+        store.ensure()
+        old, untouched = add(store, 1), add(store, 2)
+        new = other.replace(old, kms_key_id="arn:two", ciphertext=b"two")
+        assert (new.version, new.kms_key_id, new.ciphertext) == (1, "arn:two", b"two")
+        assert (new.fingerprint, new.created_at) == (old.fingerprint, old.created_at)
+        assert new.rewrapped_at is not None
+        assert new.rewrapped_at >= new.created_at
+        with pytest.raises(ConfigurationError, match=r"version 1 .* changed or deleted meanwhile"):
+            store.replace(old, kms_key_id="arn:three", ciphertext=b"three")
+        assert store.all() == (new, untouched)
+
+
+def test_a_deleted_key_is_gone_and_is_not_brought_back_by_a_rewrapping(flux: Fluxbase) -> None:
+    with connect(flux.database) as connection:
+        store = WrappedKeyStore(connection)
+        store.ensure()
+        old, other = add(store, 1), add(store, 2)
+        assert store.delete(1) is True
+        assert store.delete(1) is False
+        with pytest.raises(ConfigurationError, match="nothing was written"):
+            store.replace(old, kms_key_id="arn:two", ciphertext=b"two")
+        assert store.all() == (other,)
+
+
+def test_a_role_that_may_not_create_the_table_is_told_the_sql_that_helps(flux: Fluxbase, role: Role) -> None:
+    with connect(flux.database) as connection:
+        JobStore(connection).ensure_schema()
+        flux.rows(f"GRANT USAGE ON SCHEMA fluxbase_rotation TO {role.name}")
+    with connect(role.database) as connection:
+        store = WrappedKeyStore(connection)
+        with pytest.raises(PreflightRefusedError, match=f"role {role.name} may not create the table") as caught:
+            store.ensure()
+        hint = caught.value.hint or ""
+        grant, _, table = hint.partition("or, ")
+        flux.rows(table.partition("\n\n")[2])
+        assert add(store, 1) == store.get(1)
+        flux.rows("DROP TABLE fluxbase_rotation.wrapped_key")
+        flux.rows(grant.partition("\n\n")[2])
+        store.ensure()
+        assert add(store, 1) == store.get(1)
+
+
+def test_a_role_that_may_not_create_the_schema_is_told_as_for_the_other_tables(flux: Fluxbase, role: Role) -> None:
+    with connect(role.database) as connection, pytest.raises(PreflightRefusedError, match="may not create the schema"):
+        WrappedKeyStore(connection).ensure()
+
+
+def test_a_role_that_may_not_read_the_keys_is_told_what_to_grant(flux: Fluxbase, role: Role) -> None:
+    with connect(flux.database) as connection:
+        WrappedKeyStore(connection).ensure()
+    with connect(role.database) as connection:
+        store = WrappedKeyStore(connection)
+        assert store.exists()
+        with pytest.raises(PreflightRefusedError, match="has not the privileges on fluxbase_rotation") as caught:
+            store.all()
+        assert "GRANT SELECT ON fluxbase_rotation.wrapped_key" in (caught.value.hint or "")
+        flux.rows(f"GRANT USAGE ON SCHEMA fluxbase_rotation TO {role.name}")
+        flux.rows(f"GRANT SELECT ON fluxbase_rotation.wrapped_key TO {role.name}")
+        assert store.all() == ()
