@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from fluxbase_cli.cli.keys import keys_data
-from fluxbase_cli.cli.loading import load
+from fluxbase_cli.cli.loading import load, messages_for
 from fluxbase_cli.cli.options import Options, command, group_options
 from fluxbase_cli.cli.printing import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
@@ -47,7 +47,7 @@ def check(options: Options) -> int:
     """
     settings = load(options)
     findings, code = _examine(settings)
-    keys = _keys(settings, findings)
+    keys = _keys(settings, findings, messages_for(options).warn)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE
     data = {
@@ -63,19 +63,25 @@ def check(options: Options) -> int:
     return code
 
 
-def _keys(settings: Settings, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    from fluxbase_cli.keyring import load_keyring  # noqa: PLC0415  # start-up time
+def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[str], None]) -> list[dict[str, Any]]:
+    from fluxbase_cli.lifecycle.listing import list_keys  # noqa: PLC0415  # start-up time
 
+    away = any(finding["check"] == "connection" for finding in findings)
     try:
-        keyring = load_keyring(settings.encryption, os.environ)
+        # That the database is away is told already.
+        listed = list_keys(settings, os.environ, warn=_silent if away else warn)
     except FluxbaseCliError as error:
         findings.insert(0, _finding("keys", "refuse", error.message, error.hint))
         return []
-    keys = keys_data(keyring)
+    keys = keys_data(listed.keys)
     for key in reversed(keys):
         for warning in key["warnings"]:
             findings.insert(0, _finding("keys", "tell", f"key version {key['version']}: {warning}", None))
     return keys
+
+
+def _silent(_text: str) -> None:
+    """Say nothing."""
 
 
 def _examine(settings: Settings) -> tuple[list[dict[str, Any]], ExitCode]:
@@ -102,6 +108,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield f"Database:      {data['database']}"
     for key in data["keys"]:
         active = ", active" if key["active"] else ""
+        active += "" if key["state"] == "enabled" else f", {key['state']}"
         where = f"{key['provider']}{active} ({key['source']})"
         yield f"Key version {key['version']}: fingerprint {key['fingerprint']}, {where}"
     for warning in data["warnings"]:

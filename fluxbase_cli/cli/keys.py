@@ -1,21 +1,28 @@
-"""`fluxbase-cli keys`: generate, list."""
+"""`fluxbase-cli keys`: generate, list, verify, rewrap; the end of keys is in `fluxbase_cli.cli.destruction`."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fluxbase_cli.cli import destruction
 from fluxbase_cli.cli.loading import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command, group_options
 from fluxbase_cli.cli.printing import print_result, write
 from fluxbase_cli.encoding import Encoding
-from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from fluxbase_cli.keyring import Keyring
+    from fluxbase_cli.lifecycle.creation import StoredKey
+    from fluxbase_cli.lifecycle.listing import KeyList, ListedKey
+    from fluxbase_cli.lifecycle.verification import Verified
+    from fluxbase_cli.report.messages import Messages
 
-_GROUP_HELP = "Make a key, and see which are configured."
+_GROUP_HELP = "Make keys, see which there are, and destroy those that nothing needs any more."
 
 
 def make_app() -> typer.Typer:
@@ -24,6 +31,9 @@ def make_app() -> typer.Typer:
     app.callback()(group_options(_group))
     app.command("generate", epilog=_GENERATE_EXAMPLES)(command(generate))
     app.command("list", epilog=_LIST_EXAMPLES)(command(list_keys))
+    app.command("verify", epilog=_VERIFY_EXAMPLES)(command(verify))
+    app.command("rewrap", epilog=_REWRAP_EXAMPLES)(command(rewrap))
+    destruction.add_to(app)
     return app
 
 
@@ -34,7 +44,8 @@ def _group() -> None:
 _GENERATE_EXAMPLES = """\b
 Examples:
   export FLUXBASE_SECRET_KEY_2=$(fluxbase-cli keys generate)
-  fluxbase-cli keys generate --encoding raw
+  fluxbase-cli keys generate --store
+  fluxbase-cli keys generate --out /run/secrets/new-key
 """
 
 
@@ -51,53 +62,130 @@ def generate(
             "`encryption_key`.",
         ),
     ] = Encoding.HEX,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store",
+            envvar="FLUXBASE_CLI_STORE",
+            show_envvar=False,
+            help="Keep it where the configuration keeps keys (Vault, AWS KMS) instead of printing it.",
+        ),
+    ] = False,
+    key_version: Annotated[
+        int | None,
+        typer.Option(
+            "--key-version",
+            min=1,
+            metavar="N",
+            envvar="FLUXBASE_CLI_KEY_VERSION",
+            show_envvar=False,
+            help="With --store: the new key's version. [default: the next one]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            envvar="FLUXBASE_CLI_OUT",
+            show_envvar=False,
+            help="Write it to a new file that only you can read; an existing file is never overwritten.",
+        ),
+    ] = None,
 ) -> int:
     """Make a new 256-bit key and print it, like `openssl rand -hex 32`.
 
-    The key goes to stdout and nowhere else: store it where your other keys are before you use it.
+    The key goes to stdout and nowhere else: store it where your other keys are before you use it. With --store or --out
+    it is stored instead, read back and compared, and only its place and its fingerprint are printed.
     """
+    if out is not None:
+        from fluxbase_cli.lifecycle.creation import write_key  # noqa: PLC0415  # start-up time
+
+        _print_stored(options, write_key(out, encoding))
+        return ExitCode.DONE
+    if store:
+        if encoding is not Encoding.HEX:
+            raise ConfigurationError("--encoding goes with printing a key or with --out", hint="Leave it out.")
+        from fluxbase_cli.lifecycle.creation import create_key  # noqa: PLC0415  # start-up time
+
+        messages = messages_for(options)
+        settings = load(options)
+        _print_stored(options, create_key(settings, os.environ, key_version, warn=messages.warn))
+        return ExitCode.DONE
+    if key_version is not None:
+        raise ConfigurationError("--key-version goes with --store", hint="A printed key has no version yet.")
+    _print_key(options, encoding)
+    return ExitCode.DONE
+
+
+def _print_key(options: Options, encoding: Encoding) -> None:
     from fluxbase_cli.keyring.material import generate_key, parse_key  # noqa: PLC0415  # start-up time
     from fluxbase_cli.seal import fingerprint  # noqa: PLC0415
 
     key = generate_key(encoding)
     if options.output in (None, Output.TABLE):
         write(key)
-        return ExitCode.DONE
+        return
     data = {"key": key, "encoding": encoding.value, "fingerprint": fingerprint(parse_key(key, "the new key"))}
     print_result(options, data, ())
-    return ExitCode.DONE
+
+
+def _print_stored(options: Options, stored: StoredKey) -> None:
+    data = {
+        "version": stored.version,
+        "provider": stored.provider,
+        "source": stored.source,
+        "fingerprint": stored.fingerprint,
+        "setting": dict(stored.setting),
+    }
+    name = "the new key" if stored.version is None else f"key version {stored.version}"
+    print_result(options, data, (f"✓ Stored {name} in {stored.source}: fingerprint {stored.fingerprint}",))
+    if stored.version is not None and not stored.configured and options.output in (None, Output.TABLE):
+        lines = [f"      - version: {stored.version}"]
+        lines += [f"        {field}: {_quoted(value)}" for field, value in stored.setting.items()]
+        text = "\n".join(lines)
+        messages_for(options).tell(f"Now add it to security.encryption.keys in the configuration:\n\n{text}\n")
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if any(character in value for character in " {}`#:") else value
 
 
 _LIST_EXAMPLES = """\b
-Example:
-  fluxbase-cli keys list -o json
+Examples:
+  fluxbase-cli keys list
+  fluxbase-cli keys list --count -o json
 """
 
 
-def list_keys(options: Options) -> int:
-    """Show the configured key versions by their fingerprints, never the keys."""
-    import os  # noqa: PLC0415  # start-up time
-
-    from fluxbase_cli.keyring import load_keyring  # noqa: PLC0415
-    from fluxbase_cli.report.text import table  # noqa: PLC0415
+def list_keys(
+    options: Options,
+    *,
+    count: Annotated[
+        bool,
+        typer.Option(
+            "--count",
+            envvar="FLUXBASE_CLI_COUNT",
+            show_envvar=False,
+            help="Open every value, and say how many each key still seals.",
+        ),
+    ] = False,
+) -> int:
+    """Show the key versions, their places, fingerprints, states and ages; never the keys."""
+    from fluxbase_cli.lifecycle.listing import list_keys as lifecycle_list  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     settings = load(options)
-    keyring = load_keyring(settings.encryption, os.environ)
     for warning in settings.warnings:
         messages.warn(warning)
-    data = keys_data(keyring)
-    rows = [
-        (
-            f"{key['version']}{' (active)' if key['active'] else ''}",
-            key["provider"],
-            key["fingerprint"],
-            key["state"],
-            key["source"],
-        )
-        for key in data
-    ]
-    print_result(options, {"keys": data}, table(("VERSION", "PROVIDER", "FINGERPRINT", "STATE", "SOURCE"), rows))
+    listed = lifecycle_list(settings, os.environ, warn=messages.warn)
+    values = None
+    if count:
+        values = _count(options, listed, messages)
+        if values is None:
+            return ExitCode.SIGINT
+    data = keys_data(listed.keys, values)
+    print_result(options, {"keys": data}, _list_lines(data))
     if options.output in (None, Output.TABLE):
         for key in data:
             for warning in key["warnings"]:
@@ -105,17 +193,155 @@ def list_keys(options: Options) -> int:
     return ExitCode.DONE
 
 
-def keys_data(keyring: Keyring) -> list[dict[str, Any]]:
-    """The keys as DESIGN.md section 2 lists them, oldest first."""
-    return [
-        {
+def _count(options: Options, listed: KeyList, messages: Messages) -> Mapping[int, int] | None:
+    """How many values each key seals; None where the counting was interrupted."""
+    from fluxbase_cli.cli.counting import count_values  # noqa: PLC0415  # start-up time
+
+    return count_values(options, load(options).database, listed.keyring, messages)
+
+
+def _list_lines(data: list[dict[str, Any]]) -> Iterator[str]:
+    from fluxbase_cli.report.text import table  # noqa: PLC0415  # start-up time
+
+    header = ["VERSION", "PROVIDER", "FINGERPRINT", "STATE", "CREATED", "LAST ROTATION", "SOURCE"]
+    counted = any("values" in key for key in data)
+    if counted:
+        header.insert(4, "VALUES")
+    rows = []
+    for key in data:
+        row = [
+            f"{key['version']}{' (active)' if key['active'] else ''}",
+            key["provider"],
+            key["fingerprint"],
+            key["state"],
+            _day(key.get("created_at")),
+            _day(key.get("last_rotation")),
+            key["source"],
+        ]
+        if counted:
+            row.insert(4, str(key["values"]))
+        rows.append(row)
+    yield from table(header, rows, right=(4,) if counted else ())
+
+
+def _day(moment: str | None) -> str:
+    return "-" if moment is None else moment[:10]
+
+
+def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
+    """The keys as DESIGN.md section 2 lists them, oldest first; what isn't known is not there."""
+    data = []
+    for key in keys:
+        fields: dict[str, Any] = {
             "version": key.version,
             "provider": key.provider,
             "source": key.source,
             "fingerprint": key.fingerprint,
-            "active": key.version == keyring.active,
-            "state": "enabled",
+            "active": key.active,
+            "state": key.state.value,
             "warnings": list(key.warnings),
         }
-        for key in sorted(keyring.keys, key=lambda key: key.version)
-    ]
+        if key.created_at is not None:
+            fields["created_at"] = key.created_at.isoformat()
+        if key.last_rotation is not None:
+            fields["last_rotation"] = key.last_rotation.isoformat()
+        if values is not None:
+            fields["values"] = values.get(key.version, 0)
+        data.append(fields)
+    return data
+
+
+_VERIFY_EXAMPLES = """\b
+Example:
+  fluxbase-cli keys verify && echo "every key is where it should be"
+"""
+
+
+def verify(options: Options) -> int:
+    """Ask for every key, and try each.
+
+    A key is good when it can be had, has the right length, is no other version's key, and opens what it seals. Exit 0
+    when all are, else 2.
+    """
+    from fluxbase_cli.lifecycle.verification import verify_keys  # noqa: PLC0415  # start-up time
+
+    messages = messages_for(options)
+    verification = verify_keys(load(options), os.environ, warn=messages.warn)
+    data = {
+        "ok": verification.exit_code == ExitCode.DONE,
+        "keys": [
+            {
+                "version": key.version,
+                "provider": key.provider,
+                "source": key.source,
+                "fingerprint": key.fingerprint,
+                "ok": key.problem is None,
+                "problem": key.problem,
+            }
+            for key in verification.keys
+        ],
+    }
+    print_result(options, data, _verified_lines(verification.keys))
+    return verification.exit_code
+
+
+def _verified_lines(keys: tuple[Verified, ...]) -> Iterator[str]:
+    if not keys:
+        yield "✗ no key is configured"
+    for key in keys:
+        name = f"key version {key.version} ({key.source})"
+        if key.gone:
+            yield f"! {name}: was destroyed; its entry can go from the configuration"
+        elif key.problem is None:
+            yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals"
+        else:
+            yield f"✗ {name}: {key.problem}"
+
+
+_REWRAP_EXAMPLES = """\b
+Example:
+  fluxbase-cli keys rewrap --kms-key-id alias/fluxbase-secrets-2027
+"""
+
+
+def rewrap(
+    options: Options,
+    *,
+    kms_key_id: Annotated[
+        str,
+        typer.Option(
+            "--kms-key-id",
+            metavar="KEY",
+            envvar="FLUXBASE_CLI_KMS_KEY_ID",
+            show_envvar=False,
+            help="The KMS key (id, ARN or alias) that shall wrap them.",
+        ),
+    ],
+) -> int:
+    """Move the wrapped keys to another KMS key, without touching a single secret.
+
+    The keys stay what they are, and so do their fingerprints; only what wraps them is exchanged, inside KMS.
+    """
+    from fluxbase_cli.lifecycle.wrapping import rewrap_keys  # noqa: PLC0415  # start-up time
+
+    messages = messages_for(options)
+    done = rewrap_keys(load(options), os.environ, kms_key_id, warn=messages.warn)
+    data = {
+        "keys": [
+            {
+                "version": key.version,
+                "fingerprint": key.fingerprint,
+                "source": key.source,
+                "kms_key_id": key.wrapping_key,
+                "setting": dict(key.setting),
+            }
+            for key in done
+        ]
+    }
+    lines = [f"✓ Key version {key.version} ({key.fingerprint}) is wrapped by {key.wrapping_key}" for key in done]
+    print_result(options, data, lines)
+    for key in done:
+        if key.setting and options.output in (None, Output.TABLE):
+            fields = "\n".join(f"        {field}: {_quoted(value)}" for field, value in key.setting.items())
+            messages.tell(f"Now set at {key.source}:\n\n{fields}\n")
+    return ExitCode.DONE

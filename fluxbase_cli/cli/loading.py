@@ -15,20 +15,36 @@ if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
 
 
+#: More versions than anybody has.
+_MANY_VERSIONS = 10_000
+
+
 def load(options: Options) -> Settings:
     """Read the configuration and the environment.
 
     Raises:
         ConfigurationError: they can't be used.
     """
-    from fluxbase_cli.config import load_settings  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.config import UnsetKeyError, load_settings  # noqa: PLC0415  # start-up time
 
-    return load_settings(
-        config=options.config,
-        database_url=options.database_url,
-        directory=Path.cwd(),
-        environ=os.environ,
-    )
+    def read(destroyed: frozenset[int] = frozenset()) -> Settings:
+        return load_settings(
+            config=options.config,
+            database_url=options.database_url,
+            directory=Path.cwd(),
+            environ=os.environ,
+            destroyed=destroyed,
+        )
+
+    try:
+        return read()
+    except UnsetKeyError:
+        # The key may be unset because it was destroyed. Only the database knows; where it doesn't say so, or can't be
+        # asked, the error stands.
+        from fluxbase_cli.lifecycle.opening import destroyed_versions  # noqa: PLC0415  # start-up time
+
+        everything = frozenset(range(1, _MANY_VERSIONS))
+        return read(destroyed_versions(read(everything).database))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -45,10 +61,10 @@ def load_with_keys(options: Options, messages: Messages) -> Loaded:
     Raises:
         ConfigurationError: the configuration or a key can't be used.
     """
-    from fluxbase_cli.keyring import load_keyring  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.lifecycle.opening import open_keyring  # noqa: PLC0415  # start-up time
 
     settings = load(options)
-    keyring = load_keyring(settings.encryption, os.environ)
+    keyring = open_keyring(settings, os.environ, warn=messages.warn)
     for warning in settings.warnings:
         messages.warn(warning)
     for key in keyring.keys:

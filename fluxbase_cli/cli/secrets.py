@@ -258,6 +258,8 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.job import JobRun, prepare  # noqa: PLC0415
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+    from fluxbase_cli.lifecycle.opening import refuse_as_target  # noqa: PLC0415
+    from fluxbase_cli.lifecycle.register import read_register  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.structured import job_report  # noqa: PLC0415
     from fluxbase_cli.report.text import job_lines, job_title  # noqa: PLC0415
@@ -265,6 +267,12 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     messages = messages_for(options)
     loaded = load_with_keys(options, messages)
     request = request_for(loaded.keyring.active)
+    if not request.dry_run:
+        target = loaded.keyring.key(request.goal.target)
+        if request.goal.source is not None:
+            loaded.keyring.key(request.goal.source)
+        # Both keys are there, or it was said without asking the database.
+        refuse_as_target(read_register(loaded.settings.database), target)
     prepared = prepare(loaded.settings.database, loaded.keyring, request)
     for warning in prepared.preflight.warnings:
         messages.warn(warning)

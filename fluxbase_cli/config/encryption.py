@@ -125,6 +125,11 @@ class EncryptionSettings:
             return self.active_key_version
         return max((entry.version for entry in self.keys), default=None)
 
+    @property
+    def versions(self) -> frozenset[int]:
+        """The configured versions."""
+        return frozenset(entry.version for entry in self.keys)
+
 
 def read_encryption(
     reader: Reader, destroyed: frozenset[int] = frozenset()

@@ -1,0 +1,38 @@
+"""Counting what each key seals, with progress and signals as for an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.cli.options import Options
+from fluxbase_cli.cli.signals import stop_on_signals
+from fluxbase_cli.engine.census import take_census
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.report.messages import Messages
+from fluxbase_cli.report.progress import progress_for
+from fluxbase_cli.store.values import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config import DatabaseSettings
+    from fluxbase_cli.keyring import Keyring
+
+_WORKERS = 4
+
+
+def count_values(
+    options: Options, database: DatabaseSettings, keyring: Keyring, messages: Messages
+) -> Mapping[int, int] | None:
+    """How many values need the key of each version; None where a signal ended the counting."""
+    stop = Stop()
+    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        report = take_census(
+            database,
+            keyring,
+            key_version=None,
+            limits=DEFAULT_LIMITS,
+            workers=_WORKERS,
+            stop=stop,
+            observer=progress,
+        )
+    return None if stop.requested else report.by_version

@@ -1,0 +1,225 @@
+"""`fluxbase-cli keys destroy` and `keys enable`: the end of a key, and the way back before it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fluxbase_cli.cli.loading import load, messages_for
+from fluxbase_cli.cli.options import Options, Output, command
+from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from fluxbase_cli.lifecycle.destruction import DestroyOutcome
+
+KeyVersion = Annotated[
+    int,
+    typer.Option(
+        "--key-version",
+        min=1,
+        metavar="N",
+        envvar="FLUXBASE_CLI_KEY_VERSION",
+        show_envvar=False,
+        help="The key's version.",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the group `keys`."""
+    app.command("destroy", epilog=_DESTROY_EXAMPLES)(command(destroy))
+    app.command("enable", epilog=_ENABLE_EXAMPLES)(command(enable))
+
+
+_DESTROY_EXAMPLES = """\b
+Examples:
+  fluxbase-cli keys destroy --key-version 1
+  fluxbase-cli keys destroy --key-version 1 --confirm 58352c770942498e
+  fluxbase-cli keys destroy --key-version 1 --now --reason "Key leaked"
+"""
+
+
+def destroy(  # noqa: PLR0913  # a command's options
+    options: Options,
+    *,
+    key_version: KeyVersion,
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm",
+            metavar="FINGERPRINT",
+            envvar="FLUXBASE_CLI_CONFIRM",
+            show_envvar=False,
+            help="Second step: destroy the key that has this fingerprint.",
+        ),
+    ] = None,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now",
+            envvar="FLUXBASE_CLI_NOW",
+            show_envvar=False,
+            help="Both steps at once, without the cooling-off time: for an emergency.",
+        ),
+    ] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            "--reason", envvar="FLUXBASE_CLI_REASON", show_envvar=False, help="Why; kept with who, when and from where."
+        ),
+    ] = None,
+    keep_until: Annotated[
+        str | None,
+        typer.Option(
+            "--keep-until",
+            metavar="DATE",
+            envvar="FLUXBASE_CLI_KEEP_UNTIL",
+            show_envvar=False,
+            help="Never destroy it before this date (2027-03-31, or with a time, in UTC).",
+        ),
+    ] = None,
+    accept_undecryptable: Annotated[
+        bool,
+        typer.Option(
+            "--accept-undecryptable",
+            envvar="FLUXBASE_CLI_ACCEPT_UNDECRYPTABLE",
+            show_envvar=False,
+            help="Go on though there are values that no key opens.",
+        ),
+    ] = False,
+    skip_copies: Annotated[
+        bool,
+        typer.Option(
+            "--skip-copies",
+            envvar="FLUXBASE_CLI_SKIP_COPIES",
+            show_envvar=False,
+            help="Do not look into branch and tenant databases.",
+        ),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", envvar="FLUXBASE_CLI_YES", show_envvar=False, help="Do not ask for confirmation."),
+    ] = False,
+) -> int:
+    """Destroy a key that nothing needs any more, in two steps.
+
+    The first call disables it: recorded, the key still exists, `keys enable` takes it back. The second, with --confirm
+    after the cooling-off time (7 days unless security.encryption.key_destruction.cooling_off says otherwise), destroys
+    it for good where it is kept. Each step opens every value anew, and is refused (exit 3, with the reasons) while the
+    key is active, any value needs it, a job is unfinished, values open under no key, or backups may need it.
+    """
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+    from fluxbase_cli.lifecycle.destruction import DestroyRequest, Destruction  # noqa: PLC0415
+    from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
+    from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
+
+    messages = messages_for(options)
+    request = DestroyRequest(
+        version=key_version,
+        limits=DEFAULT_LIMITS,
+        confirm=confirm,
+        now=now,
+        reason=reason.strip() if reason else None,
+        keep_until=_moment(keep_until),
+        accept_undecryptable=accept_undecryptable,
+        skip_copies=skip_copies,
+    )
+    settings = load(options)
+    for warning in settings.warnings:
+        messages.warn(warning)
+    if now and confirm is None and not yes and not _sure(key_version):
+        messages.tell("Nothing was touched.")
+        return ExitCode.FAILED
+    stop = Stop()
+    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        outcome = Destruction(settings, os.environ, request, stop=stop, observer=progress, warn=messages.warn).run()
+    if outcome.interrupted is not None:
+        messages.warn("interrupted; nothing was changed")
+        return outcome.exit_code
+    print_result(options, _data(outcome), _lines(outcome))
+    if options.output in (None, Output.TABLE):
+        for left in outcome.left_to_do:
+            messages.tell(f"Left to do: {left}.")
+        if outcome.not_before is not None and not outcome.refusals:
+            messages.tell(
+                f"`fluxbase-cli keys destroy --key-version {outcome.version} --confirm {outcome.fingerprint}` destroys "
+                f"it for good, from {outcome.not_before.astimezone():%Y-%m-%d %H:%M %Z} on; "
+                f"`fluxbase-cli keys enable --key-version {outcome.version}` takes it back until then."
+            )
+    return outcome.exit_code
+
+
+def _sure(version: int) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    question = f"Destroy key version {version} for good, now, if nothing needs it?"
+    return typer.confirm(question, default=False, err=True)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigurationError(
+            "--keep-until is not a date", hint="Write it as 2027-03-31 or 2027-03-31T18:00+01:00."
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _data(outcome: DestroyOutcome) -> dict[str, Any]:
+    return {
+        "key_version": outcome.version,
+        "fingerprint": outcome.fingerprint,
+        "source": outcome.source,
+        "state": outcome.state.value,
+        "refused": list(outcome.refusals),
+        "already": outcome.already,
+        "not_before": None if outcome.not_before is None else outcome.not_before.isoformat(),
+        "left_to_do": list(outcome.left_to_do),
+        "census": [
+            {"database": each.database, "found": each.total, "undecryptable": each.undecryptable}
+            for each in outcome.census
+        ],
+    }
+
+
+def _lines(outcome: DestroyOutcome) -> Iterator[str]:
+    name = f"key version {outcome.version} ({outcome.fingerprint})"
+    if outcome.refusals:
+        yield f"✗ Refused: {name} stays {outcome.state}"
+        for reason in outcome.refusals:
+            yield f"  - {reason}"
+    elif outcome.already:
+        yield f"✓ K{name[1:]} is destroyed already"
+    elif outcome.state == "destroyed":
+        yield f"✓ No value needs {name}"
+        yield f"✓ Destroyed {name} in {outcome.source}"
+    else:
+        yield f"✓ No value needs {name}"
+        yield f"✓ Disabled {name}; the key still exists"
+
+
+_ENABLE_EXAMPLES = """\b
+Example:
+  fluxbase-cli keys enable --key-version 1
+"""
+
+
+def enable(options: Options, *, key_version: KeyVersion) -> int:
+    """Take back the first step of `keys destroy`."""
+    from fluxbase_cli.lifecycle.destruction import enable_key  # noqa: PLC0415  # start-up time
+
+    messages = messages_for(options)
+    key = enable_key(load(options), os.environ, key_version, warn=messages.warn)
+    data = {"key_version": key.version, "fingerprint": key.fingerprint, "source": key.source, "state": "enabled"}
+    print_result(options, data, (f"✓ Key version {key.version} ({key.fingerprint}) is enabled",))
+    return ExitCode.DONE

@@ -1,0 +1,436 @@
+"""Disabling a key, enabling it again, and destroying it for good, with proof that nothing needs it any more.
+
+Two steps, as the best key services have them: first the key is disabled, then, after a cooling-off time, destroyed.
+Each step takes a fresh census of its own and looks at every interlock (`fluxbase_cli.lifecycle.interlocks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fluxbase_cli.config import DatabaseSettings, KeyEntry, Settings
+from fluxbase_cli.engine.census import list_copies, take_census
+from fluxbase_cli.engine.observer import Observer
+from fluxbase_cli.engine.outcome import CensusReport
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
+from fluxbase_cli.keyring import Key, KeyDestroyer, Keyring
+from fluxbase_cli.lifecycle import interlocks
+from fluxbase_cli.lifecycle.interlocks import NeededBy
+from fluxbase_cli.lifecycle.opening import open_keyring
+from fluxbase_cli.lifecycle.places import Places, find_places
+from fluxbase_cli.lifecycle.register import KeyState, Register, read_register
+from fluxbase_cli.store.connect import Connection, session
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
+from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
+
+
+class CheckRefusedError(FluxbaseCliError):
+    """A check says no; nothing was changed."""
+
+    exit_code = ExitCode.CHECK_SAYS_NO
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyRequest:
+    """What the operator asks for.
+
+    Attributes:
+        version: the key to destroy.
+        confirm: its fingerprint, which asks for the second step; None asks for the first.
+        now: both steps at once, without the cooling-off time.
+        reason: kept with who and when.
+        keep_until: no destruction before this moment.
+        accept_undecryptable: go on though values open under no key.
+        skip_copies: do not look into branch and tenant databases.
+        limits, workers: how the census reads.
+    """
+
+    version: int
+    limits: Limits
+    confirm: str | None = None
+    now: bool = False
+    reason: str | None = None
+    keep_until: datetime | None = None
+    accept_undecryptable: bool = False
+    skip_copies: bool = False
+    workers: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyOutcome:
+    """What has come of it.
+
+    Attributes:
+        version, fingerprint, source: the key, and the place where it is or was.
+        state: where it stands now.
+        refusals: why nothing was done; empty where something was.
+        already: whether it was destroyed before.
+        census: what the censuses found, by database.
+        not_before: when the second step may be taken, after the first.
+        left_to_do: what only the operator can remove, a sentence each.
+        interrupted: the signal that ended the census, if one did.
+    """
+
+    version: int
+    fingerprint: str
+    source: str
+    state: KeyState
+    refusals: tuple[str, ...] = ()
+    already: bool = False
+    census: tuple[NeededBy, ...] = ()
+    not_before: datetime | None = None
+    left_to_do: tuple[str, ...] = ()
+    interrupted: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """How the command ends (DESIGN.md section 2)."""
+        if self.interrupted is not None:
+            return 128 + self.interrupted
+        return ExitCode.CHECK_SAYS_NO if self.refusals else ExitCode.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The key in question: as it is, or as it was where it is gone."""
+
+    version: int
+    fingerprint: str
+    provider: str
+    source: str
+    entry: KeyEntry | None
+
+
+class Destruction:
+    """Carries out one request.
+
+    Args:
+        settings: what is configured.
+        environ: the environment, for providers.
+        request: what is asked for.
+        stop: ends a census early.
+        observer: is told of its progress.
+        warn: is called with what an operator should know.
+        clock: what time it is.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a destruction is told
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        request: DestroyRequest,
+        *,
+        stop: Stop,
+        observer: Observer,
+        warn: Callable[[str], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._request = request
+        self._stop = stop
+        self._observer = observer
+        self._warn = warn
+        self._clock = clock
+
+    def run(self) -> DestroyOutcome:
+        """Disable the key, or destroy it; or say why not.
+
+        Raises:
+            ConfigurationError: there never was such a key, or its provider can't be asked.
+            DatabaseError, PreflightRefusedError: the database can't be asked.
+        """
+        request, register = self._request, read_register(self._settings.database)
+        places = find_places(self._settings.encryption, register, self._environ, self._warn)
+        last = register.last(request.version)
+        if last is not None and last.what is KeyEvent.DESTROYED and self._was_the_last(last, places):
+            return self._destroyed_already(last, places)
+        keyring = open_keyring(
+            self._settings, self._environ, warn=self._warn, gone=self._known_to_be_gone(last, places)
+        )
+        subject = self._subject(keyring, places, last)
+        record = register.last(subject.version, subject.fingerprint)
+        disabled_at = self._disabled_at(register, subject)
+        second = request.now or request.confirm is not None
+
+        refusals = interlocks.while_active(subject.version, keyring.active)
+        with session(self._settings.database) as connection:
+            jobs = JobStore(connection)
+            newest = 0
+            if jobs.exists():
+                refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
+                newest = KeyRecords(connection).newest_job()
+        if second:
+            refusals += self._before_the_second_step(subject, register, disabled_at)
+        # The census takes its time, so what is refused anyway is told before it.
+        if refusals:
+            return self._refused(subject, record, tuple(refusals))
+        census = self._censuses(keyring)
+        if self._stop.requested:
+            return replace(self._refused(subject, record, ()), interrupted=self._stop.signal or 2)
+        refusals = interlocks.while_needed(subject.version, census, accept_undecryptable=request.accept_undecryptable)
+        if refusals:
+            return self._refused(subject, record, tuple(refusals), tuple(census))
+        with session(self._settings.database) as connection:
+            JobStore(connection).ensure_schema()
+            if disabled_at is None:
+                disabled_at = self._disable(connection, subject, census)
+                # From here on no job can begin to seal under it. One that began during the census is seen now.
+                refusals = self._job_meanwhile(connection, newest)
+            if refusals or not second:
+                state = KeyState.DISABLED
+                return replace(
+                    self._refused(subject, record, tuple(refusals), tuple(census)),
+                    state=state,
+                    not_before=self._not_before(register, disabled_at),
+                )
+            return self._destroy(connection, places, subject, tuple(census))
+
+    def _known_to_be_gone(self, last: KeyRecord | None, places: Places) -> frozenset[int]:
+        # A key that somebody has removed by hand after it was disabled can still be recorded as destroyed.
+        if last is None or self._request.version not in places.entries:
+            return frozenset()
+        return frozenset({self._request.version})
+
+    def _was_the_last(self, last: KeyRecord, places: Places) -> bool:
+        """Whether the destroyed key is the one asked for, and not an earlier one of the same version."""
+        if self._request.version not in places.entries:
+            return True
+        entry = places.entry(self._request.version)
+        try:
+            ring = open_keyring(
+                replace(
+                    self._settings,
+                    encryption=replace(places.encryption, keys=(entry,), active_key_version=None, kms_key_id=None),
+                ),
+                self._environ,
+                warn=self._warn,
+            )
+        except ConfigurationError:
+            return True
+        return ring.key(entry.version).fingerprint == last.fingerprint
+
+    def _subject(self, keyring: Keyring, places: Places, last: KeyRecord | None) -> _Subject:
+        version = self._request.version
+        if version in keyring.versions:
+            key: Key = keyring.key(version)
+            return _Subject(version, key.fingerprint, key.provider, key.source, places.entry(version))
+        if last is None:
+            places.entry(version)
+            keyring.key(version)
+        assert last is not None  # noqa: S101  # both lines above raise otherwise
+        entry = places.entries.get(version)
+        if entry is not None:
+            return _Subject(version, last.fingerprint, entry.provider, entry.source, entry)
+        provider, source = str(last.detail.get("provider", "")), str(last.detail.get("source", ""))
+        return _Subject(version, last.fingerprint, provider, source, None)
+
+    @staticmethod
+    def _disabled_at(register: Register, subject: _Subject) -> datetime | None:
+        record = _disabling(register, subject)
+        return None if record is None else record.at
+
+    def _before_the_second_step(self, subject: _Subject, register: Register, disabled_at: datetime | None) -> list[str]:
+        request, limits = self._request, self._settings.encryption.key_destruction
+        now = self._clock()
+        refusals = interlocks.unless_confirmed(subject.fingerprint, request.confirm)
+        if not request.now:
+            refusals += interlocks.before_it_is_disabled(subject.version, disabled=disabled_at is not None)
+            refusals += interlocks.before_it_has_cooled_off(disabled_at, limits.cooling_off, now)
+        refusals += interlocks.before_backups_have_passed(
+            self._keep_until(register, subject),
+            self._last_needed(register, subject, disabled_at) if limits.backup_horizon else None,
+            limits.backup_horizon,
+            now,
+        )
+        return refusals
+
+    def _keep_until(self, register: Register, subject: _Subject) -> datetime | None:
+        if self._request.keep_until is not None:
+            return self._request.keep_until
+        record = _disabling(register, subject)
+        text = record.detail.get("keep_until") if record is not None else None
+        return datetime.fromisoformat(str(text)) if text else None
+
+    def _last_needed(self, register: Register, subject: _Subject, disabled_at: datetime | None) -> datetime:
+        """When values were under the key for the last time, as far as is known."""
+        rotations = [at for version, at in register.rotations.items() if version != subject.version]
+        return max(rotations, default=disabled_at or self._clock())
+
+    def _not_before(self, register: Register, disabled_at: datetime) -> datetime:
+        limits = self._settings.encryption.key_destruction
+        moments = [disabled_at + limits.cooling_off]
+        if self._request.keep_until is not None:
+            moments.append(self._request.keep_until)
+        if limits.backup_horizon > timedelta(0):
+            rotations = [at for version, at in register.rotations.items() if version != self._request.version]
+            moments.append(max(rotations, default=disabled_at) + limits.backup_horizon)
+        return max(moments)
+
+    def _censuses(self, keyring: Keyring) -> list[NeededBy]:
+        """A fresh census of the database, and of those beside it that hold copies."""
+        main = self._settings.database
+        censuses = [self._census(main, keyring)]
+        for name in () if self._request.skip_copies else list_copies(main):
+            if self._stop.requested:
+                break
+            beside = main.beside(name)
+            try:
+                censuses.append(self._census(beside, keyring))
+            except ConfigurationError as error:
+                # A branch that was dropped and is still listed, or a tenant's database of foreign tables only.
+                self._warn(f"database {name} holds no values to look at ({error.message})")
+        return censuses
+
+    def _census(self, database: DatabaseSettings, keyring: Keyring) -> NeededBy:
+        report = take_census(
+            database,
+            keyring,
+            key_version=None,
+            limits=self._request.limits,
+            workers=self._request.workers,
+            stop=self._stop,
+            observer=self._observer,
+        )
+        return _needed_by(database, report, self._request.version)
+
+    def _job_meanwhile(self, connection: Connection, newest: int) -> list[str]:
+        if KeyRecords(connection).newest_job() == newest:
+            return []
+        return ["a job was begun during the census: run this again when it has come to its end"]
+
+    def _disable(self, connection: Connection, subject: _Subject, census: list[NeededBy]) -> datetime:
+        keep_until = self._request.keep_until
+        KeyRecords(connection).add(
+            KeyEvent.DISABLED,
+            subject.version,
+            subject.fingerprint,
+            reason=self._request.reason,
+            detail={
+                "provider": subject.provider,
+                "source": subject.source,
+                "census": _recorded(census),
+                "keep_until": None if keep_until is None else keep_until.isoformat(),
+            },
+        )
+        return self._clock()
+
+    def _destroy(
+        self, connection: Connection, places: Places, subject: _Subject, census: tuple[NeededBy, ...]
+    ) -> DestroyOutcome:
+        records = KeyRecords(connection)
+        detail = {"provider": subject.provider, "source": subject.source, "census": _recorded(census)}
+        # Before the provider is asked: who finds the key gone, finds out here why.
+        records.add(
+            KeyEvent.DESTROYING, subject.version, subject.fingerprint, reason=self._request.reason, detail=detail
+        )
+        left = self._destroy_at_its_place(connection, places, subject)
+        records.add(
+            KeyEvent.DESTROYED,
+            subject.version,
+            subject.fingerprint,
+            reason=self._request.reason,
+            detail={**detail, "left_to_do": list(left)},
+        )
+        return DestroyOutcome(
+            subject.version, subject.fingerprint, subject.source, KeyState.DESTROYED, census=census, left_to_do=left
+        )
+
+    def _destroy_at_its_place(self, connection: Connection, places: Places, subject: _Subject) -> tuple[str, ...]:
+        """Destroy the key, make sure that it is gone, and return what only the operator can remove."""
+        entry = subject.entry
+        if entry is None:
+            return ()
+        configured = places.encryption.versions
+        if entry.version not in configured:
+            wrapped = WrappedKeyStore(connection)
+            wrapped.delete(entry.version)
+            if wrapped.get(entry.version) is not None:
+                raise ConfigurationError(f"the key at {entry.source} is still there after it was deleted")
+            return (
+                "backups of the database still hold the wrapped form; the KMS key that wraps it is what opens those",
+            )
+        provider = places.provider(entry.provider)
+        if isinstance(provider, KeyDestroyer):
+            provider.destroy(entry)
+            if provider.exists(entry):
+                raise ConfigurationError(
+                    f"the key at {entry.source} is still there after it was destroyed",
+                    hint="Did somebody write it anew at the same moment? Run the same command again.",
+                )
+            return (f"the entry at {entry.source} can go from the configuration",)
+        return (f"remove the key from {entry.source}, and from wherever that is filled from; then restart the server",)
+
+    def _destroyed_already(self, last: KeyRecord, places: Places) -> DestroyOutcome:
+        entry = places.entries.get(last.version)
+        left = () if entry is None else (f"the entry at {entry.source} can go from the configuration",)
+        source = str(last.detail.get("source", ""))
+        return DestroyOutcome(last.version, last.fingerprint, source, KeyState.DESTROYED, already=True, left_to_do=left)
+
+    @staticmethod
+    def _refused(
+        subject: _Subject, record: KeyRecord | None, refusals: tuple[str, ...], census: tuple[NeededBy, ...] = ()
+    ) -> DestroyOutcome:
+        state = KeyState.ENABLED
+        if record is not None and record.what in (KeyEvent.DISABLED, KeyEvent.DESTROYING):
+            state = KeyState.DISABLED
+        return DestroyOutcome(
+            subject.version, subject.fingerprint, subject.source, state, refusals=refusals, census=census
+        )
+
+
+def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, warn: Callable[[str], None]) -> Key:
+    """Take the first step of a destruction back.
+
+    Returns:
+        The key, which is enabled now; it may have been all the time.
+
+    Raises:
+        CheckRefusedError: it was destroyed.
+        ConfigurationError, DatabaseError: the key or the database can't be had.
+    """
+    register = read_register(settings.database)
+    last = register.last(version)
+    if last is not None and last.what is KeyEvent.DESTROYED:
+        raise CheckRefusedError(
+            f"key version {version} (fingerprint {last.fingerprint}) was destroyed on "
+            f"{last.at.astimezone():%Y-%m-%d %H:%M} by {last.os_user}",
+            hint="What is destroyed can't be enabled. Should the key still be somewhere, configure it under a new "
+            "version.",
+        )
+    key = open_keyring(settings, environ, warn=warn).key(version)
+    if register.state(version, key.fingerprint) is not KeyState.ENABLED:
+        with session(settings.database) as connection:
+            KeyRecords(connection).add(KeyEvent.ENABLED, version, key.fingerprint, detail={"source": key.source})
+    return key
+
+
+def _disabling(register: Register, subject: _Subject) -> KeyRecord | None:
+    """The event that disabled a key, if it is disabled."""
+    found = None
+    for record in register.records:
+        if (record.version, record.fingerprint) != (subject.version, subject.fingerprint):
+            continue
+        if record.what is KeyEvent.DISABLED:
+            found = record
+        elif record.what is KeyEvent.ENABLED:
+            found = None
+    return found
+
+
+def _needed_by(database: DatabaseSettings, report: CensusReport, version: int) -> NeededBy:
+    return NeededBy(
+        database.name,
+        {location: census.by_version.get(version, 0) for location, census in report.locations.items()},
+        report.undecryptable,
+    )
+
+
+def _recorded(census: list[NeededBy] | tuple[NeededBy, ...]) -> list[dict[str, Any]]:
+    return [{"database": each.database, "found": each.total, "undecryptable": each.undecryptable} for each in census]

@@ -1,0 +1,106 @@
+"""What keeps a key from being destroyed: pure rules over what was found, each with its own reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.store.jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class NeededBy:
+    """What a census of one database found of a key.
+
+    Attributes:
+        database: the database's name.
+        found: values that need the key, by `schema.table.column`.
+        undecryptable: values that no key opens, so that nobody can say what they need.
+    """
+
+    database: str
+    found: dict[str, int]
+    undecryptable: int
+
+    @property
+    def total(self) -> int:
+        """All values that need the key."""
+        return sum(self.found.values())
+
+
+def while_active(version: int, active: int) -> list[str]:
+    """The key that the server seals with is needed by definition."""
+    if version != active:
+        return []
+    return [f"version {version} is the active one: set active_key_version to another, and restart the server, first"]
+
+
+def while_a_job_is_unfinished(job: Job | None) -> list[str]:
+    """A job remembers the keys that it was begun with, and can't go on without one of them."""
+    if job is None:
+        return []
+    return [f"job {job.id} ({job.kind.value}) is {job.state.value}: let it come to its end first"]
+
+
+def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable: bool) -> list[str]:
+    """Values that open under the key, and values that nothing opens."""
+    reasons = []
+    for census in censuses:
+        where = f" of database {census.database}" if len(censuses) > 1 else ""
+        if census.total:
+            places = ", ".join(f"{location} {number}" for location, number in census.found.items() if number)
+            are = "value opens" if census.total == 1 else "values open"
+            reasons.append(
+                f"{census.total} {are} under version {version}{where} ({places}): "
+                f"`fluxbase-cli secrets re-encrypt --from-version {version}` moves them"
+            )
+        if census.undecryptable and not accept_undecryptable:
+            reasons.append(
+                f"{census.undecryptable} values{where} open under no key, and nobody can say which one they need: "
+                "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
+            )
+    return reasons
+
+
+def before_it_is_disabled(version: int, *, disabled: bool) -> list[str]:
+    """The second step comes second."""
+    if disabled:
+        return []
+    command = f"`fluxbase-cli keys destroy --key-version {version}`"
+    return [f"version {version} is not disabled yet: {command} without --confirm does that, --now does both steps"]
+
+
+def before_it_has_cooled_off(disabled_at: datetime | None, cooling_off: timedelta, now: datetime) -> list[str]:
+    """Time in which somebody may notice that the key was needed after all."""
+    if disabled_at is None or now >= disabled_at + cooling_off:
+        return []
+    end = _moment(disabled_at + cooling_off)
+    length = format_duration(cooling_off)
+    return [f"it cools off for {length} since it was disabled, until {end}: wait, or pass --now in an emergency"]
+
+
+def before_backups_have_passed(
+    keep_until: datetime | None, last_needed: datetime | None, horizon: timedelta, now: datetime
+) -> list[str]:
+    """Backups hold values under the key for as long as backups are kept."""
+    reasons = []
+    if keep_until is not None and now < keep_until:
+        reasons.append(f"it is to be kept until {_moment(keep_until)} (--keep-until)")
+    if last_needed is not None and now < last_needed + horizon:
+        reasons.append(
+            f"backups of the last {format_duration(horizon)} may need it, until {_moment(last_needed + horizon)} "
+            "(security.encryption.key_destruction.backup_horizon)"
+        )
+    return reasons
+
+
+def unless_confirmed(fingerprint: str, confirm: str | None) -> list[str]:
+    """Only who names the key means the key."""
+    if confirm is None or confirm.strip().lower() == fingerprint:
+        return []
+    return [f"--confirm does not name this key: its fingerprint is {fingerprint}"]
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M %Z")

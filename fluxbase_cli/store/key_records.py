@@ -1,0 +1,92 @@
+"""What has happened to keys: made, disabled, enabled, destroyed, wrapped anew; kept in the append-only events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.queries import named_queries
+
+
+class KeyEvent(StrEnum):
+    """What may happen to a key."""
+
+    CREATED = "key-created"
+    DISABLED = "key-disabled"
+    ENABLED = "key-enabled"
+    #: Recorded before the provider is asked, so that whoever finds the key gone knows why.
+    DESTROYING = "key-destroying"
+    DESTROYED = "key-destroyed"
+    REWRAPPED = "key-rewrapped"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """One event in the life of a key.
+
+    Attributes:
+        version, fingerprint: the key.
+        what: what happened.
+        at: when.
+        db_user, os_user, host: who did it, and from where.
+        reason: the operator's words, where he gave any.
+        detail: what belongs to the event (`source`, `provider`, `keep_until`, `census`).
+    """
+
+    version: int
+    fingerprint: str
+    what: KeyEvent
+    at: datetime
+    db_user: str
+    os_user: str
+    host: str
+    reason: str | None
+    detail: Mapping[str, Any]
+
+
+class KeyRecords:
+    """The events of keys over one connection; the progress tables must be there to be read or written."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("keys.sql")
+
+    def all(self) -> tuple[KeyRecord, ...]:
+        """All events of all keys, the oldest first."""
+        return tuple(
+            KeyRecord(**{**row, "what": KeyEvent(row["what"])})
+            for row in self._rows("key_events", kinds=[kind.value for kind in KeyEvent])
+        )
+
+    def add(
+        self,
+        what: KeyEvent,
+        version: int,
+        fingerprint: str,
+        *,
+        reason: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record an event; who, when and from where are added here."""
+        JobStore(self._connection).add_event(
+            what.value, reason=reason, detail={"version": version, "fingerprint": fingerprint, **(detail or {})}
+        )
+
+    def rotations(self) -> Mapping[int, datetime]:
+        """When the last job to each version was completed."""
+        return {row["version"]: row["finished_at"] for row in self._rows("rotations")}
+
+    def newest_job(self) -> int:
+        """The number of the newest job, 0 where there was none."""
+        return int(self._rows("newest_job")[0]["id"])
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(self._sql[name], arguments).fetchall()

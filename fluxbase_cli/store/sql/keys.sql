@@ -1,0 +1,19 @@
+-- The life of keys, as the append-only events tell it. Nothing of a key stands here but its fingerprint.
+
+-- name: key_events
+SELECT at, what, db_user, os_user, host, reason, detail,
+       (detail ->> 'version')::integer AS version,
+       detail ->> 'fingerprint' AS fingerprint
+FROM fluxbase_rotation.event
+WHERE what = ANY (%(kinds)s) AND detail ? 'version' AND detail ? 'fingerprint'
+ORDER BY id;
+
+-- name: rotations
+-- When the last job to each version was completed.
+SELECT to_version AS version, max(finished_at) AS finished_at
+FROM fluxbase_rotation.job
+WHERE state = 'completed'
+GROUP BY to_version;
+
+-- name: newest_job
+SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
