@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.fixtures.embedded",
     "tests.fixtures.command",
     "tests.fixtures.proxy",
+    "tests.fixtures.openbao",
     "tests.fixtures.fluxbase",
     "tests.fixtures.kms",
 ]
