@@ -10,6 +10,7 @@ from fluxbase_cli.config.encryption import (
 )
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.settings import Settings, load_settings
+from fluxbase_cli.config.vault import VaultAuth, VaultMethod, VaultSettings
 
 __all__ = [
     "DatabaseSettings",
@@ -20,5 +21,8 @@ __all__ = [
     "Secret",
     "Settings",
     "UnsetKeyError",
+    "VaultAuth",
+    "VaultMethod",
+    "VaultSettings",
     "load_settings",
 ]

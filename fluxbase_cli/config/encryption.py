@@ -13,6 +13,7 @@ from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.expand import UnsetVariableError
 from fluxbase_cli.config.reader import MAX_INTEGER, Found, Unquoted, parse_integer, variable_name
 from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.config.vault import VaultSettings, read_vault
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class EncryptionSettings:
         active_key_version: the version the server seals with, if it is configured; see `effective_key_version`.
         keys: the entries, by ascending version.
         kms_key_id: the key that AWS KMS wraps keys with.
+        vault: where HashiCorp Vault is, and how to log in.
         key_rotation: the scheduled rotation.
         key_destruction: how long a key is kept that nothing needs any more.
     """
@@ -115,6 +117,7 @@ class EncryptionSettings:
     active_key_version: int | None = None
     keys: tuple[KeyEntry, ...] = ()
     kms_key_id: str | None = None
+    vault: VaultSettings = VaultSettings()
     key_rotation: KeyRotationSettings = KeyRotationSettings()
     key_destruction: KeyDestructionSettings = KeyDestructionSettings()
 
@@ -170,6 +173,7 @@ def read_encryption(
         active_key_version=_active_version(reader, () if kms_key_id or provider == "aws_kms" else keys),
         keys=keys,
         kms_key_id=kms_key_id,
+        vault=read_vault(reader),
         key_rotation=_key_rotation(reader),
         key_destruction=_key_destruction(reader),
     )

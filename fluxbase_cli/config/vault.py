@@ -1,0 +1,114 @@
+"""The section `security.encryption.vault`: where HashiCorp Vault is, and how to log in to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.config.reader import Unquoted
+from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config.reader import Reader
+
+SECTION = "security.encryption.vault"
+
+
+class VaultMethod(StrEnum):
+    """How to come by a token."""
+
+    #: There is one.
+    TOKEN = "token"  # noqa: S105  # a method's name
+    APPROLE = "approle"
+    KUBERNETES = "kubernetes"
+    JWT = "jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class VaultAuth:
+    """The section `auth`.
+
+    Attributes:
+        method: how to come by a token.
+        mount: where the method is mounted below `auth/`; None where it is mounted by its own name.
+        role: the role, for `kubernetes` and `jwt`.
+        role_id: the role's id, for `approle`.
+        secret_id: the secret id, for `approle`; a role may do without.
+        secret_id_file: the file that holds it instead.
+        jwt: the signed token, for `jwt` and `kubernetes`.
+        jwt_file: the file that holds it instead.
+        token: the token, for `token`.
+    """
+
+    method: VaultMethod = VaultMethod.TOKEN
+    mount: str | None = None
+    role: str | None = None
+    role_id: Secret | None = None
+    secret_id: Secret | None = None
+    secret_id_file: str | None = None
+    jwt: Secret | None = None
+    jwt_file: str | None = None
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSettings:
+    """Where Vault is, and how to log in; None where Vault's own variables and defaults hold.
+
+    Attributes:
+        address: its URL.
+        namespace: the namespace that the keys and the login live in.
+        ca_cert: the file of the certificate authorities to trust.
+        auth: how to log in.
+    """
+
+    address: str | None = None
+    namespace: str | None = None
+    ca_cert: str | None = None
+    auth: VaultAuth = VaultAuth()
+
+
+def read_vault(reader: Reader) -> VaultSettings:
+    """Read the section. Vault's own variables (`VAULT_ADDR`, …) are for who speaks to it.
+
+    Raises:
+        ConfigurationError: a setting can't be used.
+    """
+    return VaultSettings(
+        address=_text(reader, "address"),
+        namespace=_text(reader, "namespace"),
+        ca_cert=_text(reader, "ca_cert"),
+        auth=VaultAuth(
+            method=_method(reader),
+            mount=_text(reader, "auth.mount"),
+            role=_text(reader, "auth.role"),
+            role_id=_secret(reader, "auth.role_id"),
+            secret_id=_secret(reader, "auth.secret_id"),
+            secret_id_file=_text(reader, "auth.secret_id_file"),
+            jwt=_secret(reader, "auth.jwt"),
+            jwt_file=_text(reader, "auth.jwt_file"),
+            token=_secret(reader, "auth.token"),
+        ),
+    )
+
+
+def _method(reader: Reader) -> VaultMethod:
+    found = reader.text(f"{SECTION}.auth.method")
+    if found is None or not found.text:
+        return VaultMethod.TOKEN
+    try:
+        return VaultMethod(found.text.strip().lower())
+    except ValueError:
+        raise ConfigurationError(f"{found.place} must be one of {', '.join(VaultMethod)}") from None
+
+
+def _text(reader: Reader, name: str) -> str | None:
+    found = reader.text(f"{SECTION}.{name}")
+    return found.text if found is not None and found.text else None
+
+
+def _secret(reader: Reader, name: str) -> Secret | None:
+    found = reader.text(f"{SECTION}.{name}", Unquoted.REFUSE)
+    return Secret(found.text) if found is not None and found.text else None
