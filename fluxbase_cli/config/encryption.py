@@ -27,6 +27,8 @@ _SINGLE_KEY = "encryption_key"
 _KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*))?")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _VAULT_REFERENCE = re.compile(r"\s*\{\{\s*vault\b.*\}\}\s*", re.DOTALL)
+#: The providers that never find a key by plain text: a text is the key itself, though the section names one of them.
+_REFERRING_PROVIDERS = frozenset({"vault", "aws_kms"})
 #: Short enough that no key is taken for a name, and shown as one.
 _PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,30}")
 
@@ -117,7 +119,7 @@ class EncryptionSettings:
     active_key_version: int | None = None
     keys: tuple[KeyEntry, ...] = ()
     kms_key_id: str | None = None
-    vault: VaultSettings = VaultSettings()
+    vault: VaultSettings = field(default_factory=VaultSettings)
     key_rotation: KeyRotationSettings = KeyRotationSettings()
     key_destruction: KeyDestructionSettings = KeyDestructionSettings()
 
@@ -281,6 +283,8 @@ def _default_provider(value: str, configured: str | None, *, has_ciphertext: boo
         return "vault"
     if has_ciphertext:
         return "aws_kms"
+    if value and configured in _REFERRING_PROVIDERS:
+        return "env"
     return configured or "env"
 
 

@@ -88,7 +88,13 @@ def test_no_key_at_all_is_for_the_keyring_to_complain_of(tmp_path: Path) -> None
     ("entry", "configured", "expected"),
     [
         ("key: k", None, "env"),
-        ("key: k", "vault", "vault"),
+        # Moving to Vault begins with a ring whose old key is still a text; such a text must not be sent away.
+        ("key: k", "vault", "env"),
+        ("key: k", "aws_kms", "env"),
+        ("key: k", "company-hsm", "company-hsm"),
+        ("key: k, provider: vault", None, "vault"),
+        ("note: n", "vault", "vault"),
+        ("key: ''", "vault", "vault"),
         ("key: k, provider: env", "vault", "env"),
         ("key: k, provider: Company-HSM", None, "company-hsm"),
         ("key: '{{ vault `secret/k#f` }}'", None, "vault"),
@@ -114,6 +120,12 @@ def test_the_form_of_a_key_counts_after_its_expansion(tmp_path: Path) -> None:
     settings = encryption(tmp_path, '{keys: [{version: 1, key: "${K}"}]}', {"K": "{{ vault `a/b` }}"})
     assert settings.encryption.keys[0].provider == "vault"
     assert load(tmp_path, "", {"FLUXBASE_SECRET_KEY_1": "{{ vault `a/b` }}"}).encryption.keys[0].provider == "vault"
+
+
+@pytest.mark.parametrize("provider", ["vault", "aws_kms"])
+def test_a_key_of_a_variable_stays_a_text_under_a_provider_that_refers(tmp_path: Path, provider: str) -> None:
+    settings = encryption(tmp_path, f"{{provider: {provider}}}", {"FLUXBASE_SECRET_KEY_1": HEX})
+    assert [entry.provider for entry in settings.encryption.keys] == ["env"]
 
 
 def test_the_servers_one_key_is_never_handed_to_another_provider_as_a_name(tmp_path: Path) -> None:
