@@ -1,0 +1,172 @@
+"""Vault for who has a token, or is to get one: where it is found, and asking it with what we may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from fluxbase_cli.config import VaultAuth, VaultSettings
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.vault.connection import (
+    FORBIDDEN,
+    NOT_FOUND,
+    Answer,
+    Connection,
+    Question,
+    Tls,
+    check_address,
+    is_open_to_listeners,
+)
+from fluxbase_cli.keyring.vault.login import Token, no_namespace, obtain_token
+
+_SECTION = "security.encryption.vault"
+#: What Vault's own command line asks when it isn't told where to.
+_DEFAULT_ADDRESS = "https://127.0.0.1:8200"
+_FLAGS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("", "0", "f", "F", "FALSE", "false", "False"), False),
+}
+
+
+class VaultClient:
+    """Asks Vault, and logs in when the first question comes.
+
+    Args:
+        connection: the server.
+        auth: how to log in.
+        environ: the environment.
+    """
+
+    def __init__(self, connection: Connection, auth: VaultAuth, environ: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._auth = auth
+        self._environ = environ
+        self._token: Token | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call the server in a message."""
+        return self._connection.name
+
+    def ask(self, question: Question, capability: str) -> Answer:
+        """Ask something.
+
+        Args:
+            question: what to ask.
+            capability: what a policy must allow for it.
+
+        Returns:
+            What Vault said, unless it is one of the refusals below.
+
+        Raises:
+            ConfigurationError: the server can't be asked, or the token isn't accepted or may not do this.
+        """
+        answer = self._ask_with_token(question)
+        if answer.status == FORBIDDEN:
+            raise self.denied(question.path, capability)
+        if answer.status == NOT_FOUND and "namespace not found" in answer.complaint:
+            raise no_namespace(self._connection)
+        return answer
+
+    def look_up(self, question: Question) -> Answer:
+        """Ask something that any token may ask; a refusal is an answer too.
+
+        Raises:
+            ConfigurationError: the server can't be asked, or the token isn't accepted.
+        """
+        return self._ask_with_token(question)
+
+    def denied(self, path: str, capability: str) -> ConfigurationError:
+        """What to say when a policy is missing."""
+        namespace = f" in the namespace {self._connection.namespace}" if self._connection.namespace else ""
+        return ConfigurationError(
+            f"{self.name} denies {capability} on {path}",
+            hint=f'The token needs a policy{namespace} with: path "{path}" {{ capabilities = ["{capability}"] }}',
+        )
+
+    def _ask_with_token(self, question: Question) -> Answer:
+        token = self._current_token()
+        answer = self._connection.ask(question, token.secret)
+        if answer.refuses_token and token.can_be_renewed:
+            # It was accepted once and has expired since: a census may lie between two questions.
+            self._token = None
+            token = self._current_token()
+            answer = self._connection.ask(question, token.secret)
+        if answer.refuses_token:
+            raise ConfigurationError(
+                f"{self.name} does not accept the token ({token.origin})",
+                hint="It has expired, was revoked, or belongs to another server or namespace. "
+                "`vault login` makes a new one.",
+            )
+        return answer
+
+    def _current_token(self) -> Token:
+        if self._token is None:
+            self._token = obtain_token(self._connection, self._auth, self._environ)
+        return self._token
+
+
+def make_client(settings: VaultSettings, environ: Mapping[str, str], warn: Callable[[str], None]) -> VaultClient:
+    """The client of the Vault that is configured; Vault's own variables beat the settings. Asks nothing yet.
+
+    Args:
+        settings: the section `security.encryption.vault`.
+        environ: the environment.
+        warn: is called with what makes the connection less safe than it could be.
+
+    Raises:
+        ConfigurationError: a setting can't be used.
+    """
+    address = _address(settings, environ)
+    namespace = _namespace(settings, environ)
+    tls = _tls(settings, environ)
+    if tls.verify is False and address.startswith("https:"):
+        warn(f"VAULT_SKIP_VERIFY is set: whoever answers at {address} is taken for Vault, and is shown the token")
+    if is_open_to_listeners(address):
+        warn(f"Vault at {address} is asked without TLS: token and keys can be read on the way")
+    return VaultClient(Connection(address, namespace=namespace, tls=tls), settings.auth, environ)
+
+
+def _address(settings: VaultSettings, environ: Mapping[str, str]) -> str:
+    if given := environ.get("VAULT_ADDR"):
+        return check_address(given, "environment: VAULT_ADDR")
+    return check_address(settings.address or _DEFAULT_ADDRESS, f"{_SECTION}.address")
+
+
+def _namespace(settings: VaultSettings, environ: Mapping[str, str]) -> str | None:
+    namespace = (environ.get("VAULT_NAMESPACE") or settings.namespace or "").strip().strip("/")
+    if not (namespace.isascii() and namespace.isprintable()):
+        place = "environment: VAULT_NAMESPACE" if environ.get("VAULT_NAMESPACE") else f"{_SECTION}.namespace"
+        raise ConfigurationError(f"{place} is no namespace")
+    return namespace or None
+
+
+def _tls(settings: VaultSettings, environ: Mapping[str, str]) -> Tls:
+    skipped = _FLAGS.get(environ.get("VAULT_SKIP_VERIFY", "").strip())
+    if skipped is None:
+        raise ConfigurationError("environment: VAULT_SKIP_VERIFY must be true or false")
+    certificate, key = environ.get("VAULT_CLIENT_CERT"), environ.get("VAULT_CLIENT_KEY")
+    if bool(certificate) != bool(key):
+        raise ConfigurationError("of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY only one is set")
+    client = None
+    if certificate and key:
+        client = (
+            _existing(certificate, "environment: VAULT_CLIENT_CERT"),
+            _existing(key, "environment: VAULT_CLIENT_KEY"),
+        )
+    if skipped:
+        return Tls(verify=False, client=client)
+    for given, place in (
+        (environ.get("VAULT_CACERT"), "environment: VAULT_CACERT"),
+        (environ.get("VAULT_CAPATH"), "environment: VAULT_CAPATH"),
+        (settings.ca_cert, f"{_SECTION}.ca_cert"),
+    ):
+        if given:
+            return Tls(verify=_existing(given, place), client=client)
+    return Tls(client=client)
+
+
+def _existing(path: str, place: str) -> str:
+    if not Path(path).exists():
+        raise ConfigurationError(f"{place}: there is no file {path}")
+    return path

@@ -1,0 +1,319 @@
+"""Asking Vault something over HTTP: TLS, time-outs, retries, and what a failure means.
+
+Neither the token nor an answer's text ever gets into a message. What the library raises is told in our own words, since
+its texts quote headers and addresses.
+"""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+import tenacity
+import urllib3
+from hvac.adapters import RawAdapter
+
+from fluxbase_cli.config import Secret
+from fluxbase_cli.errors import ConfigurationError
+
+_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two bytes of the answer
+_ATTEMPTS = 4
+_PATIENCE_S = 20.0
+_WAIT_MAX_S = 3.0
+_BACKOFF = tenacity.wait_exponential(multiplier=0.1, max=_WAIT_MAX_S, exp_base=3) + tenacity.wait_random(0, 0.1)
+
+_OK = 200
+_NO_CONTENT = 204
+BAD_REQUEST = 400
+FORBIDDEN = 403
+NOT_FOUND = 404
+_UNAVAILABLE = 503
+_REDIRECTS = frozenset({301, 302, 307, 308})
+#: 412 is Vault Enterprise's "not yet", when a standby has not seen what the active node wrote.
+_PASSING = frozenset({412, 429, 500, 502, _UNAVAILABLE, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to know the server, and to be known.
+
+    Attributes:
+        verify: whether its certificate is checked at all, or the file or folder of the authorities to trust.
+        client: the files of our own certificate and its key.
+    """
+
+    verify: bool | str = True
+    client: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask.
+
+    Attributes:
+        method: an HTTP method.
+        path: what follows `/v1/`, not yet quoted.
+        body: is sent as JSON.
+        query: is sent in the address.
+    """
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    query: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Vault said.
+
+    Attributes:
+        status: the HTTP status.
+        body: the JSON object, empty where there is none.
+    """
+
+    status: int
+    body: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it did what it was asked for."""
+        return self.status in (_OK, _NO_CONTENT)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The member `data`, empty where there is none."""
+        data = self.body.get("data")
+        return data if isinstance(data, Mapping) else {}
+
+    @property
+    def complaint(self) -> str:
+        """Vault's own words, to be looked into and never to be shown."""
+        errors = self.body.get("errors")
+        return " ".join(map(str, errors)).strip() if isinstance(errors, list) else ""
+
+    @property
+    def refuses_token(self) -> bool:
+        """Whether it is the token that isn't accepted, rather than what it may do."""
+        # A policy that says no stands in a list ("1 error occurred: …"); so does a bad token in newer Vaults.
+        complaint = self.complaint
+        return self.status == FORBIDDEN and (
+            complaint == "permission denied" or "invalid token" in complaint or "bad token" in complaint
+        )
+
+
+class _PassingError(ConfigurationError):
+    """What may be over in a moment.
+
+    Args:
+        message: what is wrong.
+        retry_after: how long the server wants us to wait, in its words.
+        hint: what to do.
+    """
+
+    def __init__(self, message: str, *, retry_after: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.wait_s = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+
+
+class Connection:
+    """Asks one server. No connection is kept: a run has a handful of questions.
+
+    Args:
+        address: its URL, as checked by `check_address`.
+        namespace: the namespace of all paths.
+        tls: how to know it.
+    """
+
+    def __init__(self, address: str, *, namespace: str | None = None, tls: Tls | None = None) -> None:
+        self.address = address
+        self.namespace = namespace
+        self._tls = tls or Tls()
+        self._session = requests.Session()
+        self._session.verify = self._tls.verify
+        self._session.cert = self._tls.client
+        self._session.headers["Connection"] = "close"
+        # Else ~/.netrc would be searched for a password, and that be sent.
+        self._session.auth = _as_it_is
+
+    @property
+    def name(self) -> str:
+        """What to call the server in a message."""
+        return f"Vault at {self.address}"
+
+    def ask(self, question: Question, token: Secret | None = None) -> Answer:
+        """Ask, and ask again a few times while the server is too busy or the connection breaks.
+
+        Args:
+            question: what to ask.
+            token: the token, if one is needed.
+
+        Returns:
+            What it said; a refusal (4xx) is an answer too.
+
+        Raises:
+            ConfigurationError: the server can't be reached or trusted, is sealed, or fails.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_PassingError),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_after_delay(_PATIENCE_S),
+            wait=_wait_s,
+            reraise=True,
+        )
+        return retrying(self._ask_once, question, token)
+
+    def _ask_once(self, question: Question, token: Secret | None) -> Answer:
+        response = self._send(self.address, question, token)
+        if response.status_code in _REDIRECTS:
+            # A standby names the active node. Once, and never from https to http, as Vault's own client does.
+            response = self._send(self._redirected(response), question, token)
+        answer = Answer(response.status_code, _json(response))
+        if answer.status == _UNAVAILABLE and "sealed" in answer.complaint.lower():
+            raise ConfigurationError(
+                f"{self.name} is sealed", hint="Unseal it (`vault operator unseal`), then try again."
+            )
+        if answer.status in _PASSING:
+            why = "has too much to do" if answer.status == 429 else "fails"  # noqa: PLR2004  # Too Many Requests
+            raise _PassingError(
+                f"{self.name} {why} (HTTP {answer.status})",
+                retry_after=response.headers.get("Retry-After"),
+                hint="Look at the server's log, and try again.",
+            )
+        if answer.status == BAD_REQUEST and "HTTP request to an HTTPS server" in response.text:
+            raise ConfigurationError(f"{self.name} wants TLS", hint="Write https:// in its address.")
+        if answer.status != _NO_CONTENT and not answer.body:
+            raise ConfigurationError(
+                f"{self.address} does not answer as Vault does (HTTP {answer.status})", hint="Check VAULT_ADDR."
+            )
+        return answer
+
+    def _send(self, address: str, question: Question, token: Secret | None) -> requests.Response:
+        adapter = RawAdapter(
+            base_uri=address,
+            token=None if token is None else token.reveal(),
+            namespace=self.namespace,
+            session=self._session,
+            verify=self._tls.verify,
+            cert=self._tls.client,
+            timeout=_TIMEOUT_S,
+            allow_redirects=False,
+            ignore_exceptions=True,
+        )
+        with self._telling_failures(), warnings.catch_warnings():
+            # We have said so ourselves.
+            warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+            response: requests.Response = adapter.request(
+                question.method, f"/v1/{quote(question.path)}", json=question.body, params=question.query
+            )
+        return response
+
+    @contextmanager
+    def _telling_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except requests.exceptions.SSLError as error:
+            raise ConfigurationError(
+                f"{self.name} can't be trusted: {_tls_reason(error)}",
+                hint="Name the authority that signed its certificate (VAULT_CACERT or security.encryption.vault.ca_cert). "
+                "If it speaks no TLS, its address begins with http://.",
+            ) from None
+        except requests.exceptions.Timeout:
+            raise ConfigurationError(f"{self.name} does not answer in time", hint=_REACH_HINT) from None
+        except requests.exceptions.ProxyError:
+            raise ConfigurationError(
+                f"{self.name} can't be reached through the proxy", hint="Check HTTPS_PROXY and NO_PROXY."
+            ) from None
+        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            raise _PassingError(f"{self.name} can't be reached", hint=_REACH_HINT) from None
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError):
+            raise ConfigurationError(f"{self.name} can't be asked", hint=_REACH_HINT) from None
+
+    def _redirected(self, response: requests.Response) -> str:
+        try:
+            target = urlsplit(response.headers.get("Location", ""))
+            is_safe = target.scheme == "https" or (target.scheme == "http" and self.address.startswith("http:"))
+            if is_safe and target.hostname and target.username is None and "/v1/" in target.path:
+                return f"{target.scheme}://{target.netloc}{target.path.partition('/v1/')[0]}"
+        except ValueError:
+            pass
+        raise ConfigurationError(
+            f"{self.name} sends us elsewhere, to an address that is none or without TLS",
+            hint="Name the active node in VAULT_ADDR.",
+        )
+
+
+_REACH_HINT = "Check VAULT_ADDR or security.encryption.vault.address, and the network."
+
+
+def check_address(text: str, place: str) -> str:
+    """The address without slashes at its end.
+
+    Raises:
+        ConfigurationError: it is none that can be asked. It is not shown, for it may hold a password.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        usable = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and parts.username is None
+            and not (parts.query or parts.fragment)
+            and text.isprintable()
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(f"{place} is no address of Vault", hint="Write https://host:8200, and nothing more.")
+    return text.strip().rstrip("/")
+
+
+def is_open_to_listeners(address: str) -> bool:
+    """Whether what is sent to this address crosses a network without TLS."""
+    parts = urlsplit(address)
+    if parts.scheme == "https":
+        return False
+    try:
+        return not ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname != "localhost"
+
+
+def _wait_s(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    wanted = error.wait_s if isinstance(error, _PassingError) else 0.0
+    return max(_BACKOFF(state), min(wanted, _WAIT_MAX_S))
+
+
+def _json(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, Mapping) else {}
+
+
+def _tls_reason(error: BaseException) -> str:
+    """What OpenSSL found, if it is somewhere among the causes; these texts are fixed ones."""
+    pending: list[object] = [error]
+    seen: set[int] = set()
+    while pending:
+        found = pending.pop()
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return f"its certificate is not valid ({found.verify_message})"
+        pending += [*found.args, getattr(found, "reason", None), found.__cause__, found.__context__]
+    return "no TLS connection can be made"
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

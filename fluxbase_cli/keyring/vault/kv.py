@@ -1,0 +1,293 @@
+"""The engine `kv` in its two versions: version 2 keeps a secret's history, version 1 only what was written last.
+
+The formats are those of Vault's HTTP API (https://developer.hashicorp.com/vault/api-docs/secret/kv).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.provider import KeyAbsentError
+from fluxbase_cli.keyring.vault.client import VaultClient
+from fluxbase_cli.keyring.vault.connection import BAD_REQUEST, FORBIDDEN, NOT_FOUND, Answer, Question
+
+_LOOKUP = "sys/internal/ui/mounts/"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What stands at a path.
+
+    Attributes:
+        fields: the fields.
+        created_at: when this version of it was written; None where the engine doesn't know.
+    """
+
+    fields: Mapping[str, Any] = field(repr=False)
+    created_at: datetime | None = None
+
+
+class Engine(Protocol):
+    """What can be done with the secrets of one mount; `path` is a secret's path with the mount's at its beginning."""
+
+    @property
+    def has_check_and_set(self) -> bool:
+        """Whether two writers can't both believe that they wrote first."""
+        ...
+
+    def read(self, path: str) -> Secret:
+        """Read the newest version, with one question.
+
+        Raises:
+            KeyAbsentError: there is none, or it was deleted or destroyed.
+            ConfigurationError: it can't be read.
+        """
+        ...
+
+    def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
+        """Write a secret where none was; False, and nothing written, where one is or was."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether anything of the secret is left, be it only metadata."""
+        ...
+
+    def field_names(self, path: str) -> frozenset[str] | None:
+        """The names of all fields in all versions that can be read; None where not even metadata is left."""
+        ...
+
+    def erase(self, path: str) -> None:
+        """Remove the secret with all that is known of it; one that is gone already may be erased again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KvVersion1:
+    """Version 1 of the engine.
+
+    Attributes:
+        client: who asks.
+    """
+
+    client: VaultClient
+
+    @property
+    def has_check_and_set(self) -> bool:
+        """See `Engine.has_check_and_set`."""
+        return False
+
+    def read(self, path: str) -> Secret:
+        """See `Engine.read`."""
+        answer = self.client.ask(Question("GET", path), "read")
+        if answer.status == NOT_FOUND:
+            raise KeyAbsentError(f"there is no secret at {path} in {self.client.name}", hint=_WRITE_HINT)
+        _require(answer, self.client, f"reading {path}")
+        return Secret(answer.data)
+
+    def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
+        """See `Engine.write_first`. Who writes between our two questions is not noticed."""
+        if self.exists(path):
+            return False
+        answer = self.client.ask(Question("POST", path, fields), "create")
+        _require(answer, self.client, f"writing {path}")
+        return True
+
+    def exists(self, path: str) -> bool:
+        """See `Engine.exists`."""
+        return self.field_names(path) is not None
+
+    def field_names(self, path: str) -> frozenset[str] | None:
+        """See `Engine.field_names`."""
+        try:
+            return frozenset(self.read(path).fields)
+        except KeyAbsentError:
+            return None
+
+    def erase(self, path: str) -> None:
+        """See `Engine.erase`."""
+        answer = self.client.ask(Question("DELETE", path), "delete")
+        _require(answer, self.client, f"deleting {path}", NOT_FOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class KvVersion2:
+    """Version 2 of the engine.
+
+    Attributes:
+        client: who asks.
+        mount: the mount's path, with a slash at its end.
+    """
+
+    client: VaultClient
+    mount: str
+
+    @property
+    def has_check_and_set(self) -> bool:
+        """See `Engine.has_check_and_set`."""
+        return True
+
+    def read(self, path: str) -> Secret:
+        """See `Engine.read`."""
+        data = self._path("data", path)
+        answer = self.client.ask(Question("GET", data), "read")
+        metadata = answer.data.get("metadata")
+        if answer.status == NOT_FOUND:
+            raise self._absent(path, metadata if isinstance(metadata, Mapping) else None)
+        _require(answer, self.client, f"reading {data}")
+        return Secret(_mapping(answer.data.get("data")), _time(_mapping(metadata).get("created_time")))
+
+    def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
+        """See `Engine.write_first`."""
+        data = self._path("data", path)
+        answer = self.client.ask(Question("POST", data, {"options": {"cas": 0}, "data": dict(fields)}), "create")
+        if answer.status == BAD_REQUEST and "check-and-set" in answer.complaint:
+            # The first answer may have been lost, and this be the one to our second attempt.
+            return self._holds(path, fields)
+        _require(answer, self.client, f"writing {data}")
+        return True
+
+    def exists(self, path: str) -> bool:
+        """See `Engine.exists`."""
+        return self._metadata(path) is not None
+
+    def field_names(self, path: str) -> frozenset[str] | None:
+        """See `Engine.field_names`."""
+        metadata = self._metadata(path)
+        if metadata is None:
+            return None
+        return frozenset(name for number in _kept(metadata) for name in self._fields_of(path, number))
+
+    def erase(self, path: str) -> None:
+        """See `Engine.erase`. Deleting the data alone would only hide it; without its metadata nothing comes back."""
+        metadata = self._path("metadata", path)
+        answer = self.client.ask(Question("DELETE", metadata), "delete")
+        _require(answer, self.client, f"deleting {metadata}", NOT_FOUND)
+
+    def _metadata(self, path: str) -> Mapping[str, Any] | None:
+        metadata = self._path("metadata", path)
+        answer = self.client.ask(Question("GET", metadata), "read")
+        if answer.status == NOT_FOUND:
+            return None
+        _require(answer, self.client, f"reading {metadata}")
+        return answer.data
+
+    def _fields_of(self, path: str, number: str) -> Mapping[str, Any]:
+        data = self._path("data", path)
+        answer = self.client.ask(Question("GET", data, query={"version": number}), "read")
+        _require(answer, self.client, f"reading {data}", NOT_FOUND)
+        return _mapping(answer.data.get("data"))
+
+    def _holds(self, path: str, fields: Mapping[str, str]) -> bool:
+        try:
+            return dict(self.read(path).fields) == dict(fields)
+        except KeyAbsentError:
+            return False
+
+    def _path(self, kind: str, path: str) -> str:
+        return f"{self.mount}{kind}/{path.removeprefix(self.mount)}"
+
+    def _absent(self, path: str, metadata: Mapping[str, Any] | None) -> KeyAbsentError:
+        if metadata is None:
+            rest = path.removeprefix(self.mount)
+            kind, slash, _ = rest.partition("/")
+            hint = f"Leave out `{kind}/`: it belongs to the HTTP API." if slash and kind == "data" else _WRITE_HINT
+            return KeyAbsentError(f"there is no secret at {path} in {self.client.name}", hint=hint)
+        number = metadata.get("version")
+        if metadata.get("destroyed") is True:
+            return KeyAbsentError(
+                f"version {number} of the secret at {path} in {self.client.name} was destroyed",
+                hint="What was destroyed can't be brought back. Write the key anew, from where else you have it.",
+            )
+        return KeyAbsentError(
+            f"version {number} of the secret at {path} in {self.client.name} was deleted",
+            hint=f"`vault kv undelete -versions={number} {path}` brings it back.",
+        )
+
+
+_WRITE_HINT = "Write it there (`fluxbase-cli keys generate --store` does), or correct the path."
+
+
+class Engines:
+    """The mounts, as far as somebody has asked for them; each is looked up once.
+
+    Args:
+        client: who asks.
+    """
+
+    def __init__(self, client: VaultClient) -> None:
+        self._client = client
+        self._known: dict[str, Engine] = {}
+
+    def of(self, path: str) -> Engine:
+        """The engine of the mount that a path lies in.
+
+        Raises:
+            ConfigurationError: there is no such mount, or it is no `kv`.
+        """
+        # No mount lies within another.
+        for mount, engine in self._known.items():
+            if path.startswith(mount):
+                return engine
+        answer = self._client.look_up(Question("GET", f"{_LOOKUP}{path}"))
+        if answer.status in (FORBIDDEN, NOT_FOUND):
+            if "namespace not found" in answer.complaint:
+                # `ask` has the words for that.
+                self._client.ask(Question("GET", f"{_LOOKUP}{path}"), "read")
+            mount, _, rest = path.partition("/")
+            raise ConfigurationError(
+                f"{self._client.name} shows this token no mount for {path}",
+                hint="There is none, or the token lacks a policy. For KV version 2 mounted at "
+                f'{mount}: path "{mount}/data/{rest}" {{ capabilities = ["read"] }}',
+            )
+        _require(answer, self._client, f"looking for the mount of {path}")
+        mount = str(answer.data.get("path") or "")
+        if not mount or not path.startswith(mount):
+            raise ConfigurationError(f"{path} names a mount of {self._client.name} and no secret in it")
+        engine = _engine(self._client, mount, answer.data)
+        self._known[mount] = engine
+        return engine
+
+
+def _engine(client: VaultClient, mount: str, described: Mapping[str, Any]) -> Engine:
+    kind = described.get("type")
+    if kind not in ("kv", "generic"):
+        raise ConfigurationError(
+            f"the mount {mount} of {client.name} is not of the type kv", hint="Keys are kept in the engine kv."
+        )
+    # An old mount of version 1 has no options at all.
+    version = str(_mapping(described.get("options")).get("version") or "1")
+    match version:
+        case "1":
+            return KvVersion1(client)
+        case "2":
+            return KvVersion2(client, mount)
+        case _:
+            raise ConfigurationError(f"the mount {mount} of {client.name} is a kv of a version we don't know")
+
+
+def _require(answer: Answer, client: VaultClient, doing: str, *also: int) -> None:
+    if not answer.is_ok and answer.status not in also:
+        raise ConfigurationError(f"{client.name} refuses {doing} (HTTP {answer.status})")
+
+
+def _kept(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """The numbers of the versions that can still be read."""
+    for number, version in _mapping(metadata.get("versions")).items():
+        described = _mapping(version)
+        if not described.get("destroyed") and not described.get("deletion_time"):
+            yield str(number)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,144 @@
+"""How to come by a token: as Vault's own command line does, or by a login that is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fluxbase_cli.config import Secret, VaultAuth, VaultMethod
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.vault.connection import FORBIDDEN, NOT_FOUND, Connection, Question
+
+_SECTION = "security.encryption.vault.auth"
+_KUBERNETES_TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  # a file's name
+_TOKEN_FILE = ".vault-token"  # noqa: S105  # likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token.
+
+    Attributes:
+        secret: the token itself.
+        origin: where it came from, for messages.
+        can_be_renewed: whether another one can be had by logging in again.
+    """
+
+    secret: Secret
+    origin: str
+    can_be_renewed: bool = False
+
+
+def obtain_token(connection: Connection, auth: VaultAuth, environ: Mapping[str, str]) -> Token:
+    """Find a token, or log in for one.
+
+    `VAULT_TOKEN` comes first, since the environment beats the file; then the configured login or token; then what
+    `vault login` has left in `~/.vault-token`.
+
+    Raises:
+        ConfigurationError: there is none, or the login is refused.
+    """
+    if given := environ.get("VAULT_TOKEN", "").strip():
+        return Token(_header(given, "environment: VAULT_TOKEN"), "environment: VAULT_TOKEN")
+    match auth.method:
+        case VaultMethod.APPROLE:
+            return _log_in(connection, auth, _approle(auth))
+        case VaultMethod.KUBERNETES:
+            return _log_in(connection, auth, _jwt(auth, _KUBERNETES_TOKEN_FILE))
+        case VaultMethod.JWT:
+            return _log_in(connection, auth, _jwt(auth, None))
+        case VaultMethod.TOKEN:
+            return _token_at_hand(auth, environ)
+
+
+def _token_at_hand(auth: VaultAuth, environ: Mapping[str, str]) -> Token:
+    if auth.token:
+        return Token(_header(auth.token.reveal().strip(), f"{_SECTION}.token"), f"{_SECTION}.token")
+    home = environ.get("HOME")
+    path = Path(home) / _TOKEN_FILE if home else None
+    if path is not None and path.is_file():
+        text = _read(path, f"~/{_TOKEN_FILE}")
+        if text:
+            return Token(_header(text, f"~/{_TOKEN_FILE}"), f"~/{_TOKEN_FILE}")
+    raise ConfigurationError(
+        "there is no token for Vault",
+        hint=f"Set VAULT_TOKEN, run `vault login`, or configure a login ({_SECTION}.method: approle, kubernetes, jwt).",
+    )
+
+
+def _approle(auth: VaultAuth) -> dict[str, str]:
+    if not auth.role_id:
+        raise _missing("role_id", auth)
+    fields = {"role_id": auth.role_id.reveal()}
+    # A role can be made that needs no secret id.
+    if secret := _secret_or_file(auth.secret_id, auth.secret_id_file, "secret_id_file"):
+        fields["secret_id"] = secret
+    return fields
+
+
+def _jwt(auth: VaultAuth, default_file: str | None) -> dict[str, str]:
+    jwt = _secret_or_file(auth.jwt, auth.jwt_file or default_file, "jwt_file")
+    if not jwt:
+        raise _missing("jwt or jwt_file", auth)
+    # Without a role, the method's default role is meant.
+    return {"jwt": jwt, **({"role": auth.role} if auth.role else {})}
+
+
+def _missing(what: str, auth: VaultAuth) -> ConfigurationError:
+    return ConfigurationError(f"{_SECTION} has no {what}, which the login by {auth.method} needs")
+
+
+def _secret_or_file(secret: Secret | None, file: str | None, setting: str) -> str:
+    if secret:
+        return secret.reveal().strip()
+    return _read(Path(file), f"{_SECTION}.{setting}: {file}") if file else ""
+
+
+def _log_in(connection: Connection, auth: VaultAuth, fields: Mapping[str, str]) -> Token:
+    mount = f"auth/{(auth.mount or auth.method).strip('/').removeprefix('auth/')}"
+    answer = connection.ask(Question("POST", f"{mount}/login", dict(fields)))
+    if answer.is_ok:
+        found = answer.body.get("auth")
+        token = found.get("client_token") if isinstance(found, Mapping) else None
+        if isinstance(token, str) and token:
+            return Token(Secret(token), f"the login by {auth.method} at {mount}", can_be_renewed=True)
+    if answer.status in (NOT_FOUND, FORBIDDEN) and "route" in answer.complaint:
+        raise ConfigurationError(
+            f"{connection.name} has no login at {mount}",
+            hint=f"Enable it (`vault auth enable {auth.method}`), or say where it is: {_SECTION}.mount.",
+        )
+    if "namespace" in answer.complaint:
+        raise no_namespace(connection)
+    raise ConfigurationError(
+        f"{connection.name} refuses the login by {auth.method} at {mount} (HTTP {answer.status})",
+        hint=f"Check {', '.join(_to_check(auth))} in {_SECTION}, and whether what is sent has expired.",
+    )
+
+
+def _to_check(auth: VaultAuth) -> tuple[str, ...]:
+    return ("role_id", "secret_id") if auth.method is VaultMethod.APPROLE else ("role", "jwt")
+
+
+def no_namespace(connection: Connection) -> ConfigurationError:
+    """What to say when the namespace is none."""
+    return ConfigurationError(
+        f"{connection.name} has no namespace {connection.namespace}",
+        hint="Check VAULT_NAMESPACE or security.encryption.vault.namespace.",
+    )
+
+
+def _read(path: Path, place: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            f"{place} can't be read", hint="Check that the file exists and is ours to read."
+        ) from None
+
+
+def _header(text: str, place: str) -> Secret:
+    # The library would quote what it can't send.
+    if not (text.isascii() and text.isprintable()):
+        raise ConfigurationError(f"{place} holds no token: there are characters in it that no token has")
+    return Secret(text)

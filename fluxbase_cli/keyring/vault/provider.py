@@ -1,0 +1,199 @@
+"""What the keyring asks of Vault: hand over keys, make them, destroy them, say how old they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from fluxbase_cli import seal
+from fluxbase_cli.config import KeyEntry, Secret
+from fluxbase_cli.encoding import Encoding
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.material import generate_key, parse_key
+from fluxbase_cli.keyring.provider import CreatedKey, KeyAbsentError, ProviderContext
+from fluxbase_cli.keyring.vault.client import make_client
+from fluxbase_cli.keyring.vault.kv import Engines
+from fluxbase_cli.keyring.vault.reference import Reference, looks_like_key, parse_reference
+
+NAME = "vault"
+
+
+class VaultKeyProvider:
+    """Keys in Vault's engine `kv`. Nothing is asked before the first key is wanted.
+
+    Args:
+        context: `encryption.vault` and Vault's own variables say where Vault is and how to log in.
+
+    Raises:
+        ConfigurationError: a setting can't be used.
+    """
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._context = context
+        self._client = make_client(context.encryption.vault, context.environ, context.warn)
+        self._engines = Engines(self._client)
+        self._created_at: dict[str, datetime | None] = {}
+
+    def fetch(self, entry: KeyEntry) -> bytes:
+        """Return the key of one entry, with one question besides that for its mount.
+
+        Raises:
+            KeyAbsentError: there is no secret, or it was deleted or destroyed.
+            ConfigurationError: Vault can't be asked or refuses, or there is no key in that field.
+        """
+        with _at(entry.source):
+            reference = parse_reference(entry.value.reveal(), "the reference")
+            secret = self._engines.of(reference.path).read(reference.path)
+            self._created_at[reference.path] = secret.created_at
+            if reference.field not in secret.fields:
+                names = _shown(secret.fields) or "none"
+                raise ConfigurationError(
+                    f"the secret at {reference.path} in {self._client.name} has no field {reference.field}",
+                    hint=f"Name another with `#field`. Its fields: {names}.",
+                )
+            text = secret.fields[reference.field]
+            if not isinstance(text, str):
+                raise ConfigurationError(
+                    f"the field {reference.field} of the secret at {reference.path} in {self._client.name} is no text",
+                    hint="Write the key as text: 64 hex digits, for example.",
+                )
+        return parse_key(text, f"{entry.source} (Vault: {reference})")
+
+    def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
+        """Make a new key and write it where no secret is or was (check-and-set).
+
+        Raises:
+            ConfigurationError: there is or was a secret, the place can't be told, or Vault refuses.
+        """
+        reference = _place_of(version, known)
+        text = generate_key(Encoding.HEX)
+        place = f"Vault: {reference}"
+        with _at(f"key version {version}"):
+            engine = self._engines.of(reference.path)
+            if not engine.has_check_and_set:
+                self._context.warn(
+                    f"the mount of {reference.path} is a KV version 1, without check-and-set and without history: "
+                    "somebody else who writes there at this moment is not noticed"
+                )
+            if not engine.write_first(reference.path, {reference.field: text}):
+                raise self._occupied(reference)
+        return CreatedKey(
+            entry=KeyEntry(version, NAME, place, Secret(reference.template)),
+            fingerprint=seal.fingerprint(parse_key(text, place)),
+            setting={"key": reference.template},
+        )
+
+    def exists(self, entry: KeyEntry) -> bool:
+        """Whether anything is left at the key's place; of a KV version 2, be it only metadata.
+
+        Raises:
+            ConfigurationError: that can't be told.
+        """
+        with _at(entry.source):
+            reference = parse_reference(entry.value.reveal(), "the reference")
+            return self._engines.of(reference.path).exists(reference.path)
+
+    def destroy(self, entry: KeyEntry) -> None:
+        """Destroy the whole secret, with all versions and its metadata.
+
+        Raises:
+            ConfigurationError: the secret holds something else too, or Vault can't be asked or refuses.
+        """
+        with _at(entry.source):
+            reference = parse_reference(entry.value.reveal(), "the reference")
+            engine = self._engines.of(reference.path)
+            names = engine.field_names(reference.path)
+            if names is None:
+                return
+            self._refuse_to_destroy_more(entry, reference, names)
+            engine.erase(reference.path)
+
+    def created_at(self, entry: KeyEntry) -> datetime | None:
+        """When the version of the secret that holds the key was written; None in a KV version 1, and of no secret.
+
+        Raises:
+            ConfigurationError: Vault can't be asked or refuses.
+        """
+        with _at(entry.source):
+            path = parse_reference(entry.value.reveal(), "the reference").path
+            if path not in self._created_at:
+                try:
+                    self._created_at[path] = self._engines.of(path).read(path).created_at
+                except KeyAbsentError:
+                    return None
+            return self._created_at[path]
+
+    def _occupied(self, reference: Reference) -> ConfigurationError:
+        hint = "Give the version's entry another path, or choose another version."
+        try:
+            self._engines.of(reference.path).read(reference.path)
+        except KeyAbsentError as error:
+            return ConfigurationError(
+                f"{error.message}, and its history is still there; nothing was written",
+                hint=f"`vault kv metadata delete {reference.path}` removes what is left. {hint}",
+            )
+        return ConfigurationError(
+            f"there is a secret at {reference.path} in {self._client.name} already; nothing was written", hint=hint
+        )
+
+    def _refuse_to_destroy_more(self, entry: KeyEntry, reference: Reference, names: frozenset[str]) -> None:
+        others = names - {reference.field}
+        if others:
+            raise ConfigurationError(
+                f"the secret at {reference.path} in {self._client.name} holds more than this key, "
+                f"and would be destroyed with it: {_shown(others)}",
+                hint="Move these to another path, all old versions included "
+                f"(`vault kv metadata get {reference.path}`), and try again.",
+            )
+        for other in self._context.encryption.keys:
+            if other.provider != NAME or other.version == entry.version:
+                continue
+            there = parse_reference(other.value.reveal(), other.source) if other.value else None
+            if there is not None and there.path == reference.path:
+                raise ConfigurationError(
+                    f"key version {other.version} refers to the same secret ({there}), and would be destroyed too",
+                    hint="Give each version a path of its own.",
+                )
+
+
+def _place_of(version: int, known: tuple[KeyEntry, ...]) -> Reference:
+    """Where the key of a version goes: where its entry says, or after the pattern of the others."""
+    for entry in known:
+        if entry.version == version:
+            if entry.provider != NAME:
+                raise ConfigurationError(
+                    f"{entry.source}: key version {version} is configured for the provider {entry.provider}"
+                )
+            if entry.value:
+                with _at(entry.source):
+                    return parse_reference(entry.value.reveal(), "the reference")
+    others = [entry for entry in known if entry.provider == NAME and entry.version != version and entry.value]
+    for entry in sorted(others, key=lambda entry: entry.version, reverse=True):
+        with _at(entry.source):
+            found = parse_reference(entry.value.reveal(), "the reference").successor(entry.version, version)
+        if found is not None:
+            return found
+    raise ConfigurationError(
+        f"nothing says where in Vault the key of version {version} goes"
+        + (": no path of the other versions holds its version's number" if others else ""),
+        hint=f"Add an entry with `version: {version}` and "
+        f'key: "{{{{ vault `secret/fluxbase/keys/v{version}` }}}}" to security.encryption.keys.',
+    )
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Put the place before whatever is wrong."""
+    try:
+        yield
+    except KeyAbsentError as error:
+        raise KeyAbsentError(f"{place}: {error.message}", hint=error.hint) from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}: {error.message}", hint=error.hint) from None
+
+
+def _shown(names: Iterable[str]) -> str:
+    """The names of fields. A name that looks like a key may be one, written on the wrong side of the sign."""
+    shown = (name if name.isprintable() and not looks_like_key(name) else "(one that is not shown)" for name in names)
+    return ", ".join(sorted(shown))

@@ -1,0 +1,120 @@
+"""What an entry says of a key's place in Vault: a path, the mount's at its beginning, and a field."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.seal import KEY_BYTES
+
+DEFAULT_FIELD = "key"
+
+_TEMPLATE = re.compile(r"\{\{\s*vault\s*`(?P<place>[^`]*)`\s*\}\}")
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
+_BASE64_CHARACTERS = 44
+_HINT = 'Write key: "{{ vault `secret/fluxbase/keys/v1` }}": mount, path and, where it is not `key`, `#field`.'
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A field of a secret.
+
+    Attributes:
+        path: the secret's path, the mount's at its beginning, without slashes around it.
+        field: the field that holds the key.
+    """
+
+    path: str
+    field: str = DEFAULT_FIELD
+
+    def __str__(self) -> str:
+        return self.path if self.field == DEFAULT_FIELD else f"{self.path}#{self.field}"
+
+    @property
+    def template(self) -> str:
+        """The reference as the configuration has it."""
+        return f"{{{{ vault `{self}` }}}}"
+
+    def successor(self, version: int, following: int) -> Reference | None:
+        """The place of another version's key after the pattern of this one.
+
+        The version's number is replaced in the last segment of the path that holds it: `keys/v1` gives `keys/v2`, and
+        `v1/key` gives `v2/key`. Zeros before it are kept.
+
+        Args:
+            version: the version whose key is here.
+            following: the other version.
+
+        Returns:
+            None where no segment holds the number.
+        """
+        number = re.compile(rf"(?<![0-9])0*{version}(?![0-9])")
+        mount, *segments = self.path.split("/")
+        for index in range(len(segments) - 1, -1, -1):
+            found = list(number.finditer(segments[index]))
+            if found:
+                start, end = found[-1].span()
+                digits = str(following).zfill(end - start if found[-1].group().startswith("0") else 0)
+                segments[index] = segments[index][:start] + digits + segments[index][end:]
+                return Reference("/".join((mount, *segments)), self.field)
+        return None
+
+
+def parse_reference(text: str, place: str) -> Reference:
+    """Read a reference, ``{{ vault `mount/path#field` }}`` or a bare `mount/path#field`.
+
+    Args:
+        text: the reference.
+        place: where it stands, for the error message.
+
+    Raises:
+        ConfigurationError: it is none. The message shows nothing of it: it may be a key.
+    """
+    stripped = text.strip()
+    template = _TEMPLATE.fullmatch(stripped)
+    if template is None and stripped.startswith("{{"):
+        raise ConfigurationError(f"{place} is no reference to Vault that can be understood", hint=_HINT)
+    written = stripped if template is None else template["place"].strip()
+    if not written:
+        raise ConfigurationError(f"{place} does not say where in Vault the key is", hint=_HINT)
+    # A path of 32 characters is nothing special, but without the braces it can't be told from a key.
+    if looks_like_key(written, or_raw=template is None or "/" not in written) or (
+        template is None and looks_like_key(text)
+    ):
+        raise ConfigurationError(
+            f"{place} looks like a key and not like a place in Vault; it was sent nowhere",
+            hint=f"If it is the key itself, say `provider: env`; change a key that others can read. {_HINT}",
+        )
+    path, hash_sign, field = written.rpartition("#")
+    if not hash_sign:
+        path, field = written, DEFAULT_FIELD
+    path, field = path.strip().strip("/"), field.strip()
+    segments = path.split("/")
+    if len(segments) < 2:  # noqa: PLR2004  # a mount and a path
+        raise ConfigurationError(f"{place} names no mount and path in Vault", hint=_HINT)
+    # The library would resolve dots, and ask for something else.
+    if not field or not written.isprintable() or not {"", ".", ".."}.isdisjoint(segments):
+        raise ConfigurationError(f"{place} is no place in Vault that can be understood", hint=_HINT)
+    return Reference(path, field)
+
+
+def looks_like_key(text: str, *, or_raw: bool = True) -> bool:
+    """Whether a text has one of the forms of a key (see `fluxbase_cli.keyring.material.parse_key`).
+
+    Args:
+        text: the text.
+        or_raw: whether any text of 32 bytes counts.
+    """
+    if _HEX_KEY.fullmatch(text):
+        return True
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) == _BASE64_CHARACTERS:
+        try:
+            return len(base64.b64decode(data, altchars=b"-_" if {"-", "_"} & set(text) else None, validate=True)) == (
+                KEY_BYTES
+            )
+        except ValueError:
+            return False
+    return or_raw and len(data) == KEY_BYTES
