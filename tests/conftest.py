@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.fixtures.command",
     "tests.fixtures.proxy",
     "tests.fixtures.openbao",
+    "tests.fixtures.front",
     "tests.fixtures.fluxbase",
     "tests.fixtures.kms",
 ]

@@ -221,7 +221,7 @@ class Connection:
         except requests.exceptions.SSLError as error:
             raise ConfigurationError(
                 f"{self.name} can't be trusted: {_tls_reason(error)}",
-                hint="Name the authority that signed its certificate (VAULT_CACERT or security.encryption.vault.ca_cert). "
+                hint="Name the authority that signed its certificate: VAULT_CACERT, or `ca_cert` in the section vault. "
                 "If it speaks no TLS, its address begins with http://.",
             ) from None
         except requests.exceptions.Timeout:

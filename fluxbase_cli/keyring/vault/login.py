@@ -103,21 +103,19 @@ def _log_in(connection: Connection, auth: VaultAuth, fields: Mapping[str, str]) 
         token = found.get("client_token") if isinstance(found, Mapping) else None
         if isinstance(token, str) and token:
             return Token(Secret(token), f"the login by {auth.method} at {mount}", can_be_renewed=True)
-    if answer.status in (NOT_FOUND, FORBIDDEN) and "route" in answer.complaint:
-        raise ConfigurationError(
-            f"{connection.name} has no login at {mount}",
-            hint=f"Enable it (`vault auth enable {auth.method}`), or say where it is: {_SECTION}.mount.",
-        )
-    if "namespace" in answer.complaint:
+    if "namespace not found" in answer.complaint:
         raise no_namespace(connection)
+    # Where no method is mounted, Vault says what it says to whom it refuses.
+    absent = answer.status in (NOT_FOUND, FORBIDDEN)
+    refuses = "has no such login, or refuses it:" if absent else "refuses the login:"
     raise ConfigurationError(
-        f"{connection.name} refuses the login by {auth.method} at {mount} (HTTP {answer.status})",
+        f"{connection.name} {refuses} {auth.method} at {mount} (HTTP {answer.status})",
         hint=f"Check {', '.join(_to_check(auth))} in {_SECTION}, and whether what is sent has expired.",
     )
 
 
 def _to_check(auth: VaultAuth) -> tuple[str, ...]:
-    return ("role_id", "secret_id") if auth.method is VaultMethod.APPROLE else ("role", "jwt")
+    return ("mount", "role_id", "secret_id") if auth.method is VaultMethod.APPROLE else ("mount", "role", "jwt")
 
 
 def no_namespace(connection: Connection) -> ConfigurationError:

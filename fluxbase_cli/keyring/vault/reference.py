@@ -30,7 +30,8 @@ class Reference:
     field: str = DEFAULT_FIELD
 
     def __str__(self) -> str:
-        return self.path if self.field == DEFAULT_FIELD else f"{self.path}#{self.field}"
+        is_plain = self.field == DEFAULT_FIELD and "#" not in self.path
+        return self.path if is_plain else f"{self.path}#{self.field}"
 
     @property
     def template(self) -> str:
@@ -79,18 +80,16 @@ def parse_reference(text: str, place: str) -> Reference:
     written = stripped if template is None else template["place"].strip()
     if not written:
         raise ConfigurationError(f"{place} does not say where in Vault the key is", hint=_HINT)
-    # A path of 32 characters is nothing special, but without the braces it can't be told from a key.
-    if looks_like_key(written, or_raw=template is None or "/" not in written) or (
-        template is None and looks_like_key(text)
-    ):
-        raise ConfigurationError(
-            f"{place} looks like a key and not like a place in Vault; it was sent nowhere",
-            hint=f"If it is the key itself, say `provider: env`; change a key that others can read. {_HINT}",
-        )
     path, hash_sign, field = written.rpartition("#")
     if not hash_sign:
         path, field = written, DEFAULT_FIELD
     path, field = path.strip().strip("/"), field.strip()
+    in_braces = (written, field)
+    if _may_be_key(text, is_bare=template is None) or any(looks_like_key(part, or_raw=False) for part in in_braces):
+        raise ConfigurationError(
+            f"{place} looks like a key and not like a place in Vault; it was sent nowhere",
+            hint=f"If it is the key itself, say `provider: env`; change a key that others can read. {_HINT}",
+        )
     segments = path.split("/")
     if len(segments) < 2:  # noqa: PLR2004  # a mount and a path
         raise ConfigurationError(f"{place} names no mount and path in Vault", hint=_HINT)
@@ -98,6 +97,11 @@ def parse_reference(text: str, place: str) -> Reference:
     if not field or not written.isprintable() or not {"", ".", ".."}.isdisjoint(segments):
         raise ConfigurationError(f"{place} is no place in Vault that can be understood", hint=_HINT)
     return Reference(path, field)
+
+
+def _may_be_key(text: str, *, is_bare: bool) -> bool:
+    # A path of 32 characters is nothing special, but without the braces it can't be told from a key.
+    return is_bare and (looks_like_key(text) or looks_like_key(text.strip()))
 
 
 def looks_like_key(text: str, *, or_raw: bool = True) -> bool:
