@@ -68,7 +68,7 @@ class VaultKeyProvider:
         """
         reference = _place_of(version, known)
         text = generate_key(Encoding.HEX)
-        place = f"Vault: {reference}"
+        place = f"Vault ({reference})"
         with _at(f"key version {version}"):
             engine = self._engines.of(reference.path)
             if not engine.has_check_and_set:
