@@ -283,6 +283,16 @@ def test_a_secret_that_is_or_was_there_is_never_written_over(openbao: KeyValues)
     assert openbao.get("v2") == openbao.get("v3") == {"key": KEY.hex()}
 
 
+def test_who_may_create_and_not_update_is_told_of_the_secret_and_not_of_the_policy(openbao: KeyValues) -> None:
+    openbao.put("v2", key=KEY.hex())
+    rule = f'path "{openbao.mount}/data/*" {{ capabilities = ["create", "read"] }}'
+    made = provider(openbao.server, VAULT_TOKEN=openbao.server.token_for(rule))
+    known = (entry(f"{openbao.mount}/v1"),)
+    with refused("already; nothing was written", place="key version 2"):
+        made.create(2, known)
+    assert made.fetch(made.create(3, known).entry)
+
+
 def test_version_1_of_the_engine_has_no_check_and_set_so_it_looks_first_and_says_so(openbao_server: OpenBao) -> None:
     warnings: list[str] = []
     with mounted(openbao_server, version=1) as kv:

@@ -143,7 +143,12 @@ class KvVersion2:
     def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
         """See `Engine.write_first`."""
         data = self._path("data", path)
-        answer = self.client.ask(Question("POST", data, {"options": {"cas": 0}, "data": dict(fields)}), "create")
+        answer = self.client.look_up(Question("POST", data, {"options": {"cas": 0}, "data": dict(fields)}))
+        if answer.status == FORBIDDEN:
+            # Who may create and not update is refused like this where there is a secret already.
+            if self._is_readable(path):
+                return False
+            raise self.client.denied(data, "create")
         if answer.status == BAD_REQUEST and "check-and-set" in answer.complaint:
             # The first answer may have been lost, and this be the one to our second attempt.
             return self._holds(path, fields)
@@ -180,6 +185,9 @@ class KvVersion2:
         answer = self.client.ask(Question("GET", data, query={"version": number}), "read")
         _require(answer, self.client, f"reading {data}", NOT_FOUND)
         return _mapping(answer.data.get("data"))
+
+    def _is_readable(self, path: str) -> bool:
+        return self.client.look_up(Question("GET", self._path("data", path))).is_ok
 
     def _holds(self, path: str, fields: Mapping[str, str]) -> bool:
         try:
