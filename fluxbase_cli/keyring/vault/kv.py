@@ -19,7 +19,7 @@ _LOOKUP = "sys/internal/ui/mounts/"
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class Stored:
     """What stands at a path.
 
     Attributes:
@@ -39,7 +39,7 @@ class Engine(Protocol):
         """Whether two writers can't both believe that they wrote first."""
         ...
 
-    def read(self, path: str) -> Secret:
+    def read(self, path: str) -> Stored:
         """Read the newest version, with one question.
 
         Raises:
@@ -80,13 +80,13 @@ class KvVersion1:
         """See `Engine.has_check_and_set`."""
         return False
 
-    def read(self, path: str) -> Secret:
+    def read(self, path: str) -> Stored:
         """See `Engine.read`."""
         answer = self.client.ask(Question("GET", path), "read")
         if answer.status == NOT_FOUND:
             raise KeyAbsentError(f"there is no secret at {path} in {self.client.name}", hint=_WRITE_HINT)
         _require(answer, self.client, f"reading {path}")
-        return Secret(answer.data)
+        return Stored(answer.data)
 
     def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
         """See `Engine.write_first`. Who writes between our two questions is not noticed."""
@@ -130,7 +130,7 @@ class KvVersion2:
         """See `Engine.has_check_and_set`."""
         return True
 
-    def read(self, path: str) -> Secret:
+    def read(self, path: str) -> Stored:
         """See `Engine.read`."""
         data = self._path("data", path)
         answer = self.client.ask(Question("GET", data), "read")
@@ -138,7 +138,7 @@ class KvVersion2:
         if answer.status == NOT_FOUND:
             raise self._absent(path, metadata if isinstance(metadata, Mapping) else None)
         _require(answer, self.client, f"reading {data}")
-        return Secret(_mapping(answer.data.get("data")), _time(_mapping(metadata).get("created_time")))
+        return Stored(_mapping(answer.data.get("data")), _time(_mapping(metadata).get("created_time")))
 
     def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
         """See `Engine.write_first`."""

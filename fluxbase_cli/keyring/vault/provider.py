@@ -44,15 +44,15 @@ class VaultKeyProvider:
         """
         with _at(entry.source):
             reference = parse_reference(entry.value.reveal(), "the reference")
-            secret = self._engines.of(reference.path).read(reference.path)
-            self._created_at[reference.path] = secret.created_at
-            if reference.field not in secret.fields:
-                names = _shown(secret.fields) or "none"
+            stored = self._engines.of(reference.path).read(reference.path)
+            self._created_at[reference.path] = stored.created_at
+            if reference.field not in stored.fields:
+                names = _shown(stored.fields) or "none"
                 raise ConfigurationError(
                     f"the secret at {reference.path} in {self._client.name} has no field {reference.field}",
                     hint=f"Name another with `#field`. Its fields: {names}.",
                 )
-            text = secret.fields[reference.field]
+            text = stored.fields[reference.field]
             if not isinstance(text, str):
                 raise ConfigurationError(
                     f"the field {reference.field} of the secret at {reference.path} in {self._client.name} is no text",
