@@ -47,7 +47,7 @@ def check(options: Options) -> int:
     """
     settings = load(options)
     findings, code = _examine(settings)
-    keys = _keys(settings, findings, messages_for(options).warn)
+    keys = _keys(settings, findings, messages_for(options).warn_once)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE
     data = {

@@ -139,7 +139,9 @@ def destroy(  # noqa: PLR0913  # a command's options
         return ExitCode.FAILED
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        outcome = Destruction(settings, os.environ, request, stop=stop, observer=progress, warn=messages.warn).run()
+        outcome = Destruction(
+            settings, os.environ, request, stop=stop, observer=progress, warn=messages.warn_once
+        ).run()
     if outcome.interrupted is not None:
         messages.warn("interrupted; nothing was changed")
         return outcome.exit_code
@@ -219,7 +221,7 @@ def enable(options: Options, *, key_version: KeyVersion) -> int:
     from fluxbase_cli.lifecycle.destruction import enable_key  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    key = enable_key(load(options), os.environ, key_version, warn=messages.warn)
+    key = enable_key(load(options), os.environ, key_version, warn=messages.warn_once)
     data = {"key_version": key.version, "fingerprint": key.fingerprint, "source": key.source, "state": "enabled"}
     print_result(options, data, (f"✓ Key version {key.version} ({key.fingerprint}) is enabled",))
     return ExitCode.DONE

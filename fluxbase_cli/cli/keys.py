@@ -110,7 +110,7 @@ def generate(
 
         messages = messages_for(options)
         settings = load(options)
-        _print_stored(options, create_key(settings, os.environ, key_version, warn=messages.warn))
+        _print_stored(options, create_key(settings, os.environ, key_version, warn=messages.warn_once))
         return ExitCode.DONE
     if key_version is not None:
         raise ConfigurationError("--key-version goes with --store", hint="A printed key has no version yet.")
@@ -178,7 +178,7 @@ def list_keys(
     settings = load(options)
     for warning in settings.warnings:
         messages.warn(warning)
-    listed = lifecycle_list(settings, os.environ, warn=messages.warn)
+    listed = lifecycle_list(settings, os.environ, warn=messages.warn_once)
     values = None
     if count:
         values = _count(options, listed, messages)
@@ -266,7 +266,7 @@ def verify(options: Options) -> int:
     from fluxbase_cli.lifecycle.verification import verify_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    verification = verify_keys(load(options), os.environ, warn=messages.warn)
+    verification = verify_keys(load(options), os.environ, warn=messages.warn_once)
     data = {
         "ok": verification.exit_code == ExitCode.DONE,
         "keys": [
@@ -325,7 +325,7 @@ def rewrap(
     from fluxbase_cli.lifecycle.wrapping import rewrap_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    done = rewrap_keys(load(options), os.environ, kms_key_id, warn=messages.warn)
+    done = rewrap_keys(load(options), os.environ, kms_key_id, warn=messages.warn_once)
     data = {
         "keys": [
             {

@@ -64,7 +64,7 @@ def load_with_keys(options: Options, messages: Messages) -> Loaded:
     from fluxbase_cli.lifecycle.opening import open_keyring  # noqa: PLC0415  # start-up time
 
     settings = load(options)
-    keyring = open_keyring(settings, os.environ, warn=messages.warn)
+    keyring = open_keyring(settings, os.environ, warn=messages.warn_once)
     for warning in settings.warnings:
         messages.warn(warning)
     for key in keyring.keys:

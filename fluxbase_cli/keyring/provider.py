@@ -5,8 +5,8 @@ entry point group `fluxbase_cli.key_providers`, so that a company can add its ow
 engine nor the keyring knows any provider.
 
 What else a place can do is said by further protocols of a method or two each, which a provider has or has not: make
-new keys (`KeyCreator`), destroy them (`KeyDestroyer`), say how old they are (`KeyDater`), wrap them anew
-(`KeyRewrapper`).
+new keys (`KeyCreator`), destroy them (`KeyDestroyer`), name their places (`KeyNamer`), say how old
+they are (`KeyDater`), wrap them anew (`KeyRewrapper`).
 """
 
 from __future__ import annotations
@@ -116,6 +116,19 @@ class KeyDestroyer(Protocol):
 
         Raises:
             ConfigurationError: the place can't be reached or refuses.
+        """
+        ...
+
+
+@runtime_checkable
+class KeyNamer(Protocol):
+    """A provider that can say where a key is, beyond the place of its entry."""
+
+    def place(self, entry: KeyEntry) -> str:
+        """Name the key's place, fit to be shown, such as `Vault: secret/fluxbase/keys/v1`; asks nobody.
+
+        Raises:
+            ConfigurationError: the entry can't be understood.
         """
         ...
 

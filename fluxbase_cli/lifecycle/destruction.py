@@ -220,14 +220,15 @@ class Destruction:
         version = self._request.version
         if version in keyring.versions:
             key: Key = keyring.key(version)
-            return _Subject(version, key.fingerprint, key.provider, key.source, places.entry(version))
+            entry = places.entry(version)
+            return _Subject(version, key.fingerprint, key.provider, places.source(entry), entry)
         if last is None:
             places.entry(version)
             keyring.key(version)
         assert last is not None  # noqa: S101  # both lines above raise otherwise
-        entry = places.entries.get(version)
-        if entry is not None:
-            return _Subject(version, last.fingerprint, entry.provider, entry.source, entry)
+        known = places.entries.get(version)
+        if known is not None:
+            return _Subject(version, last.fingerprint, known.provider, places.source(known), known)
         provider, source = str(last.detail.get("provider", "")), str(last.detail.get("source", ""))
         return _Subject(version, last.fingerprint, provider, source, None)
 

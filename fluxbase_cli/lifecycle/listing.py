@@ -83,9 +83,10 @@ def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now:
     state = register.state(key.version, key.fingerprint)
     created_at = register.created_at(key.version, key.fingerprint) or _dated(key, places)
     last_rotation = register.rotations.get(key.version)
+    source = places.source(places.entry(key.version))
     warnings = list(key.warnings)
     if state is KeyState.DESTROYED:
-        warnings.append(f"it is recorded as destroyed, and its key is still at {key.source}: remove it there")
+        warnings.append(f"it is recorded as destroyed, and its key is still at {source}: remove it there")
     if active and state is not KeyState.ENABLED:
         warnings.append(f"it is active and {state}: nothing should be sealed under it")
     in_use_since = created_at or last_rotation
@@ -97,7 +98,7 @@ def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now:
     return ListedKey(
         version=key.version,
         provider=key.provider,
-        source=key.source,
+        source=source,
         fingerprint=key.fingerprint,
         active=active,
         state=state,

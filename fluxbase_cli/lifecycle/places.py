@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import KeyProvider, ProviderContext, load_provider
+from fluxbase_cli.keyring import KeyNamer, KeyProvider, ProviderContext, load_provider
 from fluxbase_cli.lifecycle.opening import keeps_wrapped_keys, wrapped_entries
 from fluxbase_cli.lifecycle.register import Register
 
@@ -53,6 +53,15 @@ class Places:
         """
         known = replace(self.encryption, keys=tuple(self.entries.values()))
         return load_provider(name, ProviderContext(known, self.environ, self.warn))
+
+    def source(self, entry: KeyEntry) -> str:
+        """Where a key is, fit to be shown: what its provider calls the place, and where its entry stands."""
+        try:
+            provider = self.provider(entry.provider)
+            return f"{provider.place(entry)} ({entry.source})" if isinstance(provider, KeyNamer) else entry.source
+        except ConfigurationError:
+            # Whoever uses the key is told what is wrong with its entry.
+            return entry.source
 
     def provider_for_new(self, version: int) -> str:
         """The name of the provider that shall keep a new key.

@@ -79,14 +79,15 @@ def _register(settings: Settings) -> Register:
 def _verify(
     entry: KeyEntry, places: Places, register: Register, others: Mapping[int, bytes]
 ) -> tuple[Verified, bytes | None]:
+    source = places.source(entry)
     try:
         secret = places.provider(entry.provider).fetch(entry)
     except FluxbaseCliError as error:
         gone = isinstance(error, KeyAbsentError) and register.may_be_gone(entry.version)
         problem = None if gone else _told(error)
-        return Verified(entry.version, entry.provider, entry.source, None, problem, gone), None
+        return Verified(entry.version, entry.provider, source, None, problem, gone), None
     problem = _problem_of(secret, others)
-    verdict = Verified(entry.version, entry.provider, entry.source, fingerprint(secret), problem)
+    verdict = Verified(entry.version, entry.provider, source, fingerprint(secret), problem)
     return verdict, secret if problem is None else None
 
 

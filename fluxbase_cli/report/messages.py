@@ -25,6 +25,7 @@ class Messages:
         self.color = color and sys.stderr.isatty()
         # Reentrant: a signal handler may speak while the main thread is speaking.
         self._lock = threading.RLock()
+        self._told: set[str] = set()
 
     def tell(self, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
         """Tell something."""
@@ -33,6 +34,12 @@ class Messages:
     def warn(self, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
         """Tell something that should be looked at."""
         self._write("warning", text, fields)
+
+    def warn_once(self, text: str) -> None:
+        """As `warn`, of what several parts of a command may find out."""
+        if text not in self._told:
+            self._told.add(text)
+            self.warn(text)
 
     def fail(self, text: str, hint: str | None) -> None:
         """Tell why the command ends, and what to do about it; told even where all else is quiet."""

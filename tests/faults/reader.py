@@ -33,6 +33,8 @@ _TEXTS = {
 }
 _SEALED_COLUMNS = {*(column for columns in _TEXTS.values() for column in columns), "settings"}
 
+_KEYS = {2: NEW_KEY, 1: OLD_KEY}
+
 #: Where a value stands: `schema.table.column`, the row's id, the path in the document.
 Place = tuple[str, str, tuple[str, ...]]
 
@@ -70,15 +72,16 @@ class Contents:
         return {place: value.plaintext for place, value in self.values.items()}
 
 
-def read(url: str) -> Contents:
-    """Open everything under the two keys of the tests."""
+def read(url: str, keys: Mapping[int, bytes] | None = None) -> Contents:
+    """Open everything under the two keys of the tests, or under others."""
+    keys = _KEYS if keys is None else keys
     values: dict[Place, Value] = {}
     lost: list[Place] = []
     rest: dict[tuple[str, str], Any] = {}
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         for place, text, user in _stored(connection, rest):
-            opened = _open(text, user)
+            opened = _open(text, user, keys)
             if opened is None:
                 lost.append(place)
             else:
@@ -134,11 +137,11 @@ def _decode(text: str) -> bytes | None:
         return None
 
 
-def _open(text: str, user: str | None) -> Value | None:
+def _open(text: str, user: str | None, keys: Mapping[int, bytes]) -> Value | None:
     raw = _decode(text)
     if raw is None:
         return None
-    for version, key in ((2, NEW_KEY), (1, OLD_KEY)):
+    for version, key in keys.items():
         try:
             return Value(version, _opener(key, user)(raw[:12], raw[12:], None))
         except InvalidTag:

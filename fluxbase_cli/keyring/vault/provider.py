@@ -68,7 +68,7 @@ class VaultKeyProvider:
         """
         reference = _place_of(version, known)
         text = generate_key(Encoding.HEX)
-        place = f"Vault ({reference})"
+        place = f"Vault: {reference}"
         with _at(f"key version {version}"):
             engine = self._engines.of(reference.path)
             if not engine.has_check_and_set:
@@ -108,6 +108,15 @@ class VaultKeyProvider:
                 return
             self._refuse_to_destroy_more(entry, reference, names)
             engine.erase(reference.path)
+
+    def place(self, entry: KeyEntry) -> str:
+        """Name the secret, and the field where it is not the usual one.
+
+        Raises:
+            ConfigurationError: the entry is no reference.
+        """
+        with _at(entry.source):
+            return f"Vault: {parse_reference(entry.value.reveal(), 'the reference')}"
 
     def created_at(self, entry: KeyEntry) -> datetime | None:
         """When the version of the secret that holds the key was written; None in a KV version 1, and of no secret.
