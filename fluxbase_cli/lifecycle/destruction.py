@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from fluxbase_cli.config import DatabaseSettings, KeyEntry, Settings
@@ -179,8 +179,8 @@ class Destruction:
             return self._refused(subject, record, tuple(refusals), tuple(census))
         with session(self._settings.database) as connection:
             JobStore(connection).ensure_schema()
-            if disabled_at is None:
-                disabled_at = self._disable(connection, subject, census)
+            if disabled_at is None or (request.keep_until is not None and not second):
+                disabled_at = self._disable(connection, subject, census, since=disabled_at)
                 # From here on no job can begin to seal under it. One that began during the census is seen now.
                 refusals = self._job_meanwhile(connection, newest)
             if refusals or not second:
@@ -188,7 +188,7 @@ class Destruction:
                 return replace(
                     self._refused(subject, record, tuple(refusals), tuple(census)),
                     state=state,
-                    not_before=self._not_before(register, disabled_at),
+                    not_before=self._not_before(register, subject, disabled_at),
                 )
             return self._destroy(connection, places, subject, tuple(census))
 
@@ -234,8 +234,8 @@ class Destruction:
 
     @staticmethod
     def _disabled_at(register: Register, subject: _Subject) -> datetime | None:
-        record = _disabling(register, subject)
-        return None if record is None else record.at
+        # The first of them: a later one has only named another date.
+        return next((record.at for record in _disablings(register, subject)), None)
 
     def _before_the_second_step(self, subject: _Subject, register: Register, disabled_at: datetime | None) -> list[str]:
         request, limits = self._request, self._settings.encryption.key_destruction
@@ -255,8 +255,8 @@ class Destruction:
     def _keep_until(self, register: Register, subject: _Subject) -> datetime | None:
         if self._request.keep_until is not None:
             return self._request.keep_until
-        record = _disabling(register, subject)
-        text = record.detail.get("keep_until") if record is not None else None
+        dates = [record.detail.get("keep_until") for record in _disablings(register, subject)]
+        text = next((date for date in reversed(dates) if date), None)
         return datetime.fromisoformat(str(text)) if text else None
 
     def _last_needed(self, register: Register, subject: _Subject, disabled_at: datetime | None) -> datetime:
@@ -264,15 +264,12 @@ class Destruction:
         rotations = [at for version, at in register.rotations.items() if version != subject.version]
         return max(rotations, default=disabled_at or self._clock())
 
-    def _not_before(self, register: Register, disabled_at: datetime) -> datetime:
+    def _not_before(self, register: Register, subject: _Subject, disabled_at: datetime) -> datetime:
         limits = self._settings.encryption.key_destruction
-        moments = [disabled_at + limits.cooling_off]
-        if self._request.keep_until is not None:
-            moments.append(self._request.keep_until)
-        if limits.backup_horizon > timedelta(0):
-            rotations = [at for version, at in register.rotations.items() if version != self._request.version]
-            moments.append(max(rotations, default=disabled_at) + limits.backup_horizon)
-        return max(moments)
+        moments = [disabled_at + limits.cooling_off, self._keep_until(register, subject)]
+        if limits.backup_horizon:
+            moments.append(self._last_needed(register, subject, disabled_at) + limits.backup_horizon)
+        return max(moment for moment in moments if moment is not None)
 
     def _censuses(self, keyring: Keyring) -> list[NeededBy]:
         """A fresh census of the database, and of those beside it that hold copies."""
@@ -306,7 +303,9 @@ class Destruction:
             return []
         return ["a job was begun during the census: run this again when it has come to its end"]
 
-    def _disable(self, connection: Connection, subject: _Subject, census: list[NeededBy]) -> datetime:
+    def _disable(
+        self, connection: Connection, subject: _Subject, census: list[NeededBy], *, since: datetime | None
+    ) -> datetime:
         keep_until = self._request.keep_until
         KeyRecords(connection).add(
             KeyEvent.DISABLED,
@@ -320,7 +319,7 @@ class Destruction:
                 "keep_until": None if keep_until is None else keep_until.isoformat(),
             },
         )
-        return self._clock()
+        return since or self._clock()
 
     def _destroy(
         self, connection: Connection, places: Places, subject: _Subject, census: tuple[NeededBy, ...]
@@ -412,16 +411,16 @@ def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, 
     return key
 
 
-def _disabling(register: Register, subject: _Subject) -> KeyRecord | None:
-    """The event that disabled a key, if it is disabled."""
-    found = None
+def _disablings(register: Register, subject: _Subject) -> list[KeyRecord]:
+    """The events that disabled a key and were not taken back since, the oldest first."""
+    found: list[KeyRecord] = []
     for record in register.records:
         if (record.version, record.fingerprint) != (subject.version, subject.fingerprint):
             continue
         if record.what is KeyEvent.DISABLED:
-            found = record
+            found.append(record)
         elif record.what is KeyEvent.ENABLED:
-            found = None
+            found.clear()
     return found
 
 
