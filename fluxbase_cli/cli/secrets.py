@@ -58,6 +58,29 @@ Join = Annotated[
         "--join", envvar="FLUXBASE_CLI_JOIN", show_envvar=False, help="Help a job that another process works on."
     ),
 ]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run-name",
+        metavar="NAME",
+        envvar="FLUXBASE_CLI_RUN_NAME",
+        show_envvar=False,
+        help="Processes with the same name share one job: whoever comes first begins it, the others join it, and those "
+        "that come after its end report it and begin none.",
+    ),
+]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--patience",
+        min=0.0,
+        max=86_400.0,
+        metavar="SECONDS",
+        envvar="FLUXBASE_CLI_PATIENCE",
+        show_envvar=False,
+        help="How long one and the same trouble (no connection, a locked row, a full disk) is waited out.",
+    ),
+]
 Restart = Annotated[
     bool,
     typer.Option(
@@ -143,7 +166,9 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     concurrency: Concurrency = 4,
     dry_run: DryRun = False,
     join: Join = False,
+    run_name: RunName = None,
     restart: Restart = False,
+    patience: Patience = 120.0,
     yes: Yes = False,
     allow_triggers: AllowTriggers = False,
     accept_undecryptable: AcceptUndecryptable = False,
@@ -171,6 +196,8 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
             dry_run=dry_run,
             join=join,
             restart=restart,
+            run_name=_run_name(run_name, restart=restart, dry_run=dry_run),
+            patience_s=patience,
             allow_triggers=allow_triggers,
             accept_undecryptable=accept_undecryptable,
         )
@@ -208,7 +235,9 @@ def rollback(  # noqa: PLR0913  # a command's options
     concurrency: Concurrency = 4,
     dry_run: DryRun = False,
     join: Join = False,
+    run_name: RunName = None,
     restart: Restart = False,
+    patience: Patience = 120.0,
     yes: Yes = False,
     allow_triggers: AllowTriggers = False,
     accept_undecryptable: AcceptUndecryptable = False,
@@ -235,6 +264,8 @@ def rollback(  # noqa: PLR0913  # a command's options
             dry_run=dry_run,
             join=join,
             restart=restart,
+            run_name=_run_name(run_name, restart=restart, dry_run=dry_run),
+            patience_s=patience,
             allow_triggers=allow_triggers,
             accept_undecryptable=accept_undecryptable,
         )
@@ -246,6 +277,19 @@ def rollback(  # noqa: PLR0913  # a command's options
             f"    security:\n      encryption:\n        active_key_version: {to_version}\n"
         )
     return code
+
+
+def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
+    if name is None:
+        return None
+    if not name.strip():
+        raise ConfigurationError("--run-name is empty", hint="Give each run a name of its own, or leave it out.")
+    if restart or dry_run:
+        raise ConfigurationError(
+            f"--run-name and --{'restart' if restart else 'dry-run'} can't go together",
+            hint="A run's processes share one job; leave one of the two out.",
+        )
+    return name.strip()
 
 
 def _limits(batch_size: int) -> Any:  # noqa: ANN401  # Limits, imported when used
@@ -273,7 +317,8 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
             loaded.keyring.key(request.goal.source)
         # Both keys are there, or it was said without asking the database.
         refuse_as_target(read_register(loaded.settings.database), target)
-    prepared = prepare(loaded.settings.database, loaded.keyring, request)
+    with progress_for(messages, color=options.color) as progress:
+        prepared = prepare(loaded.settings.database, loaded.keyring, request, progress)
     for warning in prepared.preflight.warnings:
         messages.warn(warning)
     if not request.dry_run and not yes and not confirmed(loaded, prepared):

@@ -11,11 +11,12 @@ import psycopg
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.closing import MOST_CENSUSES
-from fluxbase_cli.engine.observer import Observer, PassStarted, Told
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.observer import Observer, PassStarted, Silent, Told
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.plan import Plan, make_plan
 from fluxbase_cli.engine.pool import Pool
-from fluxbase_cli.engine.reading import ReadingRun
+from fluxbase_cli.engine.reading import Findings, ReadingRun
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.retry import attempts
 from fluxbase_cli.engine.standing import Decision, decide, fingerprints, percent, refuse_lost_tables
@@ -25,7 +26,7 @@ from fluxbase_cli.errors import JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring, ReopenError
 from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
-from fluxbase_cli.store.jobs import Job, JobState, JobStore, NewJob, QuarantineEntry
+from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry
 from fluxbase_cli.store.preflight import Preflight, inspect
 
 
@@ -38,16 +39,29 @@ class Prepared:
         preflight: what the database is like.
         plan: what there is to do.
         decision: what becomes of a job that is not finished.
+        dry_count: what the job would come to, opened value by value; only before a new rollback.
     """
 
     request: JobRequest
     preflight: Preflight
     plan: Plan
     decision: Decision
+    dry_count: Counts | None = None
 
 
-def prepare(database: DatabaseSettings, keyring: Keyring, request: JobRequest) -> Prepared:
+def prepare(
+    database: DatabaseSettings, keyring: Keyring, request: JobRequest, observer: Observer | None = None
+) -> Prepared:
     """Check everything that can be checked without writing.
+
+    Whoever rolls back is in trouble already: before the first write every value is opened once, and it is told how many
+    would move and how many nothing opens.
+
+    Args:
+        database: where.
+        keyring: the keys.
+        request: what is asked for.
+        observer: is told of the dry count.
 
     Raises:
         ConfigurationError: a key version is not configured, or the connection is refused.
@@ -72,7 +86,43 @@ def prepare(database: DatabaseSettings, keyring: Keyring, request: JobRequest) -
         plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
     if not request.accept_undecryptable:
         plan.canary.refuse_wrong_key(request.goal)
-    return Prepared(request, preflight, plan, decision)
+    prepared = Prepared(request, preflight, plan, decision)
+    if request.kind is JobKind.ROLLBACK and not request.dry_run and decision.begins:
+        findings = _read_all(database, keyring, prepared, Stop(), observer or Silent())
+        return replace(prepared, dry_count=_told_dry_count(findings, request.goal, observer or Silent()))
+    return prepared
+
+
+def _read_all(
+    database: DatabaseSettings, keyring: Keyring, prepared: Prepared, stop: Stop, observer: Observer
+) -> Findings:
+    """Open every value, write nothing."""
+    request = prepared.request
+    return ReadingRun(
+        database,
+        prepared.preflight.access,
+        keyring,
+        limits=request.limits,
+        workers=request.workers,
+        stop=stop,
+        observer=observer,
+        goal=request.goal,
+    ).run(prepared.plan)
+
+
+def _told_dry_count(findings: Findings, goal: Goal, observer: Observer) -> Counts:
+    counts = sum((tally.counts(goal, written=False) for tally in findings.tallies.values()), Counts())
+    observer.notify(
+        Told(
+            f"Dry count: {counts.scanned} secrets, of which {counts.re_encrypted} open and would move to version "
+            f"{goal.target}; {counts.already_current} are under it already"
+        )
+    )
+    if counts.undecryptable:
+        observer.notify(
+            Told(f"{counts.undecryptable} secrets open under no key and would stay as they are", warning=True)
+        )
+    return counts
 
 
 class JobRun:
@@ -108,17 +158,7 @@ class JobRun:
         return replace(report, elapsed_seconds=time.monotonic() - started)
 
     def _dry_run(self) -> JobReport:
-        reading = ReadingRun(
-            self._database,
-            self._prepared.preflight.access,
-            self._keyring,
-            limits=self._request.limits,
-            workers=self._request.workers,
-            stop=self._stop,
-            observer=self._observer,
-            goal=self._request.goal,
-        )
-        findings = reading.run(self._prepared.plan)
+        findings = _read_all(self._database, self._keyring, self._prepared, self._stop, self._observer)
         locations = {
             location: tally.counts(self._request.goal, written=False) for location, tally in findings.tallies.items()
         }
@@ -136,60 +176,100 @@ class JobRun:
         with session(self._database) as connection:
             jobs = JobStore(connection)
             jobs.ensure_schema()
-            job = self._begin(jobs)
-            runner = jobs.register_runner(job, self._request.workers)
-            before = self._handled(jobs, job)
-            recorded = jobs.get(job)
-        error = self._work(runner, recorded) if recorded else "the job has vanished"
-        return self._end(job, runner, before, error)
+            job = self._begin(connection, jobs)
+            if job.state is JobState.COMPLETED:
+                return self._completed_before(jobs, job)
+            runner = jobs.register_runner(job.id, self._request.workers)
+            before = self._handled(jobs, job.id)
+        return self._end(job.id, runner, before, self._work(runner, job))
 
-    def _begin(self, jobs: JobStore) -> int:
-        # Asked again: the operator may have thought a while before he said yes.
-        decision = decide(jobs, self._request, self._keyring)
-        if not decision.is_as(self._prepared.decision):
-            raise JobRunningError(
-                "another job was begun on this database meanwhile", hint="`fluxbase-cli secrets status` shows it."
+    def _begin(self, connection: Connection, jobs: JobStore) -> Job:
+        while True:
+            # Asked again: the operator may have thought a while before he said yes.
+            decision = decide(jobs, self._request, self._keyring)
+            if not decision.is_as(self._prepared.decision):
+                if self._request.run_name is None:
+                    raise JobRunningError(
+                        "another job was begun on this database meanwhile",
+                        hint="`fluxbase-cli secrets status` shows it.",
+                    )
+                if decision.resumes is not None:
+                    refuse_lost_tables(jobs, decision.resumes, self._prepared.preflight)
+            if decision.ended is not None:
+                return decision.ended
+            try:
+                if decision.resumes is not None:
+                    return self._take_up(jobs, decision.resumes)
+                return self._create(connection, jobs, decision.supersedes)
+            except JobRunningError:
+                # Of processes of one run that come at the same moment one begins the job, and the others join it.
+                if self._request.run_name is None:
+                    raise
+
+    def _take_up(self, jobs: JobStore, job: Job) -> Job:
+        joins = self._request.join or any(runner.alive for runner in jobs.runners(job.id))
+        jobs.set_state(job.id, JobState.RUNNING)
+        jobs.free_dead_leases(job.id)
+        # Where the job stood then: what it has come to since, and in what time, is its rate.
+        mark = {"rows_done": jobs.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
+        jobs.add_event("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
+        verb = "Joining" if joins else "Resuming"
+        self._observer.notify(Told(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
+        self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
+        return self._recorded(jobs, job.id)
+
+    def _create(self, connection: Connection, jobs: JobStore, superseded: Job | None) -> Job:
+        # The job and the record of who began it, and under which name, stand or fall together.
+        with connection.transaction():
+            job = jobs.create(
+                NewJob(
+                    kind=self._request.kind,
+                    from_version=self._request.goal.source,
+                    to_version=self._request.goal.target,
+                    reason=self._request.reason,
+                    fingerprints=fingerprints(self._keyring),
+                    catalogue=catalogue_digest(),
+                    # A trigger that fires on our updates could change what we wrote, so it is all opened again.
+                    full_census=self._prepared.preflight.triggers_fire,
+                    total_rows=self._prepared.plan.rows,
+                    cuts=self._prepared.plan.cuts,
+                ),
+                supersede=None if superseded is None else superseded.id,
             )
-        resumed = decision.resumes
-        if resumed is not None:
-            jobs.set_state(resumed.id, JobState.RUNNING)
-            jobs.free_dead_leases(resumed.id)
-            what = "joined" if self._request.join else "resumed"
-            jobs.add_event(what, job=resumed.id)
-            verb = "Joining" if self._request.join else "Resuming"
-            self._observer.notify(Told(f"{verb} job {resumed.id}: {percent(jobs, resumed)}% done"))
-            self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, resumed)))
-            return resumed.id
-        superseded = decision.supersedes
-        job = jobs.create(
-            NewJob(
-                kind=self._request.kind,
-                from_version=self._request.goal.source,
-                to_version=self._request.goal.target,
-                reason=self._request.reason,
-                fingerprints=fingerprints(self._keyring),
-                catalogue=catalogue_digest(),
-                # A trigger that fires on our updates could change what we wrote, so it is all opened again.
-                full_census=self._prepared.preflight.triggers_fire,
-                total_rows=self._prepared.plan.rows,
-                cuts=self._prepared.plan.cuts,
-            ),
-            supersede=None if superseded is None else superseded.id,
-        )
-        if superseded is not None:
-            jobs.add_event("superseded", job=superseded.id, reason=self._request.reason, detail={"by": job})
-        jobs.add_event(
-            "started",
-            job=job,
-            reason=self._request.reason,
-            detail={
+            if superseded is not None:
+                jobs.add_event("superseded", job=superseded.id, reason=self._request.reason, detail={"by": job})
+            goal = {
                 "kind": self._request.kind.value,
                 "from_version": self._request.goal.source,
                 "to_version": self._request.goal.target,
-            },
-        )
+            }
+            mark = {"rows_done": 0, "scanned": 0}
+            jobs.add_event("started", job=job, reason=self._request.reason, detail=goal | mark | self._run_name())
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, {}))
+        return self._recorded(jobs, job)
+
+    def _run_name(self) -> dict[str, str]:
+        return {} if self._request.run_name is None else {"run_name": self._request.run_name}
+
+    @staticmethod
+    def _recorded(jobs: JobStore, number: int) -> Job:
+        job = jobs.get(number)
+        if job is None:  # pragma: no cover  # jobs are never deleted by us
+            message = f"job {number} has vanished"
+            raise JobFailedError(message)
         return job
+
+    def _completed_before(self, jobs: JobStore, job: Job) -> JobReport:
+        """The account of a job that earlier processes of this run have completed."""
+        self._observer.notify(Told(f"Job {job.id} of this run is completed; nothing is left to do"))
+        return self._report(
+            job=job.id,
+            state=job.state.value,
+            locations=self.locations(jobs, job.id),
+            remaining=job.remaining,
+            handled=0,
+            quarantine=tuple(jobs.quarantined(job.id)),
+        )
 
     def _rows_done(self, jobs: JobStore, job: Job) -> Mapping[str, int]:
         done: dict[str, int] = {}
@@ -212,6 +292,7 @@ class JobRun:
             limits=self._request.limits,
             keyring=self._keyring,
             database=self._database,
+            patience_s=self._request.patience_s,
         )
         try:
             Pool(assignment, self._request.workers, self._stop, self._observer).run()
@@ -238,14 +319,11 @@ class JobRun:
     def _account(self, connection: Connection, job: int, runner: int, before: int, error: str | None) -> JobReport:
         jobs = JobStore(connection)
         jobs.end_runner(job, runner)
-        recorded = jobs.get(job)
-        if recorded is not None and recorded.state is JobState.RUNNING:
+        recorded = self._recorded(jobs, job)
+        if recorded.state is JobState.RUNNING:
             state = JobState.FAILED if error else JobState.INTERRUPTED
             jobs.leave(job, runner, state, error)
             recorded = replace(recorded, state=state, error=error)
-        if recorded is None:  # pragma: no cover  # jobs are never deleted by us
-            message = f"job {job} has vanished"
-            raise JobFailedError(message)
         if recorded.state is JobState.SUPERSEDED:
             # Not one of the states that a report knows: for this process the job has failed.
             recorded = replace(recorded, state=JobState.FAILED, error="another job has superseded this one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.retry import PATIENCE_S
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 
@@ -24,6 +25,8 @@ class JobRequest:
         restart: begin anew instead of going on with an unfinished job.
         allow_triggers: accept that triggers fire where they can't be kept silent.
         accept_undecryptable: go on though most sampled values of a location open under no key.
+        run_name: processes with the same name share one job, whoever comes first, late or again.
+        patience_s: how long one and the same trouble may last, in seconds.
     """
 
     kind: JobKind
@@ -36,3 +39,5 @@ class JobRequest:
     restart: bool = False
     allow_triggers: bool = False
     accept_undecryptable: bool = False
+    run_name: str | None = None
+    patience_s: float = PATIENCE_S

@@ -9,7 +9,7 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.errors import ConfigurationError, JobRunningError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.locations import catalogue_digest
-from fluxbase_cli.store.jobs import Job, JobKind, JobStore, Runner
+from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, Runner
 from fluxbase_cli.store.preflight import Preflight
 
 #: How long the server may take to notice that a client is gone, in seconds.
@@ -23,45 +23,50 @@ class Decision:
     Attributes:
         resumes: it is gone on with, or joined.
         supersedes: a new job takes its place.
+        ended: no job is unfinished, and this one was completed by processes of the same run: nothing is left to do.
     """
 
     resumes: Job | None = None
     supersedes: Job | None = None
+    ended: Job | None = None
+
+    @property
+    def begins(self) -> bool:
+        """Whether a new job is to be begun."""
+        return self.resumes is None and self.ended is None
 
     def is_as(self, other: Decision) -> bool:
         """Whether another decision is about the same job, and the same."""
         return (self._numbers()) == (other._numbers())
 
-    def _numbers(self) -> tuple[int | None, int | None]:
-        return (
-            None if self.resumes is None else self.resumes.id,
-            None if self.supersedes is None else self.supersedes.id,
-        )
+    def _numbers(self) -> tuple[int | None, ...]:
+        return tuple(None if job is None else job.id for job in (self.resumes, self.supersedes, self.ended))
 
 
 def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
     """Decide about the unfinished job. Writes nothing.
 
     Raises:
-        ConfigurationError: it is another kind of job, or was begun with other keys or another list of locations.
+        ConfigurationError: it is another kind of job, or was begun with other keys or another list of locations; or the
+            name of the run is that of a job which this one is not.
         JobRunningError: a process is at work on it, and helping was not asked for or is not possible.
     """
     job = jobs.unfinished() if jobs.exists() else None
     if job is None:
+        ended = _ended_run(jobs, request, keyring)
+        if ended is not None:
+            return Decision(ended=ended)
         if request.join:
             raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
         return Decision()
-    same_goal = (job.kind, job.from_version, job.to_version) == (
-        request.kind,
-        request.goal.source,
-        request.goal.target,
-    )
+    same_goal = _is_goal_of(job, request)
+    helps = request.join or (request.run_name is not None and same_goal)
     alive = _alive(jobs, job)
-    if alive and not request.join:
+    if alive and not helps:
         # One that was killed a moment ago counts as alive until the server has noticed.
         time.sleep(_NOTICE_S)
         alive = _alive(jobs, job)
-    if alive and not request.join:
+    if alive and not helps:
         raise JobRunningError(
             f"job {job.id} ({job.kind.value}, {_versions(job)}) is running {_where(alive)}, {percent(jobs, job)}% done",
             hint="`--join` takes a share of the same job; `fluxbase-cli secrets status` shows it."
@@ -77,6 +82,36 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
         )
     _refuse_strangers(job, keyring)
     return Decision(resumes=job)
+
+
+def _is_goal_of(job: Job, request: JobRequest) -> bool:
+    return (job.kind, job.from_version, job.to_version) == (request.kind, request.goal.source, request.goal.target)
+
+
+def _ended_run(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | None:
+    """The job that earlier processes of the same run have completed, if any.
+
+    Raises:
+        ConfigurationError: the name is that of another kind of job, or somebody has superseded the job. A process that
+            comes late, or again and again, must not undo what was done on purpose after it.
+    """
+    if request.run_name is None or not jobs.exists():
+        return None
+    job = jobs.of_run(request.run_name)
+    if job is None:
+        return None
+    if not _is_goal_of(job, request):
+        raise ConfigurationError(
+            f"the run {request.run_name} belongs to job {job.id} ({job.kind.value}, {_versions(job)})",
+            hint="Give each run a --run-name of its own.",
+        )
+    if job.state is JobState.SUPERSEDED:
+        raise ConfigurationError(
+            f"job {job.id} of the run {request.run_name} was given up for another one, so nothing is begun",
+            hint="`fluxbase-cli secrets status` shows which. Begin anew under another --run-name.",
+        )
+    _refuse_strangers(job, keyring)
+    return job
 
 
 def _rolls_back(request: JobRequest, job: Job) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
+from tenacity import AttemptManager
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.batch import BatchRunner, Work
@@ -45,6 +46,7 @@ class Assignment:
         limits: how much a batch may hold.
         keyring: the keys.
         database: where.
+        patience_s: how long one and the same trouble may last, in seconds.
     """
 
     job: int
@@ -57,6 +59,7 @@ class Assignment:
     limits: Limits
     keyring: Keyring
     database: DatabaseSettings
+    patience_s: float
 
 
 class Worker:
@@ -111,8 +114,11 @@ class Worker:
                 self._connection = connection
         return connection
 
+    def _attempts(self) -> Iterator[AttemptManager]:
+        return attempts(self._stop, self._observer, patience_s=self._assignment.patience_s)
+
     def _retrying(self, action: Callable[[JobStore], _T]) -> _T:
-        for attempt in attempts(self._stop, self._observer):
+        for attempt in self._attempts():
             with attempt:
                 return action(JobStore(self._connected()))
         message = "attempts end by returning or raising"
@@ -127,7 +133,7 @@ class Worker:
     def _retried(self, shard: Shard, step: Callable[[JobStore, Shard], Shard | None]) -> Shard | None:
         """Take a step with a shard; return what is left of it, None when it is done or somebody else's."""
         known: Shard | None = shard
-        for attempt in attempts(self._stop, self._observer):
+        for attempt in self._attempts():
             with attempt:
                 jobs = JobStore(self._connected())
                 if known is None:

@@ -281,6 +281,11 @@ class JobStore:
         rows = self._rows("get_job", job=job)
         return self._job(rows[0]) if rows else None
 
+    def of_run(self, run_name: str) -> Job | None:
+        """The job that processes of that name worked on last, if any."""
+        rows = self._rows("job_of_run", run_name=run_name)
+        return self.get(int(rows[0]["job"])) if rows else None
+
     def latest(self, limit: int) -> list[Job]:
         """The newest jobs, newest first."""
         return [self._job(row) for row in self._rows("list_jobs", limit=limit)]

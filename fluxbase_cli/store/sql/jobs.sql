@@ -232,6 +232,13 @@ FROM fluxbase_rotation.shard WHERE job = %(job)s AND pass = 0;
 INSERT INTO fluxbase_rotation.event (job, os_user, host, what, reason, detail)
 VALUES (%(job)s, %(os_user)s, %(host)s, %(what)s, %(reason)s, %(detail)s);
 
+-- name: job_of_run
+-- The job that processes of that name worked on last.
+SELECT job FROM fluxbase_rotation.event
+WHERE detail ->> 'run_name' = %(run_name)s AND job IS NOT NULL
+ORDER BY id DESC
+LIMIT 1;
+
 -- name: list_events
 SELECT at, job, db_user, os_user, host, what, reason, detail
 FROM fluxbase_rotation.event
