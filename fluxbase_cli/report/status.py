@@ -32,12 +32,14 @@ def jobs_lines(summaries: Sequence[JobSummary]) -> Iterator[str]:
             f"{summary.percent}%",
             str(summary.counts.re_encrypted),
             str(summary.counts.undecryptable),
+            "-" if summary.pace is None else f"{summary.pace.rate_per_s:,.0f}/s",
+            "-" if summary.pace is None or summary.pace.eta_s is None else span(summary.pace.eta_s),
             _when(summary.job.created_at),
         )
         for summary in summaries
     ]
-    header = ("JOB", "KIND", "STATE", "FROM", "TO", "DONE", "RE-ENCRYPTED", "UNOPENABLE", "BEGUN")
-    yield from table(header, rows, right=(0, 3, 4, 5, 6, 7))
+    header = ("JOB", "KIND", "STATE", "FROM", "TO", "DONE", "RE-ENCRYPTED", "UNOPENABLE", "RATE", "LEFT", "BEGUN")
+    yield from table(header, rows, right=(0, 3, 4, 5, 6, 7, 8, 9))
 
 
 def details_data(details: JobDetails) -> dict[str, Any]:
@@ -45,10 +47,17 @@ def details_data(details: JobDetails) -> dict[str, Any]:
     return {
         **_summary_data(details.summary),
         "locations": [
-            {"location": name, **progress.counts.as_dict(), "rows_done": progress.rows_done, "done": progress.done}
+            {
+                "location": name,
+                **progress.counts.as_dict(),
+                "rows_done": progress.rows_done,
+                "percent": progress.percent,
+                "done": progress.done,
+                "rate_per_second": None if progress.rate_per_s is None else round(progress.rate_per_s, 1),
+            }
             for name, progress in details.locations.items()
         ],
-        "runners": [_runner_data(runner) for runner in details.runners],
+        "runners": [_runner_data(runner, details.now) for runner in details.runners],
         "quarantine": quarantine(details.quarantine),
         "events": [_event_data(event) for event in details.events],
     }
@@ -56,10 +65,8 @@ def details_data(details: JobDetails) -> dict[str, Any]:
 
 def details_lines(details: JobDetails) -> Iterator[str]:
     """One job for people."""
-    summary = details.summary
-    job = summary.job
-    source = "any version" if job.from_version is None else f"version {job.from_version}"
-    yield f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {summary.state}, {summary.percent}% done"
+    job = details.summary.job
+    yield headline(details)
     if job.reason:
         yield f"Reason: {job.reason}"
     if job.error:
@@ -74,7 +81,7 @@ def details_lines(details: JobDetails) -> Iterator[str]:
             str(progress.counts.re_encrypted),
             str(progress.counts.already_current),
             str(progress.counts.undecryptable),
-            "done" if progress.done else f"{progress.rows_done} rows",
+            "done" if progress.done else f"{progress.percent}%",
         )
         for name, progress in details.locations.items()
     ]
@@ -92,7 +99,7 @@ def details_lines(details: JobDetails) -> Iterator[str]:
                 runner.os_user,
                 str(runner.workers),
                 _when(runner.started_at),
-                _when(runner.ended_at or runner.heartbeat_at),
+                last_heard_of(runner, details.now),
             )
             for runner in details.runners
         ],
@@ -110,6 +117,38 @@ def details_lines(details: JobDetails) -> Iterator[str]:
             yield f"  {entry.location} {entry.id}{path}: {entry.reason}"
 
 
+def headline(details: JobDetails) -> str:
+    """A job in a line: what it is, how far, how fast, and who is at it."""
+    summary, job = details.summary, details.summary.job
+    source = "any version" if job.from_version is None else f"version {job.from_version}"
+    line = f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {summary.state}, {summary.percent}% done"
+    if summary.pace is not None:
+        line += f", {summary.pace.rate_per_s:,.0f} secrets/s"
+        if job.pass_number > 0:
+            line += f", closing census {job.pass_number}"
+        elif summary.pace.eta_s is not None:
+            line += f", {span(summary.pace.eta_s)} left"
+    alive = sum(runner.alive for runner in details.runners)
+    return line + (f", {alive} {'runner' if alive == 1 else 'runners'}" if alive else "")
+
+
+def last_heard_of(runner: Runner, now: datetime) -> str:
+    """When a runner last gave a sign of life, or ended."""
+    if runner.ended_at is not None:
+        return _when(runner.ended_at)
+    age = span(max((now - runner.heartbeat_at).total_seconds(), 0.0))
+    return f"{_when(runner.heartbeat_at)} ({age} ago)"
+
+
+def span(seconds: float) -> str:
+    """A length of time as people say it."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {whole:02}s" if minutes else f"{whole}s"
+
+
 def _summary_data(summary: JobSummary) -> dict[str, Any]:
     job = summary.job
     return {
@@ -122,7 +161,10 @@ def _summary_data(summary: JobSummary) -> dict[str, Any]:
         **summary.counts.as_dict(),
         "remaining": job.remaining,
         "percent": summary.percent,
+        "pass": job.pass_number,
         "alive": summary.alive,
+        "rate_per_second": None if summary.pace is None else round(summary.pace.rate_per_s, 1),
+        "eta_seconds": None if summary.pace is None or summary.pace.eta_s is None else round(summary.pace.eta_s, 1),
         "fingerprints": dict(job.fingerprints),
         "error": job.error,
         "created_at": job.created_at.isoformat(),
@@ -130,7 +172,7 @@ def _summary_data(summary: JobSummary) -> dict[str, Any]:
     }
 
 
-def _runner_data(runner: Runner) -> dict[str, Any]:
+def _runner_data(runner: Runner, now: datetime) -> dict[str, Any]:
     return {
         "host": runner.host,
         "pid": runner.pid,
@@ -141,6 +183,7 @@ def _runner_data(runner: Runner) -> dict[str, Any]:
         "alive": runner.alive,
         "started_at": runner.started_at.isoformat(),
         "heartbeat_at": runner.heartbeat_at.isoformat(),
+        "heartbeat_age_seconds": round(max((now - runner.heartbeat_at).total_seconds(), 0.0), 1),
         "ended_at": None if runner.ended_at is None else runner.ended_at.isoformat(),
     }
 

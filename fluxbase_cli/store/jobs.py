@@ -162,13 +162,20 @@ class QuarantineEntry:
 
 @dataclass(frozen=True, slots=True)
 class ShardTotal:
-    """What one shard has come to."""
+    """What one shard has come to.
+
+    Attributes:
+        size: of the shard, in places.
+        share: how much of it is done, from 0 to 1.
+    """
 
     pass_number: int
     table: str
     done: bool
     rows_done: int
     counts: ColumnCounts
+    size: int
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,7 +473,15 @@ class JobStore:
     def totals(self, job: int) -> list[ShardTotal]:
         """What each shard has come to."""
         return [
-            ShardTotal(row["pass"], row["table_name"], row["done"], row["rows_done"], _load_counts(row["counts"]))
+            ShardTotal(
+                row["pass"],
+                row["table_name"],
+                row["done"],
+                row["rows_done"],
+                _load_counts(row["counts"]),
+                row["size"],
+                row["share"],
+            )
             for row in self._rows("shard_totals", job=job)
         ]
 
@@ -504,6 +519,11 @@ class JobStore:
     def runners(self, job: int) -> list[Runner]:
         """All processes that ever worked on the job."""
         return [Runner(**row) for row in self._rows("runners", job=job, lock_class=LOCK_CLASS)]
+
+    def now(self) -> datetime:
+        """The time by the server's clock, which all times here are by."""
+        moment: datetime = self._rows("now")[0]["now"]
+        return moment
 
     # --- quarantine and events ------------------------------------------------------------------------------------
 

@@ -219,10 +219,17 @@ WHERE job = %(job)s
 ORDER BY location, row_id, path;
 
 -- name: shard_totals
-SELECT s.pass, s.table_name, s.done, s.rows_done, s.counts
+-- How far a shard is: the strides that are behind it, and the part of the present one by its place.
+SELECT s.pass, s.table_name, s.done, s.rows_done, s.counts, s.upto - s.first AS size,
+       CASE WHEN s.done THEN 1.0
+            ELSE (s.stride + coalesce((s.cursor - s.first)::float8 / nullif(s.upto - s.first, 0), 0)) / s.strides
+       END::float8 AS share
 FROM fluxbase_rotation.shard AS s
 WHERE s.job = %(job)s
 ORDER BY s.id;
+
+-- name: now
+SELECT clock_timestamp() AS now;
 
 -- name: progress
 SELECT coalesce(sum(rows_done), 0)::bigint AS rows_done
