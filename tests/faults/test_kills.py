@@ -144,9 +144,13 @@ def test_a_rollback_of_a_half_finished_job_supersedes_it(rotation: Rotation) -> 
         until(lambda: rotation.rows_done() > 1000, "a part is done")
         running.kill()
 
-    back = rotation.command("secrets", "rollback", "--to-version", "1", "--reason", "test", "-o", "json")
+    before = read(rotation.url).plaintexts
+    back = rotation.command("secrets", "rollback", "--to-version", "1", "--reason", "leaked on Monday", "-o", "json")
 
     assert back.code == 0
+    assert "Dry count: 5000 secrets, of which" in back.stderr
+    assert "Reason: leaked on Monday" in rotation.command("secrets", "status", "2").stdout
+    assert read(rotation.url).plaintexts == before
     assert read(rotation.url).versions == {1: 5000}
     jobs = rotation.command("secrets", "status", "-o", "json").json["jobs"]
     assert [(job["job"], job["state"]) for job in jobs] == [(2, "completed"), (1, "superseded")]
