@@ -18,7 +18,7 @@ test:
 	$(BIN)/pytest -q -n auto
 
 faults:
-	FLUXBASE_TEST_FAULT_ROUNDS=30 $(BIN)/pytest -q tests/faults
+	FLUXBASE_TEST_FAULT_ROUNDS=30 FLUXBASE_TEST_FAULT_VALUES=50000 $(BIN)/pytest -q -s tests/faults
 
 bench:
 	$(BIN)/python tests/bench/bench_reencrypt.py

@@ -300,7 +300,7 @@ def _limits(batch_size: int) -> Any:  # noqa: ANN401  # Limits, imported when us
 
 
 def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes: bool) -> int:
-    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.job import JobRun, prepare  # noqa: PLC0415
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
     from fluxbase_cli.lifecycle.opening import refuse_as_target  # noqa: PLC0415
@@ -312,19 +312,20 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     messages = messages_for(options)
     loaded = load_with_keys(options, messages)
     request = request_for(loaded.keyring.active)
-    if not request.dry_run:
-        target = loaded.keyring.key(request.goal.target)
-        if request.goal.source is not None:
-            loaded.keyring.key(request.goal.source)
-        # Both keys are there, or it was said without asking the database.
-        refuse_as_target(read_register(loaded.settings.database), target)
-    with progress_for(messages, color=options.color) as progress:
-        prepared = prepare(loaded.settings.database, loaded.keyring, request, progress)
-    for warning in prepared.preflight.warnings:
-        messages.warn(warning)
-    if not request.dry_run and not yes and not confirmed(loaded, prepared):
-        messages.tell("Nothing was touched.")
-        return ExitCode.FAILED
+    with leave_on_sigterm(lambda text: messages.fail(text, None)):
+        if not request.dry_run:
+            target = loaded.keyring.key(request.goal.target)
+            if request.goal.source is not None:
+                loaded.keyring.key(request.goal.source)
+            # Both keys are there, or it was said without asking the database.
+            refuse_as_target(read_register(loaded.settings.database), target)
+        with progress_for(messages, color=options.color) as progress:
+            prepared = prepare(loaded.settings.database, loaded.keyring, request, progress)
+        for warning in prepared.preflight.warnings:
+            messages.warn(warning)
+        if not request.dry_run and not yes and not confirmed(loaded, prepared):
+            messages.tell("Nothing was touched.")
+            return ExitCode.FAILED
 
     as_text = options.output in (None, Output.TABLE)
     if as_text:

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM ask the engine to stop after the batches in hand; a second SIGINT leaves at once."""
+"""SIGINT and SIGTERM ask the engine to stop after the batches in hand; a second SIGINT leaves at once.
+
+Before the first batch there is nothing to finish, and both leave at once.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,30 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from fluxbase_cli.engine.stopping import Stop
+
+
+@contextmanager
+def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
+    """Within the block SIGTERM leaves as SIGINT does anyway, and with its own exit code: nothing was begun yet.
+
+    By default it would end the process without a word, and do nothing at all to the first process of a container.
+
+    Args:
+        tell: is called with a line for the operator.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> NoReturn:
+        tell("interrupted; nothing was begun")
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+
 import psycopg
+import pytest
 
 from tests.fixtures.command import PATIENCE_S, Rotation, until, with_password
 
@@ -94,7 +98,8 @@ def test_while_a_job_is_alive_another_is_refused_with_5(rotation: Rotation) -> N
 
             assert [second.code, back.code, anew.code] == [5, 5, 5]
             assert "job 1 (re-encrypt, version 1 to 2) is running" in second.stderr
-            assert str(first.pid) in second.stderr
+            assert f"on {socket.gethostname()} (process {first.pid}, " in second.stderr
+            assert "% done" in second.stderr
             assert "--join" in second.stderr
             blocker.rollback()
             assert first.finish(timeout_s=PATIENCE_S).code == 0
@@ -134,3 +139,19 @@ def test_a_locked_table_while_the_job_prepares_is_told_in_words(rotation: Rotati
     assert outcome.code == 1
     assert "unexpected" not in outcome.stderr
     assert "lock" in outcome.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_job_prepares_leaves_at_once_and_nothing_is_begun(
+    rotation: Rotation, number: signal.Signals, code: int
+) -> None:
+    rotation.seed(20)
+    with psycopg.connect(rotation.url) as blocker:
+        blocker.execute("LOCK TABLE functions.secrets")
+        with rotation.command.start(*_RE_ENCRYPT) as running:
+            until(rotation.waits_for_a_lock, "it counts the table's rows")
+            running.send(number)
+            outcome = running.finish()
+
+    assert (outcome.code, outcome.stdout, outcome.stderr) == (code, "", "Error: interrupted; nothing was begun\n")
+    assert rotation.value("SELECT to_regnamespace('fluxbase_rotation')") is None

@@ -83,6 +83,7 @@ class Writers:
         self._failures: list[BaseException] = []
         #: What must be there in the end; None for what was deleted.
         self.written: dict[Place, bytes | None] = {}
+        self._touched: set[Place] = set()
         #: How often rows were inserted, updated and deleted, by what and table.
         self.done: Counter[tuple[str, str]] = Counter()
         with psycopg.connect(url) as connection:
@@ -99,6 +100,11 @@ class Writers:
     def tables(self) -> set[tuple[str, str]]:
         """What was done where so far."""
         return {*self.done}
+
+    @property
+    def touched(self) -> frozenset[Place]:
+        """All values that may be another now than before them."""
+        return frozenset(self._touched)
 
     def switch_to_the_new_key(self) -> None:
         """As when the servers are restarted with the new configuration."""
@@ -142,6 +148,7 @@ class Writers:
             self._insert(connection, table, rows)
         else:
             row = chance.choice([*rows])
+            self._touched.update(rows[row])
             if kind == "update":
                 self._update(connection, table, chance.choice(rows[row]))
             else:
@@ -184,6 +191,7 @@ class Writers:
         else:
             for column in _COLUMNS.get(table, ("encrypted_value",)):
                 places[f"{table}.{column}", row, ()], columns[column] = self._sealed(self._users.get(row))
+        self._touched.update(places)
         connection.execute(
             sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
                 sql.Identifier(*table.split(".")),
