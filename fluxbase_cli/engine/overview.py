@@ -177,7 +177,8 @@ def _summary(jobs: JobStore, job: Job, runners: Sequence[Runner], events: Sequen
     alive = [runner.started_at for runner in runners if runner.alive]
     rows_left = max(job.total_rows - rows_done, 0)
     pace = None
-    if alive:
+    # A runner may still be saying good-bye when its job has ended.
+    if alive and job.state is JobState.RUNNING:
         # The events say where the job stood when those who work on it now began; before that it may have lain still.
         marks = [event for event in events if "rows_done" in event.detail and event.at <= min(alive)]
         if marks:

@@ -59,7 +59,7 @@ def watch(
 def paced(earlier: JobDetails, now: JobDetails) -> JobDetails:
     """The later one of two readings with the rates between them; as it is where they tell none."""
     seconds = (now.now - earlier.now).total_seconds()
-    if seconds <= 0 or not now.summary.alive:
+    if seconds <= 0 or not now.summary.alive or now.summary.ended:
         return now
     pace = Pace.of(
         values=now.summary.counts.scanned - earlier.summary.counts.scanned,

@@ -69,6 +69,13 @@ def test_a_job_that_nobody_works_on_or_that_stands_still_has_no_end_in_sight() -
     assert paced(_details(0, 100), _details(10, 100)).summary.pace == Pace(0.0, None)
 
 
+def test_a_job_that_has_ended_has_no_rate_though_a_runner_is_still_leaving() -> None:
+    details = _details(10, 1000)
+    ended = replace(details, summary=replace(details.summary, job=replace(_JOB, state=JobState.COMPLETED)))
+
+    assert paced(_details(0, 100), ended) == ended
+
+
 def test_in_the_closing_census_no_time_is_promised() -> None:
     details = _details(10, 1000, pace=Pace(100.0, None))
     closing = replace(details, summary=replace(details.summary, job=replace(_JOB, pass_number=2)))
