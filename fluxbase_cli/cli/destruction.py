@@ -185,6 +185,7 @@ def _data(outcome: DestroyOutcome) -> dict[str, Any]:
         "state": outcome.state.value,
         "refused": list(outcome.refusals),
         "already": outcome.already,
+        "gone": outcome.gone,
         "not_before": None if outcome.not_before is None else outcome.not_before.isoformat(),
         "left_to_do": list(outcome.left_to_do),
         "census": [
@@ -204,7 +205,10 @@ def _lines(outcome: DestroyOutcome) -> Iterator[str]:
         yield f"✓ K{name[1:]} is destroyed already"
     elif outcome.state == "destroyed":
         yield f"✓ No value needs {name}"
-        yield f"✓ Destroyed {name} in {outcome.source}"
+        if outcome.gone:
+            yield f"✓ Destroyed {name}: {outcome.source}"
+        else:
+            yield f"✓ Recorded {name} as destroyed; only you can remove it from where it is"
     else:
         yield f"✓ No value needs {name}"
         yield f"✓ Disabled {name}; the key still exists"

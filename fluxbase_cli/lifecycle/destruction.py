@@ -74,6 +74,7 @@ class DestroyOutcome:
         census: what the censuses found, by database.
         not_before: when the second step may be taken, after the first.
         left_to_do: what only the operator can remove, a sentence each.
+        gone: whether the key was seen to be gone; False where only the operator can remove it.
         interrupted: the signal that ended the census, if one did.
     """
 
@@ -86,6 +87,7 @@ class DestroyOutcome:
     census: tuple[NeededBy, ...] = ()
     not_before: datetime | None = None
     left_to_do: tuple[str, ...] = ()
+    gone: bool = True
     interrupted: int | None = None
 
     @property
@@ -330,32 +332,39 @@ class Destruction:
         records.add(
             KeyEvent.DESTROYING, subject.version, subject.fingerprint, reason=self._request.reason, detail=detail
         )
-        left = self._destroy_at_its_place(connection, places, subject)
+        gone, left = self._destroy_at_its_place(connection, places, subject)
         records.add(
             KeyEvent.DESTROYED,
             subject.version,
             subject.fingerprint,
             reason=self._request.reason,
-            detail={**detail, "left_to_do": list(left)},
+            detail={**detail, "gone": gone, "left_to_do": list(left)},
         )
         return DestroyOutcome(
-            subject.version, subject.fingerprint, subject.source, KeyState.DESTROYED, census=census, left_to_do=left
+            subject.version,
+            subject.fingerprint,
+            subject.source,
+            KeyState.DESTROYED,
+            census=census,
+            left_to_do=left,
+            gone=gone,
         )
 
-    def _destroy_at_its_place(self, connection: Connection, places: Places, subject: _Subject) -> tuple[str, ...]:
-        """Destroy the key, make sure that it is gone, and return what only the operator can remove."""
+    def _destroy_at_its_place(
+        self, connection: Connection, places: Places, subject: _Subject
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Destroy the key; return whether it was seen to be gone, and what only the operator can remove."""
         entry = subject.entry
         if entry is None:
-            return ()
+            return True, ()
         configured = places.encryption.versions
         if entry.version not in configured:
             wrapped = WrappedKeyStore(connection)
             wrapped.delete(entry.version)
             if wrapped.get(entry.version) is not None:
                 raise ConfigurationError(f"the key at {entry.source} is still there after it was deleted")
-            return (
-                "backups of the database still hold the wrapped form; the KMS key that wraps it is what opens those",
-            )
+            left = "backups of the database still hold the wrapped form, and the KMS key that wraps it opens those"
+            return True, (left,)
         provider = places.provider(entry.provider)
         if isinstance(provider, KeyDestroyer):
             provider.destroy(entry)
@@ -364,8 +373,9 @@ class Destruction:
                     f"the key at {entry.source} is still there after it was destroyed",
                     hint="Did somebody write it anew at the same moment? Run the same command again.",
                 )
-            return (f"the entry at {entry.source} can go from the configuration",)
-        return (f"remove the key from {entry.source}, and from wherever that is filled from; then restart the server",)
+            return True, (f"the entry at {entry.source} can go from the configuration",)
+        left = f"remove the key from {entry.source}, and from wherever that is filled from; then restart the server"
+        return False, (left,)
 
     def _destroyed_already(self, last: KeyRecord, places: Places) -> DestroyOutcome:
         entry = places.entries.get(last.version)

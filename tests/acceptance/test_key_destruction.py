@@ -58,7 +58,8 @@ def test_a_key_is_disabled_first_and_destroyed_after_it_has_cooled_off(rotated: 
     soon = rotated.command.having(FLUXBASE_SECURITY_ENCRYPTION_KEY_DESTRUCTION_COOLING_OFF="0")
     second = soon(*_DESTROY, "--confirm", _OLD)
     assert second.code == 0, second.all
-    assert "Destroyed key version 1" in second.stdout
+    assert "Recorded key version 1" in second.stdout
+    assert "as destroyed" in second.stdout
     assert "environment: FLUXBASE_SECRET_KEY_1" in second.stderr
     listed = next(k for k in rotated.command("keys", "list", "-o", "json").json["keys"] if k["version"] == 1)
     assert listed["state"] == "destroyed"
