@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ from fluxbase_cli.store.queries import named_queries, read_sql
 from fluxbase_cli.store.values import Place, Shape
 
 SCHEMA = "fluxbase_rotation"
+#: The version that `sql/schema.sql` makes, as the schema's comment names it. Raise it with every change of the files
+#: below: the next job then runs them again on a database that has an earlier one.
+SCHEMA_VERSION = 2
+#: What makes the tables, in order. Every statement in them can be run again, and adds to what is there only.
+_SCHEMA_FILES = ("schema.sql",)
+_COMMENTED_VERSION = re.compile(r"\bversion (\d+)$")
 #: The first half of our advisory locks' keys: "flux" in ASCII. The second half is the runner's number.
 LOCK_CLASS = 0x666C7578
 #: How long a shard stays with a runner that is not heard of any more, in seconds.
@@ -222,43 +229,63 @@ class JobStore:
     # --- the schema -----------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
-        """Whether the progress tables are there."""
+        """Whether the progress tables are there, be it as an earlier version of fluxbase-cli made them."""
+        return self._schema_version() > 0
+
+    def _schema_version(self) -> int:
+        """The version that the schema's comment names; 1 where tables have none, 0 where there are no tables."""
         row = self._connection.execute(
-            "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = %s AND tablename = 'event')", [SCHEMA]
+            "SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n "
+            "JOIN pg_tables AS t ON t.schemaname = n.nspname AND t.tablename = 'event' WHERE n.nspname = %s",
+            [SCHEMA],
         ).fetchone()
-        return bool(row and row[0])
+        if row is None:
+            return 0
+        named = _COMMENTED_VERSION.search(row[0] or "")
+        return int(named[1]) if named else 1
 
     def ensure_schema(self) -> None:
-        """Create the progress tables where they are missing.
+        """Create the progress tables where they are missing, and bring those of an earlier version up to date.
+
+        Tables of a later version are left alone: versions only add.
 
         Raises:
             PreflightRefusedError: as for `refuse_if_no_schema`.
         """
-        if self.exists():
+        if self._schema_version() >= SCHEMA_VERSION:
             return
         self.refuse_if_no_schema()
         with self._connection.transaction():
             # Two runners at once would collide in the catalogue.
             self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
-            self._connection.execute(read_sql("schema.sql"))
+            version = self._schema_version()
+            if version < SCHEMA_VERSION:
+                self._connection.execute(_statements(create_schema=version == 0).encode())
 
     def refuse_if_no_schema(self) -> None:
-        """Check that the progress tables are there or can be created; touches nothing.
+        """Check that the progress tables are there, or can be created or brought up to date; touches nothing.
 
         Raises:
-            PreflightRefusedError: the role may not create them; the hint is the SQL for someone who may.
+            PreflightRefusedError: the role may not do that; the hint is the SQL for someone who may.
         """
-        if self.exists():
+        version = self._schema_version()
+        if version >= SCHEMA_VERSION:
             return
-        may, role, database = self._connection.execute(
+        may_create, owns, role, database = self._connection.execute(
             "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "
-            "current_user::text, current_database()::text"
-        ).fetchone() or (False, "?", "?")
-        if may:
+            "coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = %s), false), "
+            "current_user::text, current_database()::text",
+            [SCHEMA],
+        ).fetchone() or (False, False, "?", "?")
+        if owns if version else may_create:
             return
+        tables = "".join(f"    {line}\n" if line else "\n" for line in _statements(create_schema=False).splitlines())
+        if version:
+            raise PreflightRefusedError(
+                f"the tables in schema {SCHEMA} are those of an earlier version, and role {role} does not own them",
+                hint=f"Have their owner bring them up to date:\n\n{tables}",
+            )
         # CREATE SCHEMA asks for the privilege even where the schema exists; the hint has it created before.
-        statements = read_sql("schema.sql").decode().replace(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};\n", "")
-        tables = "".join(f"    {line}\n" if line else "\n" for line in statements.splitlines())
         raise PreflightRefusedError(
             f"role {role} may not create the schema {SCHEMA}, where progress is kept",
             hint=f"Have someone who may run either\n\n"
@@ -572,3 +599,17 @@ class JobStore:
 
 def _names(shapes: Sequence[Shape]) -> dict[str, list[str]]:
     return {"schemas": [shape.schema for shape in shapes], "names": [shape.name for shape in shapes]}
+
+
+def _statements(*, create_schema: bool) -> str:
+    """The statements that make the tables, or bring them up to date.
+
+    Args:
+        create_schema: make the schema too. CREATE SCHEMA asks for the privilege even where there is nothing to do.
+    """
+    text = "\n".join(read_sql(name).decode() for name in _SCHEMA_FILES)
+    text = text if create_schema else text.replace(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};\n", "")
+    # Last, so that a comment of this version means that all of it is there.
+    return (
+        f"{text}\nCOMMENT ON SCHEMA {SCHEMA} IS 'fluxbase-cli: progress of key rotations, version {SCHEMA_VERSION}';\n"
+    )

@@ -1,8 +1,8 @@
 -- The progress tables of fluxbase-cli. They hold fingerprints, counts and places; never a key, a plaintext or a sealed
--- value. The server leaves this schema alone (FLUXBASE.md, "Databases"). Every statement can be run again.
+-- value. The server leaves this schema alone (FLUXBASE.md, "Databases"). Every statement can be run again, and is, where
+-- an earlier version made the tables: what came later is added below (see `SCHEMA_VERSION` in `store/jobs.py`).
 
 CREATE SCHEMA IF NOT EXISTS fluxbase_rotation;
-COMMENT ON SCHEMA fluxbase_rotation IS 'fluxbase-cli: progress of key rotations';
 
 -- One job: everything that is not under the target version is brought there.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
@@ -109,3 +109,14 @@ CREATE OR REPLACE TRIGGER event_is_append_only BEFORE UPDATE OR DELETE OR TRUNCA
     FOR EACH STATEMENT EXECUTE FUNCTION fluxbase_rotation.refuse_change();
 -- ALWAYS: it fires under session_replication_role = replica too, which is how our batches run.
 ALTER TABLE fluxbase_rotation.event ENABLE ALWAYS TRIGGER event_is_append_only;
+
+-- Version 2: what operators ask of a running job (`secrets pause`, `tune`). Statements that must work on the tables of
+-- version 1 read these through to_jsonb(), which takes a column that is not there for NULL.
+ALTER TABLE fluxbase_rotation.job
+    ADD COLUMN IF NOT EXISTS paused_at      timestamptz,        -- set while the job is paused
+    ADD COLUMN IF NOT EXISTS paused_by      text,               -- "user on host"
+    ADD COLUMN IF NOT EXISTS pause_reason   text,
+    ADD COLUMN IF NOT EXISTS max_rate       double precision,   -- values a second, of all runners together
+    ADD COLUMN IF NOT EXISTS batch_size     integer,            -- rows; overrules what a runner was started with
+    ADD COLUMN IF NOT EXISTS max_lag_s      double precision,   -- how far standbys may fall behind
+    ADD COLUMN IF NOT EXISTS max_lag_bytes  bigint;
