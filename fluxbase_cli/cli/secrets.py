@@ -1,4 +1,4 @@
-"""`fluxbase-cli secrets`: re-encrypt, audit, rollback, status."""
+"""`fluxbase-cli secrets`: re-encrypt, audit, rollback, status; see `steering` for pause, resume and tune."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fluxbase_cli.cli import steering
 from fluxbase_cli.cli.confirm import confirmed
 from fluxbase_cli.cli.loading import load, load_with_keys, messages_for
 from fluxbase_cli.cli.options import Options, Output, command, group_options
 from fluxbase_cli.cli.printing import print_result, write
+from fluxbase_cli.cli.steering import MaxRate, MaxReplicaLag
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -30,6 +32,38 @@ BatchSize = Annotated[
         envvar="FLUXBASE_CLI_BATCH_SIZE",
         show_envvar=False,
         help="Rows in one batch's transaction.",
+    ),
+]
+JobBatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        max=50_000,
+        metavar="N",
+        envvar="FLUXBASE_CLI_BATCH_SIZE",
+        show_envvar=False,
+        help="Rows in one batch's transaction. [default: 1000 at most, fewer where a batch takes over --batch-time]",
+    ),
+]
+BatchTime = Annotated[
+    float,
+    typer.Option(
+        "--batch-time",
+        min=0,
+        metavar="SECONDS",
+        envvar="FLUXBASE_CLI_BATCH_TIME",
+        show_envvar=False,
+        help="How long a batch's transaction should take; sets its size where --batch-size does not. 0: any time.",
+    ),
+]
+Vacuum = Annotated[
+    bool,
+    typer.Option(
+        "--vacuum",
+        envvar="FLUXBASE_CLI_VACUUM",
+        show_envvar=False,
+        help="Vacuum the tables that would gain from it, after the job.",
     ),
 ]
 Concurrency = Annotated[
@@ -124,6 +158,7 @@ def make_app() -> typer.Typer:
     app.command("audit", epilog=_AUDIT_EXAMPLES)(command(audit))
     app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(rollback))
     app.command("status", epilog=_STATUS_EXAMPLES)(command(status))
+    steering.add_to(app)
     return app
 
 
@@ -135,6 +170,7 @@ _RE_ENCRYPT_EXAMPLES = """\b
 Examples:
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --dry-run
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --max-rate 2000 --max-replica-lag 10s --vacuum
 """
 
 
@@ -163,8 +199,11 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
             help="Seal them under this one. [default: active_key_version]",
         ),
     ] = None,
-    batch_size: BatchSize = 1000,
+    batch_size: JobBatchSize = None,
+    batch_time: BatchTime = 0.1,
     concurrency: Concurrency = 4,
+    max_rate: MaxRate = None,
+    max_replica_lag: MaxReplicaLag = None,
     dry_run: DryRun = False,
     join: Join = False,
     run_name: RunName = None,
@@ -173,6 +212,7 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     yes: Yes = False,
     allow_triggers: AllowTriggers = False,
     accept_undecryptable: AcceptUndecryptable = False,
+    vacuum: Vacuum = False,
 ) -> int:
     """Move every sealed value from one key to another, while the server may be writing.
 
@@ -182,6 +222,8 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
     from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
+
+    max_lag = steering.max_lag(max_replica_lag)
 
     def request(active: int) -> JobRequest:
         target = active if to_version is None else to_version
@@ -193,6 +235,10 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
             kind=JobKind.RE_ENCRYPT,
             goal=Goal(target=target, source=from_version),
             limits=_limits(batch_size),
+            batch_s=_batch_s(batch_size, batch_time),
+            max_rate_per_s=max_rate,
+            max_lag=max_lag,
+            vacuum=vacuum,
             workers=concurrency,
             dry_run=dry_run,
             join=join,
@@ -232,8 +278,11 @@ def rollback(  # noqa: PLR0913  # a command's options
             "--reason", envvar="FLUXBASE_CLI_REASON", show_envvar=False, help="Why; kept with who, when and from where."
         ),
     ],
-    batch_size: BatchSize = 1000,
+    batch_size: JobBatchSize = None,
+    batch_time: BatchTime = 0.1,
     concurrency: Concurrency = 4,
+    max_rate: MaxRate = None,
+    max_replica_lag: MaxReplicaLag = None,
     dry_run: DryRun = False,
     join: Join = False,
     run_name: RunName = None,
@@ -242,6 +291,7 @@ def rollback(  # noqa: PLR0913  # a command's options
     yes: Yes = False,
     allow_triggers: AllowTriggers = False,
     accept_undecryptable: AcceptUndecryptable = False,
+    vacuum: Vacuum = False,
 ) -> int:
     """Go back: move everything that is not under an older key version to it.
 
@@ -255,12 +305,18 @@ def rollback(  # noqa: PLR0913  # a command's options
     if not reason.strip():
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
 
+    max_lag = steering.max_lag(max_replica_lag)
+
     def request(_active: int) -> JobRequest:
         return JobRequest(
             kind=JobKind.ROLLBACK,
             goal=Goal(target=to_version),
             reason=reason.strip(),
             limits=_limits(batch_size),
+            batch_s=_batch_s(batch_size, batch_time),
+            max_rate_per_s=max_rate,
+            max_lag=max_lag,
+            vacuum=vacuum,
             workers=concurrency,
             dry_run=dry_run,
             join=join,
@@ -293,10 +349,15 @@ def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
     return name.strip()
 
 
-def _limits(batch_size: int) -> Any:  # noqa: ANN401  # Limits, imported when used
+def _limits(batch_size: int | None) -> Any:  # noqa: ANN401  # Limits, imported when used
     from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
 
-    return Limits(rows=batch_size, bytes=DEFAULT_LIMITS.bytes)
+    return DEFAULT_LIMITS if batch_size is None else Limits(rows=batch_size, bytes=DEFAULT_LIMITS.bytes)
+
+
+def _batch_s(batch_size: int | None, batch_time: float) -> float | None:
+    """How long a batch should take: a size that was asked for is kept to."""
+    return batch_time or None if batch_size is None else None
 
 
 def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes: bool) -> int:

@@ -19,14 +19,22 @@ from fluxbase_cli.engine.pool import Pool
 from fluxbase_cli.engine.reading import Findings, ReadingRun
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.retry import attempts
-from fluxbase_cli.engine.standing import Decision, decide, fingerprints, percent, refuse_lost_tables
+from fluxbase_cli.engine.standing import (
+    Decision,
+    decide,
+    fingerprints,
+    percent,
+    refuse_lost_tables,
+    refuse_unseen_standbys,
+)
+from fluxbase_cli.engine.steering import Manners
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.worker import Assignment
 from fluxbase_cli.errors import JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring, ReopenError
 from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
-from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry
+from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Tuning
 from fluxbase_cli.store.preflight import Preflight, inspect
 
 
@@ -81,6 +89,7 @@ def prepare(
         if not request.dry_run:
             jobs.refuse_if_no_schema()
             decision = decide(jobs, request, keyring)
+            refuse_unseen_standbys(connection, request)
         if decision.resumes is not None:
             refuse_lost_tables(jobs, decision.resumes, preflight)
         plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
@@ -179,6 +188,7 @@ class JobRun:
             job = self._begin(connection, jobs)
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
+            self._order(jobs, job.id)
             runner = jobs.register_runner(job.id, self._request.workers)
             before = self._handled(jobs, job.id)
         return self._end(job.id, runner, before, self._work(runner, job))
@@ -271,6 +281,18 @@ class JobRun:
             quarantine=tuple(jobs.quarantined(job.id)),
         )
 
+    def _order(self, jobs: JobStore, job: int) -> None:
+        """Set the limits that were asked for; those that were not stay as an earlier run or `tune` has left them."""
+        lag = self._request.max_lag
+        tuning = Tuning(
+            max_rate_per_s=self._request.max_rate_per_s,
+            max_lag_s=None if lag is None else lag.seconds or 0.0,
+            max_lag_bytes=None if lag is None else lag.size or 0,
+        )
+        if tuning:
+            jobs.tune(job, tuning)
+            jobs.add_event("tuned", job=job, detail=tuning.given())
+
     def _rows_done(self, jobs: JobStore, job: Job) -> Mapping[str, int]:
         done: dict[str, int] = {}
         for total in jobs.totals(job.id):
@@ -290,6 +312,7 @@ class JobRun:
             last_census=job.pass_number + MOST_CENSUSES,
             access=self._prepared.preflight.access,
             limits=self._request.limits,
+            manners=Manners(self._request.limits.rows, self._request.batch_s),
             keyring=self._keyring,
             database=self._database,
             patience_s=self._request.patience_s,

@@ -58,10 +58,15 @@ class BatchDone:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing is being done for a while, and why."""
+    """Nothing is being done for a while, and why.
+
+    Attributes:
+        reason: what is waited for.
+        seconds: for how long; None where that depends on others.
+    """
 
     reason: str
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import psycopg
 
 from fluxbase_cli.engine.closing import Closing
 from fluxbase_cli.engine.observer import Observer
+from fluxbase_cli.engine.steering import Steering
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.worker import Assignment, Worker
 from fluxbase_cli.errors import FluxbaseCliError
@@ -20,15 +21,18 @@ from fluxbase_cli.store.connect import Connection, connect
 from fluxbase_cli.store.jobs import LEASE_S, JobStore
 
 _HEARTBEAT_S = LEASE_S / 6
+#: How often the database is asked what operators want of the job, in seconds: a pause is heard within it.
+_LOOK_S = 1.0
 #: After a stop was asked for, how long batches in hand may take before their statements are cancelled, in seconds.
 _GRACE_S = 3.0
 
 
 class Heartbeat:
-    """Holds the advisory lock that says "alive" and renews the leases, over a connection of its own."""
+    """Holds the advisory lock that says "alive", renews the leases, asks what is wanted; on a connection of its own."""
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, steering: Steering) -> None:
         self._assignment = assignment
+        self._steering = steering
         self._connection: Connection | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -36,6 +40,7 @@ class Heartbeat:
     def __enter__(self) -> Self:
         # Before any shard is taken: without the lock others would think us dead and take it back.
         self._beat()
+        self._look()
         self._thread.start()
         return self
 
@@ -46,16 +51,27 @@ class Heartbeat:
             self._connection.close()
 
     def _run(self) -> None:
-        while not self._ended.wait(_HEARTBEAT_S):
+        beaten = time.monotonic()
+        while not self._ended.wait(_LOOK_S):
             # While the server is away there is nothing to hold; the workers decide how long to wait for it.
             with suppress(psycopg.Error, FluxbaseCliError):
-                self._beat()
+                if time.monotonic() - beaten >= _HEARTBEAT_S:
+                    self._beat()
+                    beaten = time.monotonic()
+                    self._steering.look_around(self._connected())
+                self._look()
 
     def _beat(self) -> None:
+        JobStore(self._connected()).heartbeat(self._assignment.job, self._assignment.runner)
+
+    def _look(self) -> None:
+        self._steering.look(self._connected())
+
+    def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._assignment.database)
             JobStore(self._connection).take_runner_lock(self._assignment.runner)
-        JobStore(self._connection).heartbeat(self._assignment.job, self._assignment.runner)
+        return self._connection
 
 
 class Pool:
@@ -74,8 +90,9 @@ class Pool:
             assignment.last_census,
             observer,
         )
-        self._workers = [Worker(assignment, stop, observer, closing) for _ in range(workers)]
-        self._heartbeat = Heartbeat(assignment)
+        steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=observer)
+        self._workers = [Worker(assignment, stop, observer, closing, steering) for _ in range(workers)]
+        self._heartbeat = Heartbeat(assignment, steering)
 
     def run(self) -> None:
         """Work until the end.

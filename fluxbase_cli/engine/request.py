@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.pacing import TARGET_BATCH_S, MaxLag
 from fluxbase_cli.engine.retry import PATIENCE_S
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
@@ -19,6 +20,12 @@ class JobRequest:
         goal: which values shall come under which version.
         reason: kept with the job; a rollback must have one.
         limits: how much one batch may hold.
+        batch_s: how long a batch's transaction should take at most, in seconds; fewer rows are taken where it takes
+            longer. None keeps the size as it is.
+        max_rate_per_s: values a second, of all runners of the job together; 0 lifts what was set before, None leaves
+            it.
+        max_lag: how far standbys may fall behind; without limits it lifts what was set before, None leaves it.
+        vacuum: vacuum the tables that would gain from it, after the job.
         workers: threads, each with a connection.
         dry_run: open everything, write nothing anywhere.
         join: take shards of a job that another process works on.
@@ -33,6 +40,10 @@ class JobRequest:
     goal: Goal
     reason: str | None = None
     limits: Limits = DEFAULT_LIMITS
+    batch_s: float | None = TARGET_BATCH_S
+    max_rate_per_s: float | None = None
+    max_lag: MaxLag | None = None
+    vacuum: bool = False
     workers: int = 4
     dry_run: bool = False
     join: bool = False

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from fluxbase_cli.engine.pacing import MaxLag
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.errors import ConfigurationError, JobRunningError
+from fluxbase_cli.errors import ConfigurationError, JobRunningError, PreflightRefusedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.locations import catalogue_digest
+from fluxbase_cli.store.activity import sees_standbys
+from fluxbase_cli.store.connect import Connection
 from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, Runner
 from fluxbase_cli.store.preflight import Preflight
 
@@ -147,6 +150,20 @@ def refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
             f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",
             hint="Is this the right database? If so, begin anew with --restart.",
         )
+
+
+def refuse_unseen_standbys(connection: Connection, request: JobRequest) -> None:
+    """Raise where standbys are to be spared and the role can't see how they are.
+
+    Raises:
+        PreflightRefusedError: the hint is the GRANT that mends it.
+    """
+    if request.max_lag in (None, MaxLag()) or sees_standbys(connection):
+        return
+    raise PreflightRefusedError(
+        "--max-replica-lag: this role may not see how far standbys are behind",
+        hint=f'Have someone who may run:\n\n    GRANT pg_monitor TO "{connection.info.user}";',
+    )
 
 
 def _versions(job: Job) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psycopg
@@ -18,6 +19,7 @@ from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import BatchDone, Observer
 from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.steering import Manners, Steering
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tables import limits_for, store_for
 from fluxbase_cli.keyring import Keyring, Opener
@@ -44,6 +46,7 @@ class Assignment:
         last_census: the closing census after which the job is given up.
         access: how values are read and written.
         limits: how much a batch may hold.
+        manners: how large batches are within these limits.
         keyring: the keys.
         database: where.
         patience_s: how long one and the same trouble may last, in seconds.
@@ -57,6 +60,7 @@ class Assignment:
     last_census: int
     access: Access
     limits: Limits
+    manners: Manners
     keyring: Keyring
     database: DatabaseSettings
     patience_s: float
@@ -65,16 +69,19 @@ class Assignment:
 class Worker:
     """Works through shards. `run` is the body of a thread."""
 
-    def __init__(self, assignment: Assignment, stop: Stop, observer: Observer, closing: Closing) -> None:
+    def __init__(
+        self, assignment: Assignment, stop: Stop, observer: Observer, closing: Closing, steering: Steering
+    ) -> None:
         self._assignment = assignment
         self._stop = stop
         self._observer = observer
         self._closing = closing
+        self._steering = steering
         self._connection: Connection | None = None
         self._reading: Connection | None = None
         self._lock = threading.Lock()
         self._opener = Opener(assignment.keyring, first=assignment.goal.source)
-        self._runners: dict[str, BatchRunner] = {}
+        self._works: dict[str, Work] = {}
 
     def run(self) -> None:
         """Lease shards and do them until the job is at its end or a stop is asked for.
@@ -83,7 +90,7 @@ class Worker:
             Exception: whatever was not mended by retrying.
         """
         try:
-            while not self._stop.requested:
+            while self._steering.admit():
                 shard = self._retrying(lambda jobs: jobs.lease(self._assignment.job, self._assignment.runner))
                 if shard is not None:
                     self._do(shard)
@@ -127,7 +134,7 @@ class Worker:
     def _do(self, leased: Shard) -> None:
         """Do a shard, from where the database says that it stands."""
         shard: Shard | None = leased
-        while shard is not None and not self._stop.requested:
+        while shard is not None and self._steering.admit():
             shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._census)
 
     def _retried(self, shard: Shard, step: Callable[[JobStore, Shard], Shard | None]) -> Shard | None:
@@ -146,17 +153,24 @@ class Worker:
                     return step(jobs, current)
                 except LeaseLostError:
                     return None
+                except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                    # It is tried again, and with fewer rows it is less in the way.
+                    self._steering.pressed(shard.relation)
+                    raise
         message = "attempts end by returning or raising"
         raise AssertionError(message)
 
     def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
+        began = time.monotonic()
         outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard)
+        values = sum(counts.scanned for counts in outcome.counts.values())
+        self._steering.done(shard.relation, rows=outcome.rows, values=values, seconds=time.monotonic() - began)
         self._observer.notify(BatchDone(shard.table, outcome.rows, outcome.counts, shard.pass_number))
         return outcome.shard
 
     def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
         """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
-        task, connection, runner = self._assignment, self._connected(), self._runner(shard.relation)
+        task, connection = self._assignment, self._connected()
         shape = task.shapes[shard.relation]
         versions = self._closing.versions(jobs)
         after: Shard = shard
@@ -165,13 +179,16 @@ class Worker:
             for judged in read_whole(
                 reading, shape, Judge(shape, self._opener, task.goal), task.access, task.limits, versions
             ):
-                if self._stop.requested:
+                # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
+                if self._steering.paused or not self._steering.admit():
                     return after
                 if judged.edits or judged.quarantine:
-                    outcome = runner.write_found(connection, jobs, after, judged, done=False)
+                    outcome = self._runner(shard.relation).write_found(connection, jobs, after, judged, done=False)
                     self._observer.notify(BatchDone(shard.table, 0, outcome.counts, shard.pass_number))
                     after = outcome.shard or after
-        runner.write_found(connection, jobs, after, Judged.nothing(shape), done=True)
+                values = sum(tally.scanned for tally in judged.tallies)
+                self._steering.done(shard.relation, rows=0, values=values, seconds=0.0)
+        self._runner(shard.relation).write_found(connection, jobs, after, Judged.nothing(shape), done=True)
         return None
 
     @contextmanager
@@ -185,9 +202,10 @@ class Worker:
                 self._reading = None
 
     def _runner(self, relation: str) -> BatchRunner:
-        runner = self._runners.get(relation)
-        if runner is None:
-            task = self._assignment
+        """What does the next batch of a relation, of the size that is right now."""
+        task = self._assignment
+        work = self._works.get(relation)
+        if work is None:
             shape = task.shapes[relation]
             work = Work(
                 store_for(shape),
@@ -199,5 +217,6 @@ class Worker:
                 task.runner,
                 task.began,
             )
-            runner = self._runners[relation] = BatchRunner(work, self._observer)
-        return runner
+            self._works[relation] = work
+        limits = self._steering.limits(relation, limits_for(task.shapes[relation], task.limits))
+        return BatchRunner(replace(work, limits=limits), self._observer)

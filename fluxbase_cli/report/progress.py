@@ -211,7 +211,11 @@ def _tell(messages: Messages, event: Event) -> bool:
         (messages.warn if event.warning else messages.tell)(event.message)
         return True
     if isinstance(event, Waiting):
-        messages.warn(f"waiting {event.seconds:.1f}s: {event.reason}", waiting_seconds=round(event.seconds, 3))
+        how_long = "" if event.seconds is None else f" {event.seconds:.1f}s"
+        messages.warn(
+            f"waiting{how_long}: {event.reason}",
+            waiting_seconds=None if event.seconds is None else round(event.seconds, 3),
+        )
         return True
     return False
 

@@ -26,7 +26,7 @@ def jobs_lines(summaries: Sequence[JobSummary]) -> Iterator[str]:
         (
             str(summary.job.id),
             summary.job.kind.value,
-            summary.state,
+            _state(summary),
             "any" if summary.job.from_version is None else str(summary.job.from_version),
             str(summary.job.to_version),
             f"{summary.percent}%",
@@ -67,6 +67,8 @@ def details_lines(details: JobDetails) -> Iterator[str]:
     """One job for people."""
     job = details.summary.job
     yield headline(details)
+    if job.paused_at is not None and job.paused:
+        yield f"Paused: since {_when(job.paused_at)} by {job.paused_by or 'somebody'}; `secrets resume` lets it go on"
     if job.reason:
         yield f"Reason: {job.reason}"
     if job.error:
@@ -121,7 +123,7 @@ def headline(details: JobDetails) -> str:
     """A job in a line: what it is, how far, how fast, and who is at it."""
     summary, job = details.summary, details.summary.job
     source = "any version" if job.from_version is None else f"version {job.from_version}"
-    line = f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {summary.state}, {summary.percent}% done"
+    line = f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {_state(summary)}, {summary.percent}% done"
     if summary.pace is not None:
         line += f", {summary.pace.rate_per_s:,.0f} secrets/s"
         if job.pass_number > 0:
@@ -149,12 +151,17 @@ def span(seconds: float) -> str:
     return f"{minutes}m {whole:02}s" if minutes else f"{whole}s"
 
 
+def _state(summary: JobSummary) -> str:
+    return f"{summary.state} (paused)" if summary.job.paused else summary.state
+
+
 def _summary_data(summary: JobSummary) -> dict[str, Any]:
     job = summary.job
     return {
         "job": job.id,
         "kind": job.kind.value,
         "state": summary.state,
+        "paused": summary.job.paused,
         "from_version": job.from_version,
         "to_version": job.to_version,
         "reason": job.reason,

@@ -10,7 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -82,6 +82,52 @@ class Job:
     error: str | None
     created_at: datetime
     finished_at: datetime | None
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether its runners wait, or would."""
+        return self.paused_at is not None and self.finished_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What operators ask of a job while it runs. None: nothing.
+
+    Attributes:
+        paused_at, paused_by, pause_reason: since when, by whom and why it is paused.
+        max_rate_per_s: values a second, of all its runners together.
+        batch_rows: rows in a batch.
+        max_lag_s, max_lag_bytes: how far standbys may fall behind.
+        runners: how many runners share the rate.
+    """
+
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    pause_reason: str | None = None
+    max_rate_per_s: float | None = None
+    batch_rows: int | None = None
+    max_lag_s: float | None = None
+    max_lag_bytes: int | None = None
+    runners: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Changes of a job's orders: None leaves one as it is, 0 lifts it. See `Orders`."""
+
+    max_rate_per_s: float | None = None
+    batch_rows: int | None = None
+    max_lag_s: float | None = None
+    max_lag_bytes: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.given())
+
+    def given(self) -> dict[str, float]:
+        """The changes by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +428,25 @@ class JobStore:
     def rows_done(self, job: int) -> int:
         """How many rows the main pass has done."""
         return int(self._rows("progress", job=job)[0]["rows_done"])
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    def orders(self, job: int) -> Orders:
+        """What operators ask of a job."""
+        rows = self._rows("orders", job=job, lock_class=LOCK_CLASS)
+        return Orders(**rows[0]) if rows else Orders()
+
+    def pause(self, job: int, reason: str | None) -> None:
+        """Ask all runners of a job to wait; who asks is added here. One that is paused stays as it was."""
+        self._rows("pause", job=job, by=f"{_os_user()} on {socket.gethostname()}", reason=reason)
+
+    def resume(self, job: int) -> None:
+        """Let the runners of a job go on."""
+        self._rows("resume", job=job)
+
+    def tune(self, job: int, tuning: Tuning) -> None:
+        """Change how a job is to go on."""
+        self._rows("tune", job=job, **asdict(tuning))
 
     # --- passes ---------------------------------------------------------------------------------------------------
 

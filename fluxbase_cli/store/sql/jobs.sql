@@ -5,22 +5,25 @@
 -- The one job that has not come to its end.
 SELECT id, kind, state, from_version, to_version, reason, fingerprints, catalogue, pass,
        began::text::bigint AS began, horizon::text::bigint AS horizon, news_from::text::bigint AS news_from,
-       storage, full_census, total_rows, remaining, error, created_at, finished_at
-FROM fluxbase_rotation.job
+       storage, full_census, total_rows, remaining, error, created_at, finished_at,
+       (to_jsonb(j) ->> 'paused_at')::timestamptz AS paused_at, to_jsonb(j) ->> 'paused_by' AS paused_by
+FROM fluxbase_rotation.job AS j
 WHERE state IN ('running', 'interrupted', 'failed');
 
 -- name: get_job
 SELECT id, kind, state, from_version, to_version, reason, fingerprints, catalogue, pass,
        began::text::bigint AS began, horizon::text::bigint AS horizon, news_from::text::bigint AS news_from,
-       storage, full_census, total_rows, remaining, error, created_at, finished_at
-FROM fluxbase_rotation.job
+       storage, full_census, total_rows, remaining, error, created_at, finished_at,
+       (to_jsonb(j) ->> 'paused_at')::timestamptz AS paused_at, to_jsonb(j) ->> 'paused_by' AS paused_by
+FROM fluxbase_rotation.job AS j
 WHERE id = %(job)s;
 
 -- name: list_jobs
 SELECT id, kind, state, from_version, to_version, reason, fingerprints, catalogue, pass,
        began::text::bigint AS began, horizon::text::bigint AS horizon, news_from::text::bigint AS news_from,
-       storage, full_census, total_rows, remaining, error, created_at, finished_at
-FROM fluxbase_rotation.job
+       storage, full_census, total_rows, remaining, error, created_at, finished_at,
+       (to_jsonb(j) ->> 'paused_at')::timestamptz AS paused_at, to_jsonb(j) ->> 'paused_by' AS paused_by
+FROM fluxbase_rotation.job AS j
 ORDER BY id DESC
 LIMIT %(limit)s;
 
@@ -87,6 +90,38 @@ WHERE j.id = %(job)s
             WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %(lock_class)s::oid
               AND l.objid = r.number::oid AND l.objsubid = 2
               AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())));
+
+-- name: orders
+-- Runners are counted only where they share something.
+SELECT j.paused_at, j.paused_by, j.pause_reason, j.max_rate AS max_rate_per_s, j.batch_size AS batch_rows,
+       j.max_lag_s, j.max_lag_bytes,
+       CASE WHEN j.max_rate IS NULL THEN 1 ELSE (
+           SELECT count(*)
+           FROM fluxbase_rotation.runner AS r
+           JOIN pg_locks AS l ON l.objid = r.number::oid
+           WHERE r.job = j.id AND r.ended_at IS NULL
+             AND l.locktype = 'advisory' AND l.granted AND l.classid = %(lock_class)s::oid AND l.objsubid = 2
+             AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+       END::integer AS runners
+FROM fluxbase_rotation.job AS j
+WHERE j.id = %(job)s;
+
+-- name: pause
+UPDATE fluxbase_rotation.job
+SET paused_at = clock_timestamp(), paused_by = %(by)s, pause_reason = %(reason)s
+WHERE id = %(job)s AND paused_at IS NULL;
+
+-- name: resume
+UPDATE fluxbase_rotation.job SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE id = %(job)s;
+
+-- name: tune
+-- NULL leaves an order as it is, 0 lifts it.
+UPDATE fluxbase_rotation.job
+SET max_rate = nullif(coalesce(%(max_rate_per_s)s, max_rate), 0),
+    batch_size = nullif(coalesce(%(batch_rows)s, batch_size), 0),
+    max_lag_s = nullif(coalesce(%(max_lag_s)s, max_lag_s), 0),
+    max_lag_bytes = nullif(coalesce(%(max_lag_bytes)s, max_lag_bytes), 0)
+WHERE id = %(job)s;
 
 -- name: lock_job
 SELECT pass, state FROM fluxbase_rotation.job WHERE id = %(job)s FOR UPDATE;

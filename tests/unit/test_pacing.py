@@ -1,0 +1,258 @@
+"""Rates, batch sizes and lags, on a clock that the test winds."""
+
+from __future__ import annotations
+
+import pytest
+
+from fluxbase_cli.engine.pacing import BatchSize, Behind, CheckpointWatch, LagClock, MaxLag, Throttle, in_bytes
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+# --- the rate ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "batch"), [(1000.0, 100), (1000.0, 1000), (3.0, 10), (0.5, 1)])
+def test_the_rate_is_kept_whatever_the_size_of_batches(clock: Clock, rate: float, batch: int) -> None:
+    throttle = Throttle(clock)
+    throttle.limit(rate)
+    began, done = clock.now, 0
+    for _ in range(50):
+        clock.sleep(throttle.delay_s())
+        clock.sleep(0.001)
+        done += batch
+        throttle.book(batch)
+    clock.sleep(throttle.delay_s())
+
+    assert done / (clock.now - began) == pytest.approx(rate, rel=0.05)
+
+
+def test_threads_share_the_rate(clock: Clock) -> None:
+    throttle = Throttle(clock)
+    throttle.limit(100)
+    for _ in range(4):
+        throttle.book(25)
+
+    assert throttle.delay_s() == pytest.approx(1.0)
+
+
+def test_time_without_work_is_not_saved_up(clock: Clock) -> None:
+    throttle = Throttle(clock)
+    throttle.limit(100)
+    clock.sleep(3600)
+    throttle.book(100)
+
+    assert throttle.delay_s() == pytest.approx(1.0)
+
+
+def test_without_a_rate_nobody_waits(clock: Clock) -> None:
+    throttle = Throttle(clock)
+    throttle.book(10**9)
+    assert throttle.delay_s() == 0
+
+
+def test_another_rate_holds_at_once(clock: Clock) -> None:
+    throttle = Throttle(clock)
+    throttle.limit(1)
+    throttle.book(3600)
+    assert throttle.delay_s() == pytest.approx(3600)
+    throttle.limit(1000)
+    assert throttle.delay_s() == 0
+    throttle.limit(None)
+    throttle.book(10**9)
+    assert throttle.delay_s() == 0
+
+
+# --- the size of batches ----------------------------------------------------------------------------------------------
+
+
+def run(size: BatchSize, clock: Clock, seconds: float, *, fixed_s: float = 0.0, per_row_s: float = 0.0) -> list[int]:
+    """Do batches for some time on a server with these costs; return their sizes."""
+    until, sizes = clock.now + seconds, []
+    while clock.now < until:
+        rows = size.rows
+        took = fixed_s + rows * per_row_s
+        clock.sleep(took)
+        size.took(rows, took)
+        sizes.append(rows)
+    return sizes
+
+
+def test_a_fast_server_gets_full_batches(clock: Clock) -> None:
+    assert set(run(BatchSize(1000, 0.1, clock), clock, 30, per_row_s=30e-6)) == {1000}
+
+
+def test_batches_shrink_until_they_take_no_longer_than_they_should(clock: Clock) -> None:
+    sizes = run(BatchSize(1000, 0.1, clock), clock, 30, per_row_s=500e-6)
+
+    assert sizes[0] == max(sizes) == 1000
+    assert sizes[-1] * 500e-6 <= 0.1
+    assert sizes[-1] * 500e-6 > 0.025
+
+
+def test_they_never_shrink_below_the_bound(clock: Clock) -> None:
+    assert min(run(BatchSize(1000, 0.1, clock), clock, 10_000, per_row_s=1.0)) == 100
+
+
+def test_they_grow_again_when_the_server_is_fast_again(clock: Clock) -> None:
+    size = BatchSize(1000, 0.1, clock)
+    run(size, clock, 30, per_row_s=1e-3)
+    assert size.rows < 200
+    run(size, clock, 30, per_row_s=30e-6)
+    assert size.rows == 1000
+
+
+def test_a_far_server_gets_full_batches_since_small_ones_take_as_long(clock: Clock) -> None:
+    sizes = run(BatchSize(1000, 0.1, clock), clock, 300, fixed_s=0.25, per_row_s=10e-6)
+
+    assert sizes[-1] == 1000 or sizes.count(1000) > 0.8 * len(sizes)
+    assert min(sizes) >= 500
+
+
+def test_batches_that_are_bounded_by_their_bytes_shrink_from_what_they_held(clock: Clock) -> None:
+    size = BatchSize(1000, 0.1, clock)
+    for _ in range(8):
+        size.took(300, 0.11)
+    assert size.rows == 150
+
+
+def test_the_last_short_batch_of_a_stretch_says_nothing(clock: Clock) -> None:
+    size = BatchSize(1000, 0.1, clock)
+    for _ in range(7):
+        size.took(1000, 0.101)
+        size.took(3, 0.001)
+    assert size.rows == 1000
+    size.took(1000, 0.101)
+    assert size.rows == 500
+
+
+def test_a_size_that_was_asked_for_is_kept(clock: Clock) -> None:
+    size = BatchSize(5000, None, clock)
+    assert size.pressed() is None
+    assert set(run(size, clock, 30, per_row_s=1.0)) == {5000}
+
+
+def test_lock_trouble_makes_batches_smaller_at_once_and_for_a_while(clock: Clock) -> None:
+    size = BatchSize(1000, 0.1, clock)
+    assert [size.pressed() for _ in range(7)] == [500, 250, 125, 62, 31, 15, 10]
+    assert size.pressed() is None
+    run(size, clock, 25, fixed_s=0.01)
+    assert size.rows == 10
+    run(size, clock, 15, fixed_s=0.01)
+    assert size.rows == 1000
+
+
+def test_a_single_batch_that_takes_for_ever_is_enough(clock: Clock) -> None:
+    size = BatchSize(1000, 0.1, clock)
+    size.took(1000, 3.0)
+    assert size.rows == 500
+
+
+def test_a_small_upper_bound_is_never_raised(clock: Clock) -> None:
+    size = BatchSize(3, 0.1, clock)
+    run(size, clock, 30, per_row_s=1.0)
+    assert size.rows == 3
+    assert size.pressed() is None
+
+
+# --- standbys ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "lag", "shown"),
+    [
+        ("10s", MaxLag(10.0, None), "10s"),
+        ("10", MaxLag(10.0, None), "10s"),
+        ("1.5S", MaxLag(1.5, None), "1.5s"),
+        ("500ms", MaxLag(0.5, None), "0.5s"),
+        ("2m", MaxLag(120.0, None), "120s"),
+        ("64MB", MaxLag(None, 64 * 1024**2), "64 MB"),
+        ("10s, 1gb", MaxLag(10.0, 1024**3), "10s,1.0 GB"),
+        ("16kB,3s", MaxLag(3.0, 16 * 1024), "3s,16 kB"),
+        ("0", MaxLag(), ""),
+    ],
+)
+def test_a_lag_is_a_time_or_a_size_or_both(text: str, lag: MaxLag, shown: str) -> None:
+    assert MaxLag.parse(text) == lag
+    assert str(lag) == shown
+
+
+@pytest.mark.parametrize("text", ["", "soon", "10 parsecs", "-1s", "1s,2s", "1MB,2MB", "1s,", "1e3", "ms"])
+def test_what_is_no_lag_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^"):
+        MaxLag.parse(text)
+
+
+def test_a_standby_may_be_too_late_by_time_or_by_size() -> None:
+    late = Behind("replica", 11.0, 2048)
+    assert late.exceeds(MaxLag(10.0, None))
+    assert late.exceeds(MaxLag(None, 1024))
+    assert late.exceeds(MaxLag(10.0, 10**9))
+    assert not late.exceeds(MaxLag(12.0, 4096))
+    assert not late.exceeds(MaxLag())
+
+
+def test_a_standby_that_stands_still_falls_behind_by_the_clock(clock: Clock) -> None:
+    """PostgreSQL's own replay_lag can stay empty then."""
+    lag = LagClock()
+    lag.note(clock.now, 1000)
+    assert lag.seconds_behind(clock.now, 1000) == 0
+    clock.sleep(1)
+    lag.note(clock.now, 2000)
+    clock.sleep(5)
+    lag.note(clock.now, 3000)
+    assert lag.seconds_behind(clock.now, 1000) == 5
+    assert lag.seconds_behind(clock.now, 2500) == 0
+    clock.sleep(2)
+    assert lag.seconds_behind(clock.now, 1999) == 7
+    assert lag.seconds_behind(clock.now, 3000) == 0
+
+
+def test_an_idle_primary_leaves_nobody_behind(clock: Clock) -> None:
+    lag = LagClock()
+    for _ in range(10):
+        lag.note(clock.now, 1000)
+        clock.sleep(60)
+    assert lag.seconds_behind(clock.now, 1000) == 0
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def test_frequent_checkpoints_are_told_once() -> None:
+    watch = CheckpointWatch()
+    assert watch.note(0, 7, 0) is None
+    assert watch.note(5, 8, 500 * 1024**2) is None
+    told = watch.note(20, 9, 2000 * 1024**2)
+    assert told is not None
+    assert "100 MB of WAL a second" in told
+    assert "2 checkpoints in 20s" in told
+    assert watch.note(25, 20, 3000 * 1024**2) is None
+
+
+def test_rare_checkpoints_are_not_worth_a_word() -> None:
+    watch = CheckpointWatch()
+    assert [watch.note(60.0 * n, n, 10**9 * n) for n in range(20)] == [None] * 20
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 kB"), (1.5 * 1024**3, "1.5 GB")]
+)
+def test_sizes_are_written_in_postgresqls_units(size: float, text: str) -> None:
+    assert in_bytes(size) == text
