@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.fixtures.proxy",
     "tests.fixtures.openbao",
     "tests.fixtures.front",
+    "tests.fixtures.standby",
     "tests.fixtures.fluxbase",
     "tests.fixtures.kms",
 ]
