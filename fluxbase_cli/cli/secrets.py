@@ -366,6 +366,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
     from fluxbase_cli.lifecycle.opening import refuse_as_target  # noqa: PLC0415
     from fluxbase_cli.lifecycle.register import read_register  # noqa: PLC0415
+    from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.structured import job_report  # noqa: PLC0415
     from fluxbase_cli.report.text import job_lines, job_title  # noqa: PLC0415
@@ -397,6 +398,8 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     print_result(options, job_report(report), job_lines(report))
     if report.quarantine:
         _list_quarantine(messages, report.quarantine, report.job)
+    for line in cost_lines(report):
+        messages.tell(line)
     if report.state == "interrupted":
         messages.tell("The same command goes on from the last committed batch.")
     return report.exit_code

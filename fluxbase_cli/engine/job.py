@@ -10,7 +10,9 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.aftermath import Gain, gains, vacuum_all
 from fluxbase_cli.engine.closing import MOST_CENSUSES
+from fluxbase_cli.engine.forecast import Cost, Forecast, Meter, Rehearsal
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.observer import Observer, PassStarted, Silent, Told
 from fluxbase_cli.engine.outcome import JobReport
@@ -36,6 +38,9 @@ from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
 from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Tuning
 from fluxbase_cli.store.preflight import Preflight, inspect
+
+#: A job with fewer rows is done in a second or two, of which a rehearsal would be a good part.
+_WORTH_A_FORECAST = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +159,8 @@ class JobRun:
         self._request = prepared.request
         self._stop = stop
         self._observer = observer
+        self._forecast: Forecast | None = None
+        self._meter: Meter | None = None
 
     def run(self) -> JobReport:
         """Do the job, or the dry run, and give the account.
@@ -164,7 +171,28 @@ class JobRun:
         """
         started = time.monotonic()
         report = self._dry_run() if self._request.dry_run else self._real_run()
-        return replace(report, elapsed_seconds=time.monotonic() - started)
+        report = replace(report, elapsed_seconds=time.monotonic() - started)
+        if self._request.dry_run:
+            return report if self._stop.requested else replace(report, forecast=self._rehearse(rounds=2))
+        if report.measured is not None:
+            report = replace(report, measured=replace(report.measured, seconds=report.elapsed_seconds))
+        if self._request.vacuum and report.state == "completed":
+            shapes = self._prepared.preflight.shapes
+            done = vacuum_all(self._database, shapes, report.gains, stop=self._stop, observer=self._observer)
+            report = replace(report, gains=done)
+        return report
+
+    def _rehearse(self, *, rounds: int) -> Forecast:
+        prepared = self._prepared
+        return Rehearsal(
+            self._database,
+            self._keyring,
+            self._request,
+            prepared.preflight,
+            prepared.plan,
+            stop=self._stop,
+            rounds=rounds,
+        ).run()
 
     def _dry_run(self) -> JobReport:
         findings = _read_all(self._database, self._keyring, self._prepared, self._stop, self._observer)
@@ -185,6 +213,11 @@ class JobRun:
         with session(self._database) as connection:
             jobs = JobStore(connection)
             jobs.ensure_schema()
+            # Before the job begins, so that it is no part of it; of one that is gone on with much is done already.
+            decision = self._prepared.decision
+            if decision.resumes is None and decision.ended is None and self._prepared.plan.rows >= _WORTH_A_FORECAST:
+                self._forecast = self._rehearse(rounds=1)
+            self._meter = Meter(connection, self._prepared.preflight.shapes)
             job = self._begin(connection, jobs)
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
@@ -351,7 +384,12 @@ class JobRun:
             # Not one of the states that a report knows: for this process the job has failed.
             recorded = replace(recorded, state=JobState.FAILED, error="another job has superseded this one")
         jobs.add_event(recorded.state.value, job=job, detail={"error": recorded.error} if recorded.error else None)
-        return self._report(
+        measured: Cost | None = None
+        found: tuple[Gain, ...] = ()
+        if self._meter is not None:
+            measured, sizes = self._meter.read(connection, self._keyring)
+            found = gains(self._meter.before, sizes)
+        report = self._report(
             job=job,
             state=recorded.state.value,
             locations=self.locations(jobs, job),
@@ -360,6 +398,7 @@ class JobRun:
             quarantine=tuple(jobs.quarantined(job)),
             error=recorded.error,
         )
+        return replace(report, forecast=self._forecast, measured=measured, gains=found)
 
     def locations(self, jobs: JobStore, job: int) -> Mapping[str, Counts]:
         """The job's counts by location."""

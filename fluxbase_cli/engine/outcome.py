@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.aftermath import Gain
+from fluxbase_cli.engine.forecast import Cost, Forecast
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
 
@@ -29,6 +31,9 @@ class JobReport:
         error: why it failed, if it did.
         signal: the signal that interrupted it, if one did.
         warnings: what is worth telling.
+        forecast: what a rehearsal foretold; None where there was none.
+        measured: what this run has cost; of a dry run, None.
+        gains: the tables that would gain from VACUUM, or have.
     """
 
     job: int | None
@@ -45,6 +50,9 @@ class JobReport:
     error: str | None = None
     signal: int | None = None
     warnings: tuple[str, ...] = ()
+    forecast: Forecast | None = None
+    measured: Cost | None = None
+    gains: tuple[Gain, ...] = ()
 
     @property
     def total(self) -> Counts:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fluxbase_cli.engine.forecast import Cost
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.store.jobs import QuarantineEntry
 
@@ -37,8 +38,32 @@ def job_report(report: JobReport) -> dict[str, Any]:
         "rate_per_second": round(report.rate_per_second, 1),
         "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
         "quarantine": quarantine(report.quarantine),
+        "forecast": _cost(None if report.forecast is None else report.forecast.cost),
+        "measured": _cost(report.measured),
+        "vacuum": [
+            {
+                "table": gain.table,
+                "dead_rows": gain.dead_rows,
+                "grown_bytes": gain.grown_bytes,
+                "vacuumed": gain.vacuumed,
+            }
+            for gain in report.gains
+        ],
         # Only where there is one: the fields are those of DESIGN.md otherwise.
         **({"error": report.error} if report.error else {}),
+    }
+
+
+def _cost(cost: Cost | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {
+        "seconds": round(cost.seconds, 3),
+        "wal_bytes": cost.wal_bytes,
+        "wal_bytes_per_second": round(cost.wal_bytes_per_s),
+        "growth_bytes": cost.growth_bytes,
+        "key_calls": cost.key_calls,
+        "standbys": cost.standbys,
     }
 
 

@@ -25,6 +25,8 @@ _COUNTS = [
 _JOB = [
     *("job", "kind", "state", "from_version", "to_version", "reason", *_COUNTS),
     *("remaining", "elapsed_seconds", "rate_per_second", "locations", "quarantine"),
+    # Beyond the fields of DESIGN.md: what the run costs.
+    *("forecast", "measured", "vacuum"),
 ]
 _AUDIT = [
     *("key_version", "found", "by_version", "plaintext", "undecryptable", "scanned"),

@@ -1,0 +1,408 @@
+"""What a run will cost: measured by a rehearsal, batches of a sample that are rolled back before they are recorded.
+
+A rehearsed batch is a batch (`fluxbase_cli.engine.batch`) whose record fails on purpose, so its transaction never
+commits. It holds no row longer than a batch would, gives way at once where somebody else holds one, and keeps triggers
+silent as batches do; where that is not possible nothing is rehearsed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.batch import BatchRunner, Work
+from fluxbase_cli.engine.judge import Judge
+from fluxbase_cli.engine.observer import Silent
+from fluxbase_cli.engine.plan import Plan
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.tables import limits_for, store_for
+from fluxbase_cli.errors import FluxbaseCliError
+from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.store.activity import standbys
+from fluxbase_cli.store.connect import Access, Connection, begin_snapshot, connect, first_line, for_values
+from fluxbase_cli.store.jobs import Shard
+from fluxbase_cli.store.preflight import Preflight
+from fluxbase_cli.store.rehearsal import (
+    NoJobStore,
+    RehearsedError,
+    Size,
+    WalSettings,
+    next_transaction,
+    sizes,
+    wal_position,
+    wal_settings,
+    writers,
+)
+from fluxbase_cli.store.values import Limits, News, Place, Reader, Shape, Stretch
+
+#: A relation with fewer rows than this is not rehearsed: it is done in a moment.
+FEW_ROWS = 5_000
+#: Rows of a rehearsed batch, at most.
+_BATCH_ROWS = 1_000
+#: At most so much of a relation is rehearsed: each row of it leaves a dead one behind until the next vacuum.
+_SAMPLED_SHARE = 1 / 8
+_WARM_UP_ROWS = 20
+#: Pages that a closing census is timed on.
+_CENSUS_BLOCKS = 400
+#: How many rows find room in their page. Measured on 100,000 rows of `functions.secrets` that were just loaded, without
+#: any room to begin with, on a machine five times too busy: 0.59 to 0.68; where the server keeps up it is more.
+_HOT_SHARE = 0.75
+#: What a new entry in an index costs, in time and in WAL, as a share of all the rest that is done for a row. Measured
+#: on the same table, which has eight: the same rehearsal in full and in half-empty pages.
+_INDEX_S = 0.05
+_INDEX_WAL = 0.4
+#: What of an index's page is logged: not the room that is kept free in it.
+_PAGE_FILL = 0.7
+#: What a run costs besides: connections, leases, the account; in seconds.
+_OVERHEAD_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run costs, or has cost.
+
+    Attributes:
+        seconds: from its first statement to its account.
+        wal_bytes: WAL that the whole server writes meanwhile.
+        growth_bytes: by how much tables and indexes grow.
+        key_calls: keys that were fetched from their places, each once, however many values there are.
+        standbys: how many standbys are sent that WAL.
+    """
+
+    seconds: float
+    wal_bytes: int
+    growth_bytes: int
+    key_calls: int
+    standbys: int
+
+    @property
+    def wal_bytes_per_s(self) -> float:
+        """What each standby must keep up with."""
+        return self.wal_bytes / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a rehearsal came to.
+
+    Attributes:
+        cost: what the run will cost; None where there was no rehearsal.
+        reason: why there was none.
+        rows: rows that were rehearsed; each leaves a dead one behind until the next vacuum.
+        took_s: how long the rehearsal took, in seconds.
+    """
+
+    cost: Cost | None
+    reason: str | None = None
+    rows: int = 0
+    took_s: float = 0.0
+
+
+class Meter:
+    """Measures what a run really costs.
+
+    Args:
+        connection: of the run's beginning, outside a transaction.
+        shapes: the relations that it writes to.
+    """
+
+    def __init__(self, connection: Connection, shapes: tuple[Shape, ...]) -> None:
+        self._shapes = shapes
+        self._began = time.monotonic()
+        self._wal = wal_position(connection)
+        self.before: Mapping[str, Size] = sizes(connection, shapes)
+
+    def read(self, connection: Connection, keyring: Keyring) -> tuple[Cost, Mapping[str, Size]]:
+        """What it has cost so far, and how large the relations are now.
+
+        Args:
+            connection: any, outside a transaction.
+            keyring: the keys that were fetched.
+        """
+        now = sizes(connection, self._shapes)
+        cost = Cost(
+            seconds=time.monotonic() - self._began,
+            wal_bytes=wal_position(connection) - self._wal,
+            growth_bytes=_total(now) - _total(self.before),
+            key_calls=key_calls(keyring),
+            standbys=len(standbys(connection)),
+        )
+        return cost, now
+
+
+def key_calls(keyring: Keyring) -> int:
+    """How many keys came from outside of this machine."""
+    return sum(key.provider != "env" for key in keyring.keys)
+
+
+def _total(found: Mapping[str, Size]) -> int:
+    return sum(size.total for size in found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """What all workers did side by side.
+
+    Attributes:
+        rows: rows of their batches.
+        row_s: seconds a row, of all of them together.
+        row_wal: bytes of WAL a row.
+    """
+
+    rows: int
+    row_s: float
+    row_wal: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What was rehearsed of one relation.
+
+    Attributes:
+        first: batches on pages that nobody has touched for a while: they are read, and logged whole.
+        again: the same batches once more.
+    """
+
+    first: _Phase
+    again: _Phase
+
+    @property
+    def rows(self) -> int:
+        """Rows that were rehearsed, each time counted."""
+        return self.first.rows + self.again.rows
+
+    @property
+    def page_byte_s(self) -> float:
+        """Seconds for each byte of pages that are logged whole."""
+        whole = self.first.row_wal - self.again.row_wal
+        return max(0.0, self.first.row_s - self.again.row_s) / whole if whole > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    connection: Connection
+    opener: Opener
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    rows: int
+    seconds: float
+
+
+class Rehearsal:
+    """Measures a sample of a plan's batches.
+
+    Args:
+        database: where.
+        keyring: the keys.
+        request: what was asked for; its limits and workers hold here too.
+        preflight: what the database is like.
+        plan: what there is to do.
+        stop: ends it early.
+        rounds: how often each worker does its batch again.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a run is told
+        self,
+        database: DatabaseSettings,
+        keyring: Keyring,
+        request: JobRequest,
+        preflight: Preflight,
+        plan: Plan,
+        *,
+        stop: Stop,
+        rounds: int,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._request = request
+        self._preflight = preflight
+        self._plan = plan
+        self._stop = stop
+        self._rounds = rounds
+
+    def run(self) -> Forecast:
+        """Rehearse and forecast. Commits nothing; what fails is told in the forecast."""
+        large = [shape for shape, found in self._plan.surveys.items() if found.rows >= FEW_ROWS]
+        if not large:
+            return Forecast(None, "there is too little to rehearse")
+        if self._preflight.triggers_fire:
+            return Forecast(None, "triggers would fire")
+        try:
+            return self._rehearse(large)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            return Forecast(None, "other sessions hold the rows of the sample")
+        except (psycopg.Error, FluxbaseCliError) as error:
+            return Forecast(None, first_line(error))
+
+    def _rehearse(self, large: list[Shape]) -> Forecast:
+        began = time.monotonic()
+        with for_values(connect(self._database)) as connection, ExitStack() as stack:
+            before = sizes(connection, self._preflight.shapes)
+            settings = wal_settings(connection)
+            workers = [stack.enter_context(self._worker()) for _ in range(self._request.workers)]
+            sampled: dict[Shape, _Sample] = {}
+            for shape in large:
+                if self._stop.requested:
+                    return Forecast(None, "it was interrupted")
+                sampled[shape] = self._sample(connection, workers, shape)
+            census_s = max(self._census_s(connection, shape) for shape in large)
+            costs = [
+                self._relation(shape, sample, before[shape.relation], settings) for shape, sample in sampled.items()
+            ]
+            # The small ones are like the large ones, as far as that matters.
+            done = sum(self._plan.surveys[shape].rows for shape in large)
+            share = self._plan.rows / done
+            seconds = self._at_the_rate(sum(cost.seconds for cost in costs) * share)
+            cost = Cost(
+                seconds=seconds + census_s + _OVERHEAD_S,
+                wal_bytes=int(sum(cost.wal_bytes for cost in costs) * share),
+                growth_bytes=int(sum(cost.growth_bytes for cost in costs) * share),
+                key_calls=key_calls(self._keyring),
+                standbys=len(standbys(connection)),
+            )
+        return Forecast(cost, rows=sum(sample.rows for sample in sampled.values()), took_s=time.monotonic() - began)
+
+    def _relation(self, shape: Shape, sample: _Sample, size: Size, settings: WalSettings) -> Cost:
+        """What the main pass over a relation costs."""
+        rows, strides = self._plan.surveys[shape].rows, self._plan.cuts[shape].strides
+        # A rehearsal frees no room in a page, so each row goes to another page, with a new entry in every index. In the
+        # run most find room that earlier strides have left in their page (HOT updates), and need neither.
+        hot = _HOT_SHARE if strides > 1 else 0.0
+        row_s = sample.again.row_s * (1 - hot + hot / (1 + _INDEX_S * size.index_count))
+        row_wal = rows * sample.again.row_wal * (1 - hot + hot / (1 + _INDEX_WAL * size.index_count))
+        growth = (1 - hot) * (size.heap + size.indexes / 4)
+        index_pages = _PAGE_FILL * size.indexes
+        whole = 0.0
+        if settings.full_page_writes:
+            # A page is logged whole when it is first touched after a checkpoint: pages of rows once, since a shard is
+            # done in one go; those of indexes after every checkpoint, since entries go all over the place.
+            once = size.heap + growth + index_pages
+            whole = once + index_pages * (once + row_wal) / settings.checkpoint_bytes
+        return Cost(
+            seconds=rows * row_s + whole * sample.page_byte_s,
+            wal_bytes=int(row_wal + whole),
+            growth_bytes=int(growth),
+            key_calls=0,
+            standbys=0,
+        )
+
+    def _at_the_rate(self, seconds: float) -> float:
+        rate = self._request.max_rate_per_s
+        return max(seconds, sum(self._plan.values_by_location.values()) / rate) if rate else seconds
+
+    # --- one relation ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _worker(self) -> Iterator[_Worker]:
+        with for_values(connect(self._database)) as connection:
+            # Who holds a row shall not wait for a rehearsal, nor the rehearsal for him.
+            connection.execute("SET lock_timeout = '200ms'")
+            yield _Worker(connection, Opener(self._keyring, first=self._request.goal.source))
+
+    def _sample(self, holder: Connection, workers: Sequence[_Worker], shape: Shape) -> _Sample:
+        """Have all workers do a batch of a relation at once, as they will in the run, and the same batches again."""
+        began = next_transaction(holder)
+        share = int(self._plan.surveys[shape].rows * _SAMPLED_SHARE) // (1 + self._rounds)
+        used = workers[: max(1, share // _BATCH_ROWS)]
+        rows = min(_BATCH_ROWS, share)
+        shards = _spread(list(self._shards(shape)), len(used))
+        pairs = list(zip(used, shards, strict=True))
+
+        def phase(rows: int, rounds: int) -> _Phase:
+            wal = wal_position(holder)
+            with ThreadPoolExecutor(len(pairs), "rehearsal") as pool:
+                done = list(
+                    pool.map(
+                        lambda pair: self._batches(*pair, shape=shape, began=began, rows=rows, rounds=rounds), pairs
+                    )
+                )
+            number = sum(each.rows for each in done)
+            per_s = sum(each.rows / each.seconds for each in done)
+            return _Phase(number, 1 / per_s if per_s else 0.0, (wal_position(holder) - wal) / max(number, 1))
+
+        # So that plans are made and catalogues are read.
+        phase(_WARM_UP_ROWS, 1)
+        return _Sample(phase(rows, 1), phase(rows, self._rounds))
+
+    def _shards(self, shape: Shape) -> Iterator[Shard]:
+        """A relation's shards, as `create_shards` would cut them."""
+        found, cut = self._plan.surveys[shape], self._plan.cuts[shape]
+        for number, block in enumerate(range(0, found.blocks, cut.blocks)):
+            first = Place(block, 0)
+            upto = Place(min(block + cut.blocks, found.blocks), 0)
+            yield Shard(
+                id=number,
+                pass_number=0,
+                table=shape.table.qualified,
+                relation=shape.relation,
+                first=first,
+                upto=upto,
+                strides=cut.strides,
+                stride=number % cut.strides,
+                cursor=first,
+                rows_done=0,
+                counts={},
+            )
+
+    def _batches(  # noqa: PLR0913  # what a batch is told
+        self, worker: _Worker, shard: Shard, *, shape: Shape, began: int, rows: int, rounds: int
+    ) -> _Done:
+        start = time.monotonic()
+        done = sum(self._batch(worker, shape, began, shard, rows) for _ in range(rounds))
+        return _Done(done, max(time.monotonic() - start, 1e-6))
+
+    def _batch(self, worker: _Worker, shape: Shape, began: int, shard: Shard, rows: int) -> int:
+        """Do a batch and roll it back; return how many rows it held."""
+        most = limits_for(shape, self._request.limits)
+        work = Work(
+            store_for(shape),
+            Judge(shape, worker.opener, self._request.goal),
+            self._request.goal,
+            Limits(min(rows, most.rows), most.bytes),
+            self._access,
+            job=0,
+            runner=0,
+            began=began,
+        )
+        try:
+            BatchRunner(work, Silent()).next_batch(worker.connection, NoJobStore(worker.connection), shard)
+        except RehearsedError as rehearsed:
+            return rehearsed.after.rows_done
+        message = "a rehearsed batch has come to its end"
+        raise AssertionError(message)
+
+    @property
+    def _access(self) -> Access:
+        return self._preflight.access
+
+    def _census_s(self, connection: Connection, shape: Shape) -> float:
+        """How long the closing census of a relation will take: one thread passes over all rows, ours by then."""
+        blocks = self._plan.surveys[shape].blocks
+        timed = min(blocks, _CENSUS_BLOCKS)
+        stretch = Stretch(Place(0, 0), Place(timed, 0))
+        connection.execute(begin_snapshot(self._access))
+        try:
+            ours = writers(connection, shape, stretch)
+            start = time.monotonic()
+            Reader(shape).read(connection, stretch, self._request.limits, News(_FIRST_TRANSACTION, ours))
+            return (time.monotonic() - start) * blocks / timed
+        finally:
+            connection.execute("ROLLBACK")
+
+
+#: The first transaction id that a row may carry; 0 to 2 mean other things.
+_FIRST_TRANSACTION = 3
+
+
+def _spread(shards: list[Shard], number: int) -> list[Shard]:
+    """So many shards, evenly from all over; some more than once where there are too few."""
+    return [shards[index * len(shards) // number] for index in range(number)]

@@ -1,0 +1,53 @@
+"""What a run will cost, and has cost, for people; told on stderr after the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fluxbase_cli.engine.aftermath import Gain
+from fluxbase_cli.engine.forecast import FEW_ROWS, Cost
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.pacing import in_bytes
+
+
+def cost_lines(report: JobReport) -> Iterator[str]:
+    """The forecast of a dry run; the figures of a run beside its forecast; what is to be vacuumed."""
+    foretold = None if report.forecast is None else report.forecast.cost
+    if report.state == "dry-run":
+        if report.forecast is not None and foretold is not None:
+            yield f"Forecast: {', '.join(_figures(foretold))}"
+            yield (
+                f"  measured in {report.forecast.took_s:.1f}s on {report.forecast.rows} rows, rolled back"
+                f"{_lag_risk(foretold)}"
+            )
+        elif report.forecast is not None and report.forecast.reason and report.handled >= FEW_ROWS:
+            yield f"No forecast: nothing could be rehearsed: {report.forecast.reason}"
+    elif report.measured is not None and (foretold is not None or report.handled >= FEW_ROWS):
+        yield f"Cost: {', '.join(_figures(report.measured))}"
+        if foretold is not None:
+            yield f"Forecast was: {', '.join(_figures(foretold))}"
+    yield from _gain_lines(report.gains)
+
+
+def _figures(cost: Cost) -> Iterator[str]:
+    yield f"{cost.seconds:.0f}s" if cost.seconds >= 10 else f"{cost.seconds:.1f}s"  # noqa: PLR2004  # two digits
+    yield f"{in_bytes(cost.wal_bytes)} of WAL"
+    yield f"tables and indexes grow by {in_bytes(max(0, cost.growth_bytes))}"
+    yield f"{cost.key_calls} key{'' if cost.key_calls == 1 else 's'} fetched from elsewhere"
+
+
+def _lag_risk(cost: Cost) -> str:
+    if not cost.standbys:
+        return ""
+    standbys = f"{cost.standbys} standby{'' if cost.standbys == 1 else 's'}"
+    rate = in_bytes(cost.wal_bytes_per_s)
+    return f"; {standbys} must keep up with {rate}/s (--max-replica-lag waits where one does not)"
+
+
+def _gain_lines(gains: tuple[Gain, ...]) -> Iterator[str]:
+    left = [gain for gain in gains if not gain.vacuumed]
+    if not left:
+        return
+    yield "These tables would gain from VACUUM (--vacuum does it after the job):"
+    for gain in left:
+        yield f"  {gain.table}: {gain.dead_rows} dead rows, grown by {in_bytes(max(0, gain.grown_bytes))}"

@@ -1,0 +1,168 @@
+"""The forecast: rehearsed on a sample, and rolled back; the figures of the run beside it; and what to vacuum."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+import pytest
+
+from fluxbase_cli.engine import aftermath
+from fluxbase_cli.engine import job as job_module
+from fluxbase_cli.engine.forecast import FEW_ROWS
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.report.costs import cost_lines
+from fluxbase_cli.store.values import DEFAULT_LIMITS
+from tests.fixtures.command import until
+from tests.fixtures.fluxbase import OLD, Fluxbase, Role, Watching, seal
+
+_SECRETS = 6_000
+_SCHEMAS = "functions, app, platform, auth, branching"
+
+
+@pytest.fixture
+def large(flux: Fluxbase) -> Fluxbase:
+    """A database with just enough rows in one table to rehearse."""
+    assert _SECRETS >= FEW_ROWS
+    flux.rows(
+        "INSERT INTO functions.secrets (id, name, encrypted_value)"
+        " SELECT gen_random_uuid(), 'SECRET_' || n, %s FROM generate_series(1, %s) AS n",
+        seal(OLD, "one of many"),
+        _SECRETS,
+    )
+    flux.rows("VACUUM ANALYZE functions.secrets")
+    return flux
+
+
+def rehearsed(flux: Fluxbase) -> JobReport:
+    return flux.run(dry_run=True, workers=2, limits=DEFAULT_LIMITS)
+
+
+def test_a_dry_run_foretells_and_commits_nothing(large: Fluxbase) -> None:
+    places, stored, relations = large.places(), large.stored(), large.relations()
+
+    report = rehearsed(large)
+
+    assert report.forecast is not None
+    cost = report.forecast.cost
+    assert cost is not None, report.forecast.reason
+    assert cost.seconds > 0.3
+    size = large.value("SELECT pg_table_size('functions.secrets')")
+    assert size < cost.wal_bytes < 10 * size
+    assert 0 < cost.growth_bytes < size
+    assert (cost.key_calls, cost.standbys) == (0, 0)
+    assert 0 < report.forecast.rows < 0.5 * _SECRETS
+    assert next(cost_lines(report)).startswith("Forecast: ")
+    assert large.places() == places
+    assert large.stored() == stored
+    assert large.relations() == relations
+    assert large.value("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == 0
+
+
+def test_a_rehearsal_gives_way_to_whoever_holds_the_rows(large: Fluxbase) -> None:
+    with psycopg.connect(large.url) as blocker:
+        blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
+        began = time.monotonic()
+        report = rehearsed(large)
+        # Well below our own lock time-out, and without one retry.
+        assert time.monotonic() - began < 15
+
+    assert report.state == "dry-run"
+    assert report.forecast is not None
+    assert report.forecast.cost is None
+    assert list(cost_lines(report)) == [
+        "No forecast: nothing could be rehearsed: other sessions hold the rows of the sample"
+    ]
+
+
+def test_a_rehearsal_fires_no_trigger_and_is_left_out_where_it_would(large: Fluxbase, role: Role) -> None:
+    large.rows(
+        "CREATE SEQUENCE public.fired; GRANT ALL ON SEQUENCE public.fired TO PUBLIC;"
+        "CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN PERFORM nextval('public.fired'); RETURN NULL; END$$;"
+        "CREATE TRIGGER fire AFTER UPDATE ON functions.secrets FOR EACH ROW EXECUTE FUNCTION public.fire()"
+    )
+    assert rehearsed(large).forecast is not None
+    assert large.value("SELECT is_called FROM public.fired") is False
+
+    large.rows(f"GRANT service_role TO {role.name}")
+    report = large.run(dry_run=True, database=role.database, limits=DEFAULT_LIMITS)
+    assert report.forecast is not None
+    assert report.forecast.reason == "triggers would fire"
+    assert large.value("SELECT is_called FROM public.fired") is False
+
+
+def test_a_role_that_only_reads_gets_its_dry_run_and_no_forecast(large: Fluxbase, role: Role) -> None:
+    large.rows(f"ALTER ROLE {role.name} BYPASSRLS")
+    large.rows(f"GRANT USAGE ON SCHEMA {_SCHEMAS} TO {role.name}")
+    large.rows(f"GRANT SELECT ON ALL TABLES IN SCHEMA {_SCHEMAS} TO {role.name}")
+    large.rows(f"GRANT SET ON PARAMETER session_replication_role TO {role.name}")
+
+    report = large.run(dry_run=True, database=role.database, limits=DEFAULT_LIMITS)
+
+    assert report.total.scanned == _SECRETS
+    assert list(cost_lines(report)) == ["No forecast: nothing could be rehearsed: permission denied for table secrets"]
+
+
+def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "_WORTH_A_FORECAST", FEW_ROWS)
+    monkeypatch.setattr(aftermath, "_GROWN_BYTES", 0)
+    wal = large.value("SELECT pg_current_wal_lsn()")
+
+    report = large.run(workers=2, limits=DEFAULT_LIMITS)
+
+    assert report.state == "completed"
+    assert report.forecast is not None
+    assert report.forecast.cost is not None
+    assert report.measured is not None
+    assert report.measured.seconds == report.elapsed_seconds
+    written = large.value("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", wal)
+    assert 0.3 * float(written) < report.measured.wal_bytes <= written
+    lines = list(cost_lines(report))
+    assert [line.partition(":")[0] for line in lines][:2] == ["Cost", "Forecast was"]
+    assert lines[2] == "These tables would gain from VACUUM (--vacuum does it after the job):"
+    assert lines[3].startswith("  functions.secrets: ")
+
+
+def test_a_small_run_is_not_rehearsed(flux: Fluxbase) -> None:
+    flux.secrets(10)
+    dry = flux.run(dry_run=True)
+    assert dry.forecast is not None
+    assert dry.forecast.reason == "there is too little to rehearse"
+    assert list(cost_lines(dry)) == []
+    report = flux.run()
+    assert report.forecast is None
+    assert report.measured is not None
+    assert list(cost_lines(report)) == []
+
+
+def test_vacuum_is_done_where_it_is_asked_for(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aftermath, "_GROWN_BYTES", 0)
+    observer = Watching()
+
+    report = large.run(workers=2, limits=DEFAULT_LIMITS, vacuum=True, observer=observer)
+
+    assert "vacuuming functions.secrets…" in observer.told
+    assert [gain.vacuumed for gain in report.gains if gain.table == "functions.secrets"] == [True]
+    vacuums = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relid = 'functions.secrets'::regclass"
+    # The other one is the fixture's.
+    until(lambda: large.value(vacuums) == 2, "the server has counted it")
+    assert not any("VACUUM" in line for line in cost_lines(report))
+
+
+def test_a_role_that_may_not_vacuum_is_told_and_the_job_is_done_all_the_same(
+    large: Fluxbase, role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large.rows(f"ALTER ROLE {role.name} BYPASSRLS")
+    large.rows(f"GRANT USAGE ON SCHEMA {_SCHEMAS} TO {role.name}")
+    large.rows(f"GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA {_SCHEMAS} TO {role.name}")
+    large.rows(f"GRANT SET ON PARAMETER session_replication_role TO {role.name}")
+    large.rows(f'GRANT CREATE ON DATABASE "{large.value("SELECT current_database()")}" TO {role.name}')
+    monkeypatch.setattr(aftermath, "_GROWN_BYTES", 0)
+    observer = Watching()
+
+    report = large.run(workers=2, limits=DEFAULT_LIMITS, vacuum=True, database=role.database, observer=observer)
+
+    assert (report.state, report.exit_code) == ("completed", 0)
+    assert "functions.secrets can't be vacuumed by this role: it takes its owner or pg_maintain" in observer.told
+    assert not any(gain.vacuumed for gain in report.gains)
