@@ -84,7 +84,7 @@ DryRun = Annotated[
         "--dry-run",
         envvar="FLUXBASE_CLI_DRY_RUN",
         show_envvar=False,
-        help="Open every value and write nothing anywhere.",
+        help="Open every value, commit nothing anywhere, and say what the run will cost.",
     ),
 ]
 Join = Annotated[

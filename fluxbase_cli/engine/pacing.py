@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 
 Clock = Callable[[], float]
 
@@ -110,7 +109,7 @@ class BatchSize:
             self._times.append(seconds)
             # Where they are very long, fewer are enough.
             if len(self._times) >= _WINDOW or sum(self._times) > _WINDOW * target_s:
-                self._decide(target_s, median(self._times))
+                self._decide(target_s, sorted(self._times)[len(self._times) // 2])
 
     def _decide(self, target_s: float, time_s: float) -> None:
         before, self._before = self._before, None
