@@ -319,3 +319,10 @@ def test_the_display_fits_where_stderr_goes(
     with QuietProgress() as quiet:
         quiet.notify(Told("nothing"))
     assert capsys.readouterr().err == ""
+
+
+def test_a_wait_for_others_is_told_without_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress(Messages())
+    progress.notify(Waiting("the job was paused by ann on db1", None))
+
+    assert capsys.readouterr().err == "Warning: waiting: the job was paused by ann on db1\n"
