@@ -14,7 +14,7 @@ from fluxbase_cli.engine.observer import Observer, Told
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.store.connect import Connection, connect, first_line
-from fluxbase_cli.store.rehearsal import Size, may_vacuum, vacuum
+from fluxbase_cli.store.upkeep import Size, may_vacuum, vacuum
 from fluxbase_cli.store.values import Shape
 
 #: Fewer dead rows, or a smaller share of them, are left to autovacuum without a word: its own default is a fifth.

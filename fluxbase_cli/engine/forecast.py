@@ -32,14 +32,13 @@ from fluxbase_cli.store.preflight import Preflight
 from fluxbase_cli.store.rehearsal import (
     NoJobStore,
     RehearsedError,
-    Size,
     WalSettings,
     next_transaction,
-    sizes,
     wal_position,
     wal_settings,
     writers,
 )
+from fluxbase_cli.store.upkeep import Size, sizes
 from fluxbase_cli.store.values import Limits, News, Place, Reader, Shape, Stretch
 
 #: A relation with fewer rows than this is not rehearsed: it is done in a moment.

@@ -1,0 +1,23 @@
+-- How large relations are, and who may vacuum them. `store/upkeep.py` is the only place where a name meets a function.
+
+-- name: sizes
+-- On disk: the rows, what is stored beside them (TOAST), and the indexes; and what PostgreSQL knows of dead rows.
+SELECT r.schema_name || '.' || r.name AS relation,
+       pg_relation_size(c.oid) AS heap, pg_table_size(c.oid) AS whole, pg_indexes_size(c.oid) AS indexes,
+       (SELECT count(*) FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisready) AS index_count,
+       coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
+JOIN pg_namespace AS n ON n.nspname = r.schema_name
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name
+LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid;
+
+-- name: may_vacuum
+-- pg_maintain and the privilege MAINTAIN came with PostgreSQL 17.
+SELECT r.schema_name || '.' || r.name AS relation,
+       pg_has_role(c.relowner, 'USAGE')
+       OR coalesce((SELECT pg_has_role(m.oid, 'USAGE') FROM pg_roles AS m WHERE m.rolname = 'pg_maintain'), false)
+       OR CASE WHEN current_setting('server_version_num')::integer >= 170000
+               THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS may
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
+JOIN pg_namespace AS n ON n.nspname = r.schema_name
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name;
