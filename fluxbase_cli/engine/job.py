@@ -215,7 +215,7 @@ class JobRun:
             jobs.ensure_schema()
             # Before the job begins, so that it is no part of it; of one that is gone on with much is done already.
             decision = self._prepared.decision
-            if decision.resumes is None and decision.ended is None and self._prepared.plan.rows >= _WORTH_A_FORECAST:
+            if decision.begins and self._prepared.plan.rows >= _WORTH_A_FORECAST:
                 self._forecast = self._rehearse(rounds=1)
             self._meter = Meter(connection, self._prepared.preflight.shapes)
             job = self._begin(connection, jobs)
