@@ -5,9 +5,9 @@ from fluxbase_cli.config.encryption import (
     EncryptionSettings,
     KeyDestructionSettings,
     KeyEntry,
-    KeyRotationSettings,
     UnsetKeyError,
 )
+from fluxbase_cli.config.rotation import KeyRotationSettings
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.settings import Settings, load_settings
 from fluxbase_cli.config.vault import VaultAuth, VaultMethod, VaultSettings

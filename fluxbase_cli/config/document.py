@@ -71,6 +71,11 @@ class Value:
         """Whether it is a mapping."""
         return isinstance(self._node, yaml.MappingNode)
 
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is a list."""
+        return isinstance(self._node, yaml.SequenceNode)
+
     def scalar(self) -> Scalar:
         """The value itself.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.expand import UnsetVariableError
 from fluxbase_cli.config.reader import MAX_INTEGER, Found, Unquoted, parse_integer, variable_name
+from fluxbase_cli.config.rotation import KeyRotationSettings, read_key_rotation
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.vault import VaultSettings, read_vault
 from fluxbase_cli.errors import ConfigurationError
@@ -54,25 +55,6 @@ class KeyEntry:
     options: Mapping[str, Secret | Mapping[str, Secret]] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRotationSettings:
-    """The scheduled rotation.
-
-    Attributes:
-        enabled: whether it is on.
-        schedule: when, as a cron expression; checked by who reads it.
-        auto_reencrypt: whether values are re-encrypted by it.
-        retain_old_keys: how many superseded versions are kept; None when it is not said.
-        notification_webhook: whom to tell. A secret: such URLs carry tokens.
-    """
-
-    enabled: bool = False
-    schedule: str | None = None
-    auto_reencrypt: bool = False
-    retain_old_keys: int | None = None
-    notification_webhook: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +102,7 @@ class EncryptionSettings:
     keys: tuple[KeyEntry, ...] = ()
     kms_key_id: str | None = None
     vault: VaultSettings = field(default_factory=VaultSettings)
-    key_rotation: KeyRotationSettings = KeyRotationSettings()
+    key_rotation: KeyRotationSettings = field(default_factory=KeyRotationSettings)
     key_destruction: KeyDestructionSettings = KeyDestructionSettings()
 
     @property
@@ -176,7 +158,7 @@ def read_encryption(
         keys=keys,
         kms_key_id=kms_key_id,
         vault=read_vault(reader),
-        key_rotation=_key_rotation(reader),
+        key_rotation=read_key_rotation(reader),
         key_destruction=_key_destruction(reader),
     )
     if keys and single is None:
@@ -310,18 +292,6 @@ def _active_version(reader: Reader, keys: tuple[KeyEntry, ...]) -> int | None:
             hint=f"Correct the number, or add the key (security.encryption.keys or FLUXBASE_SECRET_KEY_{version}).",
         )
     return version
-
-
-def _key_rotation(reader: Reader) -> KeyRotationSettings:
-    path = f"{_SECTION}.key_rotation"
-    webhook = _text_or_none(reader, f"{path}.notification_webhook")
-    return KeyRotationSettings(
-        enabled=reader.flag(f"{path}.enabled"),
-        schedule=_text_or_none(reader, f"{path}.schedule"),
-        auto_reencrypt=reader.flag(f"{path}.auto_reencrypt"),
-        retain_old_keys=reader.integer(f"{path}.retain_old_keys", minimum=0),
-        notification_webhook=None if webhook is None else Secret(webhook),
-    )
 
 
 def _key_destruction(reader: Reader) -> KeyDestructionSettings:

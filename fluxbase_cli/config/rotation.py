@@ -1,0 +1,114 @@
+"""The section `security.encryption.key_rotation`: what is written there, and where.
+
+What it means is the business of `fluxbase_cli.rotation.policy`: a schedule that can't be read must not keep anybody
+from an emergency rollback, so that only what is no text, number or flag at all is refused here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.config.reader import Found, variable_name
+from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config.reader import Reader
+
+SECTION = "security.encryption.key_rotation"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotationSettings:
+    """The scheduled rotation, as it is written.
+
+    Attributes:
+        enabled: whether it is on.
+        schedule: when, as a cron expression.
+        timezone: the IANA time zone that the schedule is meant in; UTC when it is not said.
+        auto_reencrypt: whether values are re-encrypted by it.
+        retain_old_keys: how many superseded versions are kept; None when it is not said.
+        min_age: how old a key must be before it is rotated, such as `7d`.
+        notification_webhook: whom to tell. A secret: such URLs carry tokens.
+        notification_secret: what notifications are signed with.
+        notification_format: the form of the notifications, `json` or `slack`.
+        reload_command: a program and its arguments that make the servers read their configuration again.
+        places: where each of these was found, by its name; never a value.
+    """
+
+    enabled: bool = False
+    schedule: str | None = None
+    timezone: str | None = None
+    auto_reencrypt: bool = False
+    retain_old_keys: int | None = None
+    min_age: str | None = None
+    notification_webhook: Secret | None = None
+    notification_secret: Secret | None = None
+    notification_format: str | None = None
+    reload_command: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
+
+    def place(self, name: str) -> str:
+        """Where the setting of that name was found, or would be."""
+        return self.places.get(name, f"{SECTION}.{name}")
+
+
+def read_key_rotation(reader: Reader) -> KeyRotationSettings:
+    """Read the section.
+
+    Raises:
+        ConfigurationError: a setting is not of its type, or refers to a variable that is not set.
+    """
+    texts = ("schedule", "timezone", "min_age", "notification_webhook", "notification_secret", "notification_format")
+    found = {name: each for name in texts if (each := reader.text(f"{SECTION}.{name}")) is not None and each.text}
+
+    def text(name: str) -> str | None:
+        return found[name].text if name in found else None
+
+    def secret(name: str) -> Secret | None:
+        return Secret(found[name].text) if name in found else None
+
+    command = _command(reader)
+    places = {name: each.place for name, each in found.items()}
+    if command:
+        places["reload_command"] = command[0].place.removesuffix("[0]")
+    return KeyRotationSettings(
+        enabled=reader.flag(f"{SECTION}.enabled"),
+        schedule=text("schedule"),
+        timezone=text("timezone"),
+        auto_reencrypt=reader.flag(f"{SECTION}.auto_reencrypt"),
+        retain_old_keys=reader.integer(f"{SECTION}.retain_old_keys", minimum=0),
+        min_age=text("min_age"),
+        notification_webhook=secret("notification_webhook"),
+        notification_secret=secret("notification_secret"),
+        notification_format=text("notification_format"),
+        reload_command=tuple(argument.text for argument in command),
+        places=MappingProxyType(places),
+    )
+
+
+def _command(reader: Reader) -> list[Found]:
+    """A list of the file; or a variable, which a shell's rules cut into words (no shell ever runs it)."""
+    path = f"{SECTION}.reload_command"
+    variable = reader.variable(variable_name(path))
+    if variable is not None:
+        try:
+            return [Found(word, variable.place) for word in shlex.split(variable.text)]
+        except ValueError:
+            raise ConfigurationError(f"{variable.place} can't be cut into words: a quote is not closed") from None
+    section = reader.section(path)
+    if section is None:
+        return []
+    if not section.is_sequence:
+        raise ConfigurationError(
+            f"{section.place} must be a list of words",
+            hint='As in `["kubectl", "rollout", "restart", "deployment/fluxbase"]`; no shell reads it.',
+        )
+    words = [reader.text_of(item) for item in section.items()]
+    if words and not words[0].text:
+        raise ConfigurationError(f"{section.place} begins with an empty word")
+    return words

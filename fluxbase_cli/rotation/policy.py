@@ -1,0 +1,155 @@
+"""What the section `key_rotation` means: its texts as a schedule, a time zone, lengths of time and a webhook."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from fluxbase_cli.config import KeyRotationSettings, Secret
+from fluxbase_cli.config.duration import parse_duration
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.rotation.schedule import Schedule, parse_schedule
+
+_SECRET_PREFIX = "whsec_"  # noqa: S105  # of Standard Webhooks; no secret itself
+
+
+class Format(StrEnum):
+    """The form of a notification's body."""
+
+    JSON = "json"
+    SLACK = "slack"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Whom to tell.
+
+    Attributes:
+        url: http or https. A secret: such URLs carry tokens.
+        key: what signs the notifications; None leaves them unsigned.
+        form: what the body is.
+    """
+
+    url: Secret
+    key: Secret | None = None
+    form: Format = Format.JSON
+
+    @property
+    def host(self) -> str:
+        """The part of the URL that may be shown."""
+        return urlsplit(self.url.reveal()).hostname or "?"
+
+    @property
+    def signing_key(self) -> bytes | None:
+        """The bytes of the key: as they are, or of `whsec_…` what the base64 behind it stands for."""
+        if self.key is None:
+            return None
+        text = self.key.reveal()
+        if not text.startswith(_SECRET_PREFIX):
+            return text.encode("utf-8", "surrogateescape")
+        encoded = text.removeprefix(_SECRET_PREFIX)
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The scheduled rotation, checked.
+
+    Attributes:
+        enabled: whether the schedule counts; a forced rotation always runs.
+        schedule: when; None where none is written.
+        min_age: a younger key is never rotated by the schedule.
+        auto_reencrypt: whether a rotation re-encrypts the values.
+        retain_old_keys: how many superseded versions are kept; None keeps all.
+        webhook: whom to tell.
+        reload_command: what makes the servers read their configuration again; may be empty.
+    """
+
+    enabled: bool = False
+    schedule: Schedule | None = None
+    min_age: timedelta = timedelta(0)
+    auto_reencrypt: bool = False
+    retain_old_keys: int | None = None
+    webhook: Webhook | None = None
+    reload_command: tuple[str, ...] = ()
+
+
+def read_policy(settings: KeyRotationSettings) -> Policy:
+    """Check the section.
+
+    Raises:
+        ConfigurationError: the schedule, the time zone, the minimum age or the webhook can't be used, or the rotation
+            is enabled without a schedule. The message names the place and never a value.
+    """
+    zone = _zone(settings)
+    schedule = None
+    if settings.schedule is not None:
+        schedule = parse_schedule(settings.schedule, zone, settings.place("schedule"))
+    elif settings.enabled:
+        raise ConfigurationError(
+            f"the rotation is enabled, and {settings.place('schedule')} is not set",
+            hint='Write when: schedule: "0 2 1 * *" is 2 o\'clock on the first of each month.',
+        )
+    min_age = timedelta(0)
+    if settings.min_age is not None:
+        min_age = parse_duration(settings.min_age, settings.place("min_age"))
+    return Policy(
+        enabled=settings.enabled,
+        schedule=schedule,
+        min_age=min_age,
+        auto_reencrypt=settings.auto_reencrypt,
+        retain_old_keys=settings.retain_old_keys,
+        webhook=_webhook(settings),
+        reload_command=settings.reload_command,
+    )
+
+
+def _zone(settings: KeyRotationSettings) -> ZoneInfo:
+    try:
+        return ZoneInfo(settings.timezone or "UTC")
+    except (OSError, ValueError, LookupError):
+        raise ConfigurationError(
+            f"{settings.place('timezone')} is not the name of a time zone",
+            hint="A name of the IANA database: Europe/Berlin, America/New_York or UTC.",
+        ) from None
+
+
+def _webhook(settings: KeyRotationSettings) -> Webhook | None:
+    form = _form(settings)
+    if settings.notification_webhook is None:
+        return None
+    place = settings.place("notification_webhook")
+    try:
+        parts = urlsplit(settings.notification_webhook.reveal())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not settings.notification_webhook.reveal().isascii():
+        raise ConfigurationError(
+            f"{place} is not a URL that begins with https:// or http://", hint="As in https://hooks.example.com/path."
+        )
+    webhook = Webhook(settings.notification_webhook, settings.notification_secret, form)
+    try:
+        key = webhook.signing_key
+    except (binascii.Error, ValueError):
+        key = b""
+    if key == b"":
+        raise ConfigurationError(
+            f"{settings.place('notification_secret')} begins with {_SECRET_PREFIX}, and what follows is not base64",
+            hint="Any other text is taken as it is: `openssl rand -hex 32` makes a good one.",
+        )
+    return webhook
+
+
+def _form(settings: KeyRotationSettings) -> Format:
+    try:
+        return Format((settings.notification_format or "json").strip().lower())
+    except ValueError:
+        raise ConfigurationError(
+            f"{settings.place('notification_format')} must be one of {', '.join(Format)}"
+        ) from None

@@ -1,0 +1,134 @@
+"""When a rotation is due. Pure: it asks no clock.
+
+Cron expressions are cronsim's, which follows Debian's cron, summer time included: five fields, names of days and
+months, lists, ranges and steps; `L`, `LW`, `MON#2` and `5L` for last days and weekdays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.errors import ConfigurationError
+
+_FIELDS = 5
+_NAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Dates that come again and again.
+
+    Attributes:
+        expression: five fields of cron.
+        zone: the time zone that they are meant in.
+    """
+
+    expression: str
+    zone: ZoneInfo
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first date after a moment, in UTC; None when there is none within 50 years."""
+        found = next(CronSim(self.expression, moment.astimezone(self.zone)), None)
+        return None if found is None else found.astimezone(UTC)
+
+    def last_before(self, moment: datetime) -> datetime | None:
+        """The last date at or before a moment, in UTC; None when there is none within 50 years."""
+        # Backwards, cronsim leaves out the minute that it starts in.
+        start = moment.astimezone(self.zone).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        found = next(CronSim(self.expression, start, reverse=True), None)
+        return None if found is None else found.astimezone(UTC)
+
+
+def parse_schedule(expression: str, zone: ZoneInfo, place: str) -> Schedule:
+    """Read a cron expression, or one of `@daily`, `@weekly`, `@monthly` and the like.
+
+    Raises:
+        ConfigurationError: it is none. The message names the field.
+    """
+    text = _NAMES.get(expression.strip().lower(), expression.strip().upper())
+    if len(text.split()) != _FIELDS:
+        raise _unreadable(place, "it must have five fields")
+    try:
+        CronSim(text, datetime(2000, 1, 1, tzinfo=UTC))
+    except (CronSimError, AssertionError) as error:
+        # Its texts are of the form "Bad minute".
+        raise _unreadable(place, str(error).lower() or "unknown form") from None
+    return Schedule(text, zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a rotation is due.
+
+    Attributes:
+        due: whether it is.
+        why: a sentence without a full stop.
+        date: the date of the schedule that is to be made good.
+        next: when the answer may change; None when it is due, or never will be.
+    """
+
+    due: bool
+    why: str
+    date: datetime | None = None
+    next: datetime | None = None
+
+
+def judge(
+    schedule: Schedule,
+    now: datetime,
+    *,
+    last_rotation: datetime | None,
+    active_since: datetime | None,
+    min_age: timedelta = timedelta(0),
+) -> Verdict:
+    """Whether a rotation is due, and when next. Dates that were missed together are made good by one rotation.
+
+    Args:
+        schedule: the dates.
+        now: this moment.
+        last_rotation: when the last rotation began, if there was one.
+        active_since: when the active key became active, if that is known.
+        min_age: a younger key is never rotated.
+    """
+    date = schedule.last_before(now)
+    since = last_rotation or active_since
+    if date is None or (since is not None and date <= since):
+        return Verdict(due=False, why=_since(since), next=schedule.next_after(now))
+    known = active_since or last_rotation
+    if known is not None and now - known < min_age:
+        return Verdict(
+            due=False,
+            why=f"the active key is {format_duration(now - known)} old, and min_age is {format_duration(min_age)}",
+            date=date,
+            next=known + min_age,
+        )
+    return Verdict(due=True, why=f"the schedule named {moment_text(date)}, {_since(since)}", date=date)
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment for people, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _since(since: datetime | None) -> str:
+    return "no rotation is recorded yet" if since is None else f"the last rotation began at {moment_text(since)}"
+
+
+def _unreadable(place: str, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{place} is not a cron expression: {what}",
+        hint='Five fields, minute hour day month weekday: "0 2 1 * *" is 2 o\'clock on the first of each month.',
+    )
