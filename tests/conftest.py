@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fixtures.standby",
     "tests.fixtures.fluxbase",
     "tests.fixtures.kms",
+    "tests.fixtures.webhook",
 ]

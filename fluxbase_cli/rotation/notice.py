@@ -1,0 +1,124 @@
+"""A notification: what happened, as JSON that keeps its form or as text for chats, and how it is signed.
+
+The signature is that of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature` holds
+`v1,` and the base64 of HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`. Libraries verify it in most
+languages. `docs/notification.schema.json` describes the JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from fluxbase_cli import __version__
+from fluxbase_cli.rotation.policy import Format, Webhook
+
+#: Raised when a field changes its sense or goes away; fields may be added under the same name.
+SCHEMA = "fluxbase-cli/notification/v1"
+
+
+class Kind(StrEnum):
+    """What a notification is about."""
+
+    STARTED = "rotation.started"
+    PROGRESS = "rotation.progress"
+    WAITING = "rotation.waiting"
+    UNDECRYPTABLE = "rotation.undecryptable"
+    FINISHED = "rotation.finished"
+    FAILED = "rotation.failed"
+    KEY_DISABLED = "key.disabled"
+    KEY_DESTROYED = "key.destroyed"
+    TEST = "test"
+
+
+_MARKS = {
+    Kind.STARTED: ":arrows_counterclockwise:",
+    Kind.WAITING: ":hourglass:",
+    Kind.UNDECRYPTABLE: ":warning:",
+    Kind.FINISHED: ":white_check_mark:",
+    Kind.FAILED: ":x:",
+    Kind.KEY_DISABLED: ":lock:",
+    Kind.KEY_DESTROYED: ":wastebasket:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One notification. It holds versions, fingerprints, counts and places, and nothing secret.
+
+    Attributes:
+        id: stays the same however often it is sent.
+        kind: what it is about.
+        time: when that happened.
+        message: a sentence for people.
+        rotation: the number of the rotation, if there is one.
+        database: where, as `user@host:port/database`.
+        detail: numbers and names, by the kind.
+    """
+
+    id: UUID
+    kind: Kind
+    time: datetime
+    message: str
+    rotation: int | None = None
+    database: str = ""
+    detail: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def as_data(self) -> dict[str, Any]:
+        """The notification as JSON has it."""
+        return {
+            "schema": SCHEMA,
+            "id": str(self.id),
+            "type": self.kind.value,
+            "timestamp": self.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "data": {
+                "message": self.message,
+                "rotation": self.rotation,
+                "database": self.database,
+                **self.detail,
+            },
+        }
+
+    def body(self, form: Format) -> bytes:
+        """The text that is sent."""
+        if form is Format.SLACK:
+            mark = _MARKS.get(self.kind)
+            where = f" ({self.database})" if self.database else ""
+            return _json({"text": f"{f'{mark} ' if mark else ''}{self.message}{where}"})
+        return _json(self.as_data())
+
+
+def headers(notice: Notice, body: bytes, webhook: Webhook, sent_at: int) -> dict[str, str]:
+    """The headers of a request.
+
+    Args:
+        notice: what is sent.
+        body: its text.
+        webhook: whom to.
+        sent_at: the time of this attempt in seconds since 1970, which is signed too: old requests can't be replayed.
+    """
+    made = {
+        "content-type": "application/json; charset=utf-8",
+        "user-agent": f"fluxbase-cli/{__version__}",
+        "webhook-id": str(notice.id),
+        "webhook-timestamp": str(sent_at),
+    }
+    key = webhook.signing_key
+    if key is not None:
+        signed = b"%s.%d.%s" % (str(notice.id).encode(), sent_at, body)
+        digest = hmac.new(key, signed, hashlib.sha256).digest()
+        made["webhook-signature"] = f"v1,{base64.b64encode(digest).decode('ascii')}"
+    return made
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

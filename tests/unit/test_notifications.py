@@ -1,0 +1,213 @@
+"""Notifications: their form, their signature, and an endpoint that misbehaves."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+import standardwebhooks
+
+from fluxbase_cli.config import Secret
+from fluxbase_cli.engine.observer import BatchDone, PassStarted, Waiting
+from fluxbase_cli.rotation.listening import ProgressNotices
+from fluxbase_cli.rotation.notice import Kind, Notice
+from fluxbase_cli.rotation.notify import DeliveryError, WebhookNotifier, post
+from fluxbase_cli.rotation.policy import Format, Webhook
+from tests.fixtures.webhook import SECRET, Endpoint
+
+MARK = "url-token-marker"
+
+
+def notice(number: int = 0, kind: Kind = Kind.STARTED) -> Notice:
+    return Notice(
+        uuid4(), kind, datetime(2026, 11, 1, 2, tzinfo=UTC), f"Müller's rotation {number}", 7, "postgres@host/fluxbase"
+    )
+
+
+def webhook(endpoint: Endpoint, path: str = f"/{MARK}") -> Webhook:
+    return Webhook(Secret(endpoint.url + path), Secret(SECRET.decode()))
+
+
+def impatient(endpoint: Endpoint, *, patience_s: float = 5.0, most_waiting: int = 100) -> WebhookNotifier:
+    return WebhookNotifier(webhook(endpoint), first_pause_s=0.001, patience_s=patience_s, most_waiting=most_waiting)
+
+
+def test_an_independent_verifier_takes_the_signature_and_the_form(endpoint: Endpoint) -> None:
+    sent = notice()
+
+    post(webhook(endpoint), sent)
+
+    (request,) = endpoint.requests
+    assert (request.method, request.path) == ("POST", f"/{MARK}")
+    assert request.verify() == {
+        "schema": "fluxbase-cli/notification/v1",
+        "id": str(sent.id),
+        "type": "rotation.started",
+        "timestamp": "2026-11-01T02:00:00.000Z",
+        "data": {"message": "Müller's rotation 0", "rotation": 7, "database": "postgres@host/fluxbase"},
+    }
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        request.verify(b"another secret")
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        replace(request, body=request.body.replace(b"7", b"8")).verify()
+    late = {**request.headers, "webhook-timestamp": str(int(request.headers["webhook-timestamp"]) - 1)}
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        replace(request, headers=late).verify()
+
+
+def test_a_secret_written_as_whsec_is_the_one_that_libraries_take(endpoint: Endpoint) -> None:
+    written = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+    post(Webhook(Secret(endpoint.url), Secret(written)), notice())
+
+    (request,) = endpoint.requests
+    standardwebhooks.Webhook(written).verify(request.body, dict(request.headers))
+
+
+def test_without_a_secret_nothing_is_signed(endpoint: Endpoint) -> None:
+    post(Webhook(Secret(endpoint.url)), notice())
+
+    assert "webhook-signature" not in endpoint.requests[0].headers
+
+
+def test_the_form_for_chats_is_a_text(endpoint: Endpoint) -> None:
+    post(replace(webhook(endpoint), form=Format.SLACK), notice(kind=Kind.FINISHED))
+
+    assert endpoint.requests[0].json == {
+        "text": ":white_check_mark: Müller's rotation 0 (postgres@host/fluxbase)",
+    }
+
+
+def test_an_endpoint_that_is_busy_twice_gets_it_the_third_time_under_the_same_id(endpoint: Endpoint) -> None:
+    endpoint.answers = [503, 429]
+    notifier = impatient(endpoint)
+
+    notifier.send(notice())
+    notifier.close()
+
+    assert [delivery.error for delivery in notifier.deliveries()] == [None]
+    assert endpoint.kinds == ["rotation.started"] * 3
+    assert len({request.headers["webhook-id"] for request in endpoint.requests}) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 410])
+def test_what_the_endpoint_refuses_is_not_sent_again(endpoint: Endpoint, status: int) -> None:
+    endpoint.answers = [status]
+    notifier = impatient(endpoint)
+
+    notifier.send(notice())
+    notifier.close()
+
+    assert [delivery.error for delivery in notifier.deliveries()] == [f"127.0.0.1 answered {status}"]
+    assert len(endpoint.requests) == 1
+
+
+def test_a_redirect_is_not_followed(endpoint: Endpoint) -> None:
+    endpoint.answers = [302]
+
+    with pytest.raises(DeliveryError, match=r"127\.0\.0\.1 answered 302"):
+        post(webhook(endpoint), notice())
+
+    assert len(endpoint.requests) == 1
+
+
+def test_an_endpoint_that_is_down_costs_all_attempts_once_and_is_told_without_its_url() -> None:
+    tried: list[int] = []
+
+    def deliver(where: Webhook, what: Notice) -> None:
+        tried.append(1)
+        post(where, what)
+
+    nowhere = Webhook(Secret(f"http://127.0.0.1:1/{MARK}"))
+    notifier = WebhookNotifier(nowhere, deliver=deliver, first_pause_s=0.001)
+    for number in range(5):
+        notifier.send(notice(number))
+    notifier.close()
+
+    errors = [delivery.error for delivery in notifier.deliveries()]
+    assert errors == ["127.0.0.1: Connection refused"] * 5
+    assert len(tried) == 4 + 4
+
+
+def test_an_endpoint_that_hangs_holds_up_neither_the_rotation_nor_its_end(endpoint: Endpoint) -> None:
+    endpoint.hold.set()
+    notifier = impatient(endpoint, patience_s=0.3, most_waiting=3)
+
+    started = time.monotonic()
+    for number in range(50):
+        notifier.send(notice(number))
+    sending = time.monotonic() - started
+    notifier.close()
+
+    assert sending < 0.2
+    assert time.monotonic() - started < 2
+    errors = [delivery.error for delivery in notifier.deliveries()]
+    assert len(errors) == 50
+    assert set(errors) == {"too many notifications are waiting", "127.0.0.1: not delivered in time"}
+
+
+def test_whatever_happens_in_the_thread_is_told_and_stops_nothing(endpoint: Endpoint) -> None:
+    def broken(_where: Webhook, _what: Notice) -> None:
+        raise RuntimeError(MARK)
+
+    notifier = WebhookNotifier(webhook(endpoint), deliver=broken)
+    notifier.send(notice())
+    notifier.send(notice())
+    notifier.close()
+
+    assert [delivery.error for delivery in notifier.deliveries()] == ["127.0.0.1: unexpected RuntimeError"] * 2
+
+
+class Told:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.said: list[tuple[Kind, str]] = []
+        self.notices = ProgressNotices(
+            lambda kind, message, _detail: self.said.append((kind, message)), clock=self.clock
+        )
+        self.notices.notify(PassStarted(0, {"a.b.c": 600, "a.b.d": 600, "e.f.g": 400}, {}))
+
+    def clock(self) -> float:
+        return self.now
+
+    def rows(self, number: int, *, seconds: float) -> None:
+        self.now += seconds
+        self.notices.notify(BatchDone("a.b", number, {}, 0))
+
+
+def test_progress_is_told_every_tenth_of_the_way() -> None:
+    told = Told()
+    for _ in range(100):
+        told.rows(10, seconds=30)
+
+    assert told.said == [(Kind.PROGRESS, f"Re-encryption: {percent}% done") for percent in range(10, 100, 10)]
+
+
+def test_progress_is_told_once_a_minute_at_most() -> None:
+    told = Told()
+    for _ in range(100):
+        told.rows(10, seconds=1)
+
+    assert told.said == [(Kind.PROGRESS, "Re-encryption: 60% done")]
+
+
+def test_waiting_is_told_once_a_minute_for_each_reason() -> None:
+    told = Told()
+    for reason in ("lock", "lock", "replica", "lock"):
+        told.notices.notify(Waiting(reason, 1.0))
+    told.now += 61
+    told.notices.notify(Waiting("lock", 1.0))
+
+    assert [message for _, message in told.said] == ["Waiting: lock", "Waiting: replica", "Waiting: lock"]
+
+
+@pytest.fixture
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+pytestmark = pytest.mark.usefixtures("_no_proxy")
