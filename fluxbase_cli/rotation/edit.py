@@ -1,0 +1,304 @@
+"""Making a key version active in fluxbase.yaml, by changing the few characters that it takes.
+
+The file is the operator's: comments, order, quotes and line ends stay as they are, so that nothing is written anew that
+need not be. PyYAML says where in the text a value stands; what comes out is read again and compared with what should
+have come out before it replaces the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+_PATH = ("security", "encryption")
+_ACTIVE = "active_key_version"
+_KEYS = "keys"
+_UNUSUAL = "it is written in a way that can't be changed without changing something else"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What shall stand in the file.
+
+    Attributes:
+        version: the version to make active.
+        setting: what the key's new entry in `keys` holds besides its version; empty where no entry is needed.
+    """
+
+    version: int
+    setting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def lines(self) -> list[str]:
+        """The change as an operator would write it."""
+        lines = ["security:", "  encryption:", f"    {_ACTIVE}: {self.version}"]
+        if self.setting:
+            lines += ["    keys:", "      # after the others:"]
+            lines += [f"      {line}" for line in _block_entry(self)]
+        return lines
+
+
+class CantEditError(Exception):
+    """The file can't be changed by us; its text says why, and quotes nothing of the file."""
+
+
+def edit_file(path: Path, change: Change) -> Path | None:
+    """Make a version active in a file, atomically.
+
+    The file keeps its mode, owner and extended attributes, and the file as it was stays beside it. A link is followed.
+
+    Returns:
+        Where the file as it was is kept; None where nothing had to be changed.
+
+    Raises:
+        CantEditError: the file has a form that only people should change, or it is not ours to write.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        before = target.read_bytes()
+        text = before.decode("utf-8")
+    except OSError as error:
+        raise CantEditError(_words(error)) from None
+    except UnicodeDecodeError:
+        raise CantEditError("it is not UTF-8") from None
+    edited = edit_text(text, change)
+    if edited == text:
+        return None
+    backup = target.with_name(f"{target.name}.before-v{change.version}")
+    try:
+        _replace(target, before, edited.encode("utf-8"), backup)
+    except OSError as error:
+        raise CantEditError(_words(error)) from None
+    return backup
+
+
+def edit_text(text: str, change: Change) -> str:
+    """The text of a configuration file with a version made active.
+
+    Raises:
+        CantEditError: it has a form that only people should change.
+    """
+    edited = text
+    section, data = _section(edited)
+    if change.setting and not _has_entry(section, change.version):
+        edited = _add_entry(edited, section, change)
+        data = _with_entry(data, change)
+        section, _ = _reread(edited)
+    edited = _set_active(edited, section, change.version)
+    if _reread(edited)[1] != _with_active(data, change.version):
+        raise CantEditError(_UNUSUAL)
+    return edited
+
+
+def _reread(edited: str) -> tuple[yaml.MappingNode, Any]:
+    try:
+        return _section(edited)
+    except CantEditError:
+        raise CantEditError(_UNUSUAL) from None
+
+
+def _section(text: str) -> tuple[yaml.MappingNode, Any]:
+    """The node `security.encryption`, and all of the file as data."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = _data(root)
+    except (yaml.YAMLError, RecursionError):
+        raise CantEditError("it is not YAML that can be read") from None
+    node: yaml.Node | None = root
+    for name in _PATH:
+        node = None if node is None else _member(node, name)
+    if not isinstance(node, yaml.MappingNode) or not node.value:
+        raise CantEditError("it has no section security.encryption")
+    return node, data
+
+
+def _member(node: yaml.Node, name: str) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value.lower() == name:
+                return value if isinstance(value, yaml.Node) else None
+    return None
+
+
+def _has_entry(section: yaml.MappingNode, version: int) -> bool:
+    keys = _member(section, _KEYS)
+    if not isinstance(keys, yaml.SequenceNode):
+        return False
+    versions = (_member(item, "version") for item in keys.value)
+    return any(isinstance(each, yaml.ScalarNode) and each.value == str(version) for each in versions)
+
+
+def _set_active(text: str, section: yaml.MappingNode, version: int) -> str:
+    node = _member(section, _ACTIVE)
+    if node is None:
+        first = section.value[0][0].start_mark
+        separator = ", " if section.flow_style else _line_end(text) + " " * first.column
+        return f"{text[: first.index]}{_ACTIVE}: {version}{separator}{text[first.index :]}"
+    if not isinstance(node, yaml.ScalarNode):
+        raise CantEditError(f"its {_ACTIVE} is no number")
+    if "${" in node.value:
+        raise CantEditError(f"its {_ACTIVE} comes from a variable")
+    start, end = node.start_mark.index, node.end_mark.index
+    if node.value == "":
+        # `active_key_version:` with nothing behind it.
+        return f"{text[:start]} {version}{text[end:]}"
+    quote = node.style if node.style in ("'", '"') else ""
+    return f"{text[:start]}{quote}{version}{quote}{text[end:]}"
+
+
+def _add_entry(text: str, section: yaml.MappingNode, change: Change) -> str:
+    keys = _member(section, _KEYS)
+    if not isinstance(keys, yaml.SequenceNode) or not keys.value:
+        raise CantEditError("its keys are not listed in it")
+    last = keys.value[-1]
+    if keys.flow_style:
+        end = last.end_mark.index
+        return f"{text[:end]}, {_flow_entry(change)}{text[end:]}"
+    indent = " " * keys.start_mark.column
+    lines = [f"- {_flow_entry(change)}"] if last.flow_style else _block_entry(change)
+    end = _end(last)
+    newline = _line_end(text)
+    # Behind the rest of the last entry's line, where a comment may stand.
+    if text[end - 1 : end] != "\n":
+        found = text.find("\n", end)
+        end = len(text) if found < 0 else found + 1
+    lead = "" if text[:end].endswith("\n") else newline
+    return text[:end] + lead + "".join(f"{indent}{line}{newline}" for line in lines) + text[end:]
+
+
+def _end(node: yaml.Node) -> int:
+    """Where a node's last character stands; of a block, the marks of PyYAML are where the next thing begins."""
+    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
+        return _end(node.value[-1][1])
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
+        return _end(node.value[-1])
+    return int(node.end_mark.index)
+
+
+def _block_entry(change: Change) -> list[str]:
+    return [f"- version: {change.version}", *(f"  {name}: {json.dumps(text)}" for name, text in change.setting.items())]
+
+
+def _flow_entry(change: Change) -> str:
+    rest = "".join(f", {name}: {json.dumps(text)}" for name, text in change.setting.items())
+    return f"{{version: {change.version}{rest}}}"
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _data(node: yaml.Node | None) -> Any:  # noqa: ANN401  # whatever stands in the file
+    if isinstance(node, yaml.MappingNode):
+        return [(_data(key), _data(value)) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [_data(item) for item in node.value]
+    return None if node is None else node.value
+
+
+def _at_section(data: Any, change: Any) -> Any:  # noqa: ANN401
+    """The data with the section replaced by what a function makes of it."""
+
+    def descend(pairs: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401
+        if not path:
+            return change(pairs)
+        done = False
+        changed = []
+        for key, value in pairs:
+            if not done and isinstance(key, str) and key.lower() == path[0]:
+                changed.append((key, descend(value, path[1:])))
+                done = True
+            else:
+                changed.append((key, value))
+        return changed
+
+    return descend(data, _PATH)
+
+
+def _with_active(data: Any, version: int) -> Any:  # noqa: ANN401
+    def change(pairs: Any) -> Any:  # noqa: ANN401
+        names = [key.lower() if isinstance(key, str) else "" for key, _ in pairs]
+        if _ACTIVE not in names:
+            return [(_ACTIVE, str(version)), *pairs]
+        index = names.index(_ACTIVE)
+        return [*pairs[:index], (pairs[index][0], str(version)), *pairs[index + 1 :]]
+
+    return _at_section(data, change)
+
+
+def _with_entry(data: Any, change: Change) -> Any:  # noqa: ANN401
+    entry = [("version", str(change.version)), *change.setting.items()]
+
+    def add(pairs: Any) -> Any:  # noqa: ANN401
+        return [
+            (key, [*value, entry]) if isinstance(key, str) and key.lower() == _KEYS else (key, value)
+            for key, value in pairs
+        ]
+
+    return _at_section(data, add)
+
+
+def _replace(target: Path, before: bytes, after: bytes, backup: Path) -> None:
+    status = target.stat()
+    # A folder may let us put a file in the place of one that nobody may write; then it is not ours to change.
+    if not (status.st_mode & 0o222 and os.access(target, os.W_OK)):
+        raise PermissionError(errno.EACCES, "it is read-only")
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as new:
+        path = Path(new.name)
+        try:
+            shutil.copystat(target, path)
+            _give_to(new.fileno(), status)
+            new.write(after)
+            new.flush()
+            os.fsync(new.fileno())
+            _refuse_changed(target, before)
+            if not backup.exists():
+                _keep(target, backup)
+            path.replace(target)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    # Its times are those of the old file until now.
+    os.utime(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _give_to(descriptor: int, status: os.stat_result) -> None:
+    """Give a new file the owner and the mode of the old one."""
+    with suppress(PermissionError):
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+    made = os.fstat(descriptor)
+    if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    os.fchmod(descriptor, status.st_mode & 0o7777)
+
+
+def _refuse_changed(target: Path, before: bytes) -> None:
+    if target.read_bytes() != before:
+        raise BlockingIOError(errno.EAGAIN, "somebody else is changing it just now")
+
+
+def _keep(target: Path, backup: Path) -> None:
+    """Keep the file as it was: the very file, by another name, or a copy where there are no hard links."""
+    try:
+        os.link(target, backup)
+    except OSError:
+        shutil.copy2(target, backup)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or type(error).__name__
