@@ -66,8 +66,8 @@ STYLES = [
         '\r\n    - version: 2\r\n      key: "b"\r\n',
     ),
     (
-        "security:\n encryption:\n  keys:\n      - version: 1\n        key: >-\n          a\n|  active_key_version: 1\n",
-        '      - version: 2\n        key: "b"\n',
+        "security:\n encryption:\n  keys:\n    - version: 1\n      key: >-\n        a\n|  active_key_version: 1\n",
+        '    - version: 2\n      key: "b"\n',
     ),
     (
         "\ufeffsecurity:\n  encryption:\n    active_key_version: 1\n    keys:\n      - key: a\n        version: 1\n|",

@@ -1,0 +1,100 @@
+"""Figures of the rotation for Prometheus: in a file for the node exporter, or behind the daemon's `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest, write_to_textfile
+
+from fluxbase_cli.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is known after a run; None where it isn't.
+
+    Attributes:
+        ran_at: when the run ended.
+        succeeded: whether it did what it should.
+        last_success: when a rotation was last finished.
+        active_version: the version that servers seal with.
+        active_since: when its key became active.
+        by_version: how many values need the key of each version, by the newest census.
+        undecryptable: how many values no key opens, by the newest census.
+        duration_s: how long the last rotation took.
+        rate_per_second: how many values it handled a second.
+        next_date: when the next rotation is due.
+        undelivered: notifications of this run that did not get through.
+    """
+
+    ran_at: datetime
+    succeeded: bool
+    last_success: datetime | None = None
+    active_version: int | None = None
+    active_since: datetime | None = None
+    by_version: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    undecryptable: int | None = None
+    duration_s: float | None = None
+    rate_per_second: float | None = None
+    next_date: datetime | None = None
+    undelivered: int = 0
+
+
+class Metrics:
+    """The figures in Prometheus' form; what is not known is left out."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+
+    def update(self, figures: Figures) -> None:
+        """Show these figures instead of earlier ones."""
+        # A new registry, so that a version that is gone goes here too.
+        registry = CollectorRegistry()
+        age = None if figures.active_since is None else (figures.ran_at - figures.active_since).total_seconds()
+        for name, text, value in (
+            ("last_run_timestamp_seconds", "When `rotation run` was last at work.", figures.ran_at.timestamp()),
+            ("last_run_success", "Whether it did what it should (1) or failed (0).", float(figures.succeeded)),
+            ("last_success_timestamp_seconds", "When a rotation was last finished.", _seconds(figures.last_success)),
+            ("active_key_version", "The version that servers seal with.", figures.active_version),
+            ("active_key_age_seconds", "How long the active key has been active.", age),
+            ("undecryptable_values", "Values that no key opens, by the newest census.", figures.undecryptable),
+            ("duration_seconds", "How long the last rotation took.", figures.duration_s),
+            ("rate_values_per_second", "Values that it handled a second.", figures.rate_per_second),
+            ("next_timestamp_seconds", "When the next rotation is due.", _seconds(figures.next_date)),
+            ("undelivered_notifications", "Notifications of the last run that got lost.", figures.undelivered),
+        ):
+            if value is not None:
+                Gauge(f"fluxbase_rotation_{name}", text, registry=registry).set(value)
+        if figures.by_version:
+            values = Gauge(
+                "fluxbase_rotation_values",
+                "Values that need the key of a version, by the newest census.",
+                ["key_version"],
+                registry=registry,
+            )
+            for version, number in figures.by_version.items():
+                values.labels(key_version=str(version)).set(number)
+        self._registry = registry
+
+    def as_text(self) -> bytes:
+        """The figures as Prometheus reads them (text format 0.0.4)."""
+        return generate_latest(self._registry)
+
+    def write(self, path: Path) -> None:
+        """Write the figures for the node exporter's textfile collector, atomically.
+
+        Raises:
+            ConfigurationError: the file can't be written.
+        """
+        try:
+            write_to_textfile(str(path), self._registry)
+        except OSError as error:
+            raise ConfigurationError(f"{path} can't be written: {error.strerror or type(error).__name__}") from None
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
