@@ -1,0 +1,283 @@
+"""`fluxbase-cli rotation`: plan, run, daemon, test-notification."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fluxbase_cli.cli.loading import load, messages_for
+from fluxbase_cli.cli.options import Options, command, group_options
+from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError
+
+if TYPE_CHECKING:
+    from fluxbase_cli.report.messages import Messages
+    from fluxbase_cli.rotation.run import Surroundings
+
+_GROUP_HELP = "The rotation that happens by itself, as `security.encryption.key_rotation` says."
+_MAX_PORT = 65535
+
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-file",
+        metavar="PATH",
+        envvar="FLUXBASE_CLI_METRICS_FILE",
+        show_envvar=False,
+        help="Write figures there for the node exporter's textfile collector (the name ends in .prom).",
+    ),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        max=50_000,
+        metavar="N",
+        envvar="FLUXBASE_CLI_BATCH_SIZE",
+        show_envvar=False,
+        help="Rows in one batch's transaction.",
+    ),
+]
+Concurrency = Annotated[
+    int,
+    typer.Option(
+        "--concurrency",
+        min=1,
+        max=64,
+        metavar="N",
+        envvar="FLUXBASE_CLI_CONCURRENCY",
+        show_envvar=False,
+        help="Workers, each with a connection.",
+    ),
+]
+
+
+def make_app() -> typer.Typer:
+    """The group of commands."""
+    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
+    app.callback()(group_options(_group))
+    app.command("plan", epilog=_PLAN_EXAMPLES)(command(plan))
+    app.command("run", epilog=_RUN_EXAMPLES)(command(run))
+    app.command("daemon", epilog=_DAEMON_EXAMPLES)(command(daemon))
+    app.command("test-notification", epilog=_TEST_EXAMPLES)(command(test_notification))
+    return app
+
+
+def _group() -> None:
+    """The scheduled rotation."""
+
+
+_PLAN_EXAMPLES = """\b
+Examples:
+  fluxbase-cli rotation plan
+  fluxbase-cli rotation plan -o json || echo "a rotation is due"
+"""
+
+
+def plan(options: Options) -> int:
+    """Say what `rotation run` would do now, and when the next rotation is due. Reads only.
+
+    Exit 0 when nothing is due, 3 when a rotation is due or is to be gone on with.
+    """
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+    from fluxbase_cli.rotation.planning import make_plan  # noqa: PLC0415
+
+    messages = messages_for(options)
+    settings = load(options)
+    for warning in settings.warnings:
+        messages.warn(warning)
+    stop = Stop()
+    with stop_on_signals(stop, messages.tell):
+        found = make_plan(settings, os.environ, now=datetime.now(UTC), warn=messages.warn, stop=stop)
+    if stop.requested:
+        messages.warn("interrupted; the plan is incomplete")
+        return 128 + (stop.signal or 2)
+    print_result(options, found.as_data(), found.lines())
+    return found.exit_code
+
+
+_RUN_EXAMPLES = """\b
+Examples:
+  fluxbase-cli rotation run
+  fluxbase-cli rotation run --force
+  fluxbase-cli rotation run --metrics-file /var/lib/node_exporter/fluxbase.prom -o json
+"""
+
+
+def run(
+    options: Options,
+    *,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            envvar="FLUXBASE_CLI_FORCE",
+            show_envvar=False,
+            help="Rotate now, whatever schedule and min_age say.",
+        ),
+    ] = False,
+    metrics_file: MetricsFile = None,
+    batch_size: BatchSize = 1000,
+    concurrency: Concurrency = 4,
+) -> int:
+    """Rotate the key, if that is due; otherwise do nothing but retire keys that are beyond retention.
+
+    Meant to be run often, from cron or a timer: it decides by itself. Makes the new key where keys are kept, makes it
+    active in fluxbase.yaml, runs reload_command, re-encrypts, proves it by a census, and disables and destroys old keys.
+    Each step is recorded: after an interruption or a failure the same command goes on where it was.
+    """
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
+    from fluxbase_cli.rotation.metrics import Metrics  # noqa: PLC0415
+    from fluxbase_cli.rotation.run import Rotator  # noqa: PLC0415
+
+    messages = messages_for(options)
+    around = _surroundings(options, messages, batch_size, concurrency)
+    with stop_on_signals(around.stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        rotator = Rotator(replace(around, observer=progress))
+        try:
+            report = rotator.run(force=force)
+        finally:
+            if metrics_file is not None:
+                metrics = Metrics()
+                metrics.update(rotator.figures)
+                metrics.write(metrics_file)
+    print_result(options, report.as_data(), report.lines())
+    return report.exit_code
+
+
+_DAEMON_EXAMPLES = """\b
+Examples:
+  fluxbase-cli rotation daemon
+  fluxbase-cli rotation daemon --listen 0.0.0.0:9821 --log-format json
+"""
+
+
+def daemon(
+    options: Options,
+    *,
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            envvar="FLUXBASE_CLI_LISTEN",
+            show_envvar=False,
+            help="Where /healthz and /metrics are; `none` for nowhere.",
+        ),
+    ] = "127.0.0.1:9821",
+    batch_size: BatchSize = 1000,
+    concurrency: Concurrency = 4,
+) -> int:
+    """Stay in the foreground, and rotate whenever that is due.
+
+    SIGHUP reads the configuration anew; SIGTERM and SIGINT stop after the batches in hand. What fails is tried again by
+    itself, with growing pauses.
+    """
+    from fluxbase_cli.rotation.daemon import Daemon  # noqa: PLC0415  # start-up time
+
+    messages = messages_for(options)
+    around = _surroundings(options, messages, batch_size, concurrency)
+    made = Daemon(around, listen=_address(listen))
+    with _daemon_signals(around, made.wake, messages.tell):
+        return made.serve()
+
+
+_TEST_EXAMPLES = """\b
+Example:
+  fluxbase-cli rotation test-notification
+"""
+
+
+def test_notification(options: Options) -> int:
+    """Send one notification to notification_webhook, signed as all are, and say whether it was taken."""
+    from uuid import uuid4  # noqa: PLC0415  # start-up time
+
+    from fluxbase_cli.rotation.notice import Kind, Notice  # noqa: PLC0415
+    from fluxbase_cli.rotation.notify import DeliveryError, post  # noqa: PLC0415
+    from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415
+
+    settings = load(options)
+    webhook = read_policy(settings.encryption.key_rotation).webhook
+    if webhook is None:
+        raise ConfigurationError(
+            f"{settings.encryption.key_rotation.place('notification_webhook')} is not set",
+            hint="Set it to the URL that shall be told, and notification_secret to what signs the notifications.",
+        )
+    notice = Notice(
+        uuid4(), Kind.TEST, datetime.now(UTC), "A test of fluxbase-cli", database=settings.database.describe()
+    )
+    try:
+        post(webhook, notice)
+    except DeliveryError as error:
+        raise JobFailedError(f"the notification was not taken: {error}") from None
+    signed = "signed" if webhook.key is not None else "not signed: notification_secret is not set"
+    data = {"id": str(notice.id), "host": webhook.host, "signed": webhook.key is not None}
+    print_result(options, data, [f"✓ {webhook.host} has taken notification {notice.id} ({signed})"])
+    return ExitCode.DONE
+
+
+def _surroundings(options: Options, messages: Messages, batch_size: int, concurrency: int) -> Surroundings:
+    from fluxbase_cli.rotation.run import Surroundings  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
+
+    told: set[str] = set()
+
+    def warn(text: str) -> None:
+        # The configuration is read and the keys are fetched several times in a rotation.
+        if text not in told:
+            told.add(text)
+            messages.warn(text)
+
+    return Surroundings(
+        load=lambda: load(options),
+        environ=os.environ,
+        tell=messages.tell,
+        warn=warn,
+        limits=replace(DEFAULT_LIMITS, rows=batch_size),
+        workers=concurrency,
+    )
+
+
+def _address(listen: str) -> tuple[str, int] | None:
+    if listen.strip().lower() == "none":
+        return None
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > _MAX_PORT:
+        raise ConfigurationError("--listen must be HOST:PORT, or none", hint="As in 127.0.0.1:9821 or 0.0.0.0:9821.")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  # asked for
+
+
+@contextmanager
+def _daemon_signals(around: Surroundings, wake: Callable[[], None], tell: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, SIGHUP wakes the daemon, and SIGINT and SIGTERM stop it."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        around.stop.request(number)
+        wake()
+        tell("Stopping…")
+
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        tell("Reading the configuration anew")
+        wake()
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+

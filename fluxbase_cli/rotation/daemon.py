@@ -1,0 +1,196 @@
+"""The rotation in the foreground, for containers: sleeps until it is due, and answers on `/healthz` and `/metrics`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
+from fluxbase_cli.rotation.metrics import Metrics
+from fluxbase_cli.rotation.outcome import RotationReport, moment_json
+from fluxbase_cli.rotation.run import Rotator, Surroundings
+from fluxbase_cli.rotation.schedule import moment_text
+
+#: However far the next date is, so often it is looked whether a disabled key has cooled off.
+_LOOK_EVERY = timedelta(hours=1)
+#: A clock may be set, and a machine may sleep: no wait is longer than this.
+_LONGEST_WAIT_S = 30.0
+_FIRST_RETRY = timedelta(minutes=1)
+_LONGEST_RETRY = timedelta(hours=1)
+_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the daemon is, for `/healthz`.
+
+    Attributes:
+        state: `starting`, `rotating` or `sleeping`.
+        next_look: when it looks again.
+        next_rotation: when the next rotation is due.
+        error: why the last run failed, if it did.
+    """
+
+    state: str = "starting"
+    next_look: datetime | None = None
+    next_rotation: datetime | None = None
+    error: str | None = None
+
+    def as_json(self) -> bytes:
+        """The answer; a run that failed is told, and is no reason to restart what will try again by itself."""
+        return json.dumps(
+            {
+                "status": "ok" if self.error is None else "failing",
+                "state": self.state,
+                "next_look": moment_json(self.next_look),
+                "next_rotation": moment_json(self.next_rotation),
+                "error": self.error,
+            }
+        ).encode()
+
+
+class Daemon:
+    """Runs rotations when they are due, until it is asked to stop.
+
+    Args:
+        around: what each run is given; its `load` is asked anew before each, and its `stop` ends the daemon.
+        listen: host and port of the health endpoint, or None for no endpoint.
+    """
+
+    def __init__(self, around: Surroundings, *, listen: tuple[str, int] | None) -> None:
+        self._around = around
+        self._listen = listen
+        self._woken = threading.Event()
+        self._failures = 0
+        self._told: str | None = None
+        self.metrics = Metrics()
+        self.health = Health()
+
+    def wake(self) -> None:
+        """Look at once, with the configuration read anew; from any thread or signal handler."""
+        self._woken.set()
+
+    def serve(self) -> int:
+        """Run until asked to stop; returns the exit code.
+
+        Raises:
+            ConfigurationError: at the start, the configuration can't be used, or the address is taken.
+        """
+        # What is wrong from the start is told at once rather than tried again for ever.
+        Rotator(self._around)
+        server = self._open()
+        try:
+            while True:
+                report, pause = self._look()
+                if report is not None and report.state == "interrupted":
+                    return report.exit_code
+                if not self._sleep(pause):
+                    return ExitCode.DONE
+        finally:
+            if server is not None:
+                server.shutdown()
+                server.server_close()
+
+    def _look(self) -> tuple[RotationReport | None, datetime]:
+        """One run, and when to look again."""
+        self._woken.clear()
+        self.health = Health("rotating")
+        now = self._around.clock()
+        try:
+            rotator = Rotator(self._around)
+        except FluxbaseCliError as error:
+            return None, self._failed(error, now)
+        try:
+            report = rotator.run()
+        except FluxbaseCliError as error:
+            return None, self._failed(error, now)
+        finally:
+            self.metrics.update(rotator.figures)
+        self._failures = 0
+        look = self._around.clock() + (_FIRST_RETRY if report.state == "waiting" else _LOOK_EVERY)
+        if report.next is not None:
+            look = min(look, report.next)
+        self.health = Health("sleeping", look, report.next, "it waits for a person" if report.state == "waiting" else None)
+        self._tell_next(report)
+        return report, look
+
+    def _failed(self, error: FluxbaseCliError, now: datetime) -> datetime:
+        pause = min(_FIRST_RETRY * 2**self._failures, _LONGEST_RETRY)
+        self._failures = min(self._failures + 1, 10)
+        look = now + pause
+        self.health = Health("sleeping", look, None, error.message)
+        self._around.warn(f"{error.message}; trying again at {moment_text(look)}")
+        return look
+
+    def _tell_next(self, report: RotationReport) -> None:
+        if report.state == "finished":
+            self._told = None
+            for line in report.lines():
+                self._around.tell(line)
+            return
+        text = f"Not due: {report.verdict.why}" if report.next is None else f"Sleeping until {moment_text(report.next)}"
+        # The same every hour would hide what is worth reading.
+        if report.state == "not-due" and text != self._told:
+            self._told = text
+            self._around.tell(text)
+
+    def _sleep(self, until: datetime) -> bool:
+        """Wait for a moment, or for being woken; False when asked to stop."""
+        while not self._around.stop.requested:
+            left = (until - self._around.clock()).total_seconds()
+            if left <= 0 or self._woken.wait(min(left, _LONGEST_WAIT_S)):
+                # A signal to stop wakes too.
+                return not self._around.stop.requested
+        return False
+
+    def _open(self) -> ThreadingHTTPServer | None:
+        if self._listen is None:
+            return None
+        host, port = self._listen
+        try:
+            server = ThreadingHTTPServer((host, port), _handler(lambda: self.health, lambda: self.metrics))
+        except OSError as error:
+            raise ConfigurationError(
+                f"can't listen on {host}:{port}: {error.strerror or type(error).__name__}",
+                hint="Choose another address with --listen HOST:PORT, or `--listen none`.",
+            ) from None
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
+        self._around.tell(f"Listening on http://{host}:{server.server_address[1]} (/healthz, /metrics)")
+        return server
+
+
+def _handler(health: Callable[[], Health], metrics: Callable[[], Metrics]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        server_version = "fluxbase-cli"
+        sys_version = ""
+        timeout = 10.0
+
+        def do_GET(self) -> None:
+            if self.path == "/healthz":
+                self._answer(200, "application/json", health().as_json())
+            elif self.path == "/metrics":
+                self._answer(200, _PROMETHEUS, metrics().as_text())
+            else:
+                self._answer(404, "text/plain", b"/healthz or /metrics\n")
+
+        do_HEAD = do_GET  # noqa: N815  # the name that http.server looks for
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-type", content_type)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """A line for each scrape would hide what is worth reading."""
+
+    return Handler
+
+

@@ -1,0 +1,229 @@
+"""What a run of the rotation has come to, and what the next one would do; as reports want it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.rotation.retiring import Retired
+from fluxbase_cli.rotation.schedule import Verdict, moment_text
+from fluxbase_cli.store.rotations import Retirement, RotationStep
+
+
+@dataclass(frozen=True, slots=True)
+class RotationReport:
+    """The account of one run.
+
+    Attributes:
+        state: `not-due`, `finished`, `waiting` (for a person), or `interrupted`.
+        verdict: whether it was due, and why.
+        rotation: its number, if there is one.
+        from_version, to_version: the versions.
+        job: the re-encryption, if there was one.
+        re_encrypted: values moved by it.
+        by_version: how many values need the key of each version, by the closing census.
+        undecryptable: values that no key opens.
+        retired: what has become of keys beyond retention.
+        elapsed_seconds: how long this run took.
+        rate_per_second: values a second of the re-encryption.
+        undelivered: why notifications did not get through, one for each.
+        signal: the signal that interrupted it, if one did.
+        next: when the next rotation is due.
+    """
+
+    state: str
+    verdict: Verdict
+    rotation: int | None = None
+    from_version: int | None = None
+    to_version: int | None = None
+    job: int | None = None
+    re_encrypted: int | None = None
+    by_version: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    undecryptable: int | None = None
+    retired: tuple[Retired, ...] = ()
+    elapsed_seconds: float = 0.0
+    rate_per_second: float | None = None
+    undelivered: tuple[str, ...] = ()
+    signal: int | None = None
+    next: datetime | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """How the command ends (DESIGN.md section 2)."""
+        match self.state:
+            case "interrupted":
+                return 128 + (self.signal or 2)
+            case "waiting":
+                return ExitCode.FAILED
+            case "finished" if self.undecryptable:
+                return ExitCode.UNDECRYPTABLE_LEFT
+            case _:
+                return ExitCode.DONE
+
+    def as_data(self) -> dict[str, Any]:
+        """The account as JSON."""
+        return {
+            "state": self.state,
+            "due": self.verdict.due,
+            "why": self.verdict.why,
+            "rotation": self.rotation,
+            "from_version": self.from_version,
+            "to_version": self.to_version,
+            "job": self.job,
+            "re_encrypted": self.re_encrypted,
+            "by_version": {str(version): number for version, number in self.by_version.items()},
+            "undecryptable": self.undecryptable,
+            "retired": [
+                {
+                    "version": each.version,
+                    "fingerprint": each.fingerprint,
+                    "action": each.action.value,
+                    "refusals": list(each.refusals),
+                    "left_to_do": list(each.left_to_do),
+                }
+                for each in self.retired
+            ],
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "undelivered": list(self.undelivered),
+            "next": moment_json(self.next),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The account as text."""
+        if self.state == "not-due":
+            yield f"Not due: {self.verdict.why}"
+        yield from _retired_lines(self.retired)
+        if self.state == "finished":
+            yield f"✓ Rotated from version {self.from_version} to {self.to_version} in {self.elapsed_seconds:.0f}s"
+        if self.next is not None:
+            yield f"Next: {moment_text(self.next)}"
+
+
+def _retired_lines(retired: tuple[Retired, ...]) -> Iterator[str]:
+    for each in retired:
+        verb = "Disabled" if each.action is Retirement.DISABLE else "Destroyed"
+        if not each.refusals:
+            yield f"✓ {verb} key version {each.version} (fingerprint {each.fingerprint})"
+            yield from (f"    {line}" for line in each.left_to_do)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRetirement:
+    """A key that passes out of retention with the next rotation, or has passed.
+
+    Attributes:
+        version, fingerprint: the key.
+        action: what is to be done.
+        not_before: when that may be done; None as soon as the rotation is through.
+        values: how many values still need it now.
+    """
+
+    version: int
+    fingerprint: str
+    action: Retirement
+    not_before: datetime | None
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `rotation run` would do now.
+
+    Attributes:
+        verdict: whether a rotation is due, and why.
+        resumes: the unfinished rotation that it would go on with.
+        step: the step at which it would.
+        from_version, to_version: the versions; the new one is None where it can't be made, `obstacle` says why.
+        obstacle: what stands in the way of a new key.
+        re_encrypts: whether values are moved.
+        values: how many values would be moved.
+        by_version: how many values need the key of each version now.
+        undecryptable: how many no key opens.
+        retirements: keys that pass out of retention.
+        reload_command: the program that would be run, if any.
+        next: when the next rotation is due.
+    """
+
+    verdict: Verdict
+    from_version: int
+    to_version: int | None
+    resumes: int | None = None
+    step: RotationStep | None = None
+    obstacle: str | None = None
+    re_encrypts: bool = False
+    values: int = 0
+    by_version: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    undecryptable: int = 0
+    retirements: tuple[PlannedRetirement, ...] = ()
+    reload_command: str | None = None
+    next: datetime | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """3 where something is due."""
+        return ExitCode.CHECK_SAYS_NO if self.verdict.due else ExitCode.DONE
+
+    def as_data(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        jobs = []
+        if self.re_encrypts:
+            jobs.append({"kind": "re-encrypt", "to_version": self.to_version, "values": self.values})
+        return {
+            "due": self.verdict.due,
+            "why": self.verdict.why,
+            "date": moment_json(self.verdict.date),
+            "next": moment_json(self.next),
+            "resumes": self.resumes,
+            "step": None if self.step is None else self.step.value,
+            "from_version": self.from_version,
+            "to_version": self.to_version,
+            "obstacle": self.obstacle,
+            "jobs": jobs,
+            "by_version": {str(version): number for version, number in self.by_version.items()},
+            "undecryptable": self.undecryptable,
+            "retention": [
+                {
+                    "version": each.version,
+                    "fingerprint": each.fingerprint,
+                    "action": each.action.value,
+                    "not_before": moment_json(each.not_before),
+                    "values": each.values,
+                }
+                for each in self.retirements
+            ],
+            "reload_command": self.reload_command,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The plan as text."""
+        if self.resumes is not None:
+            yield f"Due: rotation {self.resumes} is not finished, it goes on with the step {self.step or 'that is last'}"
+        else:
+            yield f"{'Due' if self.verdict.due else 'Not due'}: {self.verdict.why}"
+        if self.next is not None:
+            yield f"Next:        {moment_text(self.next)}"
+        yield f"Active:      key version {self.from_version}"
+        if self.obstacle is not None:
+            yield f"New key:     none, {self.obstacle}"
+        else:
+            yield f"New key:     version {self.to_version}"
+        if self.reload_command is not None:
+            yield f"Then runs:   {self.reload_command}"
+        yield (
+            f"Re-encrypts: {self.values} values" if self.re_encrypts else "Re-encrypts: nothing (auto_reencrypt is off)"
+        )
+        if self.undecryptable:
+            yield f"! {self.undecryptable} values open under no key; no key is retired while that is so"
+        for each in self.retirements:
+            when = "" if each.not_before is None else f", not before {moment_text(each.not_before)}"
+            needed = f"{each.values} values need it now" if each.values else "no value needs it"
+            yield f"Retention:   {each.action.value} version {each.version} ({each.fingerprint}{when}): {needed}"
+
+
+def moment_json(moment: datetime | None) -> str | None:
+    """A moment as JSON has it."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

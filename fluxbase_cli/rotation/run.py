@@ -1,0 +1,700 @@
+"""One rotation, step by step, each recorded before the next begins: whoever goes on after a crash knows what was done.
+
+    key         choose the version and write it down, make the key where keys are kept, read it back
+    activate    make it active in fluxbase.yaml, or wait until somebody has
+    reload      run `reload_command`, so that servers know both keys before the first value is sealed under the new one
+    re-encrypt  the engine's job, which goes on by itself
+    census      open every value once more
+    retention   disable and destroy what is beyond retention
+
+A step that was begun and not recorded to its end is begun again, and finds what it did: a key at its place, a file that
+names the version, a job that is completed. Only `reload_command` may run twice, as nobody can know whether it had ended.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from fluxbase_cli.config import Settings
+from fluxbase_cli.engine.census import take_census
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.job import JobRun, prepare
+from fluxbase_cli.engine.observer import Observer, Silent
+from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError, JobRunningError
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.lifecycle.opening import open_keyring
+from fluxbase_cli.lifecycle.register import read_register
+from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
+from fluxbase_cli.rotation.listening import ProgressNotices, Several
+from fluxbase_cli.rotation.making import NewKey
+from fluxbase_cli.rotation.metrics import Figures
+from fluxbase_cli.rotation.notice import Kind
+from fluxbase_cli.rotation.notify import Notifier, notifier_for
+from fluxbase_cli.rotation.outcome import RotationReport
+from fluxbase_cli.rotation.policy import Policy, Webhook, read_policy
+from fluxbase_cli.rotation.retiring import Retired, Retiring, beyond_retention
+from fluxbase_cli.rotation.schedule import Verdict, judge
+from fluxbase_cli.rotation.telling import Telling
+from fluxbase_cli.store.connect import Connection, connect_or_explain, first_line
+from fluxbase_cli.store.jobs import JobKind
+from fluxbase_cli.store.rotations import (
+    Retirement,
+    RotationRecord,
+    RotationState,
+    RotationStep,
+    RotationStore,
+)
+from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
+
+_MOST_PLACES = 50
+#: How long the server may take to notice that a client is gone.
+_NOTICE_S = 2.0
+_POLL_S = 0.1
+_NOT_ENABLED = "key_rotation.enabled is false"
+
+
+class Moment(Enum):
+    """Where a step is, for who listens."""
+
+    BEGUN = "begun"
+    #: Its work is done, and not recorded.
+    DONE = "done"
+    RECORDED = "recorded"
+
+
+StepListener = Callable[[RotationStep, Moment], None]
+
+
+def _unheard(_step: RotationStep, _moment: Moment) -> None:
+    """Listen to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a rotation is given by who runs it.
+
+    Attributes:
+        load: reads the configuration, again after it was changed.
+        environ: the environment, for providers and the reload command.
+        tell, warn: are called with lines for the operator.
+        observer: is told of the engine's progress.
+        stop: asked for by signals.
+        clock: what time it is.
+        notifier: makes who takes the notifications.
+        listener: is told of each step.
+        limits, workers: how the engine reads and writes.
+    """
+
+    load: Callable[[], Settings]
+    environ: Mapping[str, str]
+    tell: Callable[[str], None]
+    warn: Callable[[str], None]
+    observer: Observer = field(default_factory=Silent)
+    stop: Stop = field(default_factory=Stop)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    notifier: Callable[[Webhook | None], Notifier] = notifier_for
+    listener: StepListener = _unheard
+    limits: Limits = DEFAULT_LIMITS
+    workers: int = 4
+
+
+class _Interrupted(Exception):  # noqa: N818  # no error
+    """A signal asked for an end."""
+
+
+class _Waiting(Exception):  # noqa: N818  # no error
+    """A person must do something first.
+
+    Args:
+        what: what is waited for, a sentence.
+        lines: what to do.
+    """
+
+    def __init__(self, what: str, lines: list[str]) -> None:
+        super().__init__(what)
+        self.what = what
+        self.lines = lines
+
+
+class Rotator:
+    """Runs rotations on one database.
+
+    Args:
+        around: what it is given.
+    """
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._settings = around.load()
+        self._policy = read_policy(self._settings.encryption.key_rotation)
+        self._connection: Connection | None = None
+        self._telling = Telling(
+            around.notifier(self._policy.webhook), database=self._settings.database.describe(), clock=around.clock
+        )
+        self._report = RotationReport("not-due", Verdict(due=False, why=""))
+        self._figures = Figures(around.clock(), succeeded=False)
+        self._ended = False
+
+    def run(self, *, force: bool = False) -> RotationReport:
+        """Go on with the unfinished rotation, or begin one if it is due; retire keys that are beyond retention.
+
+        Args:
+            force: begin one now, whatever the schedule says.
+
+        Raises:
+            JobRunningError: another process runs a rotation, or a job.
+            FluxbaseCliError: a step failed; that is recorded and told, and the next run goes on with it.
+        """
+        started = time.monotonic()
+        try:
+            self._run(force=force)
+            self._ended = True
+        except psycopg.Error as error:
+            raise DatabaseError(
+                f"{self._settings.database.describe()}: {type(error).__name__}: {first_line(error)}",
+                hint="What was recorded stays; the next run goes on from there.",
+            ) from None
+        finally:
+            self._close()
+            self._report = replace(
+                self._report,
+                elapsed_seconds=time.monotonic() - started,
+                undelivered=self._telling.failures,
+                next=self._next(),
+            )
+        return self._report
+
+    @property
+    def figures(self) -> Figures:
+        """The figures for Prometheus after a run, also where it raised."""
+        return replace(self._figures, undelivered=len(self._telling.failures))
+
+    @property
+    def report(self) -> RotationReport:
+        """The account so far, also where `run` raised."""
+        return self._report
+
+    # --- one run --------------------------------------------------------------------------------------------------
+
+    def _run(self, *, force: bool) -> None:
+        self._store().ensure()
+        self._telling.send_left_over(self._store())
+        Retiring.finish_begun(self._retiring(), self._store(), read_register(self._settings.database))
+        rotation = self._unfinished()
+        if rotation is None:
+            verdict = self._verdict(force=force)
+            self._report = replace(self._report, verdict=verdict)
+            if not verdict.due:
+                self._report = replace(self._report, retired=self._retire(None))
+                return
+            try:
+                rotation = self._begin(verdict, force=force)
+            except FluxbaseCliError as error:
+                self._telling.say(Kind.FAILED, f"No rotation could begin: {error.message}", {"reason": error.message})
+                raise
+        else:
+            self._report = replace(self._report, verdict=Verdict(due=True, why=f"rotation {rotation.id} is unfinished"))
+        self._telling.about(rotation.id)
+        self._report = replace(self._report, rotation=rotation.id, from_version=rotation.from_version)
+        try:
+            self._go_on(rotation)
+        except _Interrupted:
+            self._report = replace(self._report, state="interrupted", signal=self._around.stop.signal)
+        except _Waiting as waiting:
+            self._wait(waiting)
+        except FluxbaseCliError as error:
+            self._fail(rotation, error.message)
+            raise
+        except Exception as error:
+            # Its text may quote anything; its type may not.
+            self._fail(rotation, f"unexpected {type(error).__name__}")
+            raise
+
+    def _unfinished(self) -> RotationRecord | None:
+        """The rotation to go on with. One that was rolled back from is given up: its key may be known to somebody."""
+        rotation = self._store().unfinished()
+        if rotation is None or rotation.to_version is None:
+            return rotation
+        rollback = self._store().rollback_since(after=rotation.newest_job, version=rotation.to_version)
+        if rollback is None:
+            return rotation
+        self._store().end(rotation.id, RotationState.ABANDONED, self._around.clock())
+        self._around.warn(
+            f"rotation {rotation.id} to version {rotation.to_version} is given up: job {rollback} rolled back from it"
+        )
+        return None
+
+    def _verdict(self, *, force: bool) -> Verdict:
+        if force:
+            return Verdict(due=True, why="it was asked for (--force)")
+        return due(self._policy, self._settings, self._store(), self._around.clock())
+
+    def _begin(self, verdict: Verdict, *, force: bool) -> RotationRecord:
+        active = self._settings.encryption.effective_key_version
+        ring = self._ring(self._settings)
+        from_version = ring.active if active is None else active
+        # Found out before anything is recorded: where no key can be had, no rotation begins.
+        version = self._new_key(self._settings).choose()
+        now, store = self._around.clock(), self._store()
+        with store.transaction():
+            rotation = store.begin(
+                from_version=from_version, forced=force, due_at=verdict.date, newest_job=store.newest_job(), now=now
+            )
+            store.choose_version(rotation.id, version)
+            self._telling.about(rotation.id)
+            self._telling.record(
+                store,
+                Kind.STARTED,
+                f"Rotation {rotation.id} from key version {from_version} to {version} has begun",
+                {"from_version": from_version, "to_version": version, "reason": verdict.why},
+            )
+        self._telling.send()
+        return replace(rotation, to_version=version)
+
+    def _go_on(self, rotation: RotationRecord) -> None:
+        assert rotation.to_version is not None  # noqa: S101  # chosen in the transaction that began it
+        version = rotation.to_version
+        self._report = replace(self._report, to_version=version)
+        self._around.tell(f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}")
+        done = self._store().steps(rotation.id)
+        details: dict[RotationStep, Mapping[str, Any]] = {}
+        for step, work in (
+            (RotationStep.KEY, self._key),
+            (RotationStep.ACTIVATE, self._activate),
+            (RotationStep.RELOAD, self._reload),
+            (RotationStep.RE_ENCRYPT, self._re_encrypt),
+            (RotationStep.CENSUS, self._census),
+            (RotationStep.RETENTION, self._retention),
+        ):
+            record = done.get(step)
+            if record is None or record.finished_at is None:
+                details[step] = self._step(rotation, step, partial(work, rotation, version, details))
+            else:
+                details[step] = record.detail
+            if step is RotationStep.ACTIVATE:
+                self._refuse_changed_back(version)
+        self._finish(rotation, version, details)
+
+    def _refuse_changed_back(self, version: int) -> None:
+        active = self._settings.encryption.effective_key_version
+        if active != version:
+            raise _Waiting(
+                f"version {active} is active, and this rotation had made version {version} active",
+                [
+                    f"Set active_key_version to {version} to go on. To go back for good, run `fluxbase-cli secrets rollback "
+                    f"--to-version {active} --reason …`: the rotation is given up then.",
+                ],
+            )
+
+    def _step(
+        self, rotation: RotationRecord, step: RotationStep, work: Callable[[], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        if self._around.stop.requested:
+            raise _Interrupted
+        self._store().begin_step(rotation.id, step, self._around.clock())
+        self._around.listener(step, Moment.BEGUN)
+        detail = work()
+        self._around.listener(step, Moment.DONE)
+        self._store().end_step(rotation.id, step, self._around.clock(), detail)
+        self._around.listener(step, Moment.RECORDED)
+        self._telling.settle(self._store())
+        return detail
+
+    # --- the steps ------------------------------------------------------------------------------------------------
+
+    def _key(self, _rotation: RotationRecord, version: int, _details: object) -> Mapping[str, Any]:
+        stored = self._new_key(self._settings).make(version)
+        self._around.tell(f"✓ Key version {version} (fingerprint {stored.fingerprint}) is at {stored.source}")
+        return {
+            "fingerprint": stored.fingerprint,
+            "provider": stored.provider,
+            "source": stored.source,
+            "setting": {} if stored.configured else dict(stored.setting),
+        }
+
+    def _activate(
+        self, _rotation: RotationRecord, version: int, details: Mapping[RotationStep, Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        fingerprint = str(details[RotationStep.KEY]["fingerprint"])
+        settings = self._around.load()
+        how = "by hand"
+        if settings.encryption.effective_key_version != version:
+            self._edit(settings, Change(version, dict(details[RotationStep.KEY]["setting"])))
+            settings = self._around.load()
+            how = "in the file"
+        if settings.encryption.effective_key_version != version:
+            raise _Waiting(
+                f"{settings.config_file} names version {version}, and version "
+                f"{settings.encryption.effective_key_version} is active all the same",
+                ["Does FLUXBASE_SECURITY_ENCRYPTION_ACTIVE_KEY_VERSION set it? Set that to the new version."],
+            )
+        key = self._ring(settings).key(version)
+        if key.fingerprint != fingerprint:
+            raise ConfigurationError(
+                f"the key of version {version} at {key.source} has the fingerprint {key.fingerprint}, and the new key "
+                f"has {fingerprint}",
+                hint="Correct its entry in security.encryption.keys.",
+            )
+        self._settings = settings
+        self._around.tell(f"✓ Key version {version} is active")
+        return {"how": how}
+
+    def _edit(self, settings: Settings, change: Change) -> None:
+        if settings.config_file is None:
+            raise _Waiting(
+                f"key version {change.version} is to be made active: there is no fluxbase.yaml", _by_hand(change)
+            )
+        try:
+            backup = edit_file(settings.config_file, change)
+        except CantEditError as error:
+            raise _Waiting(
+                f"key version {change.version} is to be made active in {settings.config_file} by you: {error}",
+                _by_hand(change),
+            ) from None
+        if backup is not None:
+            self._around.tell(f"✓ Changed {settings.config_file} (as it was: {backup.name})")
+
+    def _reload(self, _rotation: RotationRecord, _version: int, _details: object) -> Mapping[str, Any]:
+        command = self._policy.reload_command
+        if not command:
+            self._around.warn(
+                "no reload_command is configured: servers that are not restarted do not know the new key, and can't read "
+                "what is sealed under it"
+            )
+            return {"command": None}
+        started = time.monotonic()
+        try:
+            # What it prints may be anything, and is the operator's: it goes where our messages go, and is not kept.
+            code = subprocess.run(  # noqa: S603  # the operator's own command, read by no shell
+                command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=dict(self._around.environ)
+            ).returncode
+        except OSError as error:
+            raise JobFailedError(
+                f"reload_command {command[0]} can't be run: {error.strerror or type(error).__name__}",
+                hint="The rotation goes on from here when it is run again.",
+            ) from None
+        if code != 0:
+            raise JobFailedError(
+                f"reload_command {command[0]} ended with exit code {code}",
+                hint="No value was sealed under the new key yet. The rotation goes on from here when it is run again.",
+            )
+        self._around.tell(f"✓ Ran {command[0]}")
+        return {"command": command[0], "seconds": round(time.monotonic() - started, 3)}
+
+    def _re_encrypt(self, rotation: RotationRecord, version: int, _details: object) -> Mapping[str, Any]:
+        if not self._policy.auto_reencrypt:
+            self._around.tell(
+                f"Values stay under their keys (auto_reencrypt is off): "
+                f"`fluxbase-cli secrets re-encrypt --to-version {version}` moves them"
+            )
+            return {"job": None}
+        completed = self._store().completed_job(after=rotation.newest_job, version=version)
+        if completed is not None:
+            return {"job": completed}
+        request = JobRequest(
+            JobKind.RE_ENCRYPT, Goal(version), limits=self._around.limits, workers=self._around.workers
+        )
+        keyring, database = self._ring(self._settings), self._settings.database
+        prepared = prepare(database, keyring, request)
+        for warning in prepared.preflight.warnings:
+            self._around.warn(warning)
+        observer = Several(self._around.observer, ProgressNotices(self._telling.say))
+        report = JobRun(database, keyring, prepared, stop=self._around.stop, observer=observer).run()
+        self._report = replace(self._report, job=report.job, rate_per_second=report.rate_per_second)
+        if report.state == "interrupted":
+            raise _Interrupted
+        if report.state != "completed":
+            raise JobFailedError(
+                f"job {report.job} failed: {report.error}", hint="The rotation goes on from here when it is run again."
+            )
+        self._around.tell(
+            f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})"
+        )
+        return _job_detail(report)
+
+    def _census(self, _rotation: RotationRecord, version: int, _details: object) -> Mapping[str, Any]:
+        census = take_census(
+            self._settings.database,
+            self._ring(self._settings),
+            key_version=None,
+            limits=self._around.limits,
+            workers=self._around.workers,
+            stop=self._around.stop,
+            observer=Silent(),
+        )
+        if self._around.stop.requested:
+            # Half a census proves nothing.
+            raise _Interrupted
+        left = sum(number for each, number in census.by_version.items() if each != version)
+        self._around.tell(
+            f"✓ Opened {census.scanned} secrets: {census.by_version.get(version, 0)} under version {version}, "
+            f"{left} under others"
+        )
+        if left and self._policy.auto_reencrypt:
+            self._around.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
+        return _census_detail(census)
+
+    def _retention(self, rotation: RotationRecord, _version: int, _details: object) -> Mapping[str, Any]:
+        retired = self._retire(rotation.id)
+        self._report = replace(self._report, retired=retired)
+        return {"versions": [each.version for each in retired if not each.refusals]}
+
+    def _finish(
+        self, rotation: RotationRecord, version: int, details: Mapping[RotationStep, Mapping[str, Any]]
+    ) -> None:
+        census, job = details[RotationStep.CENSUS], details[RotationStep.RE_ENCRYPT]
+        undecryptable = int(census["undecryptable"])
+        self._report = replace(
+            self._report,
+            job=job.get("job"),
+            re_encrypted=job.get("re_encrypted"),
+            by_version={int(each): int(number) for each, number in census["by_version"].items()},
+            undecryptable=undecryptable,
+        )
+        now, store = self._around.clock(), self._store()
+        with store.transaction():
+            store.end(rotation.id, RotationState.FINISHED, now)
+            if undecryptable:
+                self._telling.record(
+                    store,
+                    Kind.UNDECRYPTABLE,
+                    f"{undecryptable} values can't be opened with any key; they are left as they are",
+                    {"undecryptable": undecryptable, "values": census["values"]},
+                )
+            self._telling.record(
+                store,
+                Kind.FINISHED,
+                f"Rotation {rotation.id} to key version {version} is finished",
+                {
+                    "from_version": rotation.from_version,
+                    "to_version": version,
+                    "fingerprint": details[RotationStep.KEY]["fingerprint"],
+                    "job": job.get("job"),
+                    **({"re_encrypted": job["re_encrypted"]} if "re_encrypted" in job else {}),
+                    "by_version": census["by_version"],
+                    "undecryptable": undecryptable,
+                    "elapsed_seconds": max(0.0, (now - rotation.started_at).total_seconds()),
+                },
+            )
+        self._telling.send()
+        self._report = replace(self._report, state="finished")
+
+    # --- keys beyond retention ------------------------------------------------------------------------------------
+
+    def _retire(self, rotation: int | None) -> tuple[Retired, ...]:
+        retired: list[Retired] = []
+        tried: set[tuple[int, Retirement]] = set()
+        while not self._around.stop.requested:
+            register = read_register(self._settings.database)
+            keyring = self._ring(self._settings)
+            beyond = beyond_retention(
+                keyring, register, self._settings, active=keyring.active, retain=self._policy.retain_old_keys
+            )
+            now = self._around.clock()
+            nearest = next(
+                (each for each in beyond if each.is_due(now) and (each.version, each.action) not in tried), None
+            )
+            if nearest is None:
+                break
+            tried.add((nearest.version, nearest.action))
+            result = self._retiring().retire(self._store(), nearest, rotation)
+            retired.append(result)
+            for refusal in result.refusals:
+                self._around.warn(f"key version {result.version} is kept: {refusal}")
+        return tuple(retired)
+
+    def _retiring(self) -> Retiring:
+        return Retiring(
+            self._settings,
+            self._around.environ,
+            stop=self._around.stop,
+            telling=self._telling,
+            warn=self._around.warn,
+            clock=self._around.clock,
+        )
+
+    # --- ends -----------------------------------------------------------------------------------------------------
+
+    def _wait(self, waiting: _Waiting) -> None:
+        self._report = replace(self._report, state="waiting")
+        self._telling.say(Kind.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
+        self._around.warn("\n".join([waiting.what, *waiting.lines]))
+        self._around.tell("The rotation goes on from here when it is run again.")
+
+    def _fail(self, rotation: RotationRecord, message: str) -> None:
+        try:
+            store = self._store()
+            with store.transaction():
+                store.set_error(rotation.id, message)
+                self._telling.record(
+                    store,
+                    Kind.FAILED,
+                    f"Rotation {rotation.id} failed: {message}",
+                    {"reason": message, **({} if rotation.to_version is None else {"to_version": rotation.to_version})},
+                )
+        except (FluxbaseCliError, psycopg.Error):
+            # The database may be what failed. It is told all the same, and not kept.
+            self._telling.say(Kind.FAILED, f"Rotation {rotation.id} failed: {message}", {"reason": message})
+        else:
+            self._telling.send()
+
+    def _close(self) -> None:
+        self._telling.close()
+        try:
+            self._telling.settle(self._store())
+            self._figures = self._look_back()
+        except (FluxbaseCliError, psycopg.Error):
+            self._around.warn("what has become of the notifications could not be recorded: the database is away")
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        for failure in self._telling.failures:
+            self._around.warn(f"a notification was not delivered: {failure}")
+
+    def _look_back(self) -> Figures:
+        store, active = self._store(), self._settings.encryption.effective_key_version
+        finished = store.newest_finished()
+        steps = {} if finished is None else store.steps(finished.id)
+        census = steps[RotationStep.CENSUS].detail if RotationStep.CENSUS in steps else {}
+        job = steps[RotationStep.RE_ENCRYPT].detail if RotationStep.RE_ENCRYPT in steps else {}
+        took = None if finished is None or finished.finished_at is None else finished.finished_at - finished.started_at
+        since = None if active is None else store.activated_at(active) or known_since(self._settings, active)
+        return Figures(
+            self._around.clock(),
+            succeeded=self._ended and self._report.state in ("finished", "not-due"),
+            last_success=None if finished is None else finished.finished_at,
+            active_version=active,
+            active_since=since,
+            by_version={int(version): int(number) for version, number in census.get("by_version", {}).items()},
+            undecryptable=census.get("undecryptable"),
+            duration_s=None if took is None else took.total_seconds(),
+            rate_per_second=job.get("rate_per_second"),
+            next_date=self._next(),
+        )
+
+    def _next(self) -> datetime | None:
+        if not self._policy.enabled or self._policy.schedule is None:
+            return None
+        if self._report.state == "not-due" and self._report.verdict.next is not None:
+            return self._report.verdict.next
+        return self._policy.schedule.next_after(self._around.clock())
+
+    # --- what the steps need --------------------------------------------------------------------------------------
+
+    def _ring(self, settings: Settings) -> Keyring:
+        return open_keyring(settings, self._around.environ, warn=self._around.warn)
+
+    def _new_key(self, settings: Settings) -> NewKey:
+        return NewKey(
+            settings,
+            self._around.environ,
+            read_register(settings.database),
+            self._store().used_versions(),
+            warn=self._around.warn,
+        )
+
+    def _store(self) -> RotationStore:
+        """The tables, over the session that holds the lock; over a new one where that was lost.
+
+        Raises:
+            JobRunningError: another process has the lock.
+        """
+        if self._connection is not None and not _is_alive(self._connection):
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            connection = connect_or_explain(self._settings.database)
+            if not _lock(connection):
+                connection.close()
+                raise JobRunningError(
+                    "another process runs a rotation on this database",
+                    hint="`fluxbase-cli secrets status` shows its job; there is nothing to do here.",
+                )
+            self._connection = connection
+        return RotationStore(self._connection)
+
+
+def due(policy: Policy, settings: Settings, store: RotationStore, now: datetime) -> Verdict:
+    """Whether a rotation is due by the schedule. Reads only."""
+    if not policy.enabled or policy.schedule is None:
+        return Verdict(due=False, why=_NOT_ENABLED)
+    newest = store.newest() if store.exists() else None
+    active = settings.encryption.effective_key_version
+    since = None if newest is None or active is None else store.activated_at(active)
+    if since is None and active is not None:
+        since = known_since(settings, active)
+    return judge(
+        policy.schedule,
+        now,
+        last_rotation=None if newest is None else newest.started_at,
+        active_since=since,
+        min_age=policy.min_age,
+    )
+
+
+def known_since(settings: Settings, active: int) -> datetime | None:
+    """Since when a version can be active at the earliest, as far as the database knows: since its key was made."""
+    register = read_register(settings.database)
+    moments = [
+        record.at for record in register.records if record.version == active and record.what.value == "key-created"
+    ]
+    moments += [key.created_at for key in register.wrapped if key.version == active]
+    return max(moments, default=None)
+
+
+def _is_alive(connection: Connection) -> bool:
+    if connection.closed or connection.broken:
+        return False
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _lock(connection: Connection) -> bool:
+    """Take the lock; of one who was killed a moment ago it is free as soon as the server has noticed."""
+    store = RotationStore(connection)
+    deadline = time.monotonic() + _NOTICE_S
+    while not store.lock():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _by_hand(change: Change) -> list[str]:
+    return ["Change this, there or where it is made from:", "", *(f"    {line}" for line in change.lines()), ""]
+
+
+def _job_detail(report: JobReport) -> Mapping[str, Any]:
+    return {
+        "job": report.job,
+        "re_encrypted": report.total.re_encrypted,
+        "rate_per_second": round(report.rate_per_second, 1),
+    }
+
+
+def _census_detail(census: CensusReport) -> Mapping[str, Any]:
+    return {
+        "by_version": {str(version): number for version, number in census.by_version.items()},
+        "undecryptable": census.undecryptable,
+        "values": [
+            {"location": entry.location, "id": str(entry.id), "path": list(entry.path), "reason": entry.reason}
+            for entry in census.quarantine[:_MOST_PLACES]
+        ],
+    }

@@ -1,0 +1,299 @@
+"""The tables of the scheduled rotation: its steps, the keys that it retires, and its notifications.
+
+The only place where a named statement of `sql/rotations.sql` meets a method. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from fluxbase_cli.errors import JobRunningError, PreflightRefusedError
+from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.jobs import LOCK_CLASS, SCHEMA, JobStore
+from fluxbase_cli.store.queries import named_queries
+
+#: The first half of the key of the lock that a running rotation holds: "flxr" in ASCII.
+ROTATION_LOCK_CLASS = 0x666C7872
+
+
+class RotationState(StrEnum):
+    """Where a rotation stands; there is one that is running at most, be it that nobody runs it just now."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    ABANDONED = "abandoned"
+
+
+class RotationStep(StrEnum):
+    """The steps of a rotation, in order."""
+
+    KEY = "key"
+    ACTIVATE = "activate"
+    RELOAD = "reload"
+    RE_ENCRYPT = "re-encrypt"
+    CENSUS = "census"
+    RETENTION = "retention"
+
+
+class Retirement(StrEnum):
+    """What becomes of a key beyond retention."""
+
+    DISABLE = "disable"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class RotationRecord:
+    """One rotation.
+
+    Attributes:
+        id: its number.
+        state: where it stands.
+        from_version, to_version: the version that was active, and the one that shall be, once that is chosen.
+        forced: whether it was asked for out of turn.
+        due_at: the date of the schedule that it makes good.
+        newest_job: the newest job when it began.
+        started_at, finished_at: from when to when.
+        error: why its last run failed, if it did.
+    """
+
+    id: int
+    state: RotationState
+    from_version: int
+    to_version: int | None
+    forced: bool
+    due_at: datetime | None
+    newest_job: int
+    started_at: datetime
+    finished_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of a rotation; `detail` is what later steps and the account need of it."""
+
+    step: RotationStep
+    started_at: datetime
+    finished_at: datetime | None
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """A notification as it is kept until it was delivered or given up."""
+
+    id: UUID
+    rotation: int | None
+    kind: str
+    at: datetime
+    message: str
+    detail: Mapping[str, Any]
+
+
+class RotationStore:
+    """The tables over one connection, which is in autocommit unless `transaction` is open."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("rotations.sql")
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self._sql[name], arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing within the block."""
+        with self._connection.transaction():
+            yield
+
+    def exists(self) -> bool:
+        """Whether the tables are there."""
+        return bool(self._rows("tables_exist")[0]["there"])
+
+    def ensure(self) -> None:
+        """Create the tables where they are missing, and the other tables of the schema with them.
+
+        Raises:
+            PreflightRefusedError: the role may not create them; the hint is the SQL for someone who may.
+        """
+        if self.exists():
+            return
+        JobStore(self._connection).ensure_schema()
+        row = self._rows("may_create")[0]
+        if not row["may"]:
+            role = row["role"]
+            statements = self._sql["create_tables"].decode()
+            tables = "".join(f"    {line}\n" for line in statements.splitlines() if not line.startswith("--"))
+            raise PreflightRefusedError(
+                f"role {role} may not create tables in the schema {SCHEMA}, where the rotation's steps are kept",
+                hint=f"Have someone who may run either\n\n"
+                f'    GRANT CREATE ON SCHEMA {SCHEMA} TO "{role}";\n\n'
+                f"or, to create the tables on the role's behalf, as a member of it:\n\n"
+                f'    SET ROLE "{role}";\n{tables.rstrip()};\n',
+            )
+        with self._connection.transaction():
+            # Two runners at once would collide in the catalogue.
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
+            self._connection.execute(self._sql["create_tables"])
+
+    def lock(self) -> bool:
+        """Take the lock of the one who runs rotations on this database, for as long as the session lives.
+
+        Returns:
+            Whether it was free.
+        """
+        return bool(self._rows("try_lock", lock_class=ROTATION_LOCK_CLASS)[0]["taken"])
+
+    # --- rotations ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _rotation(rows: list[dict[str, Any]]) -> RotationRecord | None:
+        return RotationRecord(**{**rows[0], "state": RotationState(rows[0]["state"])}) if rows else None
+
+    def begin(
+        self, *, from_version: int, forced: bool, due_at: datetime | None, newest_job: int, now: datetime
+    ) -> RotationRecord:
+        """Record a new rotation.
+
+        Raises:
+            JobRunningError: somebody else began one at the same moment.
+        """
+        try:
+            with self._connection.transaction():
+                rows = self._rows(
+                    "begin", from_version=from_version, forced=forced, due_at=due_at, newest_job=newest_job, now=now
+                )
+        except psycopg.errors.UniqueViolation:
+            raise JobRunningError("another rotation was begun on this database just now") from None
+        begun = self._rotation(rows)
+        assert begun is not None  # noqa: S101  # RETURNING
+        return begun
+
+    def unfinished(self) -> RotationRecord | None:
+        """The rotation that has not come to its end, if any."""
+        return self._rotation(self._rows("unfinished"))
+
+    def newest(self) -> RotationRecord | None:
+        """The rotation that began last."""
+        return self._rotation(self._rows("newest"))
+
+    def newest_finished(self) -> RotationRecord | None:
+        """The rotation that was finished last."""
+        return self._rotation(self._rows("newest_finished"))
+
+    def activated_at(self, version: int) -> datetime | None:
+        """When a rotation last made a version active."""
+        at: datetime | None = self._rows("activated_at", version=version)[0]["at"]
+        return at
+
+    def choose_version(self, rotation: int, version: int) -> None:
+        """Write down which version the new key will be, before it is made."""
+        self._rows("choose_version", rotation=rotation, version=version)
+
+    def end(self, rotation: int, state: RotationState, now: datetime) -> None:
+        """Record a rotation's end."""
+        self._rows("end", rotation=rotation, state=state.value, now=now)
+
+    def set_error(self, rotation: int, error: str) -> None:
+        """Record why a run failed; the next one goes on."""
+        self._rows("set_error", rotation=rotation, error=error)
+
+    def steps(self, rotation: int) -> Mapping[RotationStep, StepRecord]:
+        """The steps that were begun."""
+        records = (
+            StepRecord(**{**row, "step": RotationStep(row["step"])}) for row in self._rows("steps", rotation=rotation)
+        )
+        return {record.step: record for record in records}
+
+    def begin_step(self, rotation: int, step: RotationStep, now: datetime) -> None:
+        """Record that a step begins; of one that was begun before, nothing changes."""
+        self._rows("begin_step", rotation=rotation, step=step.value, now=now)
+
+    def end_step(self, rotation: int, step: RotationStep, now: datetime, detail: Mapping[str, Any]) -> None:
+        """Record that a step is done."""
+        self._rows("end_step", rotation=rotation, step=step.value, now=now, detail=Jsonb(dict(detail)))
+
+    # --- jobs -----------------------------------------------------------------------------------------------------
+
+    def newest_job(self) -> int:
+        """The number of the newest job, 0 where there was none."""
+        return int(self._rows("newest_job")[0]["id"])
+
+    def used_versions(self) -> frozenset[int]:
+        """The versions that values were ever to be moved to."""
+        return frozenset(int(row["version"]) for row in self._rows("used_versions"))
+
+    def completed_job(self, *, after: int, version: int) -> int | None:
+        """The re-encryption to a version that was completed after another job."""
+        rows = self._rows("completed_job", after=after, version=version)
+        return int(rows[0]["id"]) if rows else None
+
+    def rollback_since(self, *, after: int, version: int) -> int | None:
+        """The rollback to some other version that was begun after a job."""
+        rows = self._rows("rollback_since", after=after, version=version)
+        return int(rows[0]["id"]) if rows else None
+
+    # --- keys beyond retention ------------------------------------------------------------------------------------
+
+    def begin_retirement(
+        self, version: int, fingerprint: str, action: Retirement, *, rotation: int | None, now: datetime
+    ) -> None:
+        """Write down what is about to be done to a key."""
+        self._rows(
+            "begin_retirement",
+            version=version,
+            fingerprint=fingerprint,
+            action=action.value,
+            rotation=rotation,
+            now=now,
+        )
+
+    def end_retirement(self, version: int, fingerprint: str, action: Retirement, now: datetime) -> None:
+        """Record that it is done."""
+        self._rows("end_retirement", version=version, fingerprint=fingerprint, action=action.value, now=now)
+
+    def drop_retirement(self, version: int, fingerprint: str, action: Retirement) -> None:
+        """Forget what was refused."""
+        self._rows("drop_retirement", version=version, fingerprint=fingerprint, action=action.value)
+
+    def open_retirements(self) -> tuple[tuple[int, str, Retirement], ...]:
+        """What was begun and not recorded to its end: version, fingerprint and action."""
+        return tuple(
+            (int(row["version"]), str(row["fingerprint"]), Retirement(row["action"]))
+            for row in self._rows("open_retirements")
+        )
+
+    # --- notifications --------------------------------------------------------------------------------------------
+
+    def add_notice(self, notice: NoticeRecord) -> None:
+        """Keep a notification until it was delivered or given up."""
+        self._rows(
+            "add_notice",
+            id=notice.id,
+            rotation=notice.rotation,
+            kind=notice.kind,
+            at=notice.at,
+            message=notice.message,
+            detail=Jsonb(dict(notice.detail)),
+        )
+
+    def open_notices(self) -> tuple[NoticeRecord, ...]:
+        """The notifications that nobody has delivered or given up, the oldest first."""
+        return tuple(NoticeRecord(**row) for row in self._rows("open_notices"))
+
+    def end_notice(self, notice: UUID, error: str | None, now: datetime) -> None:
+        """Record that a notification was delivered, or why it was given up."""
+        self._rows("end_notice", id=notice, error=error, now=now)

@@ -1,0 +1,150 @@
+-- The scheduled rotation: how far it is, which keys it retires, and whom it has told what. No key, plaintext or sealed
+-- value stands here, and no address of a webhook.
+
+-- name: tables_exist
+SELECT EXISTS (
+    SELECT FROM pg_tables WHERE schemaname = 'fluxbase_rotation' AND tablename = 'rotation_notice'
+) AS there;
+
+-- name: may_create
+SELECT current_user::text AS role, has_schema_privilege('fluxbase_rotation', 'CREATE') AS may;
+
+-- name: create_tables
+-- One rotation. The new key's version is written down before the key is made, so that whoever goes on after a crash
+-- finds the key instead of making another one.
+CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    state         text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'finished', 'abandoned')),
+    from_version  integer NOT NULL,
+    to_version    integer,
+    forced        boolean NOT NULL,
+    due_at        timestamptz,                    -- the date of the schedule that it makes good
+    newest_job    bigint NOT NULL,                -- the newest job when it began
+    started_at    timestamptz NOT NULL,
+    finished_at   timestamptz,
+    error         text                            -- why its last run failed
+);
+-- The database itself sees to it that there is one unfinished rotation at most.
+CREATE UNIQUE INDEX IF NOT EXISTS rotation_one_unfinished ON fluxbase_rotation.rotation ((true))
+    WHERE state = 'running';
+CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_step (
+    rotation      bigint NOT NULL REFERENCES fluxbase_rotation.rotation,
+    step          text NOT NULL CHECK (step IN ('key', 'activate', 'reload', 're-encrypt', 'census', 'retention')),
+    started_at    timestamptz NOT NULL,
+    finished_at   timestamptz,
+    detail        jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (rotation, step)
+);
+-- A key that is beyond retention, disabled or destroyed once. Written down before it is done, told after it.
+CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_retirement (
+    version       integer NOT NULL,
+    fingerprint   text NOT NULL,
+    action        text NOT NULL CHECK (action IN ('disable', 'destroy')),
+    rotation      bigint REFERENCES fluxbase_rotation.rotation,
+    started_at    timestamptz NOT NULL,
+    finished_at   timestamptz,
+    PRIMARY KEY (version, fingerprint, action)
+);
+-- Notifications, written down in the transaction of what they tell, so that none is lost or made twice.
+CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_notice (
+    number        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id            uuid NOT NULL UNIQUE,
+    rotation      bigint REFERENCES fluxbase_rotation.rotation,
+    kind          text NOT NULL,
+    at            timestamptz NOT NULL,
+    message       text NOT NULL,
+    detail        jsonb NOT NULL DEFAULT '{}',
+    ended_at      timestamptz,                    -- delivered, or given up
+    error         text                            -- why it was given up
+);
+
+-- name: try_lock
+SELECT pg_try_advisory_lock(%(lock_class)s, 0) AS taken;
+
+-- name: newest_job
+SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
+
+-- name: used_versions
+-- The versions that values were ever to be moved to.
+SELECT DISTINCT to_version AS version FROM fluxbase_rotation.job;
+
+-- name: completed_job
+-- The job that did what a rotation was to do, if its runner did not live to say so.
+SELECT id FROM fluxbase_rotation.job
+WHERE id > %(after)s AND kind = 're-encrypt' AND state = 'completed' AND to_version = %(version)s
+ORDER BY id DESC LIMIT 1;
+
+-- name: rollback_since
+SELECT id, to_version FROM fluxbase_rotation.job
+WHERE id > %(after)s AND kind = 'rollback' AND to_version <> %(version)s
+ORDER BY id DESC LIMIT 1;
+
+-- name: begin
+INSERT INTO fluxbase_rotation.rotation (from_version, forced, due_at, newest_job, started_at)
+VALUES (%(from_version)s, %(forced)s, %(due_at)s, %(newest_job)s, %(now)s)
+RETURNING *;
+
+-- name: unfinished
+SELECT * FROM fluxbase_rotation.rotation WHERE state = 'running';
+
+-- name: newest
+SELECT * FROM fluxbase_rotation.rotation ORDER BY id DESC LIMIT 1;
+
+-- name: newest_finished
+SELECT * FROM fluxbase_rotation.rotation WHERE state = 'finished' ORDER BY id DESC LIMIT 1;
+
+-- name: activated_at
+-- When a version was made active by a rotation, last.
+SELECT max(s.finished_at) AS at
+FROM fluxbase_rotation.rotation_step AS s JOIN fluxbase_rotation.rotation AS r ON r.id = s.rotation
+WHERE r.to_version = %(version)s AND s.step = 'activate';
+
+-- name: choose_version
+UPDATE fluxbase_rotation.rotation SET to_version = %(version)s WHERE id = %(rotation)s AND to_version IS NULL;
+
+-- name: end
+UPDATE fluxbase_rotation.rotation SET state = %(state)s, finished_at = %(now)s, error = NULL WHERE id = %(rotation)s;
+
+-- name: set_error
+UPDATE fluxbase_rotation.rotation SET error = %(error)s WHERE id = %(rotation)s;
+
+-- name: steps
+SELECT step, started_at, finished_at, detail FROM fluxbase_rotation.rotation_step
+WHERE rotation = %(rotation)s ORDER BY started_at;
+
+-- name: begin_step
+INSERT INTO fluxbase_rotation.rotation_step (rotation, step, started_at) VALUES (%(rotation)s, %(step)s, %(now)s)
+ON CONFLICT DO NOTHING;
+
+-- name: end_step
+UPDATE fluxbase_rotation.rotation_step SET finished_at = %(now)s, detail = %(detail)s
+WHERE rotation = %(rotation)s AND step = %(step)s AND finished_at IS NULL;
+
+-- name: begin_retirement
+INSERT INTO fluxbase_rotation.rotation_retirement (version, fingerprint, action, rotation, started_at)
+VALUES (%(version)s, %(fingerprint)s, %(action)s, %(rotation)s, %(now)s)
+ON CONFLICT DO NOTHING;
+
+-- name: end_retirement
+UPDATE fluxbase_rotation.rotation_retirement SET finished_at = %(now)s
+WHERE version = %(version)s AND fingerprint = %(fingerprint)s AND action = %(action)s AND finished_at IS NULL;
+
+-- name: drop_retirement
+DELETE FROM fluxbase_rotation.rotation_retirement
+WHERE version = %(version)s AND fingerprint = %(fingerprint)s AND action = %(action)s AND finished_at IS NULL;
+
+-- name: open_retirements
+SELECT version, fingerprint, action FROM fluxbase_rotation.rotation_retirement
+WHERE finished_at IS NULL ORDER BY started_at;
+
+-- name: add_notice
+INSERT INTO fluxbase_rotation.rotation_notice (id, rotation, kind, at, message, detail)
+VALUES (%(id)s, %(rotation)s, %(kind)s, %(at)s, %(message)s, %(detail)s);
+
+-- name: open_notices
+SELECT id, rotation, kind, at, message, detail FROM fluxbase_rotation.rotation_notice
+WHERE ended_at IS NULL ORDER BY number;
+
+-- name: end_notice
+UPDATE fluxbase_rotation.rotation_notice SET ended_at = %(now)s, error = %(error)s
+WHERE id = %(id)s AND ended_at IS NULL;
