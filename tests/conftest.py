@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.fixtures.fluxbase",
     "tests.fixtures.kms",
     "tests.fixtures.webhook",
+    "tests.fixtures.rotating",
 ]

@@ -7,6 +7,8 @@ engine nor the keyring knows any provider.
 What else a place can do is said by further protocols of a method or two each, which a provider has or has not: make
 new keys (`KeyCreator`), destroy them (`KeyDestroyer`), name their places (`KeyNamer`), say how old
 they are (`KeyDater`), wrap them anew (`KeyRewrapper`).
+new keys (`KeyCreator`), find them there (`KeyFinder`), destroy them (`KeyDestroyer`), say how old they are
+(`KeyDater`), wrap them anew (`KeyRewrapper`).
 """
 
 from __future__ import annotations
@@ -95,6 +97,21 @@ class KeyCreator(Protocol):
 
         Raises:
             ConfigurationError: there is a key at that place already, or the place can't be told or reached.
+        """
+        ...
+
+
+@runtime_checkable
+class KeyFinder(Protocol):
+    """A provider that can say whether there is a key where a new one would go."""
+
+    def find(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey | None:
+        """Find a key that was made and is not configured yet; None where there is none.
+
+        The arguments are those of `KeyCreator.create`.
+
+        Raises:
+            ConfigurationError: the place can't be told or reached, or what is there is no key.
         """
         ...
 

@@ -42,12 +42,12 @@ class NewKey:
     def choose(self) -> int:
         """The version that the next key has, or will have.
 
-        A version that is configured beyond all that were ever in use is the next one: somebody has prepared it. What was
-        in use and is higher than the active one was rolled back from, and is never taken again.
+        A version that is configured beyond all that were ever in use is the next one: somebody has prepared it. What
+        was in use and is higher than the active one was rolled back from, and is never taken again.
 
         Raises:
-            ConfigurationError: there is none, and the provider can't make keys; or there is a key already where the next
-                one would go.
+            ConfigurationError: there is none, and the provider can't make keys; or there is a key already where the
+                next one would go.
         """
         places = self._places
         active = self._settings.encryption.effective_key_version or 0
@@ -60,14 +60,14 @@ class NewKey:
         if not isinstance(places.provider(name), KeyCreator):
             raise ConfigurationError(
                 f"the provider '{name}' can't make a key, and no version after {used} is configured",
-                hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version} beside the others, "
-                f"and leave active_key_version at {active}: the rotation goes on from there. Or keep keys where they can "
-                "be made: `provider: vault` or `provider: aws_kms`.",
+                hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version} beside the "
+                f"others, and leave active_key_version at {active}: the rotation goes on then. Or keep keys where "
+                "they can be made: `provider: vault` or `provider: aws_kms`.",
             )
         there = self.find(version)
         if there is not None:
             raise ConfigurationError(
-                f"there is a key of version {version} already, and no entry for it in the configuration: {there.source}",
+                f"there is a key of version {version} already at {there.source}, and no entry for it",
                 hint="If it was made for this rotation, add its entry to security.encryption.keys. If not, remove it.",
             )
         return version

@@ -201,7 +201,7 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """The plan as text."""
         if self.resumes is not None:
-            yield f"Due: rotation {self.resumes} is not finished, it goes on with the step {self.step or 'that is last'}"
+            yield f"Due: {self.verdict.why}, it goes on with the step {self.step or 'that is last'}"
         else:
             yield f"{'Due' if self.verdict.due else 'Not due'}: {self.verdict.why}"
         if self.next is not None:

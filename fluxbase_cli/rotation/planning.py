@@ -32,7 +32,7 @@ def make_plan(
     """Look at the schedule, the keys and, by a census, at the values. Reads only.
 
     Raises:
-        ConfigurationError, DatabaseError, PreflightRefusedError: the configuration, a key or the database can't be used.
+        ConfigurationError, DatabaseError, PreflightRefusedError: the configuration, a key or the database can't be had.
     """
     policy = read_policy(settings.encryption.key_rotation)
     keyring = open_keyring(settings, environ, warn=warn)
@@ -82,7 +82,7 @@ def _next_step(store: RotationStore, rotation: RotationRecord) -> RotationStep |
     return next((step for step in RotationStep if step not in done or done[step].finished_at is None), None)
 
 
-def _retirements(  # noqa: PLR0913  # what is known by then
+def _retirements(  # noqa: PLR0913, PLR0917  # what is known by then
     policy: Policy,
     settings: Settings,
     keyring: Keyring,

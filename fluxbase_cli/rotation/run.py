@@ -8,7 +8,7 @@
     retention   disable and destroy what is beyond retention
 
 A step that was begun and not recorded to its end is begun again, and finds what it did: a key at its place, a file that
-names the version, a job that is completed. Only `reload_command` may run twice, as nobody can know whether it had ended.
+names the version, a job that is completed. Only `reload_command` may run twice: nobody can know whether it had ended.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Rotator:
     def _run(self, *, force: bool) -> None:
         self._store().ensure()
         self._telling.send_left_over(self._store())
-        Retiring.finish_begun(self._retiring(), self._store(), read_register(self._settings.database))
+        self._retiring().finish_begun(self._store(), read_register(self._settings.database))
         rotation = self._unfinished()
         if rotation is None:
             verdict = self._verdict(force=force)
@@ -294,8 +294,8 @@ class Rotator:
             raise _Waiting(
                 f"version {active} is active, and this rotation had made version {version} active",
                 [
-                    f"Set active_key_version to {version} to go on. To go back for good, run `fluxbase-cli secrets rollback "
-                    f"--to-version {active} --reason …`: the rotation is given up then.",
+                    f"Set active_key_version to {version} to go on.",
+                    f"To go back for good: `fluxbase-cli secrets rollback --to-version {active} --reason …`.",
                 ],
             )
 
@@ -371,8 +371,8 @@ class Rotator:
         command = self._policy.reload_command
         if not command:
             self._around.warn(
-                "no reload_command is configured: servers that are not restarted do not know the new key, and can't read "
-                "what is sealed under it"
+                "no reload_command is configured: servers that are not restarted do not know the new key, and can't "
+                "read what is sealed under it"
             )
             return {"command": None}
         started = time.monotonic()

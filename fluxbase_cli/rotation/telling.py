@@ -1,4 +1,4 @@
-"""Telling what happens: kept in the database with what it tells of, sent from a thread, and ended when it was delivered.
+"""Telling what happens: kept in the database with what it tells of, and sent from a thread until it was delivered.
 
 Progress and waiting are only of the moment, and are not kept.
 """

@@ -84,6 +84,20 @@ class VaultKeyProvider:
             setting={"key": reference.template},
         )
 
+    def find(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey | None:
+        """The key where one of that version would be made; None where there is none.
+
+        Raises:
+            ConfigurationError: the place can't be told, or Vault can't be asked or refuses.
+        """
+        reference = _place_of(version, known)
+        entry = KeyEntry(version, NAME, f"Vault: {reference}", Secret(reference.template))
+        try:
+            secret = self.fetch(entry)
+        except KeyAbsentError:
+            return None
+        return CreatedKey(entry, seal.fingerprint(secret), {"key": reference.template})
+
     def exists(self, entry: KeyEntry) -> bool:
         """Whether anything is left at the key's place; of a KV version 2, be it only metadata.
 
