@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fluxbase_cli import __version__
-from fluxbase_cli.cli import config, demo, keys, secrets
+from fluxbase_cli.cli import config, demo, keys, rotation, secrets
 from fluxbase_cli.cli.options import root_options
 
 _HELP = """Change the key that seals the secrets of a Fluxbase database.
@@ -51,6 +51,7 @@ def make_app() -> typer.Typer:
     app.add_typer(secrets.make_app(), name="secrets")
     app.add_typer(keys.make_app(), name="keys")
     app.add_typer(config.make_app(), name="config")
+    app.add_typer(rotation.make_app(), name="rotation")
     demo.add_to(app)
     return app
 

@@ -134,8 +134,8 @@ def run(
     """Rotate the key, if that is due; otherwise do nothing but retire keys that are beyond retention.
 
     Meant to be run often, from cron or a timer: it decides by itself. Makes the new key where keys are kept, makes it
-    active in fluxbase.yaml, runs reload_command, re-encrypts, proves it by a census, and disables and destroys old keys.
-    Each step is recorded: after an interruption or a failure the same command goes on where it was.
+    active in fluxbase.yaml, runs reload_command, re-encrypts, proves it by a census, and disables and destroys old
+    keys. Each step is recorded: after an interruption or a failure the same command goes on where it was.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
@@ -279,5 +279,3 @@ def _daemon_signals(around: Surroundings, wake: Callable[[], None], tell: Callab
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-

@@ -114,12 +114,14 @@ class Daemon:
         look = self._around.clock() + (_FIRST_RETRY if report.state == "waiting" else _LOOK_EVERY)
         if report.next is not None:
             look = min(look, report.next)
-        self.health = Health("sleeping", look, report.next, "it waits for a person" if report.state == "waiting" else None)
+        self.health = Health(
+            "sleeping", look, report.next, "it waits for a person" if report.state == "waiting" else None
+        )
         self._tell_next(report)
         return report, look
 
     def _failed(self, error: FluxbaseCliError, now: datetime) -> datetime:
-        pause = min(_FIRST_RETRY * 2**self._failures, _LONGEST_RETRY)
+        pause: timedelta = min(_FIRST_RETRY * 2**self._failures, _LONGEST_RETRY)
         self._failures = min(self._failures + 1, 10)
         look = now + pause
         self.health = Health("sleeping", look, None, error.message)
@@ -192,5 +194,3 @@ def _handler(health: Callable[[], Health], metrics: Callable[[], Metrics]) -> ty
             """A line for each scrape would hide what is worth reading."""
 
     return Handler
-
-
