@@ -21,7 +21,6 @@ from fluxbase_cli.rotation.retiring import beyond_retention
 from fluxbase_cli.rotation.run import due
 from fluxbase_cli.rotation.schedule import Verdict
 from fluxbase_cli.store.connect import session
-from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep, RotationStore
 from fluxbase_cli.store.values import DEFAULT_LIMITS
 
@@ -41,7 +40,7 @@ def make_plan(
         store = RotationStore(connection)
         unfinished = store.unfinished() if store.exists() else None
         verdict = due(policy, settings, store, now)
-        used = store.used_versions() if JobStore(connection).exists() else frozenset()
+        used = store.used_versions() if store.exists() else frozenset(register.rotations)
         step = None if unfinished is None else _next_step(store, unfinished)
     census = take_census(
         settings.database,

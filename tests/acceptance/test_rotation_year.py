@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from fluxbase_cli.config import Settings, load_settings
-from fluxbase_cli.rotation.outcome import RotationReport
-from fluxbase_cli.rotation.run import Rotator, Surroundings
 from tests.fixtures.fluxbase import Fluxbase
-from tests.fixtures.rotating import Rotating
-
-
-class Calendar:
-    """Runs the rotation at the moments that the test says."""
-
-    def __init__(self, rotating: Rotating) -> None:
-        self._rotating = rotating
-        self.now = datetime.now(UTC)
-        self.warnings: list[str] = []
-
-    def _load(self) -> Settings:
-        here = self._rotating.directory
-        return load_settings(directory=here, environ=self._rotating.environment(), system_directory=here / "etc")
-
-    def run(self) -> RotationReport:
-        around = Surroundings(
-            load=self._load,
-            environ={"PATH": os.environ["PATH"], **self._rotating.environment()},
-            tell=lambda _text: None,
-            warn=self.warnings.append,
-            clock=lambda: self.now,
-            workers=1,
-        )
-        return Rotator(around).run()
+from tests.fixtures.rotating import Calendar, Rotating
 
 
 def _first_of_next_month(moment: datetime) -> datetime:
@@ -42,9 +14,6 @@ def _first_of_next_month(moment: datetime) -> datetime:
 
 
 def test_a_year_of_schedules_loses_nothing_and_keeps_two_old_keys(rotating: Rotating) -> None:
-    rotating.change(
-        '["sh", "-c", "echo reloaded >> reloads"]', f'["sh", "-c", "echo x >> {rotating.directory}/reloads"]'
-    )
     rotating.change("enabled: true", "enabled: true\n      min_age: 7d")
     flux = Fluxbase(rotating.rotation.url)
     plaintexts = {spot: opened.text for spot, opened in flux.everything(rotating.keys()).items() if opened.versions}

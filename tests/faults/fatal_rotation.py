@@ -36,7 +36,7 @@ def _die() -> None:
 
 
 def _run_until(place: Place) -> None:
-    step, moment = place
+    _, moment = place
 
     def listen(reached: RotationStep, at: Moment) -> None:
         if (reached, at) == place:

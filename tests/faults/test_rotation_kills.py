@@ -55,13 +55,13 @@ def test_a_rotation_that_is_killed_in_each_step_comes_to_the_same_end_with_one_n
 
 
 def test_two_schedulers_at_once_make_one_key(rotating: Rotating) -> None:
-    rotating.change('["sh", "-c", "echo reloaded >> reloads"]', '["sh", "-c", "echo x >> reloads; read x < pipe"]')
+    rotating.change("/reloads", "/reloads; read x < pipe")
     pipe = rotating.directory / "pipe"
     with rotating.command.start_line(["mkfifo", str(pipe)]) as made:
         made.finish()
 
     with rotating.command.start("rotation", "run", "--force") as first:
-        until(lambda: (rotating.directory / "reloads").exists(), "the first is at work")
+        until((rotating.directory / "reloads").exists, "the first is at work")
         second = rotating.command("rotation", "run", "--force")
         with pipe.open("w") as end:
             end.write("\n")

@@ -65,8 +65,9 @@ SELECT pg_try_advisory_lock(%(lock_class)s, 0) AS taken;
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
 
 -- name: used_versions
--- The versions that values were ever to be moved to.
-SELECT DISTINCT to_version AS version FROM fluxbase_rotation.job;
+-- The versions that values were ever to be moved to, by a job or by a rotation that did not come to its job.
+SELECT to_version AS version FROM fluxbase_rotation.job
+UNION SELECT to_version FROM fluxbase_rotation.rotation WHERE to_version IS NOT NULL;
 
 -- name: completed_job
 -- The job that did what a rotation was to do, if its runner did not live to say so.

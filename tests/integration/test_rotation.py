@@ -1,0 +1,215 @@
+"""Rotations that need a hand, fail, or are not what the schedule thought; in process, with real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from fluxbase_cli.errors import ConfigurationError, JobFailedError
+from fluxbase_cli.rotation.metrics import Metrics
+from fluxbase_cli.store.rotations import RotationState
+from tests.fixtures.fluxbase import Fluxbase, seal
+from tests.fixtures.rotating import FIRST_KEY, Calendar, Rotating
+
+
+@pytest.fixture
+def calendar(rotating: Rotating) -> Calendar:
+    return Calendar(rotating)
+
+
+@pytest.fixture
+def state(rotating: Rotating) -> Callable[[], str]:
+    return lambda: str(rotating.rows("SELECT state FROM fluxbase_rotation.rotation ORDER BY id DESC LIMIT 1")[0][0])
+
+
+def versions(rotating: Rotating) -> set[tuple[int, ...]]:
+    opened = Fluxbase(rotating.rotation.url).everything(rotating.keys())
+    return {each.versions for each in opened.values() if each.versions}
+
+
+def test_a_file_that_is_not_ours_is_changed_by_a_person_and_the_rotation_goes_on(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    path = rotating.directory / "fluxbase.yaml"
+    path.chmod(0o444)
+
+    waiting = calendar.run()
+
+    assert (waiting.state, waiting.exit_code) == ("waiting", 1)
+    assert versions(rotating) == {(1,)}
+    told = "\n".join(calendar.warnings)
+    assert f"key version 2 is to be made active in {path} by you: it is read-only" in told
+    assert "        active_key_version: 2" in told
+    assert f'        - version: 2\n            key: "{{{{ vault `{rotating.vault.mount}/keys/v2` }}}}"' in told
+    assert rotating.endpoint.kinds == ["rotation.started", "rotation.waiting"]
+
+    path.chmod(0o644)
+    rotating.change("active_key_version: 1 ", "active_key_version: 2 ")
+    rotating.change(
+        "    key_destruction:",
+        f'      - {{version: 2, key: "{{{{ vault `{rotating.vault.mount}/keys/v2` }}}}"}}\n    key_destruction:',
+    )
+    path.chmod(0o444)
+    done = calendar.run()
+
+    assert (done.state, done.rotation, done.to_version) == ("finished", 1, 2)
+    assert versions(rotating) == {(2,)}
+    assert set(rotating.keys()) == {1, 2}
+
+
+def test_a_reload_command_that_fails_stops_before_the_first_value_and_is_run_again(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    rotating.change("/reloads", "/reloads; exit 7")
+
+    with pytest.raises(JobFailedError, match="reload_command sh ended with exit code 7"):
+        calendar.run()
+
+    assert versions(rotating) == {(1,)}
+    rotator = calendar.rotator()
+    with pytest.raises(JobFailedError):
+        rotator.run()
+    metrics = Metrics()
+    metrics.update(rotator.figures)
+    assert b"fluxbase_rotation_last_run_success 0.0" in metrics.as_text()
+    rotating.change("; exit 7", "")
+
+    done = calendar.run()
+
+    assert (done.state, done.rotation) == ("finished", 1)
+    assert rotating.endpoint.kinds == ["rotation.started", "rotation.failed", "rotation.failed", "rotation.finished"]
+    assert (rotating.directory / "reloads").read_text() == "x\n" * 3
+
+
+def test_a_rotation_that_was_rolled_back_from_is_given_up_and_its_key_never_taken_again(
+    rotating: Rotating, calendar: Calendar, state: Callable[[], str]
+) -> None:
+    rotating.change("/reloads", "/reloads; exit 7")
+    with pytest.raises(JobFailedError):
+        calendar.run()
+    rolled = rotating.command("secrets", "rollback", "--to-version", "1", "--reason", "New key compromised")
+    assert rolled.code == 0, rolled.all
+    rotating.change("active_key_version: 2 ", "active_key_version: 1 ")
+    rotating.change("; exit 7", "")
+
+    report = calendar.run()
+
+    assert report.state == "not-due"
+    assert state() == RotationState.ABANDONED
+    assert "rotation 1 to version 2 is given up: job 1 rolled back from it" in calendar.warnings
+    forced = calendar.run(force=True)
+    assert (forced.state, forced.from_version, forced.to_version) == ("finished", 1, 3)
+    assert versions(rotating) == {(3,)}
+
+
+def test_a_version_set_back_by_hand_is_asked_about_rather_than_overruled(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    rotating.change("/reloads", "/reloads; exit 7")
+    with pytest.raises(JobFailedError):
+        calendar.run()
+    rotating.change("active_key_version: 2 ", "active_key_version: 1 ")
+    rotating.change("; exit 7", "")
+
+    report = calendar.run()
+
+    assert report.state == "waiting"
+    assert any("version 1 is active, and this rotation had made version 2 active" in each for each in calendar.warnings)
+    assert versions(rotating) == {(1,)}
+
+
+def test_values_that_nothing_opens_are_told_with_their_place_and_keep_old_keys_alive(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    rotating.configure(retain=0)
+    flux = Fluxbase(rotating.rotation.url)
+    bad = flux.secret(seal(b"\x99" * 32, "sealed by a stranger"))
+    flux.close()
+
+    report = calendar.run()
+
+    assert (report.state, report.undecryptable, report.exit_code) == ("finished", 1, 4)
+    (told,) = (data for request in rotating.endpoint.requests if (data := request.verify())["type"].endswith("able"))
+    (value,) = told["data"]["values"]
+    assert (value["location"], value["id"]) == ("functions.secrets.encrypted_value", str(bad))
+    assert [each.refusals != () for each in report.retired] == [True]
+    assert any("key version 1 is kept: 1 values" in each for each in calendar.warnings)
+    assert set(rotating.keys()) == {1, 2}
+
+
+def test_a_key_that_nobody_has_configured_is_not_taken_for_the_new_one(rotating: Rotating, calendar: Calendar) -> None:
+    rotating.vault.put("keys/v2", key="ab" * 32)
+
+    with pytest.raises(ConfigurationError, match="there is a key of version 2 already"):
+        calendar.run()
+
+    assert rotating.vault.get("keys/v2") == {"key": "ab" * 32}
+    assert rotating.rows("SELECT count(*) FROM fluxbase_rotation.rotation") == [(0,)]
+
+
+def test_a_key_that_was_prepared_and_configured_is_the_new_one(rotating: Rotating, calendar: Calendar) -> None:
+    rotating.vault.put("keys/v2", key="ab" * 32)
+    rotating.change(
+        "    key_destruction:",
+        f'      - {{version: 2, key: "{{{{ vault `{rotating.vault.mount}/keys/v2` }}}}"}}\n    key_destruction:',
+    )
+
+    assert calendar.run().to_version == 2
+
+    assert rotating.vault.get("keys/v2") == {"key": "ab" * 32}
+    assert versions(rotating) == {(2,)}
+
+
+def test_keys_of_the_environment_wait_for_somebody_to_make_the_next_one(rotating: Rotating, calendar: Calendar) -> None:
+    rotating.change("provider: vault", "provider: env")
+    rotating.change(f"{{{{ vault `{rotating.vault.mount}/keys/v1` }}}}", "${KEY_1}")
+    calendar.environ |= {"KEY_1": FIRST_KEY, "KEY_2": "cd" * 32}
+
+    with pytest.raises(ConfigurationError) as caught:
+        calendar.run()
+
+    assert caught.value.message == "the provider 'env' can't make a key, and no version after 1 is configured"
+    assert "`fluxbase-cli keys generate`, configure it as version 2" in (caught.value.hint or "")
+    rotating.change("    key_destruction:", '      - {version: 2, key: "${KEY_2}"}\n    key_destruction:')
+    report = calendar.run()
+    assert (report.state, report.to_version) == ("finished", 2)
+    assert "active_key_version: 2 " in rotating.file
+    opened = Fluxbase(rotating.rotation.url).everything({2: bytes.fromhex("cd" * 32)})
+    assert sum(each.versions == (2,) for each in opened.values()) == 40
+
+
+def test_without_auto_reencrypt_the_key_changes_and_the_values_wait(rotating: Rotating, calendar: Calendar) -> None:
+    rotating.change("auto_reencrypt: true", "auto_reencrypt: false")
+    rotating.configure_retention(0)
+
+    report = calendar.run()
+
+    assert (report.state, report.job, report.by_version) == ("finished", None, {1: 40, 2: 0})
+    assert any("40 values open under version 1" in each for each in calendar.warnings)
+    assert set(rotating.keys()) == {1, 2}
+
+
+def test_what_an_earlier_run_did_not_live_to_send_is_sent_by_the_next(rotating: Rotating, calendar: Calendar) -> None:
+    rotating.endpoint.answers = [404, 404]
+    assert calendar.run().undelivered == ("127.0.0.1 answered 404",) * 2
+    rotating.rows("UPDATE fluxbase_rotation.rotation_notice SET ended_at = NULL, error = NULL WHERE kind LIKE '%%ed'")
+
+    assert calendar.run().undelivered == ()
+
+    first, second = rotating.endpoint.requests[:2], rotating.endpoint.requests[2:]
+    assert [each.headers["webhook-id"] for each in first] == [each.headers["webhook-id"] for each in second]
+
+
+def test_a_young_key_is_not_rotated_unless_that_is_asked_for(rotating: Rotating, calendar: Calendar) -> None:
+    rotating.change("enabled: true", "enabled: true\n      min_age: 60d")
+    calendar.run()
+    calendar.now += timedelta(days=40)
+
+    young = calendar.run()
+    forced = calendar.run(force=True)
+
+    assert young.state == "not-due"
+    assert "min_age is 60d" in young.verdict.why
+    assert forced.to_version == 3
