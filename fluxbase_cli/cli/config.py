@@ -48,6 +48,8 @@ def check(options: Options) -> int:
     settings = load(options)
     findings, code = _examine(settings)
     keys = _keys(settings, findings, messages_for(options).warn_once)
+    keys = _keys(settings, findings, messages_for(options).warn)
+    findings += _rotation(settings)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE
     data = {
@@ -78,6 +80,26 @@ def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[st
         for warning in key["warnings"]:
             findings.insert(0, _finding("keys", "tell", f"key version {key['version']}: {warning}", None))
     return keys
+
+
+def _rotation(settings: Settings) -> list[dict[str, Any]]:
+    """Whether the scheduled rotation is written in a way that can be used; nothing where it is off."""
+    written = settings.encryption.key_rotation
+    if not written.enabled:
+        return []
+    from datetime import UTC, datetime  # noqa: PLC0415  # start-up time
+
+    from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415
+    from fluxbase_cli.rotation.schedule import moment_text  # noqa: PLC0415
+
+    try:
+        policy = read_policy(written)
+    except FluxbaseCliError as error:
+        return [_finding("rotation", "refuse", error.message, error.hint)]
+    date = None if policy.schedule is None else policy.schedule.next_after(datetime.now(UTC))
+    when = "never" if date is None else moment_text(date)
+    told = "" if policy.webhook is None else f", {policy.webhook.host} is told"
+    return [_finding("rotation", "good", f"its next date is {when}{told}", None)]
 
 
 def _silent(_text: str) -> None:
