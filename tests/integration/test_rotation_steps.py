@@ -11,6 +11,7 @@ from fluxbase_cli.errors import ConfigurationError, JobFailedError
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.store.rotations import RotationState
 from tests.fixtures.fluxbase import Fluxbase, seal
+from tests.fixtures.kms import Kms
 from tests.fixtures.rotating import FIRST_KEY, Calendar, Rotating
 
 
@@ -213,3 +214,30 @@ def test_a_young_key_is_not_rotated_unless_that_is_asked_for(rotating: Rotating,
     assert young.state == "not-due"
     assert "min_age is 60d" in young.verdict.why
     assert forced.to_version == 3
+
+
+def test_keys_of_aws_kms_are_made_wrapped_and_destroyed_by_rotations(
+    rotating: Rotating, calendar: Calendar, kms: Kms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first key is the environment's: this is what moving to KMS looks like too."""
+    rotating.configure(retain=0, cooling_off="0")
+    rotating.change("provider: vault", f"provider: aws_kms\n    kms_key_id: {kms.key()}")
+    rotating.change(
+        f'key: "{{{{ vault `{rotating.vault.mount}/keys/v1` }}}}"', 'provider: env\n        key: "${KEY_1}"'
+    )
+    calendar.environ["KEY_1"] = FIRST_KEY
+    # Past the moments that the database will write down.
+    calendar.now += timedelta(hours=1)
+    # boto3 looks into the environment of the process.
+    for name, value in kms.environment(rotating.directory).items():
+        monkeypatch.setenv(name, value)
+
+    first = calendar.run()
+    second = calendar.run(force=True)
+
+    assert (first.state, first.to_version, first.by_version[2]) == ("finished", 2, 40)
+    assert (second.state, second.to_version, second.by_version[3]) == ("finished", 3, 40)
+    assert [each.left_to_do != () for each in first.retired] == [False, True]
+    assert rotating.rows("SELECT version FROM fluxbase_rotation.wrapped_key") == [(3,)]
+    assert "active_key_version: 3 " in rotating.file
+    assert rotating.file.count("version: ") == 2
