@@ -48,7 +48,6 @@ def check(options: Options) -> int:
     settings = load(options)
     findings, code = _examine(settings)
     keys = _keys(settings, findings, messages_for(options).warn_once)
-    keys = _keys(settings, findings, messages_for(options).warn)
     findings += _rotation(settings)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE

@@ -232,19 +232,11 @@ def _surroundings(options: Options, messages: Messages, batch_size: int, concurr
     from fluxbase_cli.rotation.run import Surroundings  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 
-    told: set[str] = set()
-
-    def warn(text: str) -> None:
-        # The configuration is read and the keys are fetched several times in a rotation.
-        if text not in told:
-            told.add(text)
-            messages.warn(text)
-
     return Surroundings(
         load=lambda: load(options),
         environ=os.environ,
         tell=messages.tell,
-        warn=warn,
+        warn=messages.warn_once,
         limits=replace(DEFAULT_LIMITS, rows=batch_size),
         workers=concurrency,
     )

@@ -5,10 +5,8 @@ entry point group `fluxbase_cli.key_providers`, so that a company can add its ow
 engine nor the keyring knows any provider.
 
 What else a place can do is said by further protocols of a method or two each, which a provider has or has not: make
-new keys (`KeyCreator`), destroy them (`KeyDestroyer`), name their places (`KeyNamer`), say how old
-they are (`KeyDater`), wrap them anew (`KeyRewrapper`).
-new keys (`KeyCreator`), find them there (`KeyFinder`), destroy them (`KeyDestroyer`), say how old they are
-(`KeyDater`), wrap them anew (`KeyRewrapper`).
+new keys (`KeyCreator`), find them there (`KeyFinder`), destroy them (`KeyDestroyer`), name their places (`KeyNamer`),
+say how old they are (`KeyDater`), wrap them anew (`KeyRewrapper`).
 """
 
 from __future__ import annotations
