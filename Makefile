@@ -1,5 +1,5 @@
 # The names that a newcomer would guess. `make install` once, then any of the others.
-.PHONY: install lint types imports test faults bench demo
+.PHONY: install lint types imports test faults bench demo runbook
 BIN = .venv/bin
 
 install:
@@ -25,3 +25,6 @@ bench:
 
 demo:
 	$(BIN)/fluxbase-cli demo
+
+runbook:
+	$(BIN)/python -m tests.runbook.regenerate

@@ -7,12 +7,24 @@ from collections.abc import Callable, Mapping
 from fluxbase_cli import seal
 from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import KeyAbsentError, KeyCreator, KeyFinder
+from fluxbase_cli.keyring import KeyAbsentError, KeyCreator, KeyFinder, Keyring
 from fluxbase_cli.lifecycle.creation import StoredKey, create_key
+from fluxbase_cli.lifecycle.opening import open_keyring
 from fluxbase_cli.lifecycle.places import Places, find_places
 from fluxbase_cli.lifecycle.register import Register
 
 Warn = Callable[[str], None]
+
+
+def open_ring(settings: Settings, environ: Mapping[str, str], *, warn: Warn) -> Keyring:
+    """Fetch all keys; one that is configured beyond the active version may still have to be made.
+
+    Raises:
+        ConfigurationError, DatabaseError: as for `fluxbase_cli.lifecycle.opening.open_keyring`.
+    """
+    active = settings.encryption.effective_key_version or 0
+    to_come = frozenset(version for version in settings.encryption.versions if version > active)
+    return open_keyring(settings, environ, warn=warn, gone=to_come)
 
 
 class NewKey:

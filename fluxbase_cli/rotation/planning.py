@@ -12,9 +12,8 @@ from fluxbase_cli.engine.outcome import CensusReport
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.lifecycle.opening import open_keyring
 from fluxbase_cli.lifecycle.register import Register, read_register
-from fluxbase_cli.rotation.making import NewKey
+from fluxbase_cli.rotation.making import NewKey, open_ring
 from fluxbase_cli.rotation.outcome import Plan, PlannedRetirement
 from fluxbase_cli.rotation.policy import Policy, read_policy
 from fluxbase_cli.rotation.retiring import beyond_retention
@@ -34,7 +33,7 @@ def make_plan(
         ConfigurationError, DatabaseError, PreflightRefusedError: the configuration, a key or the database can't be had.
     """
     policy = read_policy(settings.encryption.key_rotation)
-    keyring = open_keyring(settings, environ, warn=warn)
+    keyring = open_ring(settings, environ, warn=warn)
     register = read_register(settings.database)
     with session(settings.database) as connection:
         store = RotationStore(connection)

@@ -35,11 +35,10 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.lifecycle.opening import open_keyring
 from fluxbase_cli.lifecycle.register import read_register
 from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
 from fluxbase_cli.rotation.listening import ProgressNotices, Several
-from fluxbase_cli.rotation.making import NewKey
+from fluxbase_cli.rotation.making import NewKey, open_ring
 from fluxbase_cli.rotation.metrics import Figures
 from fluxbase_cli.rotation.notice import Kind
 from fluxbase_cli.rotation.notify import Notifier, notifier_for
@@ -596,7 +595,7 @@ class Rotator:
     # --- what the steps need --------------------------------------------------------------------------------------
 
     def _ring(self, settings: Settings) -> Keyring:
-        return open_keyring(settings, self._around.environ, warn=self._around.warn)
+        return open_ring(settings, self._around.environ, warn=self._around.warn)
 
     def _new_key(self, settings: Settings) -> NewKey:
         return NewKey(

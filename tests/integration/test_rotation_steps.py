@@ -163,6 +163,21 @@ def test_a_key_that_was_prepared_and_configured_is_the_new_one(rotating: Rotatin
     assert versions(rotating) == {(2,)}
 
 
+def test_a_key_that_is_configured_and_not_made_yet_is_made_where_its_entry_says(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    rotating.change(
+        "    key_destruction:",
+        f'      - {{version: 2, key: "{{{{ vault `{rotating.vault.mount}/elsewhere#new` }}}}"}}\n    key_destruction:',
+    )
+
+    assert calendar.run().to_version == 2
+
+    new = bytes.fromhex(rotating.vault.get("elsewhere")["new"])
+    opened = Fluxbase(rotating.rotation.url).everything({2: new})
+    assert sum(each.versions == (2,) for each in opened.values()) == 40
+
+
 def test_keys_of_the_environment_wait_for_somebody_to_make_the_next_one(rotating: Rotating, calendar: Calendar) -> None:
     rotating.change("provider: vault", "provider: env")
     rotating.change(f"{{{{ vault `{rotating.vault.mount}/keys/v1` }}}}", "${KEY_1}")

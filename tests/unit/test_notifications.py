@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -56,6 +58,22 @@ def test_an_independent_verifier_takes_the_signature_and_the_form(endpoint: Endp
     late = {**request.headers, "webhook-timestamp": str(int(request.headers["webhook-timestamp"]) - 1)}
     with pytest.raises(standardwebhooks.WebhookVerificationError):
         replace(request, headers=late).verify()
+
+
+def test_the_example_of_the_documentation_verifies(endpoint: Endpoint) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102  # our own page
+
+    post(webhook(endpoint), notice())
+
+    (request,) = endpoint.requests
+    genuine = names["is_genuine"]
+    assert genuine(request.headers, request.body, SECRET)
+    assert not genuine(request.headers, request.body + b" ", SECRET)
+    assert not genuine(request.headers, request.body, b"another secret")
+    assert not genuine({**request.headers, "webhook-timestamp": "1000000000"}, request.body, SECRET)
 
 
 def test_a_secret_written_as_whsec_is_the_one_that_libraries_take(endpoint: Endpoint) -> None:
