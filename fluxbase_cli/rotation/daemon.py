@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.rotation.outcome import RotationReport, moment_json
+from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.run import Rotator, Surroundings
 from fluxbase_cli.rotation.schedule import moment_text
 
@@ -81,7 +82,7 @@ class Daemon:
             ConfigurationError: at the start, the configuration can't be used, or the address is taken.
         """
         # What is wrong from the start is told at once rather than tried again for ever.
-        Rotator(self._around)
+        read_policy(self._around.load().encryption.key_rotation)
         server = self._open()
         try:
             while True:

@@ -62,6 +62,8 @@ _MOST_PLACES = 50
 #: How long the server may take to notice that a client is gone.
 _NOTICE_S = 2.0
 _POLL_S = 0.1
+#: A command that hangs would keep the rotation, and all that wait for it, for ever.
+_RELOAD_TIMEOUT_S = 900.0
 _NOT_ENABLED = "key_rotation.enabled is false"
 
 
@@ -197,7 +199,8 @@ class Rotator:
             verdict = self._verdict(force=force)
             self._report = replace(self._report, verdict=verdict)
             if not verdict.due:
-                self._report = replace(self._report, retired=self._retire(None))
+                if self._policy.enabled:
+                    self._report = replace(self._report, retired=self._retire(None))
                 return
             try:
                 rotation = self._begin(verdict, force=force)
@@ -213,7 +216,7 @@ class Rotator:
         except _Interrupted:
             self._report = replace(self._report, state="interrupted", signal=self._around.stop.signal)
         except _Waiting as waiting:
-            self._wait(waiting)
+            self._wait(rotation, waiting)
         except FluxbaseCliError as error:
             self._fail(rotation, error.message)
             raise
@@ -378,8 +381,18 @@ class Rotator:
         try:
             # What it prints may be anything, and is the operator's: it goes where our messages go, and is not kept.
             code = subprocess.run(  # noqa: S603  # the operator's own command, read by no shell
-                command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=dict(self._around.environ)
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,
+                env=dict(self._around.environ),
+                timeout=_RELOAD_TIMEOUT_S,
             ).returncode
+        except subprocess.TimeoutExpired:
+            raise JobFailedError(
+                f"reload_command {command[0]} did not end within {_RELOAD_TIMEOUT_S:.0f} s, and was killed",
+                hint="No value was sealed under the new key yet. The rotation goes on from here when it is run again.",
+            ) from None
         except OSError as error:
             raise JobFailedError(
                 f"reload_command {command[0]} can't be run: {error.strerror or type(error).__name__}",
@@ -444,6 +457,11 @@ class Rotator:
         )
         if left and self._policy.auto_reencrypt:
             self._around.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
+        if census.undecryptable:
+            self._around.warn(
+                f"{census.undecryptable} secrets open under no key and were left as they are: "
+                "`fluxbase-cli secrets audit` lists them"
+            )
         return _census_detail(census)
 
     def _retention(self, rotation: RotationRecord, _version: int, _details: object) -> Mapping[str, Any]:
@@ -527,9 +545,12 @@ class Rotator:
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
-    def _wait(self, waiting: _Waiting) -> None:
+    def _wait(self, rotation: RotationRecord, waiting: _Waiting) -> None:
         self._report = replace(self._report, state="waiting")
-        self._telling.say(Kind.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
+        # Whoever asks every hour is not told every hour.
+        if rotation.error != waiting.what:
+            self._store().set_error(rotation.id, waiting.what)
+            self._telling.say(Kind.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
         self._around.warn("\n".join([waiting.what, *waiting.lines]))
         self._around.tell("The rotation goes on from here when it is run again.")
 

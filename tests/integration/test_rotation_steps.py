@@ -37,6 +37,7 @@ def test_a_file_that_is_not_ours_is_changed_by_a_person_and_the_rotation_goes_on
     path.chmod(0o444)
 
     waiting = calendar.run()
+    assert calendar.run().state == "waiting"
 
     assert (waiting.state, waiting.exit_code) == ("waiting", 1)
     assert versions(rotating) == {(1,)}
@@ -137,6 +138,7 @@ def test_values_that_nothing_opens_are_told_with_their_place_and_keep_old_keys_a
     assert (value["location"], value["id"]) == ("functions.secrets.encrypted_value", str(bad))
     assert [each.refusals != () for each in report.retired] == [True]
     assert any("key version 1 is kept: 1 values" in each for each in calendar.warnings)
+    assert any(each.startswith("1 secrets open under no key") for each in calendar.warnings)
     assert set(rotating.keys()) == {1, 2}
 
 

@@ -5,8 +5,8 @@
 
 The page is its own source. A block of `console` holds lines that begin with `$ `; each is run by bash, variables that
 it sets are kept, and all that it prints replaces what stood beneath it. `# exit 3` behind a command says how it must
-end. A comment `<!-- sandbox: KIND -->` begins anew: an empty folder, a fresh database with sealed values, and a fluxbase.yaml
-(`env`, `vault` or `kms`); a comment `<!-- hidden: COMMAND -->` is run and not shown.
+end. A comment `<!-- sandbox: KIND -->` begins anew: an empty folder, a fresh database with sealed values, and a
+fluxbase.yaml (`env`, `vault` or `kms`); a comment `<!-- hidden: COMMAND -->` is run and not shown.
 """
 
 from __future__ import annotations
