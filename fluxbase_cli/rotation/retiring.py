@@ -9,6 +9,7 @@ from datetime import datetime
 from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.lifecycle.destruction import DestroyOutcome, DestroyRequest, Destruction
 from fluxbase_cli.lifecycle.register import KeyState, Register
@@ -136,11 +137,17 @@ class Retiring:
         """Do the next thing for a key, unless an interlock says no.
 
         Raises:
-            ConfigurationError, DatabaseError: as for `fluxbase_cli.lifecycle.destruction.Destruction.run`.
+            DatabaseError: as for `fluxbase_cli.lifecycle.destruction.Destruction.run`.
         """
         version, fingerprint, action = beyond.version, beyond.fingerprint, beyond.action
         store.begin_retirement(version, fingerprint, action, rotation=rotation, now=self._clock())
-        outcome = self._destroy(version, fingerprint if action is Retirement.DESTROY else None)
+        try:
+            outcome = self._destroy(version, fingerprint if action is Retirement.DESTROY else None)
+        except ConfigurationError as error:
+            # The place refuses, or can't be reached. The values are moved all the same: that must not hold up the end
+            # of the rotation, and the next run tries again.
+            store.drop_retirement(version, fingerprint, action)
+            return Retired(version, fingerprint, action, (error.message,))
         if outcome.refusals or outcome.interrupted is not None:
             store.drop_retirement(version, fingerprint, action)
             return Retired(version, fingerprint, action, outcome.refusals or ("interrupted",))

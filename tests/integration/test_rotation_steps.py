@@ -142,6 +142,28 @@ def test_values_that_nothing_opens_are_told_with_their_place_and_keep_old_keys_a
     assert set(rotating.keys()) == {1, 2}
 
 
+def test_a_place_that_refuses_to_destroy_a_key_does_not_hold_up_the_rotation(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    rotating.configure(retain=0, cooling_off="0")
+    calendar.now += timedelta(hours=1)
+    mount = rotating.vault.mount
+    calendar.environ["VAULT_TOKEN"] = rotating.vault.server.token_for(
+        f'path "{mount}/data/*" {{ capabilities = ["create", "read"] }} '
+        f'path "{mount}/metadata/*" {{ capabilities = ["read"] }} '
+        f'path "sys/internal/ui/mounts/{mount}" {{ capabilities = ["read"] }}'
+    )
+
+    refused = calendar.run()
+    del calendar.environ["VAULT_TOKEN"]
+    granted = calendar.run()
+
+    assert (refused.state, [each.refusals != () for each in refused.retired]) == ("finished", [False, True])
+    assert (granted.state, [each.refusals for each in granted.retired]) == ("not-due", [()])
+    assert set(rotating.keys()) == {2}
+    assert rotating.endpoint.kinds.count("key.destroyed") == 1
+
+
 def test_a_key_that_nobody_has_configured_is_not_taken_for_the_new_one(rotating: Rotating, calendar: Calendar) -> None:
     rotating.vault.put("keys/v2", key="ab" * 32)
 
