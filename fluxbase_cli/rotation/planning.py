@@ -38,7 +38,7 @@ def make_plan(
     with session(settings.database) as connection:
         store = RotationStore(connection)
         unfinished = store.unfinished() if store.exists() else None
-        verdict = due(policy, settings, store, now)
+        verdict = due(policy, settings, register, store, now)
         used = store.used_versions() if store.exists() else frozenset(register.rotations)
         step = None if unfinished is None else _next_step(store, unfinished)
     census = take_census(

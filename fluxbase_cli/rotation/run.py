@@ -35,7 +35,7 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.lifecycle.register import read_register
+from fluxbase_cli.lifecycle.register import Register, register_over
 from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
 from fluxbase_cli.rotation.listening import ProgressNotices, Several
 from fluxbase_cli.rotation.making import NewKey, open_ring
@@ -142,6 +142,7 @@ class Rotator:
         self._settings = around.load()
         self._policy = read_policy(self._settings.encryption.key_rotation)
         self._connection: Connection | None = None
+        self._keys: tuple[Settings, Keyring] | None = None
         self._telling = Telling(
             around.notifier(self._policy.webhook), database=self._settings.database.describe(), clock=around.clock
         )
@@ -193,7 +194,8 @@ class Rotator:
     def _run(self, *, force: bool) -> None:
         self._store().ensure()
         self._telling.send_left_over(self._store())
-        self._retiring().finish_begun(self._store(), read_register(self._settings.database))
+        if self._store().open_retirements():
+            self._retiring().finish_begun(self._store(), self._register())
         rotation = self._unfinished()
         if rotation is None:
             verdict = self._verdict(force=force)
@@ -242,7 +244,7 @@ class Rotator:
     def _verdict(self, *, force: bool) -> Verdict:
         if force:
             return Verdict(due=True, why="it was asked for (--force)")
-        return due(self._policy, self._settings, self._store(), self._around.clock())
+        return due(self._policy, self._settings, self._register(), self._store(), self._around.clock())
 
     def _begin(self, verdict: Verdict, *, force: bool) -> RotationRecord:
         active = self._settings.encryption.effective_key_version
@@ -514,8 +516,8 @@ class Rotator:
     def _retire(self, rotation: int | None) -> tuple[Retired, ...]:
         retired: list[Retired] = []
         tried: set[tuple[int, Retirement]] = set()
-        while not self._around.stop.requested:
-            register = read_register(self._settings.database)
+        while self._policy.retain_old_keys is not None and not self._around.stop.requested:
+            register = self._register()
             keyring = self._ring(self._settings)
             beyond = beyond_retention(
                 keyring, register, self._settings, active=keyring.active, retain=self._policy.retain_old_keys
@@ -592,7 +594,7 @@ class Rotator:
         census = steps[RotationStep.CENSUS].detail if RotationStep.CENSUS in steps else {}
         job = steps[RotationStep.RE_ENCRYPT].detail if RotationStep.RE_ENCRYPT in steps else {}
         took = None if finished is None or finished.finished_at is None else finished.finished_at - finished.started_at
-        since = None if active is None else store.activated_at(active) or known_since(self._settings, active)
+        since = None if active is None else store.activated_at(active) or known_since(self._register(), active)
         return Figures(
             self._around.clock(),
             succeeded=self._ended and self._report.state in ("finished", "not-due"),
@@ -616,13 +618,22 @@ class Rotator:
     # --- what the steps need --------------------------------------------------------------------------------------
 
     def _ring(self, settings: Settings) -> Keyring:
-        return open_ring(settings, self._around.environ, warn=self._around.warn)
+        """The keys, fetched once for each reading of the configuration."""
+        if self._keys is None or self._keys[0] is not settings:
+            self._keys = (settings, open_ring(settings, self._around.environ, warn=self._around.warn))
+        return self._keys[1]
+
+    def _register(self) -> Register:
+        """What the database knows of keys just now."""
+        self._store()
+        assert self._connection is not None  # noqa: S101  # it holds the store
+        return register_over(self._connection)
 
     def _new_key(self, settings: Settings) -> NewKey:
         return NewKey(
             settings,
             self._around.environ,
-            read_register(settings.database),
+            self._register(),
             self._store().used_versions(),
             warn=self._around.warn,
         )
@@ -648,7 +659,7 @@ class Rotator:
         return RotationStore(self._connection)
 
 
-def due(policy: Policy, settings: Settings, store: RotationStore, now: datetime) -> Verdict:
+def due(policy: Policy, settings: Settings, register: Register, store: RotationStore, now: datetime) -> Verdict:
     """Whether a rotation is due by the schedule. Reads only."""
     if not policy.enabled or policy.schedule is None:
         return Verdict(due=False, why=_NOT_ENABLED)
@@ -656,7 +667,7 @@ def due(policy: Policy, settings: Settings, store: RotationStore, now: datetime)
     active = settings.encryption.effective_key_version
     since = None if newest is None or active is None else store.activated_at(active)
     if since is None and active is not None:
-        since = known_since(settings, active)
+        since = known_since(register, active)
     return judge(
         policy.schedule,
         now,
@@ -666,9 +677,8 @@ def due(policy: Policy, settings: Settings, store: RotationStore, now: datetime)
     )
 
 
-def known_since(settings: Settings, active: int) -> datetime | None:
+def known_since(register: Register, active: int) -> datetime | None:
     """Since when a version can be active at the earliest, as far as the database knows: since its key was made."""
-    register = read_register(settings.database)
     moments = [
         record.at for record in register.records if record.version == active and record.what.value == "key-created"
     ]

@@ -156,6 +156,8 @@ class Sandbox:
 
     def _shown(self, text: str) -> str:
         """The output as it would be in an operator's own place."""
+        # Where a machine is slow, progress is told in between.
+        text = re.sub(r"^\d+% done, .*\n", "", text, flags=re.MULTILINE)
         text = text.replace(str(self.folder), _SHOWN_FOLDER)
         text = re.sub(rf"postgres@127\.0\.0\.1:\d+/{self.database}", _SHOWN_DATABASE, text)
         text = text.replace(self.database, "fluxbase").replace(self.vault.address, "https://vault.internal:8200")
