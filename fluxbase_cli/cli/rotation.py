@@ -21,7 +21,7 @@ from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError
 
 if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
-    from fluxbase_cli.rotation.run import Surroundings
+    from fluxbase_cli.rotation.surroundings import Surroundings
 
 _GROUP_HELP = "The rotation that happens by itself, as `security.encryption.key_rotation` says."
 _MAX_PORT = 65535
@@ -229,7 +229,7 @@ def test_notification(options: Options) -> int:
 
 
 def _surroundings(options: Options, messages: Messages, batch_size: int, concurrency: int) -> Surroundings:
-    from fluxbase_cli.rotation.run import Surroundings  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.rotation.surroundings import Surroundings  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 
     return Surroundings(

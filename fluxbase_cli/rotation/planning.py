@@ -17,8 +17,8 @@ from fluxbase_cli.rotation.making import NewKey, open_ring
 from fluxbase_cli.rotation.outcome import Plan, PlannedRetirement
 from fluxbase_cli.rotation.policy import Policy, read_policy
 from fluxbase_cli.rotation.retiring import beyond_retention
-from fluxbase_cli.rotation.run import due
 from fluxbase_cli.rotation.schedule import Verdict
+from fluxbase_cli.rotation.standing import due
 from fluxbase_cli.store.connect import session
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep, RotationStore
 from fluxbase_cli.store.values import DEFAULT_LIMITS

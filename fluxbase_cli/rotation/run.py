@@ -13,13 +13,10 @@ names the version, a job that is completed. Only `reload_command` may run twice:
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from enum import Enum
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -29,87 +26,35 @@ from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.census import take_census
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.job import JobRun, prepare
-from fluxbase_cli.engine.observer import Observer, Silent
+from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError, JobRunningError
+from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.lifecycle.register import Register, register_over
 from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
+from fluxbase_cli.rotation.holding import Hold
 from fluxbase_cli.rotation.listening import ProgressNotices, Several
 from fluxbase_cli.rotation.making import NewKey, open_ring
 from fluxbase_cli.rotation.metrics import Figures
 from fluxbase_cli.rotation.notice import Kind
-from fluxbase_cli.rotation.notify import Notifier, notifier_for
 from fluxbase_cli.rotation.outcome import RotationReport
-from fluxbase_cli.rotation.policy import Policy, Webhook, read_policy
+from fluxbase_cli.rotation.policy import read_policy
+from fluxbase_cli.rotation.reloading import reload_servers
 from fluxbase_cli.rotation.retiring import Retired, Retiring, beyond_retention
-from fluxbase_cli.rotation.schedule import Verdict, judge
+from fluxbase_cli.rotation.schedule import Verdict
+from fluxbase_cli.rotation.standing import due, known_since
+from fluxbase_cli.rotation.surroundings import Moment, Surroundings
 from fluxbase_cli.rotation.telling import Telling
-from fluxbase_cli.store.connect import Connection, connect_or_explain, first_line
+from fluxbase_cli.store.connect import first_line
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.rotations import (
     Retirement,
     RotationRecord,
     RotationState,
     RotationStep,
-    RotationStore,
 )
-from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 
 _MOST_PLACES = 50
-#: How long the server may take to notice that a client is gone.
-_NOTICE_S = 2.0
-_POLL_S = 0.1
-#: A command that hangs would keep the rotation, and all that wait for it, for ever.
-_RELOAD_TIMEOUT_S = 900.0
-_NOT_ENABLED = "key_rotation.enabled is false"
-
-
-class Moment(Enum):
-    """Where a step is, for who listens."""
-
-    BEGUN = "begun"
-    #: Its work is done, and not recorded.
-    DONE = "done"
-    RECORDED = "recorded"
-
-
-StepListener = Callable[[RotationStep, Moment], None]
-
-
-def _unheard(_step: RotationStep, _moment: Moment) -> None:
-    """Listen to nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a rotation is given by who runs it.
-
-    Attributes:
-        load: reads the configuration, again after it was changed.
-        environ: the environment, for providers and the reload command.
-        tell, warn: are called with lines for the operator.
-        observer: is told of the engine's progress.
-        stop: asked for by signals.
-        clock: what time it is.
-        notifier: makes who takes the notifications.
-        listener: is told of each step.
-        limits, workers: how the engine reads and writes.
-    """
-
-    load: Callable[[], Settings]
-    environ: Mapping[str, str]
-    tell: Callable[[str], None]
-    warn: Callable[[str], None]
-    observer: Observer = field(default_factory=Silent)
-    stop: Stop = field(default_factory=Stop)
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    notifier: Callable[[Webhook | None], Notifier] = notifier_for
-    listener: StepListener = _unheard
-    limits: Limits = DEFAULT_LIMITS
-    workers: int = 4
 
 
 class _Interrupted(Exception):  # noqa: N818  # no error
@@ -141,7 +86,7 @@ class Rotator:
         self._around = around
         self._settings = around.load()
         self._policy = read_policy(self._settings.encryption.key_rotation)
-        self._connection: Connection | None = None
+        self._hold = Hold(self._settings.database)
         self._keys: tuple[Settings, Keyring] | None = None
         self._telling = Telling(
             around.notifier(self._policy.webhook), database=self._settings.database.describe(), clock=around.clock
@@ -192,10 +137,10 @@ class Rotator:
     # --- one run --------------------------------------------------------------------------------------------------
 
     def _run(self, *, force: bool) -> None:
-        self._store().ensure()
-        self._telling.send_left_over(self._store())
-        if self._store().open_retirements():
-            self._retiring().finish_begun(self._store(), self._register())
+        self._hold.store().ensure()
+        self._telling.send_left_over(self._hold.store())
+        if self._hold.store().open_retirements():
+            self._retiring().finish_begun(self._hold.store(), self._hold.register())
         rotation = self._unfinished()
         if rotation is None:
             verdict = self._verdict(force=force)
@@ -229,13 +174,13 @@ class Rotator:
 
     def _unfinished(self) -> RotationRecord | None:
         """The rotation to go on with. One that was rolled back from is given up: its key may be known to somebody."""
-        rotation = self._store().unfinished()
+        rotation = self._hold.store().unfinished()
         if rotation is None or rotation.to_version is None:
             return rotation
-        rollback = self._store().rollback_since(after=rotation.newest_job, version=rotation.to_version)
+        rollback = self._hold.store().rollback_since(after=rotation.newest_job, version=rotation.to_version)
         if rollback is None:
             return rotation
-        self._store().end(rotation.id, RotationState.ABANDONED, self._around.clock())
+        self._hold.store().end(rotation.id, RotationState.ABANDONED, self._around.clock())
         self._around.warn(
             f"rotation {rotation.id} to version {rotation.to_version} is given up: job {rollback} rolled back from it"
         )
@@ -244,7 +189,7 @@ class Rotator:
     def _verdict(self, *, force: bool) -> Verdict:
         if force:
             return Verdict(due=True, why="it was asked for (--force)")
-        return due(self._policy, self._settings, self._register(), self._store(), self._around.clock())
+        return due(self._policy, self._settings, self._hold.register(), self._hold.store(), self._around.clock())
 
     def _begin(self, verdict: Verdict, *, force: bool) -> RotationRecord:
         active = self._settings.encryption.effective_key_version
@@ -252,7 +197,7 @@ class Rotator:
         from_version = ring.active if active is None else active
         # Found out before anything is recorded: where no key can be had, no rotation begins.
         version = self._new_key(self._settings).choose()
-        now, store = self._around.clock(), self._store()
+        now, store = self._around.clock(), self._hold.store()
         with store.transaction():
             rotation = store.begin(
                 from_version=from_version, forced=force, due_at=verdict.date, newest_job=store.newest_job(), now=now
@@ -273,7 +218,7 @@ class Rotator:
         version = rotation.to_version
         self._report = replace(self._report, to_version=version)
         self._around.tell(f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}")
-        done = self._store().steps(rotation.id)
+        done = self._hold.store().steps(rotation.id)
         details: dict[RotationStep, Mapping[str, Any]] = {}
         for step, work in (
             (RotationStep.KEY, self._key),
@@ -308,13 +253,13 @@ class Rotator:
     ) -> Mapping[str, Any]:
         if self._around.stop.requested:
             raise _Interrupted
-        self._store().begin_step(rotation.id, step, self._around.clock())
+        self._hold.store().begin_step(rotation.id, step, self._around.clock())
         self._around.listener(step, Moment.BEGUN)
         detail = work()
         self._around.listener(step, Moment.DONE)
-        self._store().end_step(rotation.id, step, self._around.clock(), detail)
+        self._hold.store().end_step(rotation.id, step, self._around.clock(), detail)
         self._around.listener(step, Moment.RECORDED)
-        self._telling.settle(self._store())
+        self._telling.settle(self._hold.store())
         return detail
 
     # --- the steps ------------------------------------------------------------------------------------------------
@@ -379,34 +324,9 @@ class Rotator:
                 "read what is sealed under it"
             )
             return {"command": None}
-        started = time.monotonic()
-        try:
-            # What it prints may be anything, and is the operator's: it goes where our messages go, and is not kept.
-            code = subprocess.run(  # noqa: S603  # the operator's own command, read by no shell
-                command,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=sys.stderr,
-                env=dict(self._around.environ),
-                timeout=_RELOAD_TIMEOUT_S,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise JobFailedError(
-                f"reload_command {command[0]} did not end within {_RELOAD_TIMEOUT_S:.0f} s, and was killed",
-                hint="No value was sealed under the new key yet. The rotation goes on from here when it is run again.",
-            ) from None
-        except OSError as error:
-            raise JobFailedError(
-                f"reload_command {command[0]} can't be run: {error.strerror or type(error).__name__}",
-                hint="The rotation goes on from here when it is run again.",
-            ) from None
-        if code != 0:
-            raise JobFailedError(
-                f"reload_command {command[0]} ended with exit code {code}",
-                hint="No value was sealed under the new key yet. The rotation goes on from here when it is run again.",
-            )
+        seconds = reload_servers(command, self._around.environ)
         self._around.tell(f"✓ Ran {command[0]}")
-        return {"command": command[0], "seconds": round(time.monotonic() - started, 3)}
+        return {"command": command[0], "seconds": round(seconds, 3)}
 
     def _re_encrypt(self, rotation: RotationRecord, version: int, _details: object) -> Mapping[str, Any]:
         if not self._policy.auto_reencrypt:
@@ -415,7 +335,7 @@ class Rotator:
                 f"`fluxbase-cli secrets re-encrypt --to-version {version}` moves them"
             )
             return {"job": None}
-        completed = self._store().completed_job(after=rotation.newest_job, version=version)
+        completed = self._hold.store().completed_job(after=rotation.newest_job, version=version)
         if completed is not None:
             return {"job": completed}
         request = JobRequest(
@@ -483,7 +403,7 @@ class Rotator:
             by_version={int(each): int(number) for each, number in census["by_version"].items()},
             undecryptable=undecryptable,
         )
-        now, store = self._around.clock(), self._store()
+        now, store = self._around.clock(), self._hold.store()
         with store.transaction():
             store.end(rotation.id, RotationState.FINISHED, now)
             if undecryptable:
@@ -517,7 +437,7 @@ class Rotator:
         retired: list[Retired] = []
         tried: set[tuple[int, Retirement]] = set()
         while self._policy.retain_old_keys is not None and not self._around.stop.requested:
-            register = self._register()
+            register = self._hold.register()
             keyring = self._ring(self._settings)
             beyond = beyond_retention(
                 keyring, register, self._settings, active=keyring.active, retain=self._policy.retain_old_keys
@@ -529,7 +449,7 @@ class Rotator:
             if nearest is None:
                 break
             tried.add((nearest.version, nearest.action))
-            result = self._retiring().retire(self._store(), nearest, rotation)
+            result = self._retiring().retire(self._hold.store(), nearest, rotation)
             retired.append(result)
             for refusal in result.refusals:
                 self._around.warn(f"key version {result.version} is kept: {refusal}")
@@ -551,14 +471,14 @@ class Rotator:
         self._report = replace(self._report, state="waiting")
         # Whoever asks every hour is not told every hour.
         if rotation.error != waiting.what:
-            self._store().set_error(rotation.id, waiting.what)
+            self._hold.store().set_error(rotation.id, waiting.what)
             self._telling.say(Kind.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
         self._around.warn("\n".join([waiting.what, *waiting.lines]))
         self._around.tell("The rotation goes on from here when it is run again.")
 
     def _fail(self, rotation: RotationRecord, message: str) -> None:
         try:
-            store = self._store()
+            store = self._hold.store()
             with store.transaction():
                 store.set_error(rotation.id, message)
                 self._telling.record(
@@ -576,25 +496,25 @@ class Rotator:
     def _close(self) -> None:
         self._telling.close()
         try:
-            self._telling.settle(self._store())
-            self._figures = self._look_back()
+            # Who never had the lock has nothing to record.
+            if self._hold.was_taken:
+                self._telling.settle(self._hold.store())
+                self._figures = self._look_back()
         except (FluxbaseCliError, psycopg.Error):
             self._around.warn("what has become of the notifications could not be recorded: the database is away")
         finally:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._hold.release()
         for failure in self._telling.failures:
             self._around.warn(f"a notification was not delivered: {failure}")
 
     def _look_back(self) -> Figures:
-        store, active = self._store(), self._settings.encryption.effective_key_version
+        store, active = self._hold.store(), self._settings.encryption.effective_key_version
         finished = store.newest_finished()
         steps = {} if finished is None else store.steps(finished.id)
         census = steps[RotationStep.CENSUS].detail if RotationStep.CENSUS in steps else {}
         job = steps[RotationStep.RE_ENCRYPT].detail if RotationStep.RE_ENCRYPT in steps else {}
         took = None if finished is None or finished.finished_at is None else finished.finished_at - finished.started_at
-        since = None if active is None else store.activated_at(active) or known_since(self._register(), active)
+        since = None if active is None else store.activated_at(active) or known_since(self._hold.register(), active)
         return Figures(
             self._around.clock(),
             succeeded=self._ended and self._report.state in ("finished", "not-due"),
@@ -623,88 +543,14 @@ class Rotator:
             self._keys = (settings, open_ring(settings, self._around.environ, warn=self._around.warn))
         return self._keys[1]
 
-    def _register(self) -> Register:
-        """What the database knows of keys just now."""
-        self._store()
-        assert self._connection is not None  # noqa: S101  # it holds the store
-        return register_over(self._connection)
-
     def _new_key(self, settings: Settings) -> NewKey:
         return NewKey(
             settings,
             self._around.environ,
-            self._register(),
-            self._store().used_versions(),
+            self._hold.register(),
+            self._hold.store().used_versions(),
             warn=self._around.warn,
         )
-
-    def _store(self) -> RotationStore:
-        """The tables, over the session that holds the lock; over a new one where that was lost.
-
-        Raises:
-            JobRunningError: another process has the lock.
-        """
-        if self._connection is not None and not _is_alive(self._connection):
-            self._connection.close()
-            self._connection = None
-        if self._connection is None:
-            connection = connect_or_explain(self._settings.database)
-            if not _lock(connection):
-                connection.close()
-                raise JobRunningError(
-                    "another process runs a rotation on this database",
-                    hint="`fluxbase-cli secrets status` shows its job; there is nothing to do here.",
-                )
-            self._connection = connection
-        return RotationStore(self._connection)
-
-
-def due(policy: Policy, settings: Settings, register: Register, store: RotationStore, now: datetime) -> Verdict:
-    """Whether a rotation is due by the schedule. Reads only."""
-    if not policy.enabled or policy.schedule is None:
-        return Verdict(due=False, why=_NOT_ENABLED)
-    newest = store.newest() if store.exists() else None
-    active = settings.encryption.effective_key_version
-    since = None if newest is None or active is None else store.activated_at(active)
-    if since is None and active is not None:
-        since = known_since(register, active)
-    return judge(
-        policy.schedule,
-        now,
-        last_rotation=None if newest is None else newest.started_at,
-        active_since=since,
-        min_age=policy.min_age,
-    )
-
-
-def known_since(register: Register, active: int) -> datetime | None:
-    """Since when a version can be active at the earliest, as far as the database knows: since its key was made."""
-    moments = [
-        record.at for record in register.records if record.version == active and record.what.value == "key-created"
-    ]
-    moments += [key.created_at for key in register.wrapped if key.version == active]
-    return max(moments, default=None)
-
-
-def _is_alive(connection: Connection) -> bool:
-    if connection.closed or connection.broken:
-        return False
-    try:
-        connection.execute("SELECT 1")
-    except psycopg.Error:
-        return False
-    return True
-
-
-def _lock(connection: Connection) -> bool:
-    """Take the lock; of one who was killed a moment ago it is free as soon as the server has noticed."""
-    store = RotationStore(connection)
-    deadline = time.monotonic() + _NOTICE_S
-    while not store.lock():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
 
 
 def _by_hand(change: Change) -> list[str]:
