@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from fluxbase_cli.rotation.notice import Kind
 
 _PERCENT_STEP = 10
 _SECONDS_APART = 60.0
+_FIGURES = re.compile(r"[0-9.,]+")
 
 Say = Callable[[Kind, str, Mapping[str, object]], None]
 
@@ -75,8 +77,10 @@ class ProgressNotices:
             )
 
     def _waiting(self, event: Waiting) -> None:
-        if self._clock() >= self._next_waiting.get(event.reason, 0.0):
-            self._next_waiting[event.reason] = self._clock() + _SECONDS_APART
+        # The figures within a reason change all the time; that alone is not worth another notification.
+        kind = _FIGURES.sub("", event.reason)
+        if self._clock() >= self._next_waiting.get(kind, 0.0):
+            self._next_waiting[kind] = self._clock() + _SECONDS_APART
             self._say(Kind.WAITING, f"Waiting: {event.reason}", {"reason": event.reason})
 
 

@@ -214,12 +214,16 @@ def test_progress_is_told_once_a_minute_at_most() -> None:
 
 def test_waiting_is_told_once_a_minute_for_each_reason() -> None:
     told = Told()
-    for reason in ("lock", "lock", "replica", "lock"):
+    for reason in ("lock", "lock", "replica 3.5 s behind", "replica 4 s behind", "lock"):
         told.notices.notify(Waiting(reason, 1.0))
     told.now += 61
     told.notices.notify(Waiting("lock", 1.0))
 
-    assert [message for _, message in told.said] == ["Waiting: lock", "Waiting: replica", "Waiting: lock"]
+    assert [message for _, message in told.said] == [
+        "Waiting: lock",
+        "Waiting: replica 3.5 s behind",
+        "Waiting: lock",
+    ]
 
 
 @pytest.fixture
