@@ -1,4 +1,4 @@
-"""One batch: judge and reseal, write with compare-and-set, record; the last two in one transaction.
+"""One batch: judge and reseal, write with compare-and-set, record; the last two in one short transaction.
 
 The progress is committed with the values it speaks of, so whatever happens in between costs one batch of work.
 """
@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.ahead import ReadAhead
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import BatchStep, Observer, Step
 from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connect import Access, Connection, begin_batch
 from fluxbase_cli.store.jobs import JobStore, Shard
-from fluxbase_cli.store.values import ID, Limits, Old, Place, Row, Stretch
+from fluxbase_cli.store.values import ID, Limits, Row
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
 _ROUNDS = 5
@@ -73,6 +74,7 @@ class BatchRunner:
         self._work = work
         self._observer = observer
         self._begin = begin_batch(work.access).as_bytes(None)
+        self._ahead = ReadAhead(work.store, work.access, work.limits, work.began)
 
     def next_batch(self, connection: Connection, jobs: JobStore, shard: Shard) -> BatchOutcome:
         """Read, judge, write and record the next rows of a shard.
@@ -86,24 +88,12 @@ class BatchRunner:
             LeaseLostError: the shard is somebody else's now; nothing was written.
             psycopg.Error: nothing was written, or (the connection was lost at the commit) all of it was.
         """
-        work = self._work
+        rows, after = self._ahead.next_rows(connection, shard)
+        judged = self._work.judge.judge(rows)
+        self._tell(Step.READ)
+        done = after.stride == after.strides
         with self._transaction(connection):
-            rows, ended = work.store.read(
-                connection,
-                Stretch(shard.cursor, shard.upto),
-                work.limits,
-                Old(work.began, shard.stride, shard.strides),
-            )
-            self._tell(Step.READ)
-            if ended:
-                after = replace(shard, stride=shard.stride + 1, cursor=shard.first)
-            else:
-                after = replace(shard, cursor=Place.of(rows[-1]))
-            after = replace(after, rows_done=shard.rows_done + len(rows))
-            judged = work.judge.judge(rows)
-            outcome = self._write(
-                connection, jobs, shard, judged, after, rows=len(rows), done=after.stride == shard.strides
-            )
+            outcome = self._write(connection, jobs, shard, judged, after, rows=len(rows), done=done)
         self._tell(Step.COMMITTED)
         return outcome
 

@@ -16,8 +16,8 @@ from fluxbase_cli.counts import Counts
 class Step(Enum):
     """The steps of a batch, in order."""
 
-    BEGUN = "begun"
     READ = "read"
+    BEGUN = "begun"
     WRITTEN = "written"
     RECORDED = "recorded"
     COMMITTED = "committed"

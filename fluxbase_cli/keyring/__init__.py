@@ -1,7 +1,7 @@
 """Keys, where they come from, and what they open."""
 
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
-from fluxbase_cli.keyring.opener import Layer, Opened, Opener, ReopenError, reseal
+from fluxbase_cli.keyring.opener import Layer, Opened, Opener, ReopenError, reseal, reseal_all
 from fluxbase_cli.keyring.provider import (
     CreatedKey,
     KeyAbsentError,
@@ -41,4 +41,5 @@ __all__ = [
     "load_provider",
     "parse_key",
     "reseal",
+    "reseal_all",
 ]

@@ -6,13 +6,14 @@ A value can be sealed several times over: a client posts a sealed value back and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 from fluxbase_cli.keyring.ring import Keyring
 from fluxbase_cli.seal import (
+    MIN_TEXT_BYTES,
     NotASealError,
     NotMyKeyError,
     Sealer,
@@ -58,6 +59,8 @@ class Opener:
             (version, derived): (Layer(version, derived),) for version in self._order for derived in (False, True)
         }
         self._prefer(self._order[0] if first is None else first)
+        #: What `open_likely` tries; None where the order of `open` is to tell.
+        self._likely: int | None = None
 
         # Of the keyring and not of self, which would tie the cache and the opener into a cycle.
         secrets = {key.version: key.secret for key in keyring.keys}
@@ -80,16 +83,7 @@ class Opener:
             NotASealError: the text has not the form of a seal.
             NotMyKeyError: no key of the ring opens it.
         """
-        layers: tuple[Layer, ...]
-        if user_id is None:
-            # The hot path: the key that opened the last value opens this one too, as a rule.
-            try:
-                plaintext = self._likely_open(stored)
-                layers = self._likely_layers
-            except NotMyKeyError:
-                layers, plaintext = self._open_layer(decode(stored), None)
-        else:
-            layers, plaintext = self._open_layer(decode(stored), user_id)
+        layers, plaintext = self._open_layer(decode(stored), user_id)
         # Sealed twice? Each layer is a quarter shorter, so this ends.
         while may_be_seal(plaintext):
             try:
@@ -98,6 +92,25 @@ class Opener:
                 break
             layers += inner_layers
         return layers, plaintext
+
+    def open_likely(self, stored: Sequence[bytes | None]) -> tuple[tuple[Layer, ...], list[bytes | None]]:
+        """Open many values with the one master key that is likely to open them, for the hot loop.
+
+        Args:
+            stored: texts as stored; None is passed through.
+
+        Returns:
+            The layers that all values opened here have, and a plaintext for each text; None where `open` must be asked:
+            it was not opened, or its plaintext may be a seal itself.
+        """
+        version = self._order[0] if self._likely is None else self._likely
+        plaintexts = self._masters[version].open_all(stored)
+        # A few strays change nothing; where they are the most, `open` will have found by the next time what they are.
+        self._likely = version if 2 * plaintexts.count(None) <= len(plaintexts) else None
+        for index, plaintext in enumerate(plaintexts):
+            if plaintext is not None and len(plaintext) >= MIN_TEXT_BYTES and may_be_seal(plaintext):
+                plaintexts[index] = None
+        return self._layers[version, False], plaintexts
 
     def sealers(self, layers: tuple[Layer, ...], user_id: UUID | None) -> tuple[Sealer, ...]:
         """What seals and opens these layers, outermost first; for master keys the same for every value."""
@@ -129,8 +142,6 @@ class Opener:
     def _prefer(self, version: int) -> None:
         self._order.remove(version)
         self._order.insert(0, version)
-        self._likely_open = self._masters[version].open_text
-        self._likely_layers = self._layers[version, False]
 
 
 def reseal(plaintext: bytes, sealers: tuple[Sealer, ...]) -> bytes:
@@ -159,3 +170,16 @@ def reseal(plaintext: bytes, sealers: tuple[Sealer, ...]) -> bytes:
     if reopened != plaintext:
         raise ReopenError
     return text
+
+
+def reseal_all(plaintexts: Sequence[bytes], sealer: Sealer) -> list[bytes]:
+    """Do as `reseal` for many values of one layer, for the hot loop.
+
+    Raises:
+        ReopenError: as for `reseal`; nothing is handed out then.
+    """
+    texts = sealer.seal_all(plaintexts)
+    # Promise 1, as above.
+    if sealer.open_all(texts) != plaintexts:
+        raise ReopenError
+    return texts

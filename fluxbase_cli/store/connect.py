@@ -86,6 +86,10 @@ def _binary_array(element_oid: int, items: Sequence[bytes | None]) -> bytes:
         len(items).to_bytes(4, "big"),
         b"\x00\x00\x00\x01",  # lower bound
     ]
+    if items and None not in items and len(set(map(len, items))) == 1:  # type: ignore[arg-type]  # none is None
+        # The usual case, without a step for each item: every one has the same length before it.
+        length = len(items[0]).to_bytes(4, "big")  # type: ignore[arg-type]
+        return b"".join([*parts, length, length.join(items)])  # type: ignore[arg-type]
     for item in items:
         if item is None:
             parts.append(b"\xff\xff\xff\xff")
@@ -266,6 +270,11 @@ def begin_survey(access: Access) -> sql.Composed:
     return sql.SQL("BEGIN READ ONLY") + _as_role(access)
 
 
+def begin_reading(access: Access) -> sql.Composed:
+    """The statements that open a read-only transaction for reading values by their places."""
+    return sql.SQL("BEGIN READ ONLY") + _BY_PLACE + _as_role(access)
+
+
 def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
     """The statements that open a read-only transaction on the values as they are at one moment.
 
@@ -310,6 +319,7 @@ __all__ = [
     "Uuid",
     "UuidArray",
     "begin_batch",
+    "begin_reading",
     "begin_snapshot",
     "begin_survey",
     "connect",

@@ -89,13 +89,15 @@ class Old:
     census's business.
 
     When all rows of a page are updated in one transaction there is no room for their new versions, and each goes to
-    another page, with a new entry in every index. So a batch takes every eighth row or so of eight times as many pages:
-    when a later batch comes to a page, PostgreSQL can reuse what the earlier ones have freed there (a HOT update).
+    another page, with a new entry in every index. So a batch takes every eighth row of eight times as many pages: when
+    a later batch comes to a page, PostgreSQL can reuse what the earlier ones have freed there (a HOT update). Rows are
+    told apart by their lines, so that each page's are spread evenly; by a hash of their ids, the table grew by 25%
+    instead of 14%.
 
     Attributes:
         began: transactions from this one on had not begun when the job did.
         stride: which of the strides, from 0.
-        strides: into how many the rows are divided, by a hash of their ids; a power of two.
+        strides: into how many the rows are divided, by the lines on their pages; a power of two.
     """
 
     began: int
@@ -214,7 +216,9 @@ class Reader:
         # seems to come from the future is from before a wrap-around, and old.
         self._old = self._select(
             sql.SQL(
-                " AND uuid_hash(t.id) & %(mask)s::integer = %(stride)s::integer"
+                # The last byte of the line on the page, which is the last part of a tid (see tidsend in PostgreSQL's
+                # src/backend/utils/adt/tid.c).
+                " AND get_byte(tidsend(t.ctid), 5) & %(mask)s::integer = %(stride)s::integer"
                 " AND age(t.xmin) NOT BETWEEN 0 AND age(%(began)s::xid)"
             )
         ).as_bytes(None)
