@@ -21,7 +21,7 @@ faults:
 	FLUXBASE_TEST_FAULT_ROUNDS=30 FLUXBASE_TEST_FAULT_VALUES=50000 $(BIN)/pytest -q -s tests/faults
 
 bench:
-	$(BIN)/python tests/bench/bench_reencrypt.py
+	$(BIN)/python -m tests.bench
 
 demo:
 	$(BIN)/fluxbase-cli demo

