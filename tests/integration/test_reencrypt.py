@@ -277,6 +277,35 @@ def test_a_change_of_another_column_is_kept_and_its_row_is_done(flux: Fluxbase) 
     assert report.locations[SECRETS].re_encrypted == report.locations[SECRETS].updated == 1
 
 
+def test_rows_read_ahead_of_their_batch_belong_to_whoever_changes_or_deletes_them_before_it(flux: Fluxbase) -> None:
+    rows = flux.secrets(8)
+    theirs = seal(NEW, "theirs")
+
+    def interfere() -> None:
+        flux.rows("UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s", theirs, rows[5])
+        flux.rows("DELETE FROM functions.secrets WHERE id = %s", rows[6])
+
+    # All eight were read for the first batch of two.
+    meddler = writer(flux, Step.COMMITTED, interfere)
+    report = flux.run(observer=meddler, limits=Limits(rows=2, bytes=1 << 20))
+    assert meddler.acted
+    assert flux.stored()[Spot(SECRETS, rows[5], ())][0] == theirs
+    assert len(flux.everything()) == 7
+    assert report.locations[SECRETS] == Counts(scanned=7, re_encrypted=6, updated=6, already_current=1, moved=2)
+
+
+def test_rows_that_were_read_long_ago_are_read_again(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = flux.secrets(8)
+    monkeypatch.setattr("fluxbase_cli.engine.ahead._FRESH_S", 0.0)
+    update = "UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s"
+    meddler = writer(flux, Step.COMMITTED, lambda: flux.rows(update, seal(NEW, "theirs"), rows[5]))
+    report = flux.run(observer=meddler, limits=Limits(rows=2, bytes=1 << 20))
+    assert meddler.acted
+    assert all(each.versions == (2,) for each in flux.everything().values())
+    # Seen by the next reading, and younger than the job: the census's, which finds nothing to do.
+    assert report.locations[SECRETS] == Counts(scanned=7, re_encrypted=7, updated=7)
+
+
 def test_a_setting_given_to_another_user_meanwhile_is_not_sealed_for_the_first_one(flux: Fluxbase) -> None:
     first, second = flux.user(), flux.user()
     row = flux.setting(seal(OLD, "1", first), first)

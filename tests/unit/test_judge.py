@@ -196,6 +196,31 @@ def test_a_value_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.Monke
         judge("functions.secrets", row_of(1, stored))
 
 
+def test_one_value_among_many_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Sealer.seal_all
+    rows = [row_of(number, seal(OLD, b"%d" % number)) for number in range(5)]
+    its = Judge(shape_of("functions.secrets"), Opener(RING, first=1), GOAL)
+    assert len(its.judge(rows).edits) == 5
+    monkeypatch.setattr(Sealer, "seal_all", lambda self, many: original(self, [*many[:-1], many[-1] + b"!"]))
+    with pytest.raises(ReopenError):
+        its.judge(rows)
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_whatever_key_is_likely_every_row_gets_its_own_verdict(first: int) -> None:
+    stored = [seal(OLD, b"1"), seal(NEW, b"2"), seal(STRANGER), seal(OLD, b"3"), b"", seal(THIRD), seal(OLD, seal(OLD))]
+    rows = [row_of(number, text) for number, text in enumerate(stored * 3)]
+    judged = Judge(shape_of("functions.secrets"), Opener(RING, first=first), GOAL).judge(rows)
+    opened = {row[1][-1]: Sealer(NEW).open_text(new) for row, (new,) in judged.edits}
+    doubles = [opened.pop(number) for number in (6, 13, 20)]
+    assert opened == {number: b"1" if number % 7 == 0 else b"3" for number in (0, 3, 7, 10, 14, 17)}
+    assert [Sealer(NEW).open_text(text) for text in doubles] == [b"text"] * 3
+    assert {entry.id.int % 7 for entry in judged.quarantine} == {2, 4}
+    assert counts(judged) == Counts(
+        scanned=21, re_encrypted=9, updated=9, already_current=3, undecryptable=6, other_versions=3
+    )
+
+
 def document(root: object) -> bytes:
     return json.dumps(root).encode()
 

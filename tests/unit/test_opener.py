@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError, reseal
+from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError, reseal, reseal_all
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, derive_user_key
 
 KEYS = {version: bytes([version]) * 32 for version in (1, 2, 3)}
@@ -60,6 +61,25 @@ def test_the_key_that_opened_the_last_value_is_tried_first(monkeypatch: pytest.M
     for value in values[1:]:
         assert opener.open(value)[0] == masters(1)
     assert len(tried) == 19
+
+
+def test_many_values_are_opened_with_the_likely_key_and_what_needs_more_is_left() -> None:
+    opener = Opener(RING, first=1)
+    likely, other, double = seal_in(masters(1), b"text"), seal_in(masters(2), b"text"), seal_in(masters(1, 1), b"text")
+    assert opener.open_likely([likely, None, other, double, b"", likely]) == (
+        masters(1),
+        [b"text", None, None, None, None, b"text"],
+    )
+
+
+def test_a_stray_changes_nothing_for_the_next_values_and_a_majority_does() -> None:
+    opener = Opener(RING, first=1)
+    usual, stray = seal_in(masters(1), b"text"), seal_in(masters(2), b"text")
+    opener.open_likely([usual, usual, stray])
+    opener.open(stray)
+    assert opener.open_likely([usual, stray, stray]) == (masters(1), [b"text", None, None])
+    opener.open(stray)
+    assert opener.open_likely([usual, stray, stray]) == (masters(2), [None, b"text", b"text"])
 
 
 def test_values_of_all_versions_in_turn_are_each_told_right() -> None:
@@ -170,3 +190,22 @@ def test_what_does_not_reopen_to_the_same_plaintext_is_never_handed_out(broken: 
     assert str(caught.value) == ""
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_of_many_values_none_is_handed_out_when_one_does_not_reopen(place: int) -> None:
+    class ManglingOne(Sealer):
+        def seal_all(self, plaintexts: Sequence[bytes]) -> list[bytes]:
+            texts = super().seal_all(plaintexts)
+            texts[place] = Sealer(KEYS[1]).seal(b"something else")
+            return texts
+
+    for key in (KEYS[1], KEYS[2]):
+        with pytest.raises(ReopenError):
+            reseal_all([b"text"] * 3, ManglingOne(key))
+
+
+def test_many_values_are_resealed_each_to_its_own() -> None:
+    plaintexts = [b"", b"text", b"text", b"longer text"]
+    assert [Sealer(KEYS[2]).open_text(text) for text in reseal_all(plaintexts, Sealer(KEYS[2]))] == plaintexts
+    assert reseal_all([], Sealer(KEYS[2])) == []

@@ -237,6 +237,31 @@ def nearly_seals(draw: st.DrawFn) -> bytes:
     return text
 
 
+def open_alone(sealer: Sealer, text: bytes | None) -> bytes | None:
+    try:
+        return None if text is None else sealer.open_text(text)
+    except SealError:
+        return None
+
+
+@given(st.lists(st.none() | nearly_seals() | plaintexts.map(Sealer(KEY).seal) | plaintexts.map(Sealer(OTHER_KEY).seal)))
+def test_many_texts_are_opened_as_each_alone_but_for_line_breaks(texts: list[bytes | None]) -> None:
+    sealer = Sealer(KEY)
+    assert sealer.open_all(texts) == [open_alone(sealer, text) for text in texts]
+
+
+def test_what_has_line_breaks_is_left_to_be_opened_alone() -> None:
+    sealed = Sealer(KEY).seal(b"text")
+    assert Sealer(KEY).open_all([sealed[:4] + b"\r\n" + sealed[4:], sealed, sealed + b"===="]) == [None, b"text", None]
+
+
+@given(st.lists(plaintexts))
+def test_many_plaintexts_are_sealed_as_each_alone_and_under_nonces_of_their_own(many: list[bytes]) -> None:
+    texts = Sealer(KEY).seal_all(many)
+    assert [direct_open(KEY, text) for text in texts] == many
+    assert len({decode(text)[:12] for text in texts}) == len(many)
+
+
 @given(nearly_seals())
 def test_a_text_is_decoded_exactly_when_go_decodes_it_and_may_be_seal_refuses_none_of_these(text: bytes) -> None:
     unwrapped = text.replace(b"\r", b"").replace(b"\n", b"")
