@@ -4,7 +4,7 @@
 
 In one run and in turns, each on a fresh copy of the same database: `secrets re-encrypt` against one UPDATE of the same
 column and against that UPDATE split over as many connections as there are workers, and `secrets audit` against psql's
-COPY of the ids and values. At the end, how long a writer of single rows has to wait meanwhile. On an embedded server
+COPY of the table to nowhere. At the end, how long a writer of single rows has to wait meanwhile. On an embedded server
 with PostgreSQL's default settings, or on that of `--database-url` (as a superuser; two databases come and go there).
 
 Not a test: nothing is asserted, since another machine has other figures.
