@@ -55,25 +55,25 @@ class ReadAhead:
     Args:
         store: reads them.
         access: how values are read.
-        limits: how much one batch may hold.
+        limits: how much the largest batch may hold.
         began: the job's first possible transaction; only row versions from before are read.
     """
 
     def __init__(self, store: Reader, access: Access, limits: Limits, began: int) -> None:
         self._store = store
         self._begin = begin_reading(access).as_bytes(None)
-        self._batch = limits.rows
         self._read_limits = Limits(max(limits.rows, _LEAST_ROWS), limits.bytes)
         self._began = began
         self._hand: _InHand | None = None
 
-    def next_rows(self, connection: Connection, shard: Shard) -> tuple[Sequence[Row], Shard]:
+    def next_rows(self, connection: Connection, shard: Shard, most: int) -> tuple[Sequence[Row], Shard]:
         """The rows of the next batch.
 
         Args:
             connection: where to read, outside a transaction.
             shard: as the database has it. What is in hand is used only where it goes on from there; so after trouble,
                 when nobody knows what was committed, the rows are read again.
+            most: rows of this batch, at most.
 
         Returns:
             The rows, none where nothing of the stride is left, and the shard as it will be once they are done, but for
@@ -82,7 +82,7 @@ class ReadAhead:
         hand = self._hand
         if hand is None or not hand.continues(shard):
             hand = self._hand = self._read(connection, shard)
-        rows = hand.rows[hand.position : hand.position + self._batch]
+        rows = hand.rows[hand.position : hand.position + most]
         hand.position += len(rows)
         if hand.position == len(hand.rows):
             hand.following = hand.after

@@ -76,19 +76,20 @@ class BatchRunner:
         self._begin = begin_batch(work.access).as_bytes(None)
         self._ahead = ReadAhead(work.store, work.access, work.limits, work.began)
 
-    def next_batch(self, connection: Connection, jobs: JobStore, shard: Shard) -> BatchOutcome:
+    def next_batch(self, connection: Connection, jobs: JobStore, shard: Shard, *, most: int) -> BatchOutcome:
         """Read, judge, write and record the next rows of a shard.
 
         Args:
             connection: where to work, outside a transaction.
             jobs: the progress tables over the same connection.
             shard: as the database has it.
+            most: rows of this batch, at most.
 
         Raises:
             LeaseLostError: the shard is somebody else's now; nothing was written.
             psycopg.Error: nothing was written, or (the connection was lost at the commit) all of it was.
         """
-        rows, after = self._ahead.next_rows(connection, shard)
+        rows, after = self._ahead.next_rows(connection, shard, most)
         judged = self._work.judge.judge(rows)
         self._tell(Step.READ)
         done = after.stride == after.strides

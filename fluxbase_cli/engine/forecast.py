@@ -373,7 +373,9 @@ class Rehearsal:
             began=began,
         )
         try:
-            BatchRunner(work, Silent()).next_batch(worker.connection, NoJobStore(worker.connection), shard)
+            BatchRunner(work, Silent()).next_batch(
+                worker.connection, NoJobStore(worker.connection), shard, most=work.limits.rows
+            )
         except RehearsedError as rehearsed:
             return rehearsed.after.rows_done
         message = "a rehearsed batch has come to its end"

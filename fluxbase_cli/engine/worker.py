@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
@@ -81,7 +81,7 @@ class Worker:
         self._reading: Connection | None = None
         self._lock = threading.Lock()
         self._opener = Opener(assignment.keyring, first=assignment.goal.source)
-        self._works: dict[str, Work] = {}
+        self._runners: dict[str, BatchRunner] = {}
 
     def run(self) -> None:
         """Lease shards and do them until the job is at its end or a stop is asked for.
@@ -162,7 +162,9 @@ class Worker:
 
     def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
         began = time.monotonic()
-        outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard)
+        # Of the size that is right now.
+        limits = self._steering.limits(shard.relation, self._limits(shard.relation))
+        outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard, most=limits.rows)
         values = sum(counts.scanned for counts in outcome.counts.values())
         self._steering.done(shard.relation, rows=outcome.rows, values=values, seconds=time.monotonic() - began)
         self._observer.notify(BatchDone(shard.table, outcome.rows, outcome.counts, shard.pass_number))
@@ -202,21 +204,22 @@ class Worker:
                 self._reading = None
 
     def _runner(self, relation: str) -> BatchRunner:
-        """What does the next batch of a relation, of the size that is right now."""
-        task = self._assignment
-        work = self._works.get(relation)
-        if work is None:
+        runner = self._runners.get(relation)
+        if runner is None:
+            task = self._assignment
             shape = task.shapes[relation]
             work = Work(
                 store_for(shape),
                 Judge(shape, self._opener, task.goal),
                 task.goal,
-                limits_for(shape, task.limits),
+                self._limits(relation),
                 task.access,
                 task.job,
                 task.runner,
                 task.began,
             )
-            self._works[relation] = work
-        limits = self._steering.limits(relation, limits_for(task.shapes[relation], task.limits))
-        return BatchRunner(replace(work, limits=limits), self._observer)
+            runner = self._runners[relation] = BatchRunner(work, self._observer)
+        return runner
+
+    def _limits(self, relation: str) -> Limits:
+        return limits_for(self._assignment.shapes[relation], self._assignment.limits)
