@@ -239,7 +239,7 @@ def test_a_new_key_goes_where_the_pattern_says_and_can_be_read_from_there(openba
     created = made.create(3, known)
 
     assert created.setting == {"key": f"{{{{ vault `{mount}/fluxbase/v3#hex` }}}}"}
-    assert created.entry == KeyEntry(3, "vault", f"Vault ({mount}/fluxbase/v3#hex)", Secret(created.setting["key"]))
+    assert created.entry == KeyEntry(3, "vault", f"Vault: {mount}/fluxbase/v3#hex", Secret(created.setting["key"]))
     key = made.fetch(created.entry)
     assert openbao.get("fluxbase/v3") == {"hex": key.hex()}
     assert created.fingerprint == fingerprint(key)
