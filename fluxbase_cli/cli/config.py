@@ -45,7 +45,7 @@ def check(options: Options) -> int:
 
     Exit 0 when a re-encryption could begin, 2 when something is missing or refused, 1 when the database is away.
     """
-    settings = load(options)
+    settings = load(options, messages_for(options))
     findings, code = _examine(settings)
     keys = _keys(settings, findings, messages_for(options).warn_once)
     findings += _rotation(settings)

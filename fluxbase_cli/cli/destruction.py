@@ -131,7 +131,7 @@ def destroy(  # noqa: PLR0913  # a command's options
         accept_undecryptable=accept_undecryptable,
         skip_copies=skip_copies,
     )
-    settings = load(options)
+    settings = load(options, messages)
     for warning in settings.warnings:
         messages.warn(warning)
     if now and confirm is None and not yes and not _sure(key_version):
@@ -225,7 +225,7 @@ def enable(options: Options, *, key_version: KeyVersion) -> int:
     from fluxbase_cli.lifecycle.destruction import enable_key  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    key = enable_key(load(options), os.environ, key_version, warn=messages.warn_once)
+    key = enable_key(load(options, messages), os.environ, key_version, warn=messages.warn_once)
     data = {"key_version": key.version, "fingerprint": key.fingerprint, "source": key.source, "state": "enabled"}
     print_result(options, data, (f"✓ Key version {key.version} ({key.fingerprint}) is enabled",))
     return ExitCode.DONE

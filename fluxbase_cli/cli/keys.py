@@ -109,7 +109,7 @@ def generate(
         from fluxbase_cli.lifecycle.creation import create_key  # noqa: PLC0415  # start-up time
 
         messages = messages_for(options)
-        settings = load(options)
+        settings = load(options, messages)
         _print_stored(options, create_key(settings, os.environ, key_version, warn=messages.warn_once))
         return ExitCode.DONE
     if key_version is not None:
@@ -175,7 +175,7 @@ def list_keys(
     from fluxbase_cli.lifecycle.listing import list_keys as lifecycle_list  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    settings = load(options)
+    settings = load(options, messages)
     for warning in settings.warnings:
         messages.warn(warning)
     listed = lifecycle_list(settings, os.environ, warn=messages.warn_once)
@@ -266,7 +266,7 @@ def verify(options: Options) -> int:
     from fluxbase_cli.lifecycle.verification import verify_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    verification = verify_keys(load(options), os.environ, warn=messages.warn_once)
+    verification = verify_keys(load(options, messages), os.environ, warn=messages.warn_once)
     data = {
         "ok": verification.exit_code == ExitCode.DONE,
         "keys": [
@@ -292,6 +292,8 @@ def _verified_lines(keys: tuple[Verified, ...]) -> Iterator[str]:
         name = f"key version {key.version} ({key.source})"
         if key.gone:
             yield f"! {name}: was destroyed; its entry can go from the configuration"
+        elif key.to_come:
+            yield f"! {name}: has no key yet; `fluxbase-cli keys generate --store --key-version {key.version}` makes it"
         elif key.problem is None:
             yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals"
         else:
@@ -325,7 +327,7 @@ def rewrap(
     from fluxbase_cli.lifecycle.wrapping import rewrap_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    done = rewrap_keys(load(options), os.environ, kms_key_id, warn=messages.warn_once)
+    done = rewrap_keys(load(options, messages), os.environ, kms_key_id, warn=messages.warn_once)
     data = {
         "keys": [
             {

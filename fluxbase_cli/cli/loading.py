@@ -19,12 +19,25 @@ if TYPE_CHECKING:
 _MANY_VERSIONS = 10_000
 
 
-def load(options: Options) -> Settings:
-    """Read the configuration and the environment.
+def load(options: Options, messages: Messages | None = None) -> Settings:
+    """Read the configuration and the environment, and the active version where they only say where it is kept.
+
+    Args:
+        options: the common options.
+        messages: for warnings of who is asked for the active version; without it nobody is asked.
 
     Raises:
         ConfigurationError: they can't be used.
     """
+    settings = _read(options)
+    if messages is None or settings.encryption.active_pointer is None:
+        return settings
+    from fluxbase_cli.lifecycle.pointing import follow_pointer  # noqa: PLC0415  # start-up time
+
+    return follow_pointer(settings, os.environ, warn=messages.warn_once)
+
+
+def _read(options: Options) -> Settings:
     from fluxbase_cli.config import UnsetKeyError, load_settings  # noqa: PLC0415  # start-up time
 
     def read(destroyed: frozenset[int] = frozenset()) -> Settings:
@@ -63,7 +76,7 @@ def load_with_keys(options: Options, messages: Messages) -> Loaded:
     """
     from fluxbase_cli.lifecycle.opening import open_keyring  # noqa: PLC0415  # start-up time
 
-    settings = load(options)
+    settings = load(options, messages)
     keyring = open_keyring(settings, os.environ, warn=messages.warn_once)
     for warning in settings.warnings:
         messages.warn(warning)

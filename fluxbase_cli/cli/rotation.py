@@ -94,7 +94,7 @@ def plan(options: Options) -> int:
     from fluxbase_cli.rotation.planning import make_plan  # noqa: PLC0415
 
     messages = messages_for(options)
-    settings = load(options)
+    settings = load(options, messages)
     for warning in settings.warnings:
         messages.warn(warning)
     stop = Stop()
@@ -233,7 +233,7 @@ def _surroundings(options: Options, messages: Messages, batch_size: int, concurr
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 
     return Surroundings(
-        load=lambda: load(options),
+        load=lambda: load(options, messages),
         environ=os.environ,
         tell=messages.tell,
         warn=messages.warn_once,

@@ -2,6 +2,7 @@
 
 from fluxbase_cli.config.database import DatabaseSettings
 from fluxbase_cli.config.encryption import (
+    ActivePointer,
     EncryptionSettings,
     KeyDestructionSettings,
     KeyEntry,
@@ -13,6 +14,7 @@ from fluxbase_cli.config.settings import Settings, load_settings
 from fluxbase_cli.config.vault import VaultAuth, VaultMethod, VaultSettings
 
 __all__ = [
+    "ActivePointer",
     "DatabaseSettings",
     "EncryptionSettings",
     "KeyDestructionSettings",

@@ -58,6 +58,21 @@ class KeyEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivePointer:
+    """Where the number of the active version is kept, when it does not stand in the configuration itself.
+
+    Attributes:
+        source: the place of the setting, never a value.
+        provider: the name of the provider that can look there.
+        value: the reference, as in ``{{ vault `secret/fluxbase/keys#active` }}``.
+    """
+
+    source: str
+    provider: str
+    value: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class KeyDestructionSettings:
     """How long a key is kept that nothing needs any more.
 
@@ -90,6 +105,8 @@ class EncryptionSettings:
     Attributes:
         provider: `security.encryption.provider`, if it is set.
         active_key_version: the version the server seals with, if it is configured; see `effective_key_version`.
+        active_pointer: where that version's number is kept instead; whoever needs it looks there first (see
+            `fluxbase_cli.lifecycle.pointing`).
         keys: the entries, by ascending version.
         kms_key_id: the key that AWS KMS wraps keys with.
         vault: where HashiCorp Vault is, and how to log in.
@@ -99,6 +116,7 @@ class EncryptionSettings:
 
     provider: str | None = None
     active_key_version: int | None = None
+    active_pointer: ActivePointer | None = None
     keys: tuple[KeyEntry, ...] = ()
     kms_key_id: str | None = None
     vault: VaultSettings = field(default_factory=VaultSettings)
@@ -151,10 +169,13 @@ def read_encryption(
     keys = tuple(sorted(entries, key=lambda entry: entry.version))
     _refuse_equal_versions(keys)
     kms_key_id = _text_or_none(reader, f"{_SECTION}.kms_key_id")
+    pointer = _active_pointer(reader)
+    may_be_elsewhere = pointer is not None or kms_key_id is not None or provider == "aws_kms"
     settings = EncryptionSettings(
         provider=provider,
         # Keys that AWS KMS has wrapped may be in the database: only the keyring can tell whether the version is there.
-        active_key_version=_active_version(reader, () if kms_key_id or provider == "aws_kms" else keys),
+        active_key_version=None if pointer is not None else _active_version(reader, () if may_be_elsewhere else keys),
+        active_pointer=pointer,
         keys=keys,
         kms_key_id=kms_key_id,
         vault=read_vault(reader),
@@ -277,6 +298,13 @@ def _refuse_equal_versions(keys: tuple[KeyEntry, ...]) -> None:
                 f"key version {first.version} is configured twice: {first.source}, and {second.source}",
                 hint="Each version has one key: remove one of the two, or give it another number.",
             )
+
+
+def _active_pointer(reader: Reader) -> ActivePointer | None:
+    found = reader.text(f"{_SECTION}.active_key_version", Unquoted.AS_WRITTEN)
+    if found is None or not _VAULT_REFERENCE.fullmatch(found.text):
+        return None
+    return ActivePointer(found.place, "vault", Secret(found.text))
 
 
 def _active_version(reader: Reader, keys: tuple[KeyEntry, ...]) -> int | None:

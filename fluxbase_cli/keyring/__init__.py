@@ -3,6 +3,7 @@
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
 from fluxbase_cli.keyring.opener import Layer, Opened, Opener, ReopenError, reseal, reseal_all
 from fluxbase_cli.keyring.provider import (
+    ActiveKeeper,
     CreatedKey,
     KeyAbsentError,
     KeyCreator,
@@ -19,6 +20,7 @@ from fluxbase_cli.keyring.ring import Key, Keyring, fetch_keys, load_keyring
 
 __all__ = [
     "SAMPLE_KEYS",
+    "ActiveKeeper",
     "CreatedKey",
     "Key",
     "KeyAbsentError",

@@ -6,7 +6,8 @@ engine nor the keyring knows any provider.
 
 What else a place can do is said by further protocols of a method or two each, which a provider has or has not: make
 new keys (`KeyCreator`), find them there (`KeyFinder`), destroy them (`KeyDestroyer`), name their places (`KeyNamer`),
-say how old they are (`KeyDater`), wrap them anew (`KeyRewrapper`).
+say how old they are (`KeyDater`), wrap them anew (`KeyRewrapper`), keep the number of the active version
+(`ActiveKeeper`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
-from fluxbase_cli.config import EncryptionSettings, KeyEntry
+from fluxbase_cli.config import ActivePointer, EncryptionSettings, KeyEntry
 from fluxbase_cli.errors import ConfigurationError
 
 ENTRY_POINT_GROUP = "fluxbase_cli.key_providers"
@@ -157,6 +158,27 @@ class KeyDater(Protocol):
 
         Raises:
             ConfigurationError: the place can't be reached or refuses.
+        """
+        ...
+
+
+@runtime_checkable
+class ActiveKeeper(Protocol):
+    """A provider that can keep the number of the active version, so that no file need be changed in a rotation."""
+
+    def read_active(self, pointer: ActivePointer) -> int:
+        """The number of the active version.
+
+        Raises:
+            ConfigurationError: there is none, or it can't be read.
+        """
+        ...
+
+    def write_active(self, pointer: ActivePointer, version: int) -> None:
+        """Make another version the active one; what else is kept beside the number stays (check-and-set).
+
+        Raises:
+            ConfigurationError: it can't be written, or somebody else wrote there at the same moment.
         """
         ...
 

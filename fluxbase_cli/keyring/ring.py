@@ -50,12 +50,15 @@ class Keyring:
     Args:
         keys: at least one key.
         active: the version the server seals with, if configured; else the highest.
+        to_come: versions that have an entry and no key yet.
 
     Raises:
         ConfigurationError: no key, one version twice, one key under two versions, or an active version without a key.
     """
 
-    def __init__(self, keys: tuple[Key, ...], *, active: int | None = None) -> None:
+    def __init__(
+        self, keys: tuple[Key, ...], *, active: int | None = None, to_come: frozenset[int] = frozenset()
+    ) -> None:
         if not keys:
             raise ConfigurationError(
                 "no key is configured",
@@ -66,6 +69,7 @@ class Keyring:
         }
         if len(self._by_version) != len(keys):
             raise ConfigurationError("one key version is configured twice")
+        self._to_come = to_come
         _refuse_equal_keys(tuple(self._by_version.values()))
         self.active = max(self._by_version) if active is None else active
         if self.active not in self._by_version:
@@ -96,6 +100,11 @@ class Keyring:
             raise self._missing(version) from None
 
     def _missing(self, version: int) -> ConfigurationError:
+        if version in self._to_come:
+            return ConfigurationError(
+                f"key version {version} is configured and has no key yet",
+                hint=f"`fluxbase-cli keys generate --store --key-version {version}` makes it.",
+            )
         have = ", ".join(str(v) for v in sorted(self._by_version))
         return ConfigurationError(
             f"key version {version} is not configured (configured: {have})",

@@ -33,6 +33,12 @@ class _Asked:
             # That the key is not there is what must be told then.
             return False
 
+    def is_to_come(self, entry: KeyEntry) -> bool:
+        try:
+            return self.register().is_to_come(entry.version)
+        except FluxbaseCliError:
+            return False
+
 
 def keeps_wrapped_keys(encryption: EncryptionSettings) -> bool:
     """Whether keys may be in the database, wrapped by a key service."""
@@ -65,9 +71,16 @@ def open_keyring(
         DatabaseError: there may be wrapped keys, and the database can't be reached.
     """
     asked = _Asked(settings.database)
+    active = settings.encryption.effective_key_version
+    to_come: set[int] = set()
 
     def may_be_gone(entry: KeyEntry) -> bool:
         if entry.version in gone:
+            return True
+        # An entry may be written before its key is made. Below the active version, or once it was in use, a key that
+        # is not there is a key that is missing.
+        if active is not None and entry.version > active and asked.is_to_come(entry):
+            to_come.add(entry.version)
             return True
         if not asked.may_be_gone(entry):
             return False
@@ -79,7 +92,7 @@ def open_keyring(
     if keeps_wrapped_keys(encryption):
         wrapped = replace(encryption, keys=wrapped_entries(encryption, asked.register()))
         keys += fetch_keys(wrapped, environ, warn=warn, may_be_gone=may_be_gone)
-    return Keyring(keys, active=encryption.active_key_version)
+    return Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come))
 
 
 def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:

@@ -41,11 +41,13 @@ class Register:
         records: the events of all keys, the oldest first.
         wrapped: the keys that are kept in the database, wrapped by a key of a key service.
         rotations: when the last job to each version was completed.
+        targets: the versions that values were ever to be moved to.
     """
 
     records: tuple[KeyRecord, ...] = ()
     wrapped: tuple[WrappedKey, ...] = ()
     rotations: Mapping[int, datetime] = field(default_factory=dict)
+    targets: frozenset[int] = frozenset()
 
     def last(self, version: int, fingerprint: str | None = None) -> KeyRecord | None:
         """The last event that says where a key stands.
@@ -68,6 +70,10 @@ class Register:
         """Whether the key that was under a version last was destroyed, or its destruction was begun."""
         record = self.last(version)
         return record is not None and record.what in (KeyEvent.DESTROYING, KeyEvent.DESTROYED)
+
+    def is_to_come(self, version: int) -> bool:
+        """Whether a version was never in use, as far as is known: no key of it was made, and no job moved to it."""
+        return version not in self.targets and version not in self.versions
 
     def created_at(self, version: int, fingerprint: str) -> datetime | None:
         """When a key was made, where we made it."""
@@ -112,4 +118,6 @@ def register_over(connection: Connection) -> Register:
     if not JobStore(connection).exists():
         return Register(wrapped=keys)
     records = KeyRecords(connection)
-    return Register(records.all(), keys, records.rotations())
+    rotations = records.rotations()
+    completed = {version: at for version, at in rotations.items() if at is not None}
+    return Register(records.all(), keys, completed, frozenset(rotations))

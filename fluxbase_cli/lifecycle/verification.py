@@ -25,6 +25,7 @@ class Verified:
         fingerprint: the key's; None where it can't be had.
         problem: what is wrong, and what to do about it; None where nothing is.
         gone: whether it is gone because it was destroyed, so that only its entry is left.
+        to_come: whether it has an entry and no key yet.
     """
 
     version: int
@@ -33,6 +34,7 @@ class Verified:
     fingerprint: str | None
     problem: str | None
     gone: bool = False
+    to_come: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,12 @@ def _verify(
     try:
         secret = places.provider(entry.provider).fetch(entry)
     except FluxbaseCliError as error:
-        gone = isinstance(error, KeyAbsentError) and register.may_be_gone(entry.version)
-        problem = None if gone else _told(error)
-        return Verified(entry.version, entry.provider, source, None, problem, gone), None
+        absent = isinstance(error, KeyAbsentError)
+        gone = absent and register.may_be_gone(entry.version)
+        active = places.encryption.effective_key_version or 0
+        to_come = absent and entry.version > active and register.is_to_come(entry.version)
+        problem = None if gone or to_come else _told(error)
+        return Verified(entry.version, entry.provider, source, None, problem, gone, to_come), None
     problem = _problem_of(secret, others)
     verdict = Verified(entry.version, entry.provider, source, fingerprint(secret), problem)
     return verdict, secret if problem is None else None

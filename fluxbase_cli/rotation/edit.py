@@ -34,14 +34,18 @@ class Change:
     Attributes:
         version: the version to make active.
         setting: what the key's new entry in `keys` holds besides its version; empty where no entry is needed.
+        activate: whether the file says which version is active; False where it only says where that is kept.
     """
 
     version: int
     setting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    activate: bool = True
 
     def lines(self) -> list[str]:
         """The change as an operator would write it."""
-        lines = ["security:", "  encryption:", f"    {_ACTIVE}: {self.version}"]
+        lines = ["security:", "  encryption:"]
+        if self.activate:
+            lines.append(f"    {_ACTIVE}: {self.version}")
         if self.setting:
             lines += ["    keys:", "      # after the others:"]
             lines += [f"      {line}" for line in _block_entry(self)]
@@ -94,8 +98,10 @@ def edit_text(text: str, change: Change) -> str:
         edited = _add_entry(edited, section, change)
         data = _with_entry(data, change)
         section, _ = _reread(edited)
-    edited = _set_active(edited, section, change.version)
-    if _reread(edited)[1] != _with_active(data, change.version):
+    if change.activate:
+        edited = _set_active(edited, section, change.version)
+        data = _with_active(data, change.version)
+    if _reread(edited)[1] != data:
         raise CantEditError(_UNUSUAL)
     return edited
 

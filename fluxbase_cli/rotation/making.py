@@ -64,7 +64,7 @@ class NewKey:
         places = self._places
         active = self._settings.encryption.effective_key_version or 0
         used = max({active, *self._used, *(v for v in self._register.versions if self._is_spent(v))})
-        prepared = max((version for version in places.entries if version > used), default=None)
+        prepared = min((version for version in places.entries if version > used), default=None)
         if prepared is not None:
             return prepared
         version = max({used, *places.entries, *self._register.versions}) + 1

@@ -1,7 +1,7 @@
 """One rotation, step by step, each recorded before the next begins: whoever goes on after a crash knows what was done.
 
     key         choose the version and write it down, make the key where keys are kept, read it back
-    activate    make it active in fluxbase.yaml, or wait until somebody has
+    activate    make it active in fluxbase.yaml or where that points, or wait until somebody has
     reload      run `reload_command`, so that servers know both keys before the first value is sealed under the new one
     re-encrypt  the engine's job, which goes on by itself
     census      open every value once more
@@ -31,6 +31,7 @@ from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.lifecycle.pointing import move_pointer
 from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
 from fluxbase_cli.rotation.holding import Hold
 from fluxbase_cli.rotation.listening import ProgressNotices, Several
@@ -281,9 +282,16 @@ class Rotator:
         settings = self._around.load()
         how = "by hand"
         if settings.encryption.effective_key_version != version:
-            self._edit(settings, Change(version, dict(details[RotationStep.KEY]["setting"])))
+            setting = dict(details[RotationStep.KEY]["setting"])
+            how = "in the file" if settings.encryption.active_pointer is None else "where the file points"
+            if settings.encryption.active_pointer is None:
+                self._edit(settings, Change(version, setting))
+            else:
+                # The entry comes first: who follows the pointer must find the key.
+                if setting:
+                    self._edit(settings, Change(version, setting, activate=False))
+                move_pointer(settings, self._around.environ, version, warn=self._around.warn)
             settings = self._around.load()
-            how = "in the file"
         if settings.encryption.effective_key_version != version:
             raise _Waiting(
                 f"{settings.config_file} names version {version}, and version "

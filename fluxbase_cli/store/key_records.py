@@ -79,8 +79,8 @@ class KeyRecords:
             what.value, reason=reason, detail={"version": version, "fingerprint": fingerprint, **(detail or {})}
         )
 
-    def rotations(self) -> Mapping[int, datetime]:
-        """When the last job to each version was completed."""
+    def rotations(self) -> Mapping[int, datetime | None]:
+        """The versions that values were ever to be moved to, and when the last job to each was completed, if any."""
         return {row["version"]: row["finished_at"] for row in self._rows("rotations")}
 
     def newest_job(self) -> int:

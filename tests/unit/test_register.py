@@ -62,6 +62,11 @@ def test_nothing_is_sealed_under_a_disabled_or_destroyed_key() -> None:
             refuse_as_target(history((1, key.fingerprint, event)), key)
 
 
+def test_a_version_is_to_come_until_a_key_of_it_was_made_or_a_job_moved_to_it() -> None:
+    register = Register(history((2, "bb", KeyEvent.CREATED)).records, targets=frozenset({3}))
+    assert [version for version in range(1, 6) if register.is_to_come(version)] == [1, 4, 5]
+
+
 def test_a_key_is_as_old_as_the_event_that_made_it() -> None:
     register = history((1, "aa", KeyEvent.DISABLED), (2, "bb", KeyEvent.CREATED))
     assert register.created_at(2, "bb") == START + timedelta(days=1)

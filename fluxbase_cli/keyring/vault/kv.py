@@ -52,6 +52,10 @@ class Engine(Protocol):
         """Write a secret where none was; False, and nothing written, where one is or was."""
         ...
 
+    def change(self, path: str, field: str, text: str) -> bool:
+        """Write one field of a secret and leave the others; False, and nothing written, where somebody came between."""
+        ...
+
     def exists(self, path: str) -> bool:
         """Whether anything of the secret is left, be it only metadata."""
         ...
@@ -94,6 +98,14 @@ class KvVersion1:
             return False
         answer = self.client.ask(Question("POST", path, fields), "create")
         _require(answer, self.client, f"writing {path}")
+        return True
+
+    def change(self, path: str, field: str, text: str) -> bool:
+        """See `Engine.change`. Who writes between our two questions is not noticed."""
+        answer = self.client.ask(Question("GET", path), "read")
+        _require(answer, self.client, f"reading {path}", NOT_FOUND)
+        fields = {**(answer.data if answer.is_ok else {}), field: text}
+        _require(self.client.ask(Question("POST", path, fields), "update"), self.client, f"writing {path}")
         return True
 
     def exists(self, path: str) -> bool:
@@ -151,6 +163,20 @@ class KvVersion2:
             raise self.client.denied(data, "create")
         if answer.status == BAD_REQUEST and "check-and-set" in answer.complaint:
             # The first answer may have been lost, and this be the one to our second attempt.
+            return self._holds(path, fields)
+        _require(answer, self.client, f"writing {data}")
+        return True
+
+    def change(self, path: str, field: str, text: str) -> bool:
+        """See `Engine.change`."""
+        data = self._path("data", path)
+        answer = self.client.ask(Question("GET", data), "read")
+        _require(answer, self.client, f"reading {data}", NOT_FOUND)
+        # Of a deleted version the number is told too, and the next one follows it.
+        number = int(_mapping(answer.data.get("metadata")).get("version") or 0)
+        fields = {**(_mapping(answer.data.get("data")) if answer.is_ok else {}), field: text}
+        answer = self.client.ask(Question("POST", data, {"options": {"cas": number}, "data": fields}), "update")
+        if answer.status == BAD_REQUEST and "check-and-set" in answer.complaint:
             return self._holds(path, fields)
         _require(answer, self.client, f"writing {data}")
         return True

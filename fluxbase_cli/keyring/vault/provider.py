@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from fluxbase_cli import seal
-from fluxbase_cli.config import KeyEntry, Secret
+from fluxbase_cli.config import ActivePointer, KeyEntry, Secret
+from fluxbase_cli.config.reader import MAX_INTEGER
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.material import generate_key, parse_key
@@ -131,6 +132,39 @@ class VaultKeyProvider:
         """
         with _at(entry.source):
             return f"Vault: {parse_reference(entry.value.reveal(), 'the reference')}"
+
+    def read_active(self, pointer: ActivePointer) -> int:
+        """Return the number of the active version.
+
+        Raises:
+            ConfigurationError: there is none at that place, or it can't be read.
+        """
+        with _at(pointer.source):
+            reference = parse_reference(pointer.value.reveal(), "the reference")
+            stored = self._engines.of(reference.path).read(reference.path)
+            # Vault's own command line writes text, others may write a number.
+            text = str(stored.fields.get(reference.field, ""))
+            if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_INTEGER:
+                raise ConfigurationError(
+                    f"the field {reference.field} of the secret at {reference.path} in {self._client.name} is not the "
+                    "number of a version",
+                    hint=f"`vault kv patch {reference.path} {reference.field}=1` makes version 1 the active one.",
+                )
+            return int(text)
+
+    def write_active(self, pointer: ActivePointer, version: int) -> None:
+        """Make another version the active one; the other fields of the secret stay.
+
+        Raises:
+            ConfigurationError: somebody else wrote there at the same moment, or Vault can't be asked or refuses.
+        """
+        with _at(pointer.source):
+            reference = parse_reference(pointer.value.reveal(), "the reference")
+            if not self._engines.of(reference.path).change(reference.path, reference.field, str(version)):
+                raise ConfigurationError(
+                    f"somebody else wrote to {reference.path} in {self._client.name} at the same moment",
+                    hint="See what stands there now, and try again.",
+                )
 
     def created_at(self, entry: KeyEntry) -> datetime | None:
         """When the version of the secret that holds the key was written; None in a KV version 1, and of no secret.

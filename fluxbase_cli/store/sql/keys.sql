@@ -9,10 +9,9 @@ WHERE what = ANY (%(kinds)s) AND detail ? 'version' AND detail ? 'fingerprint'
 ORDER BY id;
 
 -- name: rotations
--- When the last job to each version was completed.
-SELECT to_version AS version, max(finished_at) AS finished_at
+-- The versions that values were ever to be moved to, and when the last job to each was completed.
+SELECT to_version AS version, max(finished_at) FILTER (WHERE state = 'completed') AS finished_at
 FROM fluxbase_rotation.job
-WHERE state = 'completed'
 GROUP BY to_version;
 
 -- name: newest_job
