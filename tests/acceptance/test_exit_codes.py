@@ -149,7 +149,16 @@ def test_a_signal_while_the_job_prepares_leaves_at_once_and_nothing_is_begun(
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("LOCK TABLE functions.secrets")
         with rotation.command.start(*_RE_ENCRYPT) as running:
-            until(rotation.waits_for_a_lock, "it counts the table's rows")
+            # Over the connection that is there: a new one a look can take longer than the lock's time-out allows.
+            until(
+                lambda: (
+                    blocker.execute(
+                        "SELECT FROM pg_locks WHERE NOT granted AND relation = 'functions.secrets'::regclass"
+                    ).fetchone()
+                    is not None
+                ),
+                "it counts the table's rows",
+            )
             running.send(number)
             outcome = running.finish()
 
