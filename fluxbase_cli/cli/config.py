@@ -45,9 +45,10 @@ def check(options: Options) -> int:
 
     Exit 0 when a re-encryption could begin, 2 when something is missing or refused, 1 when the database is away.
     """
-    settings = load(options, messages_for(options))
+    messages = messages_for(options)
+    settings = load(options, messages)
     findings, code = _examine(settings)
-    keys = _keys(settings, findings, messages_for(options).warn_once)
+    keys = _keys(settings, findings, messages.warn_once)
     findings += _rotation(settings)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE

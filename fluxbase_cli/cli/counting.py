@@ -21,10 +21,9 @@ _WORKERS = 4
 
 
 def count_values(
-    options: Options, database: DatabaseSettings, keyring: Keyring, messages: Messages
-) -> Mapping[int, int] | None:
-    """How many values need the key of each version; None where a signal ended the counting."""
-    stop = Stop()
+    options: Options, database: DatabaseSettings, keyring: Keyring, messages: Messages, stop: Stop
+) -> Mapping[int, int]:
+    """How many values need the key of each version, as far as was counted before a signal asked for a stop."""
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
         report = take_census(
             database,
@@ -35,4 +34,4 @@ def count_values(
             stop=stop,
             observer=progress,
         )
-    return None if stop.requested else report.by_version
+    return report.by_version

@@ -18,9 +18,8 @@ from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
     from fluxbase_cli.lifecycle.creation import StoredKey
-    from fluxbase_cli.lifecycle.listing import KeyList, ListedKey
+    from fluxbase_cli.lifecycle.listing import ListedKey
     from fluxbase_cli.lifecycle.verification import Verified
-    from fluxbase_cli.report.messages import Messages
 
 _GROUP_HELP = "Make keys, see which there are, and destroy those that nothing needs any more."
 
@@ -181,9 +180,15 @@ def list_keys(
     listed = lifecycle_list(settings, os.environ, warn=messages.warn_once)
     values = None
     if count:
-        values = _count(options, listed, messages)
-        if values is None:
-            return ExitCode.SIGINT
+        from fluxbase_cli.cli.counting import count_values  # noqa: PLC0415  # start-up time
+        from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+
+        stop = Stop()
+        values = count_values(options, settings.database, listed.keyring, messages, stop)
+        if stop.requested:
+            # Half a count says nothing, so none is printed.
+            messages.warn("interrupted; nothing was counted to its end")
+            return 128 + (stop.signal or 2)
     data = keys_data(listed.keys, values)
     print_result(options, {"keys": data}, _list_lines(data))
     if options.output in (None, Output.TABLE):
@@ -191,13 +196,6 @@ def list_keys(
             for warning in key["warnings"]:
                 messages.warn(f"key version {key['version']}: {warning}")
     return ExitCode.DONE
-
-
-def _count(options: Options, listed: KeyList, messages: Messages) -> Mapping[int, int] | None:
-    """How many values each key seals; None where the counting was interrupted."""
-    from fluxbase_cli.cli.counting import count_values  # noqa: PLC0415  # start-up time
-
-    return count_values(options, load(options).database, listed.keyring, messages)
 
 
 def _list_lines(data: list[dict[str, Any]]) -> Iterator[str]:
