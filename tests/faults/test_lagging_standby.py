@@ -23,7 +23,7 @@ def test_a_job_waits_for_a_standby_that_stands_still(rotation: Rotation, standby
     with rotation.command.start(*_RE_ENCRYPT, "--max-rate", "50", "--max-replica-lag", "1s,1GB") as running:
         until(lambda: f"waiting: standby {NAME} is" in running.stderr, "it waits for the standby")
         rows = rotation.rows_done()
-        assert 0 < rows < 1000
+        assert rows < 1000
         assert rotation.command("secrets", "tune", "--max-rate", "0").code == 0
         until(lambda: "as fast as it goes from now on" in running.stderr, "it looks again, and waits all the same")
         assert rotation.rows_done() == rows
