@@ -17,7 +17,7 @@ from fluxbase_cli.engine.observer import BatchStep, Observer, Step
 from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connect import Access, Connection, begin_batch
 from fluxbase_cli.store.jobs import JobStore, Shard
-from fluxbase_cli.store.values import ID, Limits, Row
+from fluxbase_cli.store.values import ID, Limits, Row, first_place, last_place
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
 _ROUNDS = 5
@@ -74,7 +74,11 @@ class BatchRunner:
         self._work = work
         self._observer = observer
         self._begin = begin_batch(work.access).as_bytes(None)
-        self._ahead = ReadAhead(work.store, work.access, work.limits, work.began)
+        self._ahead = ReadAhead(work.store, work.access, work.limits.bytes, work.began)
+
+    def read_ahead(self, connection: Connection, shard: Shard) -> int:
+        """Read a shard's rows before its next batch asks for them; return how many there are."""
+        return self._ahead.prepare(connection, shard)
 
     def next_batch(self, connection: Connection, jobs: JobStore, shard: Shard, *, most: int) -> BatchOutcome:
         """Read, judge, write and record the next rows of a shard.
@@ -94,6 +98,9 @@ class BatchRunner:
         self._tell(Step.READ)
         done = after.stride == after.strides
         with self._transaction(connection):
+            if judged.edits and shard.strides > 1:
+                # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
+                self._work.store.visit(connection, first_place(rows), last_place(rows))
             outcome = self._write(connection, jobs, shard, judged, after, rows=len(rows), done=done)
         self._tell(Step.COMMITTED)
         return outcome

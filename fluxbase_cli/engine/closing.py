@@ -16,7 +16,8 @@ from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connect import Access, Connection, begin_snapshot
 from fluxbase_cli.store.jobs import JobState, JobStore
-from fluxbase_cli.store.values import WHOLE, Limits, News, Place, Reader, Shape, Stretch, Versions
+from fluxbase_cli.store.places import WHOLE
+from fluxbase_cli.store.values import Limits, News, Portions, Reader, Shape, Versions
 
 #: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.
 MOST_CENSUSES = 8
@@ -130,15 +131,11 @@ def read_whole(  # noqa: PLR0913, PLR0917  # what a reading is told
 
     One snapshot, so that no row can escape by moving from a page that is still to be read to one that has been.
     """
-    reader = Reader(shape)
+    portions = Portions(Reader(shape), WHOLE, limits_for(shape, limits), versions)
     connection.execute(begin_snapshot(access))
     try:
-        stretch, ended = WHOLE, False
-        while not ended:
-            rows, ended = reader.read(connection, stretch, limits_for(shape, limits), versions)
-            if rows:
-                stretch = Stretch(Place.of(rows[-1]), WHOLE.upto)
-                yield judge.judge(rows)
+        while (rows := portions.next_rows(connection)) is not None:
+            yield judge.judge(rows)
     finally:
         if not connection.closed:
             connection.execute("ROLLBACK")

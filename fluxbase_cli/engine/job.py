@@ -14,6 +14,7 @@ from fluxbase_cli.engine.aftermath import Gain, gains, vacuum_all
 from fluxbase_cli.engine.closing import MOST_CENSUSES
 from fluxbase_cli.engine.forecast import Cost, Forecast, Meter, Rehearsal
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.holdoff import LARGE_ROWS
 from fluxbase_cli.engine.observer import Observer, PassStarted, Silent, Told
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.plan import Plan, make_plan
@@ -340,6 +341,7 @@ class JobRun:
             runner=runner,
             goal=self._request.goal,
             shapes={shape.relation: shape for shape in self._prepared.preflight.shapes},
+            large=tuple(shape for shape, found in self._prepared.plan.surveys.items() if found.rows >= LARGE_ROWS),
             began=job.began,
             # A job that was given up after so many censuses gets as many again.
             last_census=job.pass_number + MOST_CENSUSES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from fluxbase_cli.engine.goal import Goal
@@ -18,12 +18,17 @@ from fluxbase_cli.locations import Form, SealedColumn, Unsealed, names_a_secret
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.jobs import QuarantineEntry
-from fluxbase_cli.store.values import FIRST, ID, Edit, Row, Shape
+from fluxbase_cli.store.packed import LENGTH_BYTES, Packed
+from fluxbase_cli.store.values import FIRST, ID, Edit, PackedEdits, Row, Rows, Shape, unpacked
 
 NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
 NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"
 EMPTY = "empty, where the server always stores a sealed value"
 TOO_DEEP = "the document is nested too deeply to be walked"
+
+#: Values that are opened and sealed together: so few that all of theirs is still in the processor's cache from one step
+#: to the next. Measured on rows that had been in memory for a while: a seventh less time than with 1,000.
+_TOGETHER = 128
 
 
 @dataclass(slots=True)
@@ -37,7 +42,7 @@ class Judged:
     """
 
     tallies: tuple[Tally, ...]
-    edits: list[Edit] = field(default_factory=list)
+    edits: Sequence[Edit] = field(default_factory=list)
     quarantine: list[QuarantineEntry] = field(default_factory=list)
 
     @classmethod
@@ -76,25 +81,60 @@ class Judge:
         # or None where the value stays as it is.
         self._plans: dict[tuple[Layer, ...], _Plan | None] = {}
 
-    def judge(self, rows: Sequence[Row]) -> Judged:
-        """Judge rows as `Reader.read` returned them."""
+    def judge(self, rows: Rows) -> Judged:
+        """Judge rows as `Reader.complete` returned them."""
+        if isinstance(rows, Packed):
+            return self._packed(rows)
         judged = Judged.nothing(self._shape)
         news = [self._column(rows, index, column, judged) for index, column in self._columns]
         if len(news) == 1:
             judged.edits = [(row, (new,)) for row, new in zip(rows, news[0], strict=True) if new is not None]
             return judged
         unchanged = self._shape.values_of
+        edits = []
         for row, *new in zip(rows, *news, strict=True):
             if any(value is not None for value in new):
                 pairs = zip(new, unchanged(row), strict=True)
-                judged.edits.append((row, tuple([old if value is None else value for value, old in pairs])))
+                edits.append((row, tuple([old if value is None else value for value, old in pairs])))
+        judged.edits = edits
+        return judged
+
+    def _packed(self, rows: Packed) -> Judged:
+        """Judge packed rows: the engine's hot loop.
+
+        Nearly all values are under one key, so what is likely to be done is done for all of them; the others are looked
+        at one by one.
+        """
+        judged = Judged.nothing(self._shape)
+        tally, layers = judged.tallies[0], self._opener.likely
+        plan = self._plan(layers)
+        if plan is None:
+            done = self._opener.open_each(rows.texts, rows.offsets, LENGTH_BYTES)
+        else:
+            done = self._opener.reseal_each(plan.sealers[0], rows.texts, rows.offsets, LENGTH_BYTES)
+        others = [index for index, value in enumerate(done) if value is None] if None in done else []
+        if len(done) > len(others):
+            tally.opened[layers] += len(done) - len(others)
+        if not others:
+            if plan is not None:
+                judged.edits = PackedEdits(rows, cast("list[bytes]", done))
+            return judged
+        edits: list[Edit] = []
+        if plan is not None:
+            edits += [(unpacked(rows, index), (new,)) for index, new in enumerate(done) if new is not None]
+        for index in others:
+            row = unpacked(rows, index)
+            new = self._value(row, 0, self._shape.columns[0], judged, tally)
+            if new is not None:
+                edits.append((row, (new,)))
+        judged.edits = edits
         return judged
 
     def _column(self, rows: Sequence[Row], index: int, column: SealedColumn, judged: Judged) -> list[Any]:
         """Judge one column of the rows; return what each is to hold instead, or None.
 
-        The engine's hot loop. Nearly all values are under one key, so they are opened, sealed and reopened together:
-        one Python call each a value would cost as much as the cryptography. The others are looked at one by one.
+        Nearly all values are under one key, so they are opened, sealed and reopened together: one Python call each a
+        value would cost as much as the cryptography. The others are looked at one by one.
         """
         tally = judged.tallies[index]
         if column.form is Form.JSON:
@@ -102,6 +142,9 @@ class Judge:
         if self._shape.user_index is not None:
             # Each value has keys of its own.
             return [self._value(row, index, column, judged, tally) for row in rows]
+        if len(rows) > _TOGETHER:
+            slices = (rows[start : start + _TOGETHER] for start in range(0, len(rows), _TOGETHER))
+            return [new for each in slices for new in self._column(each, index, column, judged)]
         layers, plaintexts = self._opener.open_likely([row[FIRST + index] for row in rows])
         opened: list[Any] = [plaintext for plaintext in plaintexts if plaintext is not None]
         if opened:

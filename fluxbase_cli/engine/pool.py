@@ -12,6 +12,7 @@ from typing import Self
 import psycopg
 
 from fluxbase_cli.engine.closing import Closing
+from fluxbase_cli.engine.holdoff import HoldOff
 from fluxbase_cli.engine.observer import Observer
 from fluxbase_cli.engine.steering import Steering
 from fluxbase_cli.engine.stopping import Stop
@@ -28,11 +29,12 @@ _GRACE_S = 3.0
 
 
 class Heartbeat:
-    """Holds the advisory lock that says "alive", renews the leases, asks what is wanted; on a connection of its own."""
+    """Holds the advisory lock that says "alive", renews the leases, asks what is wanted, holds autovacuum off."""
 
     def __init__(self, assignment: Assignment, steering: Steering) -> None:
         self._assignment = assignment
         self._steering = steering
+        self._hold_off = HoldOff(assignment.database, assignment.access, assignment.large)
         self._connection: Connection | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -41,12 +43,14 @@ class Heartbeat:
         # Before any shard is taken: without the lock others would think us dead and take it back.
         self._beat()
         self._look()
+        self._hold_off.look(wanted=not self._steering.waiting)
         self._thread.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._ended.set()
         self._thread.join(5.0)
+        self._hold_off.close()
         if self._connection is not None:
             self._connection.close()
 
@@ -60,6 +64,7 @@ class Heartbeat:
                     beaten = time.monotonic()
                     self._steering.look_around(self._connected())
                 self._look()
+            self._hold_off.look(wanted=not self._steering.waiting)
 
     def _beat(self) -> None:
         JobStore(self._connected()).heartbeat(self._assignment.job, self._assignment.runner)

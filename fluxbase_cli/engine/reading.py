@@ -35,8 +35,9 @@ from fluxbase_cli.store.connect import (
     session,
 )
 from fluxbase_cli.store.jobs import QuarantineEntry
+from fluxbase_cli.store.places import LAST_PLACE, Place, Stretch
 from fluxbase_cli.store.survey import count_blocks
-from fluxbase_cli.store.values import LAST_PLACE, Limits, Place, Reader, Shape, Stretch
+from fluxbase_cli.store.values import Limits, Portions, Reader, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +138,21 @@ class ReadingRun:
                 except queue.Empty:
                     return
                 reader, judge = Reader(piece.shape), Judge(piece.shape, opener, goal=None)
-                stretch, ended = piece.stretch, False
-                while not ended and not self._stop.requested:
+                portions = Portions(reader, piece.stretch, limits_for(piece.shape, self._limits))
+                while not self._stop.requested:
                     for attempt in attempts(self._stop, self._observer):
                         with attempt:
                             if connection is None or connection.closed:
                                 connection = for_values(connect(self._database))
                                 connection.execute(begin_snapshot(self._access, snapshot))
-                            rows, ended = reader.read(connection, stretch, limits_for(piece.shape, self._limits))
+                            rows = portions.next_rows(connection)
+                    if rows is None:
+                        break
                     judged = judge.judge(rows)
                     collected.add(piece.shape, judged)
                     self._observer.notify(
                         BatchDone(piece.shape.table.qualified, len(rows), self._counts(piece.shape, judged), 0)
                     )
-                    if rows:
-                        stretch = Stretch(Place.of(rows[-1]), piece.stretch.upto)
         finally:
             if connection is not None:
                 connection.close()

@@ -212,6 +212,11 @@ class Steering:
         """Whether an operator has paused the job."""
         return self._orders.paused_at is not None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether no batch may begin now."""
+        return self._hold is not None
+
     def admit(self) -> bool:
         """Wait until a batch may begin; tell what is waited for.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fluxbase_cli.locations import Form
 from fluxbase_cli.store.documents import DocumentStore
 from fluxbase_cli.store.values import Limits, Shape, TextStore
 
@@ -14,13 +13,9 @@ ValueStore = TextStore | DocumentStore
 
 def store_for(shape: Shape) -> ValueStore:
     """The store that reads and writes a table of this shape."""
-    return DocumentStore(shape) if _holds_documents(shape) else TextStore(shape)
+    return DocumentStore(shape) if shape.holds_documents else TextStore(shape)
 
 
 def limits_for(shape: Shape, limits: Limits) -> Limits:
     """The limits of a batch of this table."""
-    return Limits(min(limits.rows, _MOST_DOCUMENTS), limits.bytes) if _holds_documents(shape) else limits
-
-
-def _holds_documents(shape: Shape) -> bool:
-    return any(column.form is Form.JSON for column in shape.columns)
+    return Limits(min(limits.rows, _MOST_DOCUMENTS), limits.bytes) if shape.holds_documents else limits

@@ -30,7 +30,7 @@ from fluxbase_cli.store.values import Limits, Shape
 _T = TypeVar("_T")
 
 #: How long to wait before looking again whether another runner has finished its shards, in seconds.
-_POLL_S = 0.25
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Assignment:
         runner: this process's number.
         goal: what values shall become.
         shapes: the relations by `schema.name`.
+        large: those that autovacuum is held off.
         began: the job's first possible transaction.
         last_census: the closing census after which the job is given up.
         access: how values are read and written.
@@ -56,6 +57,7 @@ class Assignment:
     runner: int
     goal: Goal
     shapes: Mapping[str, Shape]
+    large: tuple[Shape, ...]
     began: int
     last_census: int
     access: Access

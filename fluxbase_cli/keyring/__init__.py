@@ -1,7 +1,7 @@
 """Keys, where they come from, and what they open."""
 
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
-from fluxbase_cli.keyring.opener import Layer, Opened, Opener, ReopenError, reseal, reseal_all
+from fluxbase_cli.keyring.opener import Layer, Opened, Opener, reseal, reseal_all
 from fluxbase_cli.keyring.provider import (
     ActiveKeeper,
     CreatedKey,
@@ -17,6 +17,7 @@ from fluxbase_cli.keyring.provider import (
     load_provider,
 )
 from fluxbase_cli.keyring.ring import Key, Keyring, fetch_keys, load_keyring
+from fluxbase_cli.seal import ReopenError
 
 __all__ = [
     "SAMPLE_KEYS",

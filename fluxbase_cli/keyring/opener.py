@@ -16,6 +16,7 @@ from fluxbase_cli.seal import (
     MIN_TEXT_BYTES,
     NotASealError,
     NotMyKeyError,
+    ReopenError,
     Sealer,
     decode,
     derive_user_key,
@@ -37,10 +38,6 @@ class Layer(NamedTuple):
 #: A value opened down to its plaintext: its layers from the outermost to the innermost, and the plaintext. A plain
 #: tuple, since one is made for every value.
 Opened = tuple[tuple[Layer, ...], bytes]
-
-
-class ReopenError(Exception):
-    """A value just sealed did not open to the same plaintext. It must not be written."""
 
 
 class Opener:
@@ -103,14 +100,63 @@ class Opener:
             The layers that all values opened here have, and a plaintext for each text; None where `open` must be asked:
             it was not opened, or its plaintext may be a seal itself.
         """
-        version = self._order[0] if self._likely is None else self._likely
-        plaintexts = self._masters[version].open_all(stored)
+        layers, plaintexts = self.likely, self._masters[self._likely_version].open_all(stored)
+        self._judge_likely(plaintexts)
+        return layers, self._without_seals(plaintexts)
+
+    @property
+    def likely(self) -> tuple[Layer, ...]:
+        """The layers that a value is likely to have: one, of a master key."""
+        return self._layers[self._likely_version, False]
+
+    def open_each(self, texts: bytes, offsets: Sequence[int], skip: int) -> list[bytes | None]:
+        """Open many values with the key of the `likely` layer.
+
+        Args:
+            texts: as for `Sealer.open_each`.
+            offsets: likewise.
+            skip: likewise.
+
+        Returns:
+            As `open_likely`.
+        """
+        plaintexts = self._masters[self._likely_version].open_each(texts, offsets, skip)
+        self._judge_likely(plaintexts)
+        return self._without_seals(plaintexts)
+
+    def reseal_each(self, target: Sealer, texts: bytes, offsets: Sequence[int], skip: int) -> list[bytes | None]:
+        """Open many values with the key of the `likely` layer and seal them anew.
+
+        Args:
+            target: seals them.
+            texts: as for `Sealer.open_each`.
+            offsets: likewise.
+            skip: likewise.
+
+        Returns:
+            A text to store for each text; None where `open` must be asked, as for `open_likely`.
+
+        Raises:
+            ReopenError: as for `reseal`.
+        """
+        new = self._masters[self._likely_version].reseal_each(target, texts, offsets, skip)
+        self._judge_likely(new)
+        return new
+
+    @property
+    def _likely_version(self) -> int:
+        return self._order[0] if self._likely is None else self._likely
+
+    def _judge_likely(self, opened: list[bytes | None]) -> None:
         # A few strays change nothing; where they are the most, `open` will have found by the next time what they are.
-        self._likely = version if 2 * plaintexts.count(None) <= len(plaintexts) else None
+        self._likely = self._likely_version if 2 * opened.count(None) <= len(opened) else None
+
+    @staticmethod
+    def _without_seals(plaintexts: list[bytes | None]) -> list[bytes | None]:
         for index, plaintext in enumerate(plaintexts):
             if plaintext is not None and len(plaintext) >= MIN_TEXT_BYTES and may_be_seal(plaintext):
                 plaintexts[index] = None
-        return self._layers[version, False], plaintexts
+        return plaintexts
 
     def sealers(self, layers: tuple[Layer, ...], user_id: UUID | None) -> tuple[Sealer, ...]:
         """What seals and opens these layers, outermost first; for master keys the same for every value."""

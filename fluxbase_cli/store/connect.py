@@ -78,17 +78,44 @@ class TextArray:
     items: Sequence[bytes | None]
 
 
+@dataclass(frozen=True, slots=True)
+class TidElements:
+    """A `tid[]` parameter made of so many elements as the server sent them, lengths included."""
+
+    number: int
+    elements: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TextElements:
+    """A `text[]` parameter made of so many elements as the server sent them. Its `repr` hides the values."""
+
+    number: int
+    elements: bytes
+
+
+def _array_header(element_oid: int, number: int) -> bytes:
+    """What stands before the elements, of which some may be NULL."""
+    return b"".join(
+        (
+            b"\x00\x00\x00\x01\x00\x00\x00\x01",  # one dimension, may hold NULLs
+            element_oid.to_bytes(4, "big"),
+            number.to_bytes(4, "big"),
+            b"\x00\x00\x00\x01",  # lower bound
+        )
+    )
+
+
 def _binary_array(element_oid: int, items: Sequence[bytes | None]) -> bytes:
     """Lay out a one-dimensional array as PostgreSQL's `array_recv` reads it (src/backend/utils/adt/arrayfuncs.c)."""
-    parts = [
-        b"\x00\x00\x00\x01\x00\x00\x00\x01",  # one dimension, may hold NULLs
-        element_oid.to_bytes(4, "big"),
-        len(items).to_bytes(4, "big"),
-        b"\x00\x00\x00\x01",  # lower bound
-    ]
-    if items and None not in items and len(set(map(len, items))) == 1:  # type: ignore[arg-type]  # none is None
+    parts = [_array_header(element_oid, len(items))]
+    try:
+        lengths = set(map(len, items))  # type: ignore[arg-type]  # None has no length, and takes the other way
+    except TypeError:
+        lengths = set()
+    if len(lengths) == 1:
         # The usual case, without a step for each item: every one has the same length before it.
-        length = len(items[0]).to_bytes(4, "big")  # type: ignore[arg-type]
+        length = lengths.pop().to_bytes(4, "big")
         return b"".join([*parts, length, length.join(items)])  # type: ignore[arg-type]
     for item in items:
         if item is None:
@@ -129,6 +156,22 @@ class _TextArrayDumper(Dumper):
 
     def dump(self, obj: TextArray) -> bytes:
         return _binary_array(_TEXT_OID, obj.items)
+
+
+class _TidElementsDumper(Dumper):
+    format = Format.BINARY
+    oid = _TID_ARRAY_OID
+
+    def dump(self, obj: TidElements) -> bytes:
+        return _array_header(_TID_OID, obj.number) + obj.elements
+
+
+class _TextElementsDumper(Dumper):
+    format = Format.BINARY
+    oid = _TEXT_ARRAY_OID
+
+    def dump(self, obj: TextElements) -> bytes:
+        return _array_header(_TEXT_OID, obj.number) + obj.elements
 
 
 def connect(database: DatabaseSettings) -> Connection:
@@ -242,6 +285,8 @@ def for_values(connection: Connection) -> Connection:
     connection.adapters.register_dumper(UuidArray, _UuidArrayDumper)
     connection.adapters.register_dumper(TidArray, _TidArrayDumper)
     connection.adapters.register_dumper(TextArray, _TextArrayDumper)
+    connection.adapters.register_dumper(TidElements, _TidElementsDumper)
+    connection.adapters.register_dumper(TextElements, _TextElementsDumper)
     return connection
 
 
@@ -261,7 +306,9 @@ class Access:
 #: Go by a row's place on disk, or by its key, and no other way, whatever the planner's statistics say.
 _BY_PLACE = sql.SQL(
     "; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
-    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
+    # Rows are grouped in the order in which they are read.
+    "SET LOCAL enable_hashagg = on; SET LOCAL enable_sort = off"
 )
 
 
@@ -315,7 +362,9 @@ __all__ = [
     "Access",
     "Connection",
     "TextArray",
+    "TextElements",
     "TidArray",
+    "TidElements",
     "Uuid",
     "UuidArray",
     "begin_batch",

@@ -24,8 +24,9 @@ from fluxbase_cli import __version__
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import JobRunningError, PreflightRefusedError
 from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.places import Place
 from fluxbase_cli.store.queries import named_queries, read_sql
-from fluxbase_cli.store.values import Place, Shape
+from fluxbase_cli.store.values import Shape
 
 SCHEMA = "fluxbase_rotation"
 #: The version that `sql/schema.sql` makes, as the schema's comment names it. Raise it with every change of the files

@@ -9,8 +9,9 @@ from psycopg import sql
 
 from fluxbase_cli.store.connect import Connection
 from fluxbase_cli.store.jobs import JobStore, QuarantineEntry, Shard
+from fluxbase_cli.store.places import Stretch
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Shape, Stretch
+from fluxbase_cli.store.values import Shape
 
 
 class RehearsedError(Exception):

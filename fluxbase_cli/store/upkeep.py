@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -60,3 +61,25 @@ def vacuum(connection: Connection, shape: Shape) -> None:
 
 def _names(shapes: Sequence[Shape]) -> dict[str, list[str]]:
     return {"schemas": [shape.schema for shape in shapes], "names": [shape.name for shape in shapes]}
+
+
+def hold_off(connection: Connection, shape: Shape) -> bool:
+    """Lock a relation against VACUUM and ANALYZE, if that can be done at once and by this role; return whether.
+
+    Args:
+        connection: inside a transaction, which keeps the lock.
+        shape: the relation.
+    """
+    connection.execute("SAVEPOINT hold_off")
+    try:
+        connection.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(shape.identifier))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
+        connection.execute("ROLLBACK TO SAVEPOINT hold_off")
+        return False
+    return True
+
+
+def waits_for_us(connection: Connection) -> bool:
+    """Whether another session waits for a relation that this one has locked."""
+    row = connection.execute(named_queries("upkeep.sql")["waits_for_us"]).fetchone()
+    return bool(row and row[0])

@@ -1,8 +1,9 @@
 """Reading and writing the sealed columns of one table: the SQL of promise 1 (compare-and-set).
 
-A row travels as the plain tuple that the driver made: `(tid, id, column, …[, user][, flag])`, with the tid as 6 bytes,
-ids as 16 bytes and texts as UTF-8 bytes. One table is one unit of work, whatever the number of its sealed columns: a
-row is updated once.
+A row travels as the plain tuple that the driver made: `(tid, id, column, …[, user][, flag], size)`, with the tid as 6
+bytes, ids as 16 bytes and texts as UTF-8 bytes. One table is one unit of work, whatever the number of its sealed
+columns: a row is updated once. Where a table has one sealed text column and nothing else matters, its rows travel
+packed (see `store/packed.py`).
 
 Rows are read in the order in which they lie on disk, and written by their place there: on a million rows with random
 uuids that takes half the time of a walk along the primary key, which touches a page for every row, twice.
@@ -12,57 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, LiteralString, overload
 
 from psycopg import sql
 
 from fluxbase_cli.locations import Form, SealedColumn, SealedTable
-from fluxbase_cli.store.connect import Connection, TextArray, TidArray, UuidArray
+from fluxbase_cli.store.connect import (
+    Connection,
+    TextArray,
+    TextElements,
+    TidArray,
+    TidElements,
+    UuidArray,
+)
+from fluxbase_cli.store.packed import Packed
+from fluxbase_cli.store.places import Place, Stretch
 
 Row = tuple[Any, ...]
+Rows = Packed | Sequence[Row]
 
-#: Where in a row its place, its id and its first sealed column stand.
-TID, ID, FIRST = 0, 1, 2
-
-
-class Place(NamedTuple):
-    """A row version's place in its table: PostgreSQL's `tid`."""
-
-    block: int
-    line: int
-
-    @classmethod
-    def of(cls, row: Row) -> Place:
-        """The place of a row as it was read."""
-        tid: bytes = row[TID]
-        return cls(int.from_bytes(tid[:4], "big"), int.from_bytes(tid[4:], "big"))
-
-    @classmethod
-    def unpack(cls, number: int) -> Place:
-        """The inverse of `packed`."""
-        return cls(number >> 16, number & 0xFFFF)
-
-    @property
-    def packed(self) -> int:
-        """The place as one number, in the same order."""
-        return self.block << 16 | self.line
-
-    def __str__(self) -> str:
-        return f"({self.block},{self.line})"
-
-
-LAST_PLACE = Place(0xFFFFFFFE, 0xFFFF)
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A part of a table on disk: the rows behind `after`, up to and including `upto`."""
-
-    after: Place
-    upto: Place
-
-
-WHOLE = Stretch(Place(0, 0), LAST_PLACE)
+#: Where in a row its place, its id and its first sealed column stand, and its size in bytes of stored text.
+TID, ID, FIRST, SIZE = 0, 1, 2, -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +43,7 @@ class Limits:
 
     Attributes:
         rows: rows in one batch's transaction.
-        bytes: bytes of stored text in one read; the first row always fits.
+        bytes: bytes of stored text in one batch; the first row always fits.
     """
 
     rows: int
@@ -80,28 +52,25 @@ class Limits:
 
 DEFAULT_LIMITS = Limits(rows=1_000, bytes=2 * 1024 * 1024)
 
+#: Rows that are listed at once by who reads a stretch from its beginning to its end.
+_LISTED_ROWS = 5_000
+_PACKED_ROWS = 20_000
+#: Values of rows with more stored text than this, in bytes, are not sent when many rows are listed at once.
+_SMALL_BYTES = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Only row versions from before the job began, and of these one in `strides`.
+    """Only row versions from before the job began.
 
     A job's own new row versions must not be met again by its main pass, and those of other writers are the closing
     census's business.
 
-    When all rows of a page are updated in one transaction there is no room for their new versions, and each goes to
-    another page, with a new entry in every index. So a batch takes every twelfth row of twelve times as many pages:
-    when a later batch comes to a page, PostgreSQL can reuse what the earlier ones have freed there (a HOT update). Rows
-    are told apart by their lines, so that each page's are spread evenly; by a hash of their ids, many found no room.
-
     Attributes:
         began: transactions from this one on had not begun when the job did.
-        stride: which of the strides, from 0.
-        strides: into how many the rows are divided, by the lines on their pages.
     """
 
     began: int
-    stride: int
-    strides: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +141,24 @@ class Shape:
         """The table's name for a statement."""
         return sql.Identifier(self.schema, self.name)
 
-    def selected(self) -> sql.Composed:
-        """The columns of a row, in its order."""
+    def selected(self, *, small_only: bool = False) -> sql.Composed:
+        """The columns of a row, in its order.
+
+        Args:
+            small_only: withhold (leave NULL) the sealed columns where the row's size is beyond `_SMALL_BYTES`.
+        """
         parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("t.id")]
         for column in self.columns:
-            reference = sql.Identifier("t", column.name)
+            reference: sql.Composable = sql.Identifier("t", column.name)
             if column.form is Form.JSON:
-                parts.append(sql.SQL("{}::text AS {}").format(reference, sql.Identifier(column.name)))
-            else:
-                parts.append(reference)
+                reference = sql.SQL("{}::text").format(reference)
+            if small_only:
+                reference = sql.SQL("CASE WHEN {size} <= {small} THEN {column} END").format(
+                    size=self.stored_bytes(), small=sql.Literal(_SMALL_BYTES), column=reference
+                )
+            parts.append(sql.SQL("{} AS {}").format(reference, sql.Identifier(column.name)))
         parts.extend(sql.Identifier("t", name) for name in (self.user_column, self.flag_column) if name)
+        parts.append(self.stored_bytes())
         return sql.SQL(", ").join(parts)
 
     def holds_value(self) -> sql.Composed:
@@ -192,107 +169,297 @@ class Shape:
             )
         )
 
+    @property
+    def packable(self) -> bool:
+        """Whether its rows may travel packed."""
+        return len(self.columns) == 1 and not (self.holds_documents or self.user_column or self.flag_column)
+
+    @property
+    def holds_documents(self) -> bool:
+        """Whether the sealed columns are JSON documents."""
+        return any(column.form is Form.JSON for column in self.columns)
+
     def stored_bytes(self) -> sql.Composed:
         """A row's size without detoasting anything."""
+        if self.holds_documents:
+            # What is stored may be compressed a hundredfold, so no document counts as small.
+            return sql.SQL("greatest({}, {})").format(self._sum("pg_column_size"), sql.Literal(_SMALL_BYTES + 1))
+        return self._sum("octet_length")
+
+    def _sum(self, measure: LiteralString) -> sql.Composed:
         return sql.SQL(" + ").join(
-            sql.SQL("coalesce({}({}), 0)").format(
-                sql.SQL("pg_column_size" if column.form is Form.JSON else "octet_length"),
-                sql.Identifier("t", column.name),
-            )
+            sql.SQL("coalesce({}({}), 0)").format(sql.SQL(measure), sql.Identifier("t", column.name))
             for column in self.columns
         )
 
 
+#: age() counts from the newest transaction, so it takes the wrap-around of the 32 bits that xmin shows. What seems to
+#: come from the future is from before a wrap-around, and old.
+_OLD = sql.SQL(" AND age(t.xmin) NOT BETWEEN 0 AND age(%(began)s::xid)")
+
+
 class Reader:
-    """Reads one table's sealed values; the same for text and for documents."""
+    """Reads one table's sealed values; the same for text and for documents.
+
+    Many rows are listed at once, but only with what is small; larger values are sent when their turn comes, so what is
+    in hand stays small whatever a table holds.
+    """
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.columns = shape.columns
-        self._holds_documents = any(column.form is Form.JSON for column in shape.columns)
-        self._all = self._select(sql.SQL("")).as_bytes(None)
-        # age() counts from the newest transaction, so it takes the wrap-around of the 32 bits that xmin shows. What
-        # seems to come from the future is from before a wrap-around, and old.
-        self._old = self._select(
-            sql.SQL(
-                # The last byte of the line on the page, which is the last part of a tid (see tidsend in PostgreSQL's
-                # src/backend/utils/adt/tid.c).
-                " AND get_byte(tidsend(t.ctid), 5) %% %(strides)s::integer = %(stride)s::integer"
-                " AND age(t.xmin) NOT BETWEEN 0 AND age(%(began)s::xid)"
-            )
-        ).as_bytes(None)
-        self._news = self._select(
+        self._all = self._list(sql.SQL(""))
+        self._old = self._list(_OLD)
+        self._packed, self._packed_old = self._pack(sql.SQL("")), self._pack(_OLD)
+        self._news = self._list(
             sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
-        ).as_bytes(None)
-        self._again = (
-            sql.SQL("SELECT {columns} FROM {table} AS t WHERE t.id = ANY(%(ids)s)")
-            .format(columns=shape.selected(), table=shape.identifier)
+        )
+        self._whole, self._again, self._visit = (
+            sql.SQL(statement).format(columns=shape.selected(), table=shape.identifier).as_bytes(None)
+            for statement in (
+                "SELECT {columns} FROM {table} AS t WHERE t.ctid = ANY(%(tids)s)",
+                "SELECT {columns} FROM {table} AS t WHERE t.id = ANY(%(ids)s)",
+                "SELECT count(*) FROM {table} AS t WHERE t.ctid >= %(first)s::tid AND t.ctid <= %(last)s::tid",
+            )
+        )
+
+    def _list(self, versions: sql.SQL) -> bytes:
+        return (
+            sql.SQL(
+                "SELECT {columns} FROM {table} AS t "
+                "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} LIMIT %(rows)s"
+            )
+            .format(
+                columns=self.shape.selected(small_only=True),
+                table=self.shape.identifier,
+                holds=self.shape.holds_value(),
+                versions=versions,
+            )
             .as_bytes(None)
         )
 
-    def _select(self, versions: sql.SQL) -> sql.Composed:
-        names: list[sql.Composable] = [sql.SQL("b.ctid"), sql.SQL("b.id")]
-        names += [sql.Identifier("b", column.name) for column in self.columns]
-        names += [sql.Identifier("b", name) for name in (self.shape.user_column, self.shape.flag_column) if name]
-        # The running sum is taken inside, so that a row beyond the limit is never detoasted or sent. Its window has no
-        # order of its own: the rows come as they lie on disk.
-        return sql.SQL(
-            "SELECT {names} FROM ("
-            "SELECT {columns}, {size} AS row_bytes, sum({size}) OVER (ROWS UNBOUNDED PRECEDING) AS running "
-            "FROM {table} AS t "
-            "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} "
-            "LIMIT %(rows)s"
-            ") AS b WHERE b.running - b.row_bytes < %(bytes)s"
-        ).format(
-            names=sql.SQL(", ").join(names),
-            columns=self.shape.selected(),
-            size=self.shape.stored_bytes(),
-            table=self.shape.identifier,
-            holds=self.shape.holds_value(),
-            versions=versions,
+    def _pack(self, versions: sql.SQL) -> bytes:
+        column = sql.Identifier(self.columns[0].name)
+        return (
+            sql.SQL(
+                # The last byte of the line on the page, which is the last part of a tid.
+                "SELECT b.stride, array_send(array_agg(b.ctid)), array_send(array_agg(b.id)), "
+                "array_send(array_agg(b.{column})), "
+                "min(octet_length(b.{column})) = max(octet_length(b.{column})), count(b.{column}) = count(*) "
+                "FROM (SELECT {columns}, get_byte(tidsend(t.ctid), 5) %% %(strides)s::integer AS stride "
+                "FROM {table} AS t "
+                "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} LIMIT %(rows)s"
+                ") AS b GROUP BY b.stride"
+            )
+            .format(
+                column=column,
+                columns=self.shape.selected(small_only=True),
+                table=self.shape.identifier,
+                holds=self.shape.holds_value(),
+                versions=versions,
+            )
+            .as_bytes(None)
         )
 
-    def read(
-        self, connection: Connection, stretch: Stretch, limits: Limits, versions: Versions = None
-    ) -> tuple[list[Row], bool]:
-        """Read the next rows of a stretch, in the order of their places.
+    def list_packed(
+        self, connection: Connection, stretch: Stretch, most: int, *, strides: int = 1, began: int | None = None
+    ) -> dict[int, Packed] | None:
+        """List the first rows of a stretch, packed, in the order of their places; for a packable table.
 
         Args:
-            connection: inside a transaction that `begin_batch` or `begin_snapshot` opened.
+            connection: as for `list_rows`.
             stretch: where to read.
-            limits: how much to read at most.
-            versions: which row versions to read; all that are visible when None.
+            most: how many rows at most; where fewer are returned the stretch ends with them.
+            strides: into how many parts to divide them, by the lines on their pages.
+            began: only row versions from before this transaction (see `Old`).
 
         Returns:
-            The rows, and whether the stretch surely ends with them.
+            The rows of each stride that has any; None where there are large values, whose rows don't travel packed.
         """
         arguments: dict[str, Any] = {
             "after": str(stretch.after),
             "upto": str(stretch.upto),
-            "rows": limits.rows,
-            "bytes": limits.bytes,
+            "rows": most,
+            "strides": strides,
         }
+        statement = self._packed
+        if began is not None:
+            arguments["began"] = _xid(began)
+            statement = self._packed_old
+        found = connection.execute(statement, arguments, prepare=True, binary=True).fetchall()
+        if not all(whole for *_, whole in found):
+            return None
+        return {stride: Packed.of(tids, ids, texts, equal=equal) for stride, tids, ids, texts, equal, _ in found}
+
+    def list_rows(self, connection: Connection, stretch: Stretch, most: int, versions: Versions = None) -> list[Row]:
+        """List the first rows of a stretch, in the order of their places.
+
+        Args:
+            connection: inside a transaction that `begin_reading` or `begin_snapshot` opened.
+            stretch: where to read.
+            most: how many rows at most; where fewer are returned the stretch ends with them.
+            versions: which row versions to read; all that are visible when None.
+
+        Returns:
+            The rows; of large ones the values are withheld, see `complete`.
+        """
+        arguments: dict[str, Any] = {"after": str(stretch.after), "upto": str(stretch.upto), "rows": most}
         match versions:
             case None:
                 cursor = connection.execute(self._all, arguments, prepare=True, binary=True)
-            case Old(began, stride, strides):
-                arguments |= {"began": _xid(began), "stride": stride, "strides": strides}
+            case Old(began):
+                arguments["began"] = _xid(began)
                 cursor = connection.execute(self._old, arguments, prepare=True, binary=True)
             case News(since, ours):
                 arguments |= {"since": _xid(since), "ours": ours}
                 # Not prepared: only a plan made for these values can hash the list of transactions.
                 cursor = connection.execute(self._news, arguments, prepare=False, binary=True)
-        rows = cursor.fetchall()
-        if not rows:
-            return rows, True
-        if len(rows) == limits.rows or self._holds_documents:
-            return rows, False
-        size = sum(len(value) for row in rows for value in self.shape.values_of(row) if value is not None)
-        return rows, size < limits.bytes
+        return cursor.fetchall()
+
+    def complete(self, connection: Connection, rows: Rows) -> Rows:
+        """Read what was withheld of rows that were listed.
+
+        Args:
+            connection: inside a transaction as for `list_rows`.
+            rows: no more than may be in hand at once, see `fitting`.
+
+        Returns:
+            The rows; those that are no longer at their place are missing.
+        """
+        if isinstance(rows, Packed) or not withheld(rows):
+            return rows
+        places = TidArray([row[TID] for row in rows if row[SIZE] > _SMALL_BYTES])
+        found = connection.execute(self._whole, {"tids": places}, prepare=True, binary=True).fetchall()
+        whole: dict[bytes, Row] = {row[TID]: row for row in found}
+        completed = (row if row[SIZE] <= _SMALL_BYTES else whole.get(row[TID]) for row in rows)
+        # Another row may have come to the place.
+        return [new for row, new in zip(rows, completed, strict=True) if new is not None and new[ID] == row[ID]]
+
+    def visit(self, connection: Connection, first: Place, last: Place) -> None:
+        """Have the server look at the pages from one place to another, and tidy them.
+
+        A page is pruned (freed of row versions that nobody can see any more) when it is scanned, not when a row of it
+        is written by its place.
+        """
+        connection.execute(self._visit, {"first": str(first), "last": str(last)}, prepare=True, binary=True)
 
     def reread(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
         """Read rows again by their ids; those that are gone are missing."""
         return connection.execute(self._again, {"ids": UuidArray(ids)}, binary=True).fetchall()
+
+
+_SIZE_OF = itemgetter(SIZE)
+
+
+def unpacked(rows: Packed, index: int) -> Row:
+    """One of packed rows as a tuple."""
+    text = rows.text(index)
+    return rows.tid(index), rows.id(index), text, len(text)
+
+
+class PackedEdits(Sequence[Edit]):
+    """Packed rows with their new values; made into the tuples of `Edit` one by one, when somebody asks for them.
+
+    Args:
+        rows: the rows.
+        new: what each shall hold instead.
+    """
+
+    def __init__(self, rows: Packed, new: Sequence[bytes]) -> None:
+        self.rows = rows
+        self.new = new
+
+    def __len__(self) -> int:
+        return len(self.new)
+
+    @overload
+    def __getitem__(self, index: int) -> Edit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Edit]: ...
+    def __getitem__(self, index: int | slice) -> Edit | Sequence[Edit]:
+        if isinstance(index, slice):
+            return PackedEdits(self.rows[index], self.new[index])
+        if not -len(self) <= index < len(self):
+            raise IndexError
+        return unpacked(self.rows, index), (self.new[index],)
+
+
+def first_place(rows: Rows) -> Place:
+    """Where the first of some rows lies."""
+    return Place.of(rows.tid(0) if isinstance(rows, Packed) else rows[0][TID])
+
+
+def last_place(rows: Rows) -> Place:
+    """Where the last of some rows lies."""
+    return Place.of(rows.tid(-1) if isinstance(rows, Packed) else rows[-1][TID])
+
+
+def withheld(rows: Rows) -> bool:
+    """Whether values of rows that were listed are missing."""
+    if isinstance(rows, Packed):
+        return False
+    return max(map(_SIZE_OF, rows), default=0) > _SMALL_BYTES
+
+
+def fitting(rows: Rows, limits: Limits) -> Rows:
+    """As many of the first rows as may be in hand at once, one at least."""
+    if isinstance(rows, Packed):
+        return rows[: min(limits.rows, max(1, limits.bytes // _SMALL_BYTES))]
+    first = rows[: limits.rows]
+    if len(first) * _SMALL_BYTES <= limits.bytes and not withheld(first):
+        return first
+    running = 0
+    for number, row in enumerate(first):
+        running += row[SIZE]
+        if running > limits.bytes:
+            return first[: max(number, 1)]
+    return first
+
+
+class Portions:
+    """The rows of a stretch from its beginning to its end, as many at a time as may be in hand.
+
+    Args:
+        reader: reads them.
+        stretch: where they are.
+        limits: how much may be in hand.
+        versions: which row versions; all that are visible when None.
+    """
+
+    def __init__(self, reader: Reader, stretch: Stretch, limits: Limits, versions: Versions = None) -> None:
+        self._reader = reader
+        self._stretch: Stretch | None = stretch
+        self._limits = limits
+        self._versions = versions
+        self._packed = versions is None and reader.shape.packable
+        self._listed: Rows = ()
+
+    def next_rows(self, connection: Connection) -> Rows | None:
+        """The next rows; None at the end. Where it fails, it can be called again over another connection.
+
+        Args:
+            connection: inside a transaction as for `Reader.list_rows`, in the same snapshot each time.
+        """
+        if not self._listed:
+            if self._stretch is None:
+                return None
+            self._listed, ended = self._list(connection, self._stretch)
+            self._stretch = None if ended else Stretch(last_place(self._listed), self._stretch.upto)
+        rows = fitting(self._listed, self._limits)
+        completed = self._reader.complete(connection, rows)
+        self._listed = self._listed[len(rows) :]
+        return completed
+
+    def _list(self, connection: Connection, stretch: Stretch) -> tuple[Rows, bool]:
+        if self._packed:
+            strides = self._reader.list_packed(connection, stretch, _PACKED_ROWS)
+            if strides is not None:
+                packed: Rows = strides.get(0, ())
+                return packed, len(packed) < _PACKED_ROWS
+            # Where there is one large value there are more.
+            self._packed = False
+        rows = self._reader.list_rows(connection, stretch, _LISTED_ROWS, self._versions)
+        return rows, len(rows) < _LISTED_ROWS
 
 
 def _xid(transaction: int) -> str:
@@ -309,15 +476,18 @@ class TextStore(Reader):
 
     def _write_statement(self) -> sql.Composed:
         names = [column.name for column in self.columns]
-        arrays: list[sql.Composable] = [sql.SQL("%(tids)s, %(ids)s")]
-        aliases: list[sql.Composable] = [sql.SQL("tid, id")]
+        arrays: list[sql.Composable] = [sql.SQL("%(tids)s")]
+        aliases: list[sql.Composable] = [sql.SQL("tid")]
         for number in range(len(names)):
             arrays += [sql.Placeholder(f"old{number}"), sql.Placeholder(f"new{number}")]
             aliases += [sql.Identifier(f"old{number}"), sql.Identifier(f"new{number}")]
         # Compare-and-set, on the text that was read, of every sealed column of the row and not only of those that get
         # a new value: our row version hides the row from the closing census, so nothing in it may have moved unseen.
+        # The id is not compared: no two seals are alike, and should a copy of the row have come to its place, what was
+        # sealed anew is the copy's secret too. An edit holds a value, so a single column is never NULL.
+        equal = sql.SQL("=" if len(names) == 1 else "IS NOT DISTINCT FROM")
         unmoved: list[sql.Composable] = [
-            sql.SQL("{} IS NOT DISTINCT FROM {}").format(sql.Identifier("t", name), sql.Identifier("u", f"old{number}"))
+            sql.SQL("{} {} {}").format(sql.Identifier("t", name), equal, sql.Identifier("u", f"old{number}"))
             for number, name in enumerate(names)
         ]
         if self.shape.user_column:
@@ -328,8 +498,7 @@ class TextStore(Reader):
                 sql.SQL("{} IS NOT DISTINCT FROM u.owner").format(sql.Identifier("t", self.shape.user_column))
             )
         return sql.SQL(
-            "UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS u ({aliases}) "
-            "WHERE t.ctid = u.tid AND t.id = u.id AND {unmoved}"
+            "UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS u ({aliases}) WHERE t.ctid = u.tid AND {unmoved}"
         ).format(
             table=self.shape.identifier,
             sets=sql.SQL(", ").join(
@@ -351,10 +520,15 @@ class TextStore(Reader):
         Returns:
             How many rows were written; the others belong to another writer now.
         """
-        arguments: dict[str, Any] = {
-            "tids": TidArray([row[TID] for row, _ in edits]),
-            "ids": UuidArray([row[ID] for row, _ in edits]),
-        }
+        if isinstance(edits, PackedEdits):
+            rows = edits.rows
+            packed = {
+                "tids": TidElements(len(rows), rows.tids),
+                "old0": TextElements(len(rows), rows.elements),
+                "new0": TextArray(edits.new),
+            }
+            return connection.execute(self._update, packed, prepare=True).rowcount
+        arguments: dict[str, Any] = {"tids": TidArray([row[TID] for row, _ in edits])}
         for number in range(len(self.columns)):
             arguments[f"old{number}"] = TextArray([row[FIRST + number] for row, _ in edits])
             arguments[f"new{number}"] = TextArray([new[number] for _, new in edits])

@@ -21,3 +21,9 @@ SELECT r.schema_name || '.' || r.name AS relation,
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
 JOIN pg_namespace AS n ON n.nspname = r.schema_name
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name;
+
+-- name: waits_for_us
+-- Whether another session waits for a table that this one has locked.
+SELECT EXISTS (
+    SELECT FROM pg_locks AS w
+    WHERE w.locktype = 'relation' AND NOT w.granted AND pg_backend_pid() = ANY (pg_blocking_pids(w.pid)));
