@@ -36,7 +36,7 @@ from fluxbase_cli.store.values import (
 )
 
 #: Rows in hand at most: twice those of a usual shard, for where a table's rows lie closer than on average.
-_MOST_ROWS = 48_000
+_MOST_ROWS = 60_000
 #: Rows that were read longer ago are read again, in seconds: a job may have been paused.
 _FRESH_S = 10.0
 #: Where in a tid the last byte of the line on the page stands (`tidsend` in PostgreSQL's src/backend/utils/adt/tid.c).

@@ -14,7 +14,7 @@ from fluxbase_cli.store.values import Shape
 
 #: Small enough that ten runners share a large table evenly and that little is left when one dies, large enough that
 #: leasing costs nothing. While one half of a shard is worked on, what was freed in the other becomes usable.
-_ROWS_A_SHARD = 24_000
+_ROWS_A_SHARD = 30_000
 #: Measured on 1,000,000 rows: fewer strides grow the table (by the first of them), more of them read it too often.
 _STRIDES = 12
 #: A table so small may grow.

@@ -80,6 +80,8 @@ def hold_off(connection: Connection, shape: Shape) -> bool:
 
 
 def waits_for_us(connection: Connection) -> bool:
-    """Whether another session waits for a relation that this one has locked."""
-    row = connection.execute(named_queries("upkeep.sql")["waits_for_us"]).fetchone()
+    """Whether another session waits for a relation that this one has locked. Leaves no snapshot behind."""
+    # Never prepared: the portal of a prepared statement keeps its snapshot until the session's next statement, and with
+    # it everything that nobody else needs any more.
+    row = connection.execute(named_queries("upkeep.sql")["waits_for_us"], prepare=False).fetchone()
     return bool(row and row[0])
