@@ -108,20 +108,19 @@ class Judge:
         judged = Judged.nothing(self._shape)
         tally, layers = judged.tallies[0], self._opener.likely
         plan = self._plan(layers)
+        done: list[bytes | None] = []
         if plan is None:
-            done = self._opener.open_each(rows.texts, rows.offsets, LENGTH_BYTES)
+            others = self._opener.open_each(rows.texts, rows.offsets, LENGTH_BYTES)
         else:
             done = self._opener.reseal_each(plan.sealers[0], rows.texts, rows.offsets, LENGTH_BYTES)
-        others = [index for index, value in enumerate(done) if value is None] if None in done else []
-        if len(done) > len(others):
-            tally.opened[layers] += len(done) - len(others)
+            others = [index for index, value in enumerate(done) if value is None] if None in done else []
+        if len(rows) > len(others):
+            tally.opened[layers] += len(rows) - len(others)
         if not others:
             if plan is not None:
                 judged.edits = PackedEdits(rows, cast("list[bytes]", done))
             return judged
-        edits: list[Edit] = []
-        if plan is not None:
-            edits += [(unpacked(rows, index), (new,)) for index, new in enumerate(done) if new is not None]
+        edits: list[Edit] = [(unpacked(rows, index), (new,)) for index, new in enumerate(done) if new is not None]
         for index in others:
             row = unpacked(rows, index)
             new = self._value(row, 0, self._shape.columns[0], judged, tally)

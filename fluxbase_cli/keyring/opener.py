@@ -101,15 +101,18 @@ class Opener:
             it was not opened, or its plaintext may be a seal itself.
         """
         layers, plaintexts = self.likely, self._masters[self._likely_version].open_all(stored)
-        self._judge_likely(plaintexts)
-        return layers, self._without_seals(plaintexts)
+        self._judge_likely(plaintexts.count(None), len(plaintexts))
+        for index, plaintext in enumerate(plaintexts):
+            if plaintext is not None and len(plaintext) >= MIN_TEXT_BYTES and may_be_seal(plaintext):
+                plaintexts[index] = None
+        return layers, plaintexts
 
     @property
     def likely(self) -> tuple[Layer, ...]:
         """The layers that a value is likely to have: one, of a master key."""
         return self._layers[self._likely_version, False]
 
-    def open_each(self, texts: bytes, offsets: Sequence[int], skip: int) -> list[bytes | None]:
+    def open_each(self, texts: bytes, offsets: Sequence[int], skip: int) -> list[int]:
         """Open many values with the key of the `likely` layer.
 
         Args:
@@ -118,11 +121,11 @@ class Opener:
             skip: likewise.
 
         Returns:
-            As `open_likely`.
+            The numbers of those for which `open` must be asked, as for `open_likely`.
         """
-        plaintexts = self._masters[self._likely_version].open_each(texts, offsets, skip)
-        self._judge_likely(plaintexts)
-        return self._without_seals(plaintexts)
+        others = self._masters[self._likely_version].open_each(texts, offsets, skip)
+        self._judge_likely(len(others), len(offsets) - 1)
+        return others
 
     def reseal_each(self, target: Sealer, texts: bytes, offsets: Sequence[int], skip: int) -> list[bytes | None]:
         """Open many values with the key of the `likely` layer and seal them anew.
@@ -140,23 +143,16 @@ class Opener:
             ReopenError: as for `reseal`.
         """
         new = self._masters[self._likely_version].reseal_each(target, texts, offsets, skip)
-        self._judge_likely(new)
+        self._judge_likely(new.count(None), len(new))
         return new
 
     @property
     def _likely_version(self) -> int:
         return self._order[0] if self._likely is None else self._likely
 
-    def _judge_likely(self, opened: list[bytes | None]) -> None:
+    def _judge_likely(self, others: int, number: int) -> None:
         # A few strays change nothing; where they are the most, `open` will have found by the next time what they are.
-        self._likely = self._likely_version if 2 * opened.count(None) <= len(opened) else None
-
-    @staticmethod
-    def _without_seals(plaintexts: list[bytes | None]) -> list[bytes | None]:
-        for index, plaintext in enumerate(plaintexts):
-            if plaintext is not None and len(plaintext) >= MIN_TEXT_BYTES and may_be_seal(plaintext):
-                plaintexts[index] = None
-        return plaintexts
+        self._likely = self._likely_version if 2 * others <= number else None
 
     def sealers(self, layers: tuple[Layer, ...], user_id: UUID | None) -> tuple[Sealer, ...]:
         """What seals and opens these layers, outermost first; for master keys the same for every value."""

@@ -1,0 +1,104 @@
+"""Packed rows: what `array_send` returns, taken apart, and judged as the same rows are as tuples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.judge import Judge
+from fluxbase_cli.keyring import Key, Keyring, Opener
+from fluxbase_cli.locations import CATALOGUE
+from fluxbase_cli.seal import ReopenError, Sealer
+from fluxbase_cli.store.packed import LENGTH_BYTES, Packed
+from fluxbase_cli.store.places import Place
+from fluxbase_cli.store.values import FIRST, ID, TID, Limits, Row, Shape, fitting, last_place, unpacked, withheld
+
+OLD, NEW, FOREIGN = (bytes([n]) * 32 for n in (1, 2, 3))
+RING = Keyring((Key(1, OLD), Key(2, NEW)))
+SECRETS = next(table for table in CATALOGUE if table.qualified == "functions.secrets")
+SHAPE = Shape(SECRETS, "functions", "secrets", SECRETS.columns, None, None)
+
+plaintexts = st.one_of(st.binary(max_size=60), st.text(alphabet="AZaz09+/=", min_size=38, max_size=44).map(str.encode))
+texts = st.one_of(
+    plaintexts.map(lambda plaintext: Sealer(OLD).seal(plaintext)),
+    plaintexts.map(lambda plaintext: Sealer(NEW).seal(plaintext)),
+    plaintexts.map(lambda plaintext: Sealer(NEW).seal(Sealer(OLD).seal(plaintext))),
+    plaintexts.map(lambda plaintext: Sealer(FOREIGN).seal(plaintext)),
+    st.binary(max_size=50).map(lambda data: data.replace(b"\0", b"")),
+    st.just(Sealer(OLD).seal(b"broken over lines")[:40] + b"\n"),
+)
+
+
+def sent(elements: Sequence[bytes]) -> bytes:
+    """An array in its binary form, as PostgreSQL documents it; its header says nothing that is looked at."""
+    return bytes(20) + b"".join(len(element).to_bytes(4, "big") + element for element in elements)
+
+
+def packed(stored: Sequence[bytes]) -> tuple[Packed, list[Row]]:
+    rows = [(Place(7 + n // 40, 1 + n % 40).tid, UUID(int=n).bytes, text, len(text)) for n, text in enumerate(stored)]
+    equal = len({len(text) for text in stored}) == 1
+    columns = [sent([bytes(row[index]) for row in rows]) for index in (TID, ID, FIRST)]
+    return Packed.of(*columns, equal=equal), rows
+
+
+@given(st.lists(texts, min_size=1, max_size=30), st.integers(0, 30), st.integers(0, 30))
+def test_what_was_packed_is_unpacked_whole_or_in_part(stored: list[bytes], first: int, end: int) -> None:
+    whole, rows = packed(stored)
+    assert [unpacked(whole, index) for index in range(len(whole))] == rows
+    part = whole[first:end]
+    assert [unpacked(part, index) for index in range(len(part))] == rows[first:end]
+    assert bytes(20) + part.elements == sent(stored[first:end])
+    if rows[first:end]:
+        assert last_place(part) == last_place(rows[first:end])
+
+
+@given(st.lists(texts, min_size=1, max_size=30), st.sampled_from([None, Goal(2, source=1), Goal(2)]))
+def test_packed_rows_are_judged_as_each_alone(stored: list[bytes], goal: Goal | None) -> None:
+    whole, rows = packed(stored)
+    together = Judge(SHAPE, Opener(RING, first=1), goal).judge(whole)
+    alone = [Judge(SHAPE, Opener(RING, first=1), goal).judge([row]) for row in rows]
+    assert together.tallies[0].by_version() == {
+        version: sum(each.tallies[0].by_version().get(version, 0) for each in alone)
+        for version in together.tallies[0].by_version()
+    }
+    assert together.tallies[0].scanned == sum(each.tallies[0].scanned for each in alone)
+    assert together.quarantine == [entry for each in alone for entry in each.quarantine]
+    opened = {row: Opener(RING).open(new) for row, (new,) in together.edits}
+    assert opened == {row: Opener(RING).open(new) for each in alone for row, (new,) in each.edits}
+
+
+def test_each_value_gets_a_nonce_of_its_own() -> None:
+    whole, _ = packed([Sealer(OLD).seal(b"the same")] * 500)
+    edits = Judge(SHAPE, Opener(RING, first=1), Goal(2, source=1)).judge(whole).edits
+    assert len({new for _, (new,) in edits}) == len(edits) == 500
+
+
+def test_a_value_that_does_not_open_again_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = packed([Sealer(OLD).seal(b"text")] * 3)
+    target = Sealer(NEW)
+    monkeypatch.setattr(target, "_decrypt", Sealer(OLD)._decrypt)
+    with pytest.raises(ReopenError):
+        Sealer(OLD).reseal_each(target, whole.texts, whole.offsets, LENGTH_BYTES)
+
+
+def test_a_packed_row_tells_no_value() -> None:
+    secret = Sealer(OLD).seal(os.urandom(20))
+    assert secret.decode() not in repr(packed([secret])[0])
+
+
+@given(st.lists(st.integers(1, 400), max_size=40), st.integers(1, 20), st.integers(1, 2_000))
+def test_what_fits_is_bounded_by_rows_and_by_bytes(sizes: list[int], rows: int, size: int) -> None:
+    listed: list[Row] = [(Place(0, n).tid, UUID(int=n).bytes, None, each) for n, each in enumerate(sizes)]
+    fit = fitting(listed, Limits(rows, size))
+    assert fit == listed[: len(fit)]
+    assert len(fit) <= rows
+    assert sum(sizes[: len(fit)]) <= size or len(fit) == 1
+    if len(fit) < min(rows, len(sizes)):
+        assert sum(sizes[: len(fit) + 1]) > size
+    assert withheld(listed) == any(each > 256 for each in sizes)
