@@ -115,12 +115,12 @@ def test_an_audit_that_is_interrupted_proves_nothing(rotation: Rotation) -> None
     rotation.seed(20_000)
     with (
         psycopg.connect(rotation.url, autocommit=True) as watching,
-        rotation.command.start("secrets", "audit", "--batch-size", "10", "--concurrency", "1") as running,
+        rotation.command.start("secrets", "audit", "--batch-size", "1", "--concurrency", "1") as running,
     ):
         until(
             lambda: watching.execute(
                 "SELECT 1 FROM pg_stat_activity WHERE application_name = 'fluxbase-cli'"
-                " AND datname = current_database() AND query LIKE 'SELECT b.ctid%'"
+                " AND datname = current_database() AND query LIKE 'SELECT b.stride%'"
             ).fetchone(),
             "the audit reads",
         )
