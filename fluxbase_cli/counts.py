@@ -5,7 +5,8 @@ A *secret* in every count is one sealed value: a row of `auth.oauth_tokens` can 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from typing import Any
 
 
@@ -34,16 +35,20 @@ class Counts:
     other_versions: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
+        return Counts(*map(add, _FIGURES(self), _FIGURES(other)))
 
     def __bool__(self) -> bool:
-        return any(getattr(self, f.name) for f in fields(Counts))
+        return any(_FIGURES(self))
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name, in the order of the reports."""
-        return asdict(self)
+        return dict(zip(_NAMES, _FIGURES(self), strict=True))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Counts:
         """The inverse of `as_dict`; names that are missing count 0."""
-        return cls(**{f.name: int(data.get(f.name, 0)) for f in fields(cls)})
+        return cls(**{name: int(data.get(name, 0)) for name in _NAMES})
+
+
+_NAMES = tuple(field.name for field in fields(Counts))
+_FIGURES = attrgetter(*_NAMES)

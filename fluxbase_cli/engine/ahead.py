@@ -191,7 +191,8 @@ class ReadAhead:
         finally:
             # Nothing to do where the connection is gone.
             if not connection.closed:
-                connection.execute("ROLLBACK")
+                # Nothing was written; only after a ROLLBACK would the driver forget its prepared statements.
+                connection.execute("COMMIT")
 
 
 def _behind(rows: Rows, cursor: Place) -> Rows:

@@ -17,6 +17,7 @@ from fluxbase_cli.engine.observer import BatchStep, Observer, Step
 from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connect import Access, Connection, begin_batch
 from fluxbase_cli.store.jobs import JobStore, Shard
+from fluxbase_cli.store.places import NO_PAGES, Pages
 from fluxbase_cli.store.values import ID, Limits, Row, first_place, last_place
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
@@ -73,6 +74,7 @@ class BatchRunner:
     def __init__(self, work: Work, observer: Observer) -> None:
         self._work = work
         self._observer = observer
+        self._steps = {step: BatchStep(work.store.shape.relation, step) for step in Step}
         self._begin = begin_batch(work.access).as_bytes(None)
         self._ahead = ReadAhead(work.store, work.access, work.limits.bytes, work.began)
 
@@ -97,11 +99,10 @@ class BatchRunner:
         judged = self._work.judge.judge(rows)
         self._tell(Step.READ)
         done = after.stride == after.strides
+        # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
+        tidied = Pages(first_place(rows), last_place(rows)) if rows and shard.strides > 1 else NO_PAGES
         with self._transaction(connection):
-            if judged.edits and shard.strides > 1:
-                # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
-                self._work.store.visit(connection, first_place(rows), last_place(rows))
-            outcome = self._write(connection, jobs, shard, judged, after, rows=len(rows), done=done)
+            outcome = self._write(connection, jobs, shard, judged, after, rows=len(rows), done=done, tidied=tidied)
         self._tell(Step.COMMITTED)
         return outcome
 
@@ -131,7 +132,6 @@ class BatchRunner:
         try:
             self._tell(Step.BEGUN)
             yield
-            connection.execute("COMMIT")
         finally:
             # Nothing to do after a commit, nor where the connection is gone.
             if not connection.closed and connection.info.transaction_status:
@@ -147,9 +147,10 @@ class BatchRunner:
         *,
         rows: int,
         done: bool,
+        tidied: Pages = NO_PAGES,
     ) -> BatchOutcome:
-        """Write and record inside the batch's transaction; `after` is the shard then, but for its counts."""
-        written = self._write_values(connection, judged)
+        """Write, record and commit the batch's transaction; `after` is the shard then, but for its counts."""
+        written = self._write_values(connection, judged, tidied)
         self._tell(Step.WRITTEN)
         if self._work.access.role is not None:
             # Our own tables are written as ourselves: the server's roles are granted nothing on them.
@@ -160,18 +161,18 @@ class BatchRunner:
             jobs.need_full_census(self._work.job)
         counts = self._counts(judged, written, main_pass=shard.pass_number == 0)
         after = _with_counts(after, counts)
-        jobs.record(
+        with jobs.recorded(
             shard,
             self._work.runner,
             after,
             done=done,
             wrote=written.wrote,
             unwritten=written.unwritten,
-        )
-        self._tell(Step.RECORDED)
+        ):
+            self._tell(Step.RECORDED)
         return BatchOutcome(None if done else after, rows, counts)
 
-    def _write_values(self, connection: Connection, judged: Judged) -> _Written:
+    def _write_values(self, connection: Connection, judged: Judged, tidied: Pages) -> _Written:
         """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
         written = _Written([0] * len(judged.tallies))
         edits, store, judge = judged.edits, self._work.store, self._work.judge
@@ -179,7 +180,8 @@ class BatchRunner:
         for _ in range(_ROUNDS):
             if not edits:
                 break
-            matched = store.write(connection, edits)
+            matched = store.write(connection, edits, tidied)
+            tidied = NO_PAGES
             written.wrote = written.wrote or matched > 0
             if matched == len(edits):
                 edits = []
@@ -226,7 +228,7 @@ class BatchRunner:
         return counts
 
     def _tell(self, step: Step) -> None:
-        self._observer.notify(BatchStep(self._work.store.shape.relation, step))
+        self._observer.notify(self._steps[step])
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from fluxbase_cli.engine.tables import limits_for, store_for
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.activity import standbys
-from fluxbase_cli.store.connect import Access, Connection, begin_snapshot, connect, first_line, for_values
+from fluxbase_cli.store.connect import Access, Connection, begin_snapshot, connect_for_values, first_line
 from fluxbase_cli.store.jobs import Shard
 from fluxbase_cli.store.places import Place, Stretch
 from fluxbase_cli.store.preflight import Preflight
@@ -245,7 +245,7 @@ class Rehearsal:
 
     def _rehearse(self, large: list[Shape]) -> Forecast:
         began = time.monotonic()
-        with for_values(connect(self._database)) as connection, ExitStack() as stack:
+        with connect_for_values(self._database, self._access) as connection, ExitStack() as stack:
             before = sizes(connection, self._preflight.shapes)
             settings = wal_settings(connection)
             workers = [stack.enter_context(self._worker()) for _ in range(self._request.workers)]
@@ -303,7 +303,7 @@ class Rehearsal:
 
     @contextmanager
     def _worker(self) -> Iterator[_Worker]:
-        with for_values(connect(self._database)) as connection:
+        with connect_for_values(self._database, self._access) as connection:
             # Who holds a row shall not wait for a rehearsal, nor the rehearsal for him.
             connection.execute("SET lock_timeout = '200ms'")
             yield _Worker(connection, Opener(self._keyring, first=self._request.goal.source))

@@ -21,7 +21,7 @@ from fluxbase_cli.engine.plan import Plan, make_plan
 from fluxbase_cli.engine.pool import Pool
 from fluxbase_cli.engine.reading import Findings, ReadingRun
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.retry import patiently
 from fluxbase_cli.engine.standing import (
     Decision,
     decide,
@@ -361,18 +361,18 @@ class JobRun:
         return None
 
     def _end(self, job: int, runner: int, before: int, error: str | None) -> JobReport:
+        def account() -> JobReport:
+            with connect(self._database) as connection:
+                return self._account(connection, job, runner, before, error)
+
         try:
             # A stop was asked for perhaps, and yet the account is owed: with a patience of its own.
-            for attempt in attempts(Stop(), self._observer, patience_s=4.0 if self._stop.requested else 20.0):
-                with attempt, connect(self._database) as connection:
-                    return self._account(connection, job, runner, before, error)
+            return patiently(account, Stop(), self._observer, patience_s=4.0 if self._stop.requested else 20.0)
         except psycopg.Error as lost:
             raise JobFailedError(
                 f"job {job}: {error or 'the database went away'}; its progress can't be read now: {first_line(lost)}",
                 hint="What was committed stays. The same command goes on from there.",
             ) from None
-        message = "attempts end by returning or raising"
-        raise AssertionError(message)
 
     def _account(self, connection: Connection, job: int, runner: int, before: int, error: str | None) -> JobReport:
         jobs = JobStore(connection)

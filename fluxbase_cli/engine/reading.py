@@ -10,6 +10,8 @@ import queue
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import psycopg
 
@@ -19,7 +21,7 @@ from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.plan import Plan
-from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.retry import patiently
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.engine.tally import Tally
@@ -29,15 +31,14 @@ from fluxbase_cli.store.connect import (
     Access,
     Connection,
     begin_snapshot,
-    connect,
+    connect_for_values,
     first_line,
-    for_values,
     session,
 )
 from fluxbase_cli.store.jobs import QuarantineEntry
 from fluxbase_cli.store.places import LAST_PLACE, Place, Stretch
 from fluxbase_cli.store.survey import count_blocks
-from fluxbase_cli.store.values import Limits, Portions, Reader, Shape
+from fluxbase_cli.store.values import Limits, Portions, Reader, Rows, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,39 +130,54 @@ class ReadingRun:
         return collected.findings()
 
     def _work(self, pieces: queue.SimpleQueue[_Piece], snapshot: str, collected: _Collected) -> None:
-        connection: Connection | None = None
         opener = Opener(self._keyring)
-        try:
+        with _Window(self._database, self._access, snapshot) as window:
             while not self._stop.requested:
                 try:
                     piece = pieces.get_nowait()
                 except queue.Empty:
                     return
-                reader, judge = Reader(piece.shape), Judge(piece.shape, opener, goal=None)
-                portions = Portions(reader, piece.stretch, limits_for(piece.shape, self._limits))
-                while not self._stop.requested:
-                    for attempt in attempts(self._stop, self._observer):
-                        with attempt:
-                            if connection is None or connection.closed:
-                                connection = for_values(connect(self._database))
-                                connection.execute(begin_snapshot(self._access, snapshot))
-                            rows = portions.next_rows(connection)
-                    if rows is None:
-                        break
+                judge = Judge(piece.shape, opener, goal=None)
+                portions = Portions(Reader(piece.shape), piece.stretch, limits_for(piece.shape, self._limits))
+                read = partial(window.next_rows, portions)
+                while (rows := patiently(read, self._stop, self._observer)) is not None:
                     judged = judge.judge(rows)
                     collected.add(piece.shape, judged)
                     self._observer.notify(
                         BatchDone(piece.shape.table.qualified, len(rows), self._counts(piece.shape, judged), 0)
                     )
-        finally:
-            if connection is not None:
-                connection.close()
+                    if self._stop.requested:
+                        return
 
     def _counts(self, shape: Shape, judged: Judged) -> Mapping[str, Counts]:
         return {
             column.name: tally.counts(self._goal, written=False)
             for column, tally in zip(shape.columns, judged.tallies, strict=True)
         }
+
+
+class _Window:
+    """Looks at the database in a snapshot that another session has exported; over a new connection after trouble."""
+
+    def __init__(self, database: DatabaseSettings, access: Access, snapshot: str) -> None:
+        self._database = database
+        self._access = access
+        self._snapshot = snapshot
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def next_rows(self, portions: Portions) -> Rows | None:
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = self._connection = connect_for_values(self._database, self._access)
+            connection.execute(begin_snapshot(self._access, self._snapshot))
+        return portions.next_rows(connection)
 
 
 def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Piece]:

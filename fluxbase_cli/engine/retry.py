@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
-from tenacity import (
-    AttemptManager,
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_random_exponential,
-)
-from tenacity.nap import sleep_using_event
 
 from fluxbase_cli.engine.observer import Observer, Waiting
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.store.connect import first_line
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+_T = TypeVar("_T")
 
 #: How long one and the same trouble may last, in seconds: a server's restart with crash recovery, with room to spare.
 PATIENCE_S = 120.0
@@ -32,14 +28,45 @@ PASSING_TROUBLE: tuple[type[Exception], ...] = (
 )
 
 
-def attempts(stop: Stop, observer: Observer, *, patience_s: float = PATIENCE_S) -> Iterator[AttemptManager]:
-    """Attempt contexts for a `for … with` loop, as tenacity makes them; the last trouble is raised as it is.
+def patiently(action: Callable[[], _T], stop: Stop, observer: Observer, *, patience_s: float = PATIENCE_S) -> _T:
+    """Do something that can be done again, until it is done, the trouble has lasted too long, or a stop is asked for.
 
     Args:
+        action: what to do; called again after each passing trouble.
         stop: ends the waiting when a stop is asked for.
         observer: is told of each wait and why.
         patience_s: how long to go on trying.
+
+    Returns:
+        What the action returned.
+
+    Raises:
+        Exception: the action's last one, as it is.
     """
+    # Nearly always nothing is the matter, and then tenacity is not even imported.
+    try:
+        return action()
+    except PASSING_TROUBLE as error:
+        return _again(action, error, stop, observer, patience_s)
+
+
+def _again(action: Callable[[], _T], trouble: Exception, stop: Stop, observer: Observer, patience_s: float) -> _T:
+    from tenacity import (  # noqa: PLC0415  # as late as can be
+        Retrying,
+        retry_if_exception_type,
+        stop_after_delay,
+        stop_when_event_set,
+        wait_random_exponential,
+    )
+    from tenacity.nap import sleep_using_event  # noqa: PLC0415
+
+    # The first attempt has been made.
+    happened = [trouble]
+
+    def attempt() -> _T:
+        if happened:
+            raise happened.pop()
+        return action()
 
     def tell(state: RetryCallState) -> None:
         trouble = state.outcome.exception() if state.outcome else None
@@ -47,13 +74,12 @@ def attempts(stop: Stop, observer: Observer, *, patience_s: float = PATIENCE_S) 
         if trouble is not None and not stop.requested:
             observer.notify(Waiting(f"{type(trouble).__name__}: {first_line(trouble)}", seconds))
 
-    return iter(
-        Retrying(
-            retry=retry_if_exception_type(PASSING_TROUBLE),
-            wait=wait_random_exponential(multiplier=0.1, max=5.0),
-            stop=stop_after_delay(patience_s) | stop_when_event_set(stop.event),
-            sleep=sleep_using_event(stop.event),
-            before_sleep=tell,
-            reraise=True,
-        )
+    retrying = Retrying(
+        retry=retry_if_exception_type(PASSING_TROUBLE),
+        wait=wait_random_exponential(multiplier=0.1, max=5.0),
+        stop=stop_after_delay(patience_s) | stop_when_event_set(stop.event),
+        sleep=sleep_using_event(stop.event),
+        before_sleep=tell,
+        reraise=True,
     )
+    return retrying(attempt)

@@ -12,7 +12,7 @@ import psycopg
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.observer import Observer
 from fluxbase_cli.engine.overview import JobDetails, Pace, read_details
-from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.retry import patiently
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.store.connect import Connection, connect, connect_or_explain, first_line
@@ -95,11 +95,7 @@ class _Reader:
 
     def read(self, number: int | None) -> JobDetails | None:
         try:
-            for attempt in attempts(self._stop, self._observer):
-                with attempt:
-                    if self._connection is None or self._connection.closed:
-                        self._connection = connect(self._database)
-                    return read_details(self._connection, number)
+            return patiently(lambda: read_details(self._connected(), number), self._stop, self._observer)
         except psycopg.Error as error:
             if self._stop.requested:
                 return None
@@ -107,5 +103,8 @@ class _Reader:
                 f"{self._database.describe()}: {type(error).__name__}: {first_line(error)}",
                 hint="Whoever works on the job is not troubled by that; watch again when the server is back.",
             ) from None
-        message = "attempts end by returning or raising"
-        raise AssertionError(message)
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._database)
+        return self._connection

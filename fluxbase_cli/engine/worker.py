@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
-from tenacity import AttemptManager
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.batch import BatchRunner, Work
@@ -18,12 +17,12 @@ from fluxbase_cli.engine.closing import Closing, Verdict, read_whole
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import BatchDone, Observer
-from fluxbase_cli.engine.retry import attempts
+from fluxbase_cli.engine.retry import patiently
 from fluxbase_cli.engine.steering import Manners, Steering
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tables import limits_for, store_for
 from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connect import Access, Connection, connect, for_values
+from fluxbase_cli.store.connect import Access, Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobStore, LeaseLostError, Shard
 from fluxbase_cli.store.values import Limits, Shape
 
@@ -93,11 +92,11 @@ class Worker:
         """
         try:
             while self._steering.admit():
-                shard = self._retrying(lambda jobs: jobs.lease(self._assignment.job, self._assignment.runner))
+                shard = self._patiently(lambda jobs: jobs.lease(self._assignment.job, self._assignment.runner))
                 if shard is not None:
                     self._do(shard)
                     continue
-                verdict = self._retrying(lambda jobs: self._closing.advance(self._connected(), jobs))
+                verdict = self._patiently(lambda jobs: self._closing.advance(self._connected(), jobs))
                 if verdict is Verdict.ENDED:
                     return
                 if verdict is Verdict.WAIT:
@@ -118,20 +117,18 @@ class Worker:
     def _connected(self) -> Connection:
         connection = self._connection
         if connection is None or connection.closed:
-            connection = for_values(connect(self._assignment.database))
+            connection = connect_for_values(self._assignment.database, self._assignment.access)
             with self._lock:
                 self._connection = connection
         return connection
 
-    def _attempts(self) -> Iterator[AttemptManager]:
-        return attempts(self._stop, self._observer, patience_s=self._assignment.patience_s)
-
-    def _retrying(self, action: Callable[[JobStore], _T]) -> _T:
-        for attempt in self._attempts():
-            with attempt:
-                return action(JobStore(self._connected()))
-        message = "attempts end by returning or raising"
-        raise AssertionError(message)
+    def _patiently(self, action: Callable[[JobStore], _T]) -> _T:
+        return patiently(
+            lambda: action(JobStore(self._connected())),
+            self._stop,
+            self._observer,
+            patience_s=self._assignment.patience_s,
+        )
 
     def _do(self, leased: Shard) -> None:
         """Do a shard, from where the database says that it stands."""
@@ -142,25 +139,23 @@ class Worker:
     def _retried(self, shard: Shard, step: Callable[[JobStore, Shard], Shard | None]) -> Shard | None:
         """Take a step with a shard; return what is left of it, None when it is done or somebody else's."""
         known: Shard | None = shard
-        for attempt in self._attempts():
-            with attempt:
-                jobs = JobStore(self._connected())
-                if known is None:
-                    # After trouble the database is asked: a commit whose answer was lost is not done twice.
-                    known = jobs.reread(shard.id, self._assignment.runner)
-                    if known is None:
-                        return None
-                current, known = known, None
-                try:
-                    return step(jobs, current)
-                except LeaseLostError:
-                    return None
-                except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-                    # It is tried again, and with fewer rows it is less in the way.
-                    self._steering.pressed(shard.relation)
-                    raise
-        message = "attempts end by returning or raising"
-        raise AssertionError(message)
+
+        def attempt(jobs: JobStore) -> Shard | None:
+            nonlocal known
+            # After trouble the database is asked: a commit whose answer was lost is not done twice.
+            current, known = known or jobs.reread(shard.id, self._assignment.runner), None
+            if current is None:
+                return None
+            try:
+                return step(jobs, current)
+            except LeaseLostError:
+                return None
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                # It is tried again, and with fewer rows it is less in the way.
+                self._steering.pressed(shard.relation)
+                raise
+
+        return self._patiently(attempt)
 
     def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
         began = time.monotonic()
@@ -179,7 +174,7 @@ class Worker:
         versions = self._closing.versions(jobs)
         after: Shard = shard
         # The reading keeps its snapshot over a connection of its own while batches are written over ours.
-        with for_values(connect(task.database)) as reading, self._cancellable(reading):
+        with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
             for judged in read_whole(
                 reading, shape, Judge(shape, self._opener, task.goal), task.access, task.limits, versions
             ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, PreflightRefusedError
+
+# What the driver would log of a pipeline it also raises; without a handler Python prints it in the midst of our output.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -304,12 +308,34 @@ class Access:
 
 
 #: Go by a row's place on disk, or by its key, and no other way, whatever the planner's statistics say.
-_BY_PLACE = sql.SQL(
-    "; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
-    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
+_BY_PLACE = (
+    "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; "
+    "SET enable_hashjoin = off; SET enable_mergejoin = off; "
     # Rows are grouped in the order in which they are read.
-    "SET LOCAL enable_hashagg = on; SET LOCAL enable_sort = off"
+    "SET enable_hashagg = on; SET enable_sort = off"
 )
+
+
+def connect_for_values(database: DatabaseSettings, access: Access) -> Connection:
+    """Open a connection that reads and writes many values, by their places.
+
+    What a batch needs is set here once, as far as nothing worse than a slower statement comes of a setting that gets
+    lost; the rest is set again in each transaction, see `begin_batch`.
+
+    Args:
+        database: where.
+        access: how values may be read and written.
+
+    Raises:
+        ConfigurationError, psycopg.OperationalError: as for `connect`.
+    """
+    connection = for_values(connect(database))
+    connection.execute(_BY_PLACE)
+    if access.quiet:
+        # Each change of this setting has the server plan all of the session's statements anew
+        # (`assign_session_replication_role` in PostgreSQL's src/backend/commands/trigger.c): a third of a small batch.
+        connection.execute("SET session_replication_role = replica")
+    return connection
 
 
 def begin_survey(access: Access) -> sql.Composed:
@@ -318,8 +344,8 @@ def begin_survey(access: Access) -> sql.Composed:
 
 
 def begin_reading(access: Access) -> sql.Composed:
-    """The statements that open a read-only transaction for reading values by their places."""
-    return sql.SQL("BEGIN READ ONLY") + _BY_PLACE + _as_role(access)
+    """The statements that open a read-only transaction for reading values; see `connect_for_values`."""
+    return sql.SQL("BEGIN READ ONLY") + _as_role(access)
 
 
 def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
@@ -334,7 +360,7 @@ def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
     if snapshot is not None:
         statements += sql.SQL("; SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
     # A census may think for a while between two reads.
-    return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _BY_PLACE + _as_role(access)
+    return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _as_role(access)
 
 
 def begin_batch(access: Access) -> sql.Composed:
@@ -343,9 +369,10 @@ def begin_batch(access: Access) -> sql.Composed:
     Losing the last few commits in a crash of the server is harmless, since progress and values go together; so
     `synchronous_commit` is off.
     """
-    start = sql.SQL("BEGIN; SET LOCAL synchronous_commit = off") + _BY_PLACE
+    start = sql.Composed([sql.SQL("BEGIN; SET LOCAL synchronous_commit = off")])
     if access.quiet:
-        # Before the switch of roles: service_role is denied this setting (FLUXBASE.md, "Triggers").
+        # Before the switch of roles: service_role is denied this setting (FLUXBASE.md, "Triggers"). The session has it
+        # already; a pooler that has dropped it must not have triggers fire.
         start += sql.SQL("; SET LOCAL session_replication_role = replica")
     return start + _as_role(access)
 
@@ -372,6 +399,7 @@ __all__ = [
     "begin_snapshot",
     "begin_survey",
     "connect",
+    "connect_for_values",
     "connect_or_explain",
     "first_line",
     "for_values",

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from fluxbase_cli.locations import SealedColumn
 from fluxbase_cli.store.connect import Connection, Uuid
+from fluxbase_cli.store.places import NO_PAGES, Pages
 from fluxbase_cli.store.values import ID, Edit, Reader
 
 #: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.
@@ -36,12 +37,13 @@ class LeafEdit:
 class DocumentStore(Reader):
     """A table whose sealed columns are JSON documents."""
 
-    def write(self, connection: Connection, edits: Sequence[Edit]) -> int:
+    def write(self, connection: Connection, edits: Sequence[Edit], tidied: Pages = NO_PAGES) -> int:  # noqa: ARG002
         """Write the edits whose documents still are what was read.
 
         Args:
             connection: inside a transaction.
             edits: rows with a list of `LeafEdit` for each sealed column.
+            tidied: no matter here: a page is freed of what nobody can see when a row of it is found by its key.
 
         Returns:
             How many rows were written; the others belong to another writer now.

@@ -9,7 +9,8 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -523,10 +524,13 @@ class JobStore:
         rows = self._rows("reread_shard", shard=shard, runner=runner)
         return self._shard(rows[0]) if rows else None
 
-    def record(  # noqa: PLR0913  # what a batch has come to
+    @contextmanager
+    def recorded(  # noqa: PLR0913  # what a batch has come to
         self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool, unwritten: int
-    ) -> None:
-        """Record a batch, in the transaction of its values.
+    ) -> Iterator[None]:
+        """Record a batch in the transaction of its values, and commit it behind the block: in one round trip.
+
+        Inside the block nothing is committed; the record itself may still be on its way.
 
         Args:
             shard: as it was before the batch.
@@ -537,27 +541,30 @@ class JobStore:
             unwritten: rows that were to be written and could not be.
 
         Raises:
-            LeaseLostError: the shard is another runner's now; roll back.
+            LeaseLostError: the shard is another runner's now; nothing was committed: roll back.
         """
-        row = self._connection.execute(
-            self._sql["record_batch"],
-            {
-                "shard": shard.id,
-                "runner": runner,
-                "was_stride": shard.stride,
-                "was_cursor": shard.cursor.packed,
-                "stride": after.stride,
-                "cursor": after.cursor.packed,
-                "done": done,
-                "rows_done": after.rows_done,
-                "counts": Jsonb({column: counts.as_dict() for column, counts in after.counts.items()}),
-                "lease_s": LEASE_S,
-                "wrote": wrote,
-                "unwritten": unwritten,
-            },
-        ).fetchone()
-        if row is None or row[0] != 1:
-            raise LeaseLostError
+        arguments = {
+            "shard": shard.id,
+            "runner": runner,
+            "was_stride": shard.stride,
+            "was_cursor": shard.cursor.packed,
+            "stride": after.stride,
+            "cursor": after.cursor.packed,
+            "done": done,
+            "rows_done": after.rows_done,
+            "counts": Jsonb({column: counts.as_dict() for column, counts in after.counts.items()}),
+            "lease_s": LEASE_S,
+            "wrote": wrote,
+            "unwritten": unwritten,
+        }
+        try:
+            with self._connection.pipeline():
+                self._connection.execute(self._sql["record_batch"], arguments, prepare=True)
+                yield
+                self._connection.execute("COMMIT", prepare=True)
+        except psycopg.errors.DivisionByZero:
+            # How the statement says it, so that the server refuses the COMMIT that is sent along.
+            raise LeaseLostError from None
 
     def free_dead_leases(self, job: int) -> None:
         """Take the shards back from runners whose sessions are gone."""

@@ -47,4 +47,14 @@ class Stretch:
     upto: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages from that of `first` to that of `last`; none when `last` comes before `first`."""
+
+    first: Place
+    last: Place
+
+
+NO_PAGES = Pages(Place(0, 1), Place(0, 0))
+
 WHOLE = Stretch(Place(0, 0), LAST_PLACE)

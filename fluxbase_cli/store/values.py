@@ -28,7 +28,7 @@ from fluxbase_cli.store.connect import (
     UuidArray,
 )
 from fluxbase_cli.store.packed import Packed
-from fluxbase_cli.store.places import Place, Stretch
+from fluxbase_cli.store.places import NO_PAGES, Pages, Place, Stretch
 
 Row = tuple[Any, ...]
 Rows = Packed | Sequence[Row]
@@ -214,12 +214,11 @@ class Reader:
         self._news = self._list(
             sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
         )
-        self._whole, self._again, self._visit = (
+        self._whole, self._again = (
             sql.SQL(statement).format(columns=shape.selected(), table=shape.identifier).as_bytes(None)
             for statement in (
                 "SELECT {columns} FROM {table} AS t WHERE t.ctid = ANY(%(tids)s)",
                 "SELECT {columns} FROM {table} AS t WHERE t.id = ANY(%(ids)s)",
-                "SELECT count(*) FROM {table} AS t WHERE t.ctid >= %(first)s::tid AND t.ctid <= %(last)s::tid",
             )
         )
 
@@ -334,14 +333,6 @@ class Reader:
         completed = (row if row[SIZE] <= _SMALL_BYTES else whole.get(row[TID]) for row in rows)
         # Another row may have come to the place.
         return [new for row, new in zip(rows, completed, strict=True) if new is not None and new[ID] == row[ID]]
-
-    def visit(self, connection: Connection, first: Place, last: Place) -> None:
-        """Have the server look at the pages from one place to another, and tidy them.
-
-        A page is pruned (freed of row versions that nobody can see any more) when it is scanned, not when a row of it
-        is written by its place.
-        """
-        connection.execute(self._visit, {"first": str(first), "last": str(last)}, prepare=True, binary=True)
 
     def reread(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
         """Read rows again by their ids; those that are gone are missing."""
@@ -497,8 +488,11 @@ class TextStore(Reader):
             unmoved.append(
                 sql.SQL("{} IS NOT DISTINCT FROM u.owner").format(sql.Identifier("t", self.shape.user_column))
             )
+        # The count comes before the join, and is of no interest: a page is pruned (freed of row versions that nobody
+        # can see any more) when it is scanned, not when a row of it is written by its place.
         return sql.SQL(
-            "UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS u ({aliases}) WHERE t.ctid = u.tid AND {unmoved}"
+            "UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS u ({aliases}) WHERE t.ctid = u.tid AND {unmoved} "
+            "AND (SELECT count(*) FROM {table} AS v WHERE v.ctid >= %(first)s::tid AND v.ctid <= %(last)s::tid) >= 0"
         ).format(
             table=self.shape.identifier,
             sets=sql.SQL(", ").join(
@@ -510,25 +504,27 @@ class TextStore(Reader):
             unmoved=sql.SQL(" AND ").join(unmoved),
         )
 
-    def write(self, connection: Connection, edits: Sequence[Edit]) -> int:
+    def write(self, connection: Connection, edits: Sequence[Edit], tidied: Pages = NO_PAGES) -> int:
         """Write the edits whose rows still hold what was read.
 
         Args:
             connection: inside a transaction (see `begin_batch`).
             edits: rows with the new values of all their sealed columns.
+            tidied: where the server shall first free what nobody can see any more, so that the rows find room there.
 
         Returns:
             How many rows were written; the others belong to another writer now.
         """
+        arguments: dict[str, Any] = {"first": str(tidied.first), "last": str(tidied.last)}
         if isinstance(edits, PackedEdits):
             rows = edits.rows
-            packed = {
+            arguments |= {
                 "tids": TidElements(len(rows), rows.tids),
                 "old0": TextElements(len(rows), rows.elements),
                 "new0": TextArray(edits.new),
             }
-            return connection.execute(self._update, packed, prepare=True).rowcount
-        arguments: dict[str, Any] = {"tids": TidArray([row[TID] for row, _ in edits])}
+            return connection.execute(self._update, arguments, prepare=True).rowcount
+        arguments["tids"] = TidArray([row[TID] for row, _ in edits])
         for number in range(len(self.columns)):
             arguments[f"old{number}"] = TextArray([row[FIRST + number] for row, _ in edits])
             arguments[f"new{number}"] = TextArray([new[number] for _, new in edits])

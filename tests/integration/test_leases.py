@@ -163,6 +163,7 @@ def test_a_transaction_that_its_client_forgot_is_ended_and_the_batch_is_done_aga
     report = flux.run(limits=FIVE, observer=watching)
     assert locked == [5]
     waits = [event.reason for event in watching.events if isinstance(event, Waiting)]
-    assert any("IdleInTransactionSessionTimeout" in reason for reason in waits)
+    # The server's own words are lost where they arrive while the record and the COMMIT are on their way.
+    assert any("IdleInTransactionSessionTimeout" in each or "closed the connection" in each for each in waits)
     assert (report.state, report.total.updated) == ("completed", 10)
     assert versions(flux) == [2] * 10
