@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.cost import Gain
 from fluxbase_cli.engine.observer import Observer, Told
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import FluxbaseCliError
@@ -21,23 +22,6 @@ from fluxbase_cli.store.values import Shape
 _DEAD_ROWS = 1_000
 _DEAD_SHARE = 0.05
 _GROWN_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """A table that would gain from VACUUM, or has.
-
-    Attributes:
-        table: the relation, `schema.name`.
-        dead_rows: row versions that nobody sees any more, as PostgreSQL counts them.
-        grown_bytes: by how much the table and its indexes have grown in this run.
-        vacuumed: whether that was done.
-    """
-
-    table: str
-    dead_rows: int
-    grown_bytes: int
-    vacuumed: bool = False
 
 
 def gains(before: Mapping[str, Size], after: Mapping[str, Size]) -> tuple[Gain, ...]:

@@ -17,6 +17,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.batch import BatchRunner, Work
+from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Forecast
 from fluxbase_cli.engine.judge import Judge
 from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.plan import Plan
@@ -42,8 +43,6 @@ from fluxbase_cli.store.rehearsal import (
 from fluxbase_cli.store.upkeep import Size, sizes
 from fluxbase_cli.store.values import Limits, News, Reader, Shape
 
-#: A relation with fewer rows than this is not rehearsed: it is done in a moment.
-FEW_ROWS = 5_000
 #: Rows of a rehearsed batch, at most.
 _BATCH_ROWS = 1_000
 #: At most so much of a relation is rehearsed: each row of it leaves a dead one behind until the next vacuum.
@@ -62,47 +61,6 @@ _INDEX_WAL = 0.4
 _PAGE_FILL = 0.7
 #: What a run costs besides: connections, leases, the account; in seconds.
 _OVERHEAD_S = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a run costs, or has cost.
-
-    Attributes:
-        seconds: from its first statement to its account.
-        wal_bytes: WAL that the whole server writes meanwhile.
-        growth_bytes: by how much tables and indexes grow.
-        key_calls: keys that were fetched from their places, each once, however many values there are.
-        standbys: how many standbys are sent that WAL.
-    """
-
-    seconds: float
-    wal_bytes: int
-    growth_bytes: int
-    key_calls: int
-    standbys: int
-
-    @property
-    def wal_bytes_per_s(self) -> float:
-        """What each standby must keep up with."""
-        return self.wal_bytes / self.seconds if self.seconds > 0 else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What a rehearsal came to.
-
-    Attributes:
-        cost: what the run will cost; None where there was no rehearsal.
-        reason: why there was none.
-        rows: rows that were rehearsed; each leaves a dead one behind until the next vacuum.
-        took_s: how long the rehearsal took, in seconds.
-    """
-
-    cost: Cost | None
-    reason: str | None = None
-    rows: int = 0
-    took_s: float = 0.0
 
 
 class Meter:

@@ -10,9 +10,10 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.aftermath import Gain, gains, vacuum_all
+from fluxbase_cli.engine.aftermath import gains, vacuum_all
 from fluxbase_cli.engine.closing import MOST_CENSUSES
-from fluxbase_cli.engine.forecast import Cost, Forecast, Meter, Rehearsal
+from fluxbase_cli.engine.cost import Cost, Forecast, Gain
+from fluxbase_cli.engine.forecast import Meter, Rehearsal
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.holdoff import LARGE_ROWS
 from fluxbase_cli.engine.observer import Observer, PassStarted, Silent, Told

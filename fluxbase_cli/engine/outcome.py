@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.aftermath import Gain
-from fluxbase_cli.engine.forecast import Cost, Forecast
+from fluxbase_cli.engine.cost import Cost, Forecast, Gain
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
 

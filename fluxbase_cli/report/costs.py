@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fluxbase_cli.engine.aftermath import Gain
-from fluxbase_cli.engine.forecast import FEW_ROWS, Cost
+from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Gain
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.pacing import in_bytes
 

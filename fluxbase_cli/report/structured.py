@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fluxbase_cli.engine.forecast import Cost
+from fluxbase_cli.engine.cost import Cost
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.store.jobs import QuarantineEntry
 

@@ -9,7 +9,7 @@ import pytest
 
 from fluxbase_cli.engine import aftermath
 from fluxbase_cli.engine import job as job_module
-from fluxbase_cli.engine.forecast import FEW_ROWS
+from fluxbase_cli.engine.cost import FEW_ROWS
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.report.costs import cost_lines
 from fluxbase_cli.store.values import DEFAULT_LIMITS
