@@ -11,8 +11,7 @@ import hashlib
 import os
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -30,6 +29,9 @@ MIN_TEXT_BYTES = 40
 _NONCES_A_READ = 256
 # Ends at the first character that does not fit, in most plaintexts one of the first few.
 _STORED_FORM = re.compile(rb"[A-Za-z0-9+/=\r\n]{%d,}" % MIN_TEXT_BYTES).fullmatch
+_PADDING = ord("=")
+# No text, not base64, too short, not sealed under this key.
+_UNOPENED = (TypeError, ValueError, InvalidTag)
 _USER_KEY_INFO = b"fluxbase-user-settings-v1"
 _FINGERPRINT_PREFIX = b"fluxbase-cli key fingerprint v1\x00"
 
@@ -139,99 +141,77 @@ class Sealer:
         """
         return self.open(decode(text))
 
-    def open_all(self, texts: Sequence[bytes | None]) -> list[bytes | None]:
-        """Open many stored values, for the hot loop: no Python call a value but decoding and opening.
+    def open_each(self, texts: Iterable[bytes | None]) -> list[int]:
+        """Open many stored values only to see that they open: a hot loop, without a Python call of ours a value.
 
         Args:
-            texts: stored values; None is passed through.
+            texts: stored values.
 
         Returns:
-            A plaintext for each text; None where `open_text` would raise, which is left to say why.
-        """
-        decrypt = self._decrypt
-        plaintexts: list[bytes | None] = []
-        for text in texts:
-            plaintext = None
-            # The same strictness as in `decode`; line breaks, which are rare, are left to it.
-            if text is not None and len(text) % 4 == 0 and text[-3:] != b"===":
-                try:
-                    raw = a2b_base64(text, strict_mode=True)
-                    plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)
-                except (ValueError, InvalidTag):
-                    pass
-            plaintexts.append(plaintext)
-        return plaintexts
-
-    def open_each(self, texts: bytes, offsets: Sequence[int], skip: int) -> list[int]:
-        """Open stored values that lie in one block of memory, only to see that they open.
-
-        Args:
-            texts: the block.
-            offsets: where each begins, `skip` bytes early, and where the last one ends.
-            skip: bytes between two texts.
-
-        Returns:
-            The numbers of those where `open_text` would raise, or the plaintext may be a seal itself.
+            The numbers, from 0, of those that are left to be looked at alone: there is no text, its lines are broken,
+            `open_text` would raise, or the plaintext may be a seal itself.
         """
         decrypt = self._decrypt
         others: list[int] = []
-        for number, (start, end) in enumerate(pairwise(offsets)):
-            text = texts[start + skip : end]
-            # The same strictness as in `decode`; line breaks, which are rare, are left to it.
-            if len(text) % 4 == 0 and text[-3:] != b"===":
-                try:
-                    raw = a2b_base64(text, strict_mode=True)
-                    plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)
-                except (ValueError, InvalidTag):
-                    others.append(number)
-                else:
-                    if len(plaintext) >= MIN_TEXT_BYTES and _STORED_FORM(plaintext) is not None:
-                        others.append(number)
-            else:
+        for number, text in enumerate(texts):
+            try:
+                raw = a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]  # None raises
+                plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)
+            except _UNOPENED:
+                others.append(number)
+                continue
+            if (
+                # The same strictness as in `decode`.
+                len(text) % 4  # type: ignore[arg-type]  # it was opened
+                or text[-3] == _PADDING  # type: ignore[index]
+                or (len(plaintext) >= MIN_TEXT_BYTES and _STORED_FORM(plaintext) is not None)
+            ):
                 others.append(number)
         return others
 
-    def reseal_each(self, target: Sealer, texts: bytes, offsets: Sequence[int], skip: int) -> list[bytes | None]:
+    def reseal_each(self, target: Sealer, texts: Iterable[bytes | None], number: int) -> list[bytes | None]:
         """Open stored values and seal them anew, for the hot loop: all that is done for a value is done in one go.
 
         Args:
             target: seals them.
-            texts: as for `open_each`.
-            offsets: likewise.
-            skip: likewise.
+            texts: stored values.
+            number: how many there are.
 
         Returns:
-            A text to store for each text, opened again to the same plaintext; None where `open_text` would raise, or
-            the plaintext may be a seal itself.
+            A text to store for each text, opened again to the same plaintext; None where `open_each` would leave it to
+            be looked at alone.
 
         Raises:
             ReopenError: nothing may be written then.
         """
         decrypt, encrypt, reopen = self._decrypt, target._encrypt, target._decrypt
-        randomness, at = os.urandom(NONCE_BYTES * (len(offsets) - 1)), 0
+        randomness, at = os.urandom(NONCE_BYTES * number), 0
         new: list[bytes | None] = []
-        for start, end in pairwise(offsets):
-            text = texts[start + skip : end]
-            resealed = None
-            # The same strictness as in `decode`; line breaks, which are rare, are left to it.
-            if len(text) % 4 == 0 and text[-3:] != b"===":
-                try:
-                    raw = a2b_base64(text, strict_mode=True)
-                    plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)
-                except (ValueError, InvalidTag):
-                    plaintext = None
-                if plaintext is not None and (len(plaintext) < MIN_TEXT_BYTES or _STORED_FORM(plaintext) is None):
-                    nonce = randomness[at : at + NONCE_BYTES]
-                    at += NONCE_BYTES
-                    resealed = b2a_base64(nonce + encrypt(nonce, plaintext, None), newline=False)
-                    # Promise 1: a value is overwritten only by one that was opened again before the write.
-                    raw = a2b_base64(resealed, strict_mode=True)
-                    try:
-                        same = reopen(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None) == plaintext
-                    except InvalidTag:
-                        same = False
-                    if not same:
-                        raise ReopenError
+        for text in texts:
+            try:
+                raw = a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]  # as in `open_each`, to the end
+                plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)
+            except _UNOPENED:
+                new.append(None)
+                continue
+            if (
+                len(text) % 4  # type: ignore[arg-type]
+                or text[-3] == _PADDING  # type: ignore[index]
+                or (len(plaintext) >= MIN_TEXT_BYTES and _STORED_FORM(plaintext) is not None)
+            ):
+                new.append(None)
+                continue
+            nonce = randomness[at : at + NONCE_BYTES]
+            at += NONCE_BYTES
+            resealed = b2a_base64(nonce + encrypt(nonce, plaintext, None), newline=False)
+            # Promise 1: a value is overwritten only by one that was opened to the same plaintext before the write.
+            raw = a2b_base64(resealed, strict_mode=True)
+            try:
+                same = reopen(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None) == plaintext
+            except InvalidTag:
+                same = False
+            if not same:
+                raise ReopenError
             new.append(resealed)
         return new
 
@@ -239,15 +219,6 @@ class Sealer:
         """Seal under a fresh random nonce and return the text to store."""
         nonce = os.urandom(NONCE_BYTES) if self._nonces is None else next(self._nonces)
         return b2a_base64(nonce + self._encrypt(nonce, plaintext, None), newline=False)
-
-    def seal_all(self, plaintexts: Sequence[bytes]) -> list[bytes]:
-        """Seal many plaintexts as `seal` does, each under a random nonce of its own, for the hot loop."""
-        encrypt, randomness = self._encrypt, os.urandom(NONCE_BYTES * len(plaintexts))
-        texts = []
-        for number, plaintext in enumerate(plaintexts):
-            nonce = randomness[number * NONCE_BYTES : (number + 1) * NONCE_BYTES]
-            texts.append(b2a_base64(nonce + encrypt(nonce, plaintext, None), newline=False))
-        return texts
 
 
 def derive_user_key(master: bytes, user_id: UUID) -> bytes:

@@ -6,29 +6,25 @@ Which key sealed a value is decided by opening it, never by a label (promise 3).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.tally import Tally
-from fluxbase_cli.keyring import Layer, Opener, reseal, reseal_all
+from fluxbase_cli.keyring import Layer, Opener, reseal
 from fluxbase_cli.locations import Form, SealedColumn, Unsealed, names_a_secret
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.jobs import QuarantineEntry
-from fluxbase_cli.store.packed import LENGTH_BYTES, Packed
+from fluxbase_cli.store.packed import Packed
 from fluxbase_cli.store.values import FIRST, ID, Edit, PackedEdits, Row, Rows, Shape, unpacked
 
 NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
 NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"
 EMPTY = "empty, where the server always stores a sealed value"
 TOO_DEEP = "the document is nested too deeply to be walked"
-
-#: Values that are opened and sealed together: so few that all of theirs is still in the processor's cache from one step
-#: to the next. Measured on rows that had been in memory for a while: a seventh less time than with 1,000.
-_TOGETHER = 128
 
 
 @dataclass(slots=True)
@@ -100,63 +96,60 @@ class Judge:
         return judged
 
     def _packed(self, rows: Packed) -> Judged:
-        """Judge packed rows: the engine's hot loop.
-
-        Nearly all values are under one key, so what is likely to be done is done for all of them; the others are looked
-        at one by one.
-        """
+        """Judge packed rows."""
         judged = Judged.nothing(self._shape)
-        tally, layers = judged.tallies[0], self._opener.likely
-        plan = self._plan(layers)
-        done: list[bytes | None] = []
-        if plan is None:
-            others = self._opener.open_each(rows.texts, rows.offsets, LENGTH_BYTES)
-        else:
-            done = self._opener.reseal_each(plan.sealers[0], rows.texts, rows.offsets, LENGTH_BYTES)
-            others = [index for index, value in enumerate(done) if value is None] if None in done else []
-        if len(rows) > len(others):
-            tally.opened[layers] += len(rows) - len(others)
+        tally, column = judged.tallies[0], self._shape.columns[0]
+        done, others = self._likely(rows.each_text(), len(rows), tally)
         if not others:
-            if plan is not None:
+            if done:
                 judged.edits = PackedEdits(rows, cast("list[bytes]", done))
             return judged
         edits: list[Edit] = [(unpacked(rows, index), (new,)) for index, new in enumerate(done) if new is not None]
         for index in others:
             row = unpacked(rows, index)
-            new = self._value(row, 0, self._shape.columns[0], judged, tally)
+            new = self._value(row, 0, column, judged, tally)
             if new is not None:
                 edits.append((row, (new,)))
         judged.edits = edits
         return judged
 
     def _column(self, rows: Sequence[Row], index: int, column: SealedColumn, judged: Judged) -> list[Any]:
-        """Judge one column of the rows; return what each is to hold instead, or None.
-
-        Nearly all values are under one key, so they are opened, sealed and reopened together: one Python call each a
-        value would cost as much as the cryptography. The others are looked at one by one.
-        """
+        """Judge one column of the rows; return what each is to hold instead, or None."""
         tally = judged.tallies[index]
         if column.form is Form.JSON:
             return [self._document(row, column, row[FIRST + index], judged, tally) for row in rows]
         if self._shape.user_index is not None:
             # Each value has keys of its own.
             return [self._value(row, index, column, judged, tally) for row in rows]
-        if len(rows) > _TOGETHER:
-            slices = (rows[start : start + _TOGETHER] for start in range(0, len(rows), _TOGETHER))
-            return [new for each in slices for new in self._column(each, index, column, judged)]
-        layers, plaintexts = self._opener.open_likely([row[FIRST + index] for row in rows])
-        opened: list[Any] = [plaintext for plaintext in plaintexts if plaintext is not None]
-        if opened:
-            tally.opened[layers] += len(opened)
+        done, others = self._likely([row[FIRST + index] for row in rows], len(rows), tally)
+        news = done or [None] * len(rows)
+        for number in others:
+            news[number] = self._value(rows[number], index, column, judged, tally)
+        return news
+
+    def _likely(self, texts: Iterable[bytes | None], number: int, tally: Tally) -> tuple[list[bytes | None], list[int]]:
+        """Do for all values what is likely to be done, in the engine's hot loop: nearly all are under one key.
+
+        Args:
+            texts: values as stored, of a column whose keys don't depend on the row.
+            number: how many there are.
+            tally: is told of those that were judged.
+
+        Returns:
+            What each is to hold instead, or None; nothing at all where they stay as they are. And the numbers of the
+            others, which are left to `_value`.
+        """
+        layers = self._opener.likely
         plan = self._plan(layers)
-        resealed: list[Any] = [None] * len(opened) if plan is None else reseal_all(opened, plan.sealers[0])
-        if len(opened) == len(rows):
-            return resealed
-        likely = iter(resealed)
-        return [
-            self._value(row, index, column, judged, tally) if plaintext is None else next(likely)
-            for row, plaintext in zip(rows, plaintexts, strict=True)
-        ]
+        done: list[bytes | None] = []
+        if plan is None:
+            others = self._opener.open_each(texts, number)
+        else:
+            done = self._opener.reseal_each(plan.sealers[0], texts, number)
+            others = [index for index, new in enumerate(done) if new is None] if None in done else []
+        if number > len(others):
+            tally.opened[layers] += number - len(others)
+        return done, others
 
     def _value(self, row: Row, index: int, column: SealedColumn, judged: Judged, tally: Tally) -> bytes | None:
         """Judge one value by itself; return what its column is to hold instead, or None."""

@@ -1,7 +1,7 @@
 """Keys, where they come from, and what they open."""
 
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
-from fluxbase_cli.keyring.opener import Layer, Opened, Opener, reseal, reseal_all
+from fluxbase_cli.keyring.opener import Layer, Opened, Opener, reseal
 from fluxbase_cli.keyring.provider import (
     ActiveKeeper,
     CreatedKey,
@@ -44,5 +44,4 @@ __all__ = [
     "load_provider",
     "parse_key",
     "reseal",
-    "reseal_all",
 ]

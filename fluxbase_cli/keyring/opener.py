@@ -6,14 +6,13 @@ A value can be sealed several times over: a client posts a sealed value back and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 from fluxbase_cli.keyring.ring import Keyring
 from fluxbase_cli.seal import (
-    MIN_TEXT_BYTES,
     NotASealError,
     NotMyKeyError,
     ReopenError,
@@ -90,60 +89,41 @@ class Opener:
             layers += inner_layers
         return layers, plaintext
 
-    def open_likely(self, stored: Sequence[bytes | None]) -> tuple[tuple[Layer, ...], list[bytes | None]]:
-        """Open many values with the one master key that is likely to open them, for the hot loop.
-
-        Args:
-            stored: texts as stored; None is passed through.
-
-        Returns:
-            The layers that all values opened here have, and a plaintext for each text; None where `open` must be asked:
-            it was not opened, or its plaintext may be a seal itself.
-        """
-        layers, plaintexts = self.likely, self._masters[self._likely_version].open_all(stored)
-        self._judge_likely(plaintexts.count(None), len(plaintexts))
-        for index, plaintext in enumerate(plaintexts):
-            if plaintext is not None and len(plaintext) >= MIN_TEXT_BYTES and may_be_seal(plaintext):
-                plaintexts[index] = None
-        return layers, plaintexts
-
     @property
     def likely(self) -> tuple[Layer, ...]:
         """The layers that a value is likely to have: one, of a master key."""
         return self._layers[self._likely_version, False]
 
-    def open_each(self, texts: bytes, offsets: Sequence[int], skip: int) -> list[int]:
-        """Open many values with the key of the `likely` layer.
+    def open_each(self, texts: Iterable[bytes | None], number: int) -> list[int]:
+        """Open many values with the key of the `likely` layer, for the hot loop.
 
         Args:
-            texts: as for `Sealer.open_each`.
-            offsets: likewise.
-            skip: likewise.
+            texts: texts as stored.
+            number: how many there are.
 
         Returns:
-            The numbers of those for which `open` must be asked, as for `open_likely`.
+            The numbers of those for which `open` must be asked: they were not opened, or a plaintext may be a seal.
         """
-        others = self._masters[self._likely_version].open_each(texts, offsets, skip)
-        self._judge_likely(len(others), len(offsets) - 1)
+        others = self._masters[self._likely_version].open_each(texts)
+        self._judge_likely(len(others), number)
         return others
 
-    def reseal_each(self, target: Sealer, texts: bytes, offsets: Sequence[int], skip: int) -> list[bytes | None]:
-        """Open many values with the key of the `likely` layer and seal them anew.
+    def reseal_each(self, target: Sealer, texts: Iterable[bytes | None], number: int) -> list[bytes | None]:
+        """Open many values with the key of the `likely` layer and seal them anew, for the hot loop.
 
         Args:
             target: seals them.
-            texts: as for `Sealer.open_each`.
-            offsets: likewise.
-            skip: likewise.
+            texts: texts as stored.
+            number: how many there are.
 
         Returns:
-            A text to store for each text; None where `open` must be asked, as for `open_likely`.
+            A text to store for each text; None where `open` must be asked, as for `open_each`.
 
         Raises:
             ReopenError: as for `reseal`.
         """
-        new = self._masters[self._likely_version].reseal_each(target, texts, offsets, skip)
-        self._judge_likely(new.count(None), len(new))
+        new = self._masters[self._likely_version].reseal_each(target, texts, number)
+        self._judge_likely(new.count(None), number)
         return new
 
     @property
@@ -212,16 +192,3 @@ def reseal(plaintext: bytes, sealers: tuple[Sealer, ...]) -> bytes:
     if reopened != plaintext:
         raise ReopenError
     return text
-
-
-def reseal_all(plaintexts: Sequence[bytes], sealer: Sealer) -> list[bytes]:
-    """Do as `reseal` for many values of one layer, for the hot loop.
-
-    Raises:
-        ReopenError: as for `reseal`; nothing is handed out then.
-    """
-    texts = sealer.seal_all(plaintexts)
-    # Promise 1, as above.
-    if sealer.open_all(texts) != plaintexts:
-        raise ReopenError
-    return texts

@@ -6,9 +6,9 @@ blocks of memory, and what identifies a row goes back to the server as it came.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain, pairwise
 from struct import Struct
 
 #: An array's binary form is a header, then its elements: a length of 4 bytes and what the element's own
@@ -80,6 +80,14 @@ class Packed:
     def text(self, index: int) -> bytes:
         """A row's value as stored."""
         return self.texts[self.offsets[index] + LENGTH_BYTES : self.offsets[index + 1]]
+
+    def each_text(self) -> Iterator[bytes]:
+        """The rows' values as stored, in order."""
+        if isinstance(self.offsets, range):
+            # All of the same length: taken apart without a step of ours for each.
+            text = Struct(f"{LENGTH_BYTES}x{self.offsets.step - LENGTH_BYTES}s")
+            return chain.from_iterable(text.iter_unpack(memoryview(self.texts)[self.offsets[0] : self.offsets[-1]]))
+        return (self.texts[start + LENGTH_BYTES : end] for start, end in pairwise(self.offsets))
 
     @property
     def elements(self) -> bytes:

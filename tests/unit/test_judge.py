@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, Judge, Judged, strings
-from fluxbase_cli.keyring import Key, Keyring, Opener, ReopenError
+from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError
 from fluxbase_cli.locations import CATALOGUE
 from fluxbase_cli.seal import Sealer, derive_user_key
 from fluxbase_cli.store.documents import LeafEdit
@@ -197,11 +197,12 @@ def test_a_value_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.Monke
 
 
 def test_one_value_among_many_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Sealer.seal_all
     rows = [row_of(number, seal(OLD, b"%d" % number)) for number in range(5)]
     its = Judge(shape_of("functions.secrets"), Opener(RING, first=1), GOAL)
     assert len(its.judge(rows).edits) == 5
-    monkeypatch.setattr(Sealer, "seal_all", lambda self, many: original(self, [*many[:-1], many[-1] + b"!"]))
+    target = its._opener.sealers((Layer(2, derived=False),), None)[0]
+    encrypt = target._encrypt
+    monkeypatch.setattr(target, "_encrypt", lambda nonce, text, _: encrypt(nonce, text + b"!" * (text == b"4"), None))
     with pytest.raises(ReopenError):
         its.judge(rows)
 

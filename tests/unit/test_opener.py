@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError, reseal, reseal_all
+from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError, reseal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, derive_user_key
 
 KEYS = {version: bytes([version]) * 32 for version in (1, 2, 3)}
@@ -66,20 +65,23 @@ def test_the_key_that_opened_the_last_value_is_tried_first(monkeypatch: pytest.M
 def test_many_values_are_opened_with_the_likely_key_and_what_needs_more_is_left() -> None:
     opener = Opener(RING, first=1)
     likely, other, double = seal_in(masters(1), b"text"), seal_in(masters(2), b"text"), seal_in(masters(1, 1), b"text")
-    assert opener.open_likely([likely, None, other, double, b"", likely]) == (
-        masters(1),
-        [b"text", None, None, None, None, b"text"],
-    )
+    stored = [likely, None, other, double, b"", likely]
+    assert opener.likely == masters(1)
+    assert opener.open_each(stored, len(stored)) == [1, 2, 3, 4]
+    resealed = opener.reseal_each(Sealer(KEYS[2]), stored, len(stored))
+    assert [new and Sealer(KEYS[2]).open_text(new) for new in resealed] == [b"text", None, None, None, None, b"text"]
 
 
 def test_a_stray_changes_nothing_for_the_next_values_and_a_majority_does() -> None:
     opener = Opener(RING, first=1)
     usual, stray = seal_in(masters(1), b"text"), seal_in(masters(2), b"text")
-    opener.open_likely([usual, usual, stray])
+    opener.open_each([usual, usual, stray], 3)
     opener.open(stray)
-    assert opener.open_likely([usual, stray, stray]) == (masters(1), [b"text", None, None])
+    assert opener.likely == masters(1)
+    assert opener.open_each([usual, stray, stray], 3) == [1, 2]
     opener.open(stray)
-    assert opener.open_likely([usual, stray, stray]) == (masters(2), [None, b"text", b"text"])
+    assert opener.likely == masters(2)
+    assert opener.open_each([usual, stray, stray], 3) == [0]
 
 
 def test_values_of_all_versions_in_turn_are_each_told_right() -> None:
@@ -193,19 +195,19 @@ def test_what_does_not_reopen_to_the_same_plaintext_is_never_handed_out(broken: 
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_of_many_values_none_is_handed_out_when_one_does_not_reopen(place: int) -> None:
-    class ManglingOne(Sealer):
-        def seal_all(self, plaintexts: Sequence[bytes]) -> list[bytes]:
-            texts = super().seal_all(plaintexts)
-            texts[place] = Sealer(KEYS[1]).seal(b"something else")
-            return texts
-
-    for key in (KEYS[1], KEYS[2]):
-        with pytest.raises(ReopenError):
-            reseal_all([b"text"] * 3, ManglingOne(key))
+def test_of_many_values_none_is_handed_out_when_one_does_not_reopen(
+    place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Sealer(KEYS[2])
+    reopen, reopened = target._decrypt, count()
+    # The cipher is right for all but one, which it gives another plaintext.
+    monkeypatch.setattr(target, "_decrypt", lambda *seal: reopen(*seal) + b"!" * (next(reopened) == place))
+    with pytest.raises(ReopenError):
+        Sealer(KEYS[1]).reseal_each(target, [Sealer(KEYS[1]).seal(b"text")] * 3, 3)
 
 
 def test_many_values_are_resealed_each_to_its_own() -> None:
     plaintexts = [b"", b"text", b"text", b"longer text"]
-    assert [Sealer(KEYS[2]).open_text(text) for text in reseal_all(plaintexts, Sealer(KEYS[2]))] == plaintexts
-    assert reseal_all([], Sealer(KEYS[2])) == []
+    new = Sealer(KEYS[1]).reseal_each(Sealer(KEYS[2]), [Sealer(KEYS[1]).seal(each) for each in plaintexts], 4)
+    assert [text and Sealer(KEYS[2]).open_text(text) for text in new] == plaintexts
+    assert Sealer(KEYS[1]).reseal_each(Sealer(KEYS[2]), [], 0) == []

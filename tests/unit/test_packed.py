@@ -15,7 +15,7 @@ from fluxbase_cli.engine.judge import Judge
 from fluxbase_cli.keyring import Key, Keyring, Opener
 from fluxbase_cli.locations import CATALOGUE
 from fluxbase_cli.seal import ReopenError, Sealer
-from fluxbase_cli.store.packed import LENGTH_BYTES, Packed
+from fluxbase_cli.store.packed import Packed
 from fluxbase_cli.store.places import Place
 from fluxbase_cli.store.values import FIRST, ID, TID, Limits, Row, Shape, fitting, last_place, unpacked, withheld
 
@@ -53,6 +53,7 @@ def test_what_was_packed_is_unpacked_whole_or_in_part(stored: list[bytes], first
     assert [unpacked(whole, index) for index in range(len(whole))] == rows
     part = whole[first:end]
     assert [unpacked(part, index) for index in range(len(part))] == rows[first:end]
+    assert list(part.each_text()) == stored[first:end]
     assert bytes(20) + part.elements == sent(stored[first:end])
     if rows[first:end]:
         assert last_place(part) == last_place(rows[first:end])
@@ -84,7 +85,7 @@ def test_a_value_that_does_not_open_again_is_not_handed_out(monkeypatch: pytest.
     target = Sealer(NEW)
     monkeypatch.setattr(target, "_decrypt", Sealer(OLD)._decrypt)
     with pytest.raises(ReopenError):
-        Sealer(OLD).reseal_each(target, whole.texts, whole.offsets, LENGTH_BYTES)
+        Sealer(OLD).reseal_each(target, whole.each_text(), len(whole))
 
 
 def test_a_packed_row_tells_no_value() -> None:
