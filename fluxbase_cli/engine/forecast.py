@@ -43,22 +43,25 @@ from fluxbase_cli.store.rehearsal import (
 from fluxbase_cli.store.upkeep import Size, sizes
 from fluxbase_cli.store.values import Limits, News, Reader, Shape
 
-#: Rows of a rehearsed batch, at most.
-_BATCH_ROWS = 1_000
+#: Rows that each worker rehearses at a time, in one batch or several.
+_WORKER_ROWS = 1_000
 #: At most so much of a relation is rehearsed: each row of it leaves a dead one behind until the next vacuum.
 _SAMPLED_SHARE = 1 / 8
 _WARM_UP_ROWS = 20
 #: Pages that a closing census is timed on.
 _CENSUS_BLOCKS = 400
-#: How many rows find room in their page. Measured on 100,000 rows of `functions.secrets` that were just loaded, without
-#: any room to begin with, on a machine five times too busy: 0.59 to 0.68; where the server keeps up it is more.
-_HOT_SHARE = 0.75
-#: What a new entry in an index costs, in time and in WAL, as a share of all the rest that is done for a row. Measured
-#: on the same table, which has eight: the same rehearsal in full and in half-empty pages.
-_INDEX_S = 0.05
-_INDEX_WAL = 0.4
-#: What of an index's page is logged: not the room that is kept free in it.
-_PAGE_FILL = 0.7
+#: How many of the rows behind the first stride find room in their page. Measured on 1,000,000 rows of
+#: `functions.secrets` that were just loaded, without any room to begin with: 0.93 to 0.96.
+_ROOM_SHARE = 0.95
+#: Bytes of WAL for a row that finds none: its old page is locked and its record is longer, less what pruning logs for
+#: the others; and for each new entry in an index. Counted by `pg_waldump --stats=record` on the same run.
+_ELSEWHERE_WAL = 103
+_ENTRY_WAL = 73
+#: What of its time such a row saves when it does find room, as a share of what it saves of its WAL. Measured likewise:
+#: a row of the run takes 0.62 to 0.70 of the time of a rehearsed one.
+_ELSEWHERE_S = 0.5
+#: What of an index's page is logged: not the room that is kept free in it, nor pages that get no entry.
+_PAGE_FILL = 0.55
 #: What a run costs besides: connections, leases, the account; in seconds.
 _OVERHEAD_S = 0.3
 
@@ -165,7 +168,7 @@ class Rehearsal:
         preflight: what the database is like.
         plan: what there is to do.
         stop: ends it early.
-        rounds: how often each worker does its batch again.
+        rounds: how often each worker does its batches again.
     """
 
     def __init__(  # noqa: PLR0913  # what a run is told
@@ -233,17 +236,22 @@ class Rehearsal:
         """What the main pass over a relation costs."""
         rows, strides = self._plan.surveys[shape].rows, self._plan.cuts[shape].strides
         # A rehearsal frees no room in a page, so each row goes to another page, with a new entry in every index. In the
-        # run most find room that earlier strides have left in their page (HOT updates), and need neither.
-        hot = _HOT_SHARE if strides > 1 else 0.0
-        row_s = sample.again.row_s * (1 - hot + hot / (1 + _INDEX_S * size.index_count))
-        row_wal = rows * sample.again.row_wal * (1 - hot + hot / (1 + _INDEX_WAL * size.index_count))
-        growth = (1 - hot) * (size.heap + size.indexes / 4)
-        index_pages = _PAGE_FILL * size.indexes
+        # run most find room that earlier strides have left in their page (HOT updates), and need neither. In a page of
+        # few rows each of them comes in a stride of its own.
+        first = max(1 / strides, self._plan.surveys[shape].blocks / max(rows, 1))
+        hot = _ROOM_SHARE * max(0.0, 1 - first) if strides > 1 else 0.0
+        again = sample.again
+        saved = min(_ELSEWHERE_WAL + _ENTRY_WAL * size.entries_a_row, again.row_wal)
+        row_s = again.row_s * (1 - hot * _ELSEWHERE_S * saved / max(again.row_wal, 1.0))
+        row_wal = rows * (again.row_wal - hot * saved)
+        # What is stored beside the rows (TOAST) is written anew, and its room is free only after a VACUUM.
+        growth = (1 - hot) * (size.heap + size.indexes / 4) + size.whole - size.heap
         whole = 0.0
         if settings.full_page_writes:
             # A page is logged whole when it is first touched after a checkpoint: pages of rows once, since a shard is
             # done in one go; those of indexes after every checkpoint, since entries go all over the place.
-            once = size.heap + growth + index_pages
+            index_pages = _PAGE_FILL * size.indexes
+            once = size.heap + index_pages
             whole = once + index_pages * (once + row_wal) / settings.checkpoint_bytes
         return Cost(
             seconds=rows * row_s + whole * sample.page_byte_s,
@@ -267,13 +275,15 @@ class Rehearsal:
             yield _Worker(connection, Opener(self._keyring, first=self._request.goal.source))
 
     def _sample(self, holder: Connection, workers: Sequence[_Worker], shape: Shape) -> _Sample:
-        """Have all workers do a batch of a relation at once, as they will in the run, and the same batches again."""
+        """Have all workers do batches of a relation at once, as they will in the run, and the same batches again."""
         began = next_transaction(holder)
         share = int(self._plan.surveys[shape].rows * _SAMPLED_SHARE) // (1 + self._rounds)
-        used = workers[: max(1, share // _BATCH_ROWS)]
-        rows = min(_BATCH_ROWS, share)
-        shards = _spread(list(self._shards(shape)), len(used))
-        pairs = list(zip(used, shards, strict=True))
+        rows = max(1, min(_WORKER_ROWS, limits_for(shape, self._request.limits).rows, share))
+        used = workers[: max(1, share // rows)]
+        # Of small batches each worker does some.
+        places = max(1, min(_WORKER_ROWS, share // len(used)) // rows)
+        shards = _spread(list(self._shards(shape)), len(used) * places)
+        pairs = [(worker, shards[number :: len(used)]) for number, worker in enumerate(used)]
 
         def phase(rows: int, rounds: int) -> _Phase:
             wal = wal_position(holder)
@@ -312,9 +322,9 @@ class Rehearsal:
             )
 
     def _batches(  # noqa: PLR0913  # what a batch is told
-        self, worker: _Worker, shard: Shard, *, shape: Shape, began: int, rows: int, rounds: int
+        self, worker: _Worker, shards: Sequence[Shard], *, shape: Shape, began: int, rows: int, rounds: int
     ) -> _Done:
-        done = [self._batch(worker, shape, began, shard, rows) for _ in range(rounds)]
+        done = [self._batch(worker, shape, began, shard, rows) for _ in range(rounds) for shard in shards]
         return _Done(sum(each.rows for each in done), sum(each.seconds for each in done))
 
     def _batch(self, worker: _Worker, shape: Shape, began: int, shard: Shard, rows: int) -> _Done:

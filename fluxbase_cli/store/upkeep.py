@@ -22,14 +22,14 @@ class Size:
         heap: its rows.
         whole: with what is stored beside them (TOAST).
         indexes: its indexes, together.
-        index_count: how many there are.
+        entries_a_row: how many entries a row has in them, on average.
         live, dead: row versions, as the statistics have them.
     """
 
     heap: int
     whole: int
     indexes: int
-    index_count: int
+    entries_a_row: float
     live: int
     dead: int
 

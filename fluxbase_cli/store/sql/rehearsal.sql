@@ -1,7 +1,8 @@
 -- What a forecast asks besides its rehearsal. `store/rehearsal.py` is the only place where a name meets a function.
 
 -- name: wal_position
-SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint;
+-- As it is in the buffers: what is committed asynchronously, or rolled back, is written out a moment later.
+SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint;
 
 -- name: next_transaction
 -- Without taking one.

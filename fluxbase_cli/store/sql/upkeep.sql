@@ -4,7 +4,11 @@
 -- On disk: the rows, what is stored beside them (TOAST), and the indexes; and what PostgreSQL knows of dead rows.
 SELECT r.schema_name || '.' || r.name AS relation,
        pg_relation_size(c.oid) AS heap, pg_table_size(c.oid) AS whole, pg_indexes_size(c.oid) AS indexes,
-       (SELECT count(*) FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisready) AS index_count,
+       -- A partial index has fewer entries than the table has rows, or none; unknown before the first VACUUM or ANALYZE.
+       (SELECT coalesce(sum(CASE WHEN x.reltuples < 0 OR c.reltuples <= 0 THEN (i.indpred IS NULL)::integer
+                                 ELSE least(x.reltuples / c.reltuples, 1) END), 0)::float8
+        FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indisready) AS entries_a_row,
        coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
 JOIN pg_namespace AS n ON n.nspname = r.schema_name
