@@ -15,6 +15,7 @@ from fluxbase_cli.engine.closing import MOST_CENSUSES
 from fluxbase_cli.engine.cost import Cost, Forecast, Gain
 from fluxbase_cli.engine.forecast import Meter, Rehearsal
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.helper import Helper, helping_workers, trouble
 from fluxbase_cli.engine.holdoff import LARGE_ROWS
 from fluxbase_cli.engine.observer import Observer, PassStarted, Silent, Told
 from fluxbase_cli.engine.outcome import JobReport
@@ -35,7 +36,7 @@ from fluxbase_cli.engine.steering import Manners
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.worker import Assignment
 from fluxbase_cli.errors import JobFailedError, JobRunningError
-from fluxbase_cli.keyring import Keyring, ReopenError
+from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
 from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Tuning
@@ -224,7 +225,8 @@ class JobRun:
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
             self._order(jobs, job.id)
-            runner = jobs.register_runner(job.id, self._request.workers)
+            helping = helping_workers(self._prepared.plan.rows, self._request.workers)
+            runner = jobs.register_runner(job.id, self._request.workers - helping)
             before = self._handled(jobs, job.id)
         return self._end(job.id, runner, before, self._work(runner, job))
 
@@ -353,12 +355,19 @@ class JobRun:
             database=self._database,
             patience_s=self._request.patience_s,
         )
+        helping = helping_workers(self._prepared.plan.rows, self._request.workers)
+        with Helper(assignment, helping, self._stop, self._observer) as helper:
+            error = self._pool(assignment, self._request.workers - helping)
+        return error or helper.failure
+
+    def _pool(self, assignment: Assignment, workers: int) -> str | None:
         try:
-            Pool(assignment, self._request.workers, self._stop, self._observer).run()
-        except psycopg.Error as error:
-            return f"{type(error).__name__}: {first_line(error)}"
-        except ReopenError:
-            return "a value sealed anew did not open to the same plaintext; it was not written (is this machine sound?)"
+            Pool(assignment, workers, self._stop, self._observer).run()
+        except Exception as error:
+            reason = trouble(error)
+            if reason is None:
+                raise
+            return reason
         return None
 
     def _end(self, job: int, runner: int, before: int, error: str | None) -> JobReport:

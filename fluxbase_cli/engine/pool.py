@@ -80,9 +80,19 @@ class Heartbeat:
 
 
 class Pool:
-    """Runs a number of workers until the job ends, one fails, or a stop is asked for."""
+    """Runs a number of workers until the job ends, one fails, or a stop is asked for.
 
-    def __init__(self, assignment: Assignment, workers: int, stop: Stop, observer: Observer) -> None:
+    Args:
+        assignment: what each of them is told.
+        workers: how many.
+        stop: ends them; is requested when one fails.
+        observer: is told what they do.
+        told: is told what operators ask of the job, and what it waits for then; the observer when left out.
+    """
+
+    def __init__(
+        self, assignment: Assignment, workers: int, stop: Stop, observer: Observer, *, told: Observer | None = None
+    ) -> None:
         self._stop = stop
         self._failures: list[BaseException] = []
         closing = Closing(
@@ -95,7 +105,7 @@ class Pool:
             assignment.last_census,
             observer,
         )
-        steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=observer)
+        steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=told or observer)
         self._workers = [Worker(assignment, stop, observer, closing, steering) for _ in range(workers)]
         self._heartbeat = Heartbeat(assignment, steering)
 

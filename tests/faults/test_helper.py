@@ -1,0 +1,139 @@
+"""The second process of a large job: it does its part, stops when the first does, and can be lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.faults.reader import read
+from tests.fixtures.command import Rotation, until
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is a helper on Linux only")
+
+_COUNT = 20_000
+_OLD = 17_000
+_RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--batch-size", "100")
+_SLOWLY = (*_RE_ENCRYPT, "--max-rate", "5000")
+_GO_ON = (*_RE_ENCRYPT, "--max-rate", "1000000", "-o", "json")
+#: The command, for which jobs are large much earlier, and machines have two processors.
+_EAGER = """
+import os, sys
+import fluxbase_cli.engine.helper as helper
+from fluxbase_cli.cli.app import main
+helper.MANY_ROWS = 1
+os.sched_getaffinity = lambda _: {0, 1}
+"""
+_AT_ONCE_S = 5.0
+
+
+def line(*arguments: str, also: str = "") -> list[str]:
+    return [sys.executable, "-c", f"{_EAGER}{also}\nmain()", *arguments]
+
+
+def runners(rotation: Rotation) -> Sequence[Any]:
+    found: Sequence[Any] = rotation.command("secrets", "status", "1", "-o", "json").json["runners"]
+    return found
+
+
+def helper_of(rotation: Rotation, pid: int) -> int:
+    """The helper's process id, once both work."""
+    of_helper = "SELECT max(pid) FROM fluxbase_rotation.runner WHERE pid <> %s"
+    until(lambda: rotation.rows_done() > 1000 and rotation.value(of_helper, pid) is not None, "a helper has begun")
+    return int(rotation.value(of_helper, pid))
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def assert_all_done(rotation: Rotation, before: Any) -> None:
+    after = read(rotation.url)
+    assert after.lost == ()
+    assert after.versions == {2: _COUNT}
+    assert after.plaintexts == before.plaintexts
+
+
+def test_two_processes_do_every_value_once_and_use_no_nonce_twice(rotation: Rotation) -> None:
+    rotation.seed(_COUNT)
+    before = read(rotation.url)
+    with rotation.command.start_line(line(*_RE_ENCRYPT, "-o", "json")) as running:
+        outcome = running.finish()
+
+    assert outcome.code == 0, outcome.stderr
+    assert (outcome.json["state"], outcome.json["updated"], outcome.json["moved"]) == ("completed", _OLD, 0)
+    assert_all_done(rotation, before)
+    assert [(runner["workers"], runner["alive"]) for runner in runners(rotation)] == [(2, False), (2, False)]
+    nonces = rotation.value(
+        "SELECT count(*) - count(DISTINCT substr(decode(encrypted_value, 'base64'), 1, 12)) FROM functions.secrets"
+    )
+    assert nonces == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_reaches_the_helper_too(rotation: Rotation, number: signal.Signals, code: int) -> None:
+    rotation.seed(_COUNT)
+    before = read(rotation.url)
+    with rotation.command.start_line(line(*_SLOWLY, "-o", "json")) as running:
+        helper = helper_of(rotation, running.pid)
+        asked = time.monotonic()
+        # As a terminal or a service manager does: to all processes.
+        os.kill(helper, number)
+        running.send(number)
+        first = running.finish()
+        assert time.monotonic() - asked < _AT_ONCE_S
+    assert (first.code, first.json["state"]) == (code, "interrupted")
+    assert gone(helper)
+    assert not any(runner["alive"] for runner in runners(rotation))
+    # What is reported is what is there, the helper's part included.
+    assert read(rotation.url).versions[2] == _COUNT - _OLD + first.json["re_encrypted"]
+
+    second = rotation.command(*_GO_ON)
+    assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _OLD)
+    assert_all_done(rotation, before)
+
+
+def test_when_the_first_process_is_killed_the_helper_goes_at_once(rotation: Rotation) -> None:
+    rotation.seed(_COUNT)
+    before = read(rotation.url)
+    with rotation.command.start_line(line(*_SLOWLY)) as running:
+        helper = helper_of(rotation, running.pid)
+        running.kill()
+    until(lambda: gone(helper), "the helper is gone")
+
+    second = rotation.command(*_GO_ON)
+    assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _OLD)
+    assert_all_done(rotation, before)
+
+
+def test_when_the_helper_is_killed_the_first_process_finishes_alone(rotation: Rotation) -> None:
+    rotation.seed(_COUNT)
+    before = read(rotation.url)
+    with rotation.command.start_line(line(*_SLOWLY, "-o", "json")) as running:
+        os.kill(helper_of(rotation, running.pid), signal.SIGKILL)
+        outcome = running.finish()
+
+    assert outcome.code == 0, outcome.stderr
+    assert "the helper process was ended from outside; going on without it" in outcome.stderr
+    assert (outcome.json["state"], outcome.json["updated"]) == ("completed", _OLD)
+    assert_all_done(rotation, before)
+
+
+def test_what_the_helper_can_not_mend_fails_the_job(rotation: Rotation) -> None:
+    rotation.seed(_COUNT)
+    broken = "def work(*_): raise helper.ReopenError\nhelper._work = work\n"
+    with rotation.command.start_line(line(*_RE_ENCRYPT, also=broken)) as running:
+        outcome = running.finish()
+
+    assert outcome.code == 1
+    assert "did not open to the same plaintext" in outcome.all
+    assert rotation.command(*_RE_ENCRYPT).code == 0
