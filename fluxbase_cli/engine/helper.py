@@ -143,6 +143,9 @@ def _help(pipe: Pipe, others: Pipe, assignment: Assignment, workers: int) -> Non
         _work(assignment, workers, stop, sender)
     except Exception as error:  # noqa: BLE001  # told to the first process
         sender.send(_Failed(trouble(error) or type(error).__name__))
+    finally:
+        # Not through what the first process wants done at its own end, with locks that its threads may have held.
+        os._exit(0)
 
 
 def _work(assignment: Assignment, workers: int, stop: Stop, sender: _Sender) -> None:  # pragma: no cover
