@@ -54,6 +54,23 @@ class Packed:
             offsets = list(accumulate(range(number), lambda at, _: _next(texts, at), initial=_HEADER_BYTES))
         return cls(tids[_HEADER_BYTES:], ids[_HEADER_BYTES:], texts, offsets)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Packed]) -> Packed:
+        """Put parts, one at least, one behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        texts = b"".join(part.elements for part in parts)
+        offsets: Sequence[int]
+        steps = {part.offsets.step if isinstance(part.offsets, range) else 0 for part in parts}
+        if len(steps) == 1 and 0 not in steps:
+            offsets = range(0, len(texts) + 1, steps.pop())
+        else:
+            offsets = [0]
+            for part in parts:
+                shift = offsets[-1] - part.offsets[0]
+                offsets.extend(offset + shift for offset in part.offsets[1:])
+        return cls(b"".join(part.tids for part in parts), b"".join(part.ids for part in parts), texts, offsets)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

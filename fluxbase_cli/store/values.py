@@ -11,6 +11,7 @@ uuids that takes half the time of a walk along the primary key, which touches a 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -55,6 +56,9 @@ DEFAULT_LIMITS = Limits(rows=1_000, bytes=2 * 1024 * 1024)
 #: Rows that are listed at once by who reads a stretch from its beginning to its end.
 _LISTED_ROWS = 5_000
 _PACKED_ROWS = 20_000
+#: Rows that one statement lists packed. While it runs its snapshot keeps what others have freed meanwhile from being
+#: used again: in one go, the rows of a shard made the table of the benchmark grow by 14 to 16%.
+_AT_A_TIME = 5_000
 #: Values of rows with more stored text than this, in bytes, are not sent when many rows are listed at once.
 _SMALL_BYTES = 256
 
@@ -275,20 +279,28 @@ class Reader:
         Returns:
             The rows of each stride that has any; None where there are large values, whose rows don't travel packed.
         """
-        arguments: dict[str, Any] = {
-            "after": str(stretch.after),
-            "upto": str(stretch.upto),
-            "rows": most,
-            "strides": strides,
-        }
+        arguments: dict[str, Any] = {"upto": str(stretch.upto), "strides": strides}
         statement = self._packed
         if began is not None:
             arguments["began"] = _xid(began)
             statement = self._packed_old
-        found = connection.execute(statement, arguments, prepare=True, binary=True).fetchall()
-        if not all(whole for *_, whole in found):
-            return None
-        return {stride: Packed.of(tids, ids, texts, equal=equal) for stride, tids, ids, texts, equal, _ in found}
+        listed: dict[int, list[Packed]] = defaultdict(list)
+        after, left = stretch.after, most
+        while left > 0:
+            asked = min(left, _AT_A_TIME)
+            arguments |= {"after": str(after), "rows": asked}
+            found = connection.execute(statement, arguments, prepare=True, binary=True).fetchall()
+            if not all(whole for *_, whole in found):
+                return None
+            read = {stride: Packed.of(tids, ids, texts, equal=equal) for stride, tids, ids, texts, equal, _ in found}
+            for stride, rows in read.items():
+                listed[stride].append(rows)
+            number = sum(map(len, read.values()))
+            if number < asked:
+                break
+            left -= number
+            after = max(map(last_place, read.values()))
+        return {stride: Packed.joined(parts) for stride, parts in listed.items()}
 
     def list_rows(self, connection: Connection, stretch: Stretch, most: int, versions: Versions = None) -> list[Row]:
         """List the first rows of a stretch, in the order of their places.

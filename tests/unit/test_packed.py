@@ -59,6 +59,15 @@ def test_what_was_packed_is_unpacked_whole_or_in_part(stored: list[bytes], first
         assert last_place(part) == last_place(rows[first:end])
 
 
+@given(st.lists(st.lists(texts, min_size=1, max_size=10), min_size=1, max_size=5))
+def test_parts_are_joined_to_what_they_are_together(parts: list[list[bytes]]) -> None:
+    whole = Packed.joined([packed(part)[0] for part in parts])
+    rows = [row for part in parts for row in packed(part)[1]]
+    assert [unpacked(whole, index) for index in range(len(whole))] == rows
+    assert list(whole.each_text()) == [text for part in parts for text in part]
+    assert list(whole[1:].each_text()) == [text for part in parts for text in part][1:]
+
+
 @given(st.lists(texts, min_size=1, max_size=30), st.sampled_from([None, Goal(2, source=1), Goal(2)]))
 def test_packed_rows_are_judged_as_each_alone(stored: list[bytes], goal: Goal | None) -> None:
     whole, rows = packed(stored)
