@@ -57,6 +57,9 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
     job = jobs.unfinished() if jobs.exists() else None
     if job is None:
         ended = _ended_run(jobs, request, keyring)
+        if ended is not None and ended.state is not JobState.COMPLETED:
+            # Another process of the run has begun it between our two looks.
+            return decide(jobs, request, keyring)
         if ended is not None:
             return Decision(ended=ended)
         if request.join:

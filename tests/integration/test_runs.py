@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobRunningError
-from fluxbase_cli.store.jobs import JobKind
+from fluxbase_cli.store.jobs import JobKind, JobStore
 from tests.fixtures.fluxbase import KEYS, KEYS_OF_THREE, STRANGER, Fluxbase, Watching, ring_of, seal
 from tests.integration.test_jobs import alive, state_of, stop_after, versions
 
@@ -108,3 +109,17 @@ def test_one_that_was_prepared_before_another_of_its_run_began_joins_it(flux: Fl
         report = second.run()
     assert (report.job, report.state) == (stopped.job, "completed")
     assert versions(flux) == [2] * 6
+
+
+def test_a_job_that_another_process_of_the_run_begins_between_two_looks_is_gone_on_with(
+    flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flux.secrets(9)
+    stopped = stop_after(flux, 1, run_name="a")
+    look, looks = JobStore.unfinished, count(1)
+    # What a look that came before the other process's commit has seen.
+    monkeypatch.setattr(JobStore, "unfinished", lambda store: None if next(looks) == 2 else look(store))
+    watching = Watching()
+    report = flux.run(run_name="a", observer=watching)
+    assert (report.job, report.state) == (stopped.job, "completed")
+    assert watching.told[0] == f"Resuming job {stopped.job}: 33% done"
