@@ -1,4 +1,4 @@
-"""Every sealed location of a Fluxbase database, declared once (FLUXBASE.md, "Every sealed location").
+"""Every sealed location of every Fluxbase release, declared once (docs/format.md, "Where sealed values are").
 
 To add a location, add a line to `CATALOGUE`; nothing else in the project names a table.
 """
@@ -6,7 +6,7 @@ To add a location, add a line to `CATALOGUE`; nothing else in the project names 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 
 
@@ -28,6 +28,15 @@ class Unsealed(Enum):
     """Rows from before the server sealed this column hold plaintext."""
 
 
+class Layout(Enum):
+    """The two layouts of the database that releases of Fluxbase have had."""
+
+    DASHBOARD = "dashboard"
+    """Releases 2026.1.4 to 2026.3.6: OAuth providers in the schema `dashboard`, no schema `platform`."""
+    PLATFORM = "platform"
+    """Releases from 2026.3.7-rc.1 on: OAuth providers and instance settings in the schema `platform`."""
+
+
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
     """One column with sealed values.
@@ -37,17 +46,19 @@ class SealedColumn:
         form: whether the column is a value or a document of values.
         unsealed: what a text is that can't be a seal.
         empty_is_unset: whether ``''`` means "no value" here; where it does not, it is damage.
+        least_plaintext: the fewest bytes that a secret of this column has, where it may hold plaintext.
     """
 
     name: str
     form: Form = Form.TEXT
     unsealed: Unsealed = Unsealed.DAMAGE
     empty_is_unset: bool = True
+    least_plaintext: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SealedTable:
-    """One table with sealed columns; its primary key is ``id uuid``.
+    """One table with sealed columns. In Fluxbase's own tables the primary key is ``id uuid``.
 
     Attributes:
         schema: the table's schema.
@@ -57,6 +68,9 @@ class SealedTable:
         flag_column: the boolean column that says whether the row is sealed; a value of an unflagged row that no key
             opens is plaintext.
         parent: the table, as ``schema.name``, without which this one can't exist.
+        layouts: the layouts of the database that have this table; in the others it is read where it is there.
+        extra: the operator has named the table; no release has it.
+        key: the column that names a row.
     """
 
     schema: str
@@ -65,6 +79,9 @@ class SealedTable:
     user_column: str | None = None
     flag_column: str | None = None
     parent: str | None = None
+    layouts: frozenset[Layout] = frozenset(Layout)
+    extra: bool = False
+    key: str = "id"
 
     @property
     def qualified(self) -> str:
@@ -85,8 +102,26 @@ CATALOGUE: tuple[SealedTable, ...] = (
         parent="functions.secrets",
     ),
     SealedTable("app", "settings", (SealedColumn("encrypted_value"),), user_column="user_id"),
-    SealedTable("platform", "oauth_providers", (SealedColumn("client_secret"),), flag_column="is_encrypted"),
-    SealedTable("platform", "instance_settings", (SealedColumn("settings", form=Form.JSON),)),
+    SealedTable(
+        "dashboard",
+        "oauth_providers",
+        (SealedColumn("client_secret"),),
+        flag_column="is_encrypted",
+        layouts=frozenset({Layout.DASHBOARD}),
+    ),
+    SealedTable(
+        "platform",
+        "oauth_providers",
+        (SealedColumn("client_secret"),),
+        flag_column="is_encrypted",
+        layouts=frozenset({Layout.PLATFORM}),
+    ),
+    SealedTable(
+        "platform",
+        "instance_settings",
+        (SealedColumn("settings", form=Form.JSON),),
+        layouts=frozenset({Layout.PLATFORM}),
+    ),
     SealedTable(
         "auth",
         "oauth_tokens",
@@ -97,7 +132,12 @@ CATALOGUE: tuple[SealedTable, ...] = (
         ),
     ),
     SealedTable("auth", "users", (SealedColumn("totp_secret", unsealed=Unsealed.PLAINTEXT),)),
-    SealedTable("branching", "github_config", (SealedColumn("webhook_secret"),)),
+    # Releases up to 2026.3.5 write it as plaintext, and 2026.3.6 leaves their rows as they are.
+    SealedTable(
+        "branching",
+        "github_config",
+        (SealedColumn("webhook_secret", unsealed=Unsealed.PLAINTEXT, least_plaintext=8),),
+    ),
 )
 
 #: The last segments of `email.*` paths that hold secrets in `platform.instance_settings.settings`.
@@ -105,6 +145,8 @@ _SECRET_EMAIL_SETTINGS = frozenset(
     {"smtp_password", "sendgrid_api_key", "mailgun_api_key", "ses_access_key", "ses_secret_key"}
 )
 _SECRET_WORDS = ("password", "secret", "key", "token")
+#: What is published, though its name holds one of the words above.
+_PUBLIC_WORDS = ("public", "publishable", "site_key", "sitekey", "site-key")
 
 
 def names_a_secret(path: tuple[str, ...]) -> bool:
@@ -118,10 +160,17 @@ def names_a_secret(path: tuple[str, ...]) -> bool:
     if len(path) == 2 and path[0] == "email" and path[1] in _SECRET_EMAIL_SETTINGS:  # noqa: PLR2004
         return True
     # An array's index says nothing: `api_keys.0` is named by `api_keys`.
-    named = next((segment for segment in reversed(path) if not segment.isdigit()), "")
-    return any(word in named.lower() for word in _SECRET_WORDS)
+    named = next((segment for segment in reversed(path) if not segment.isdigit()), "").lower()
+    if any(word in named for word in _PUBLIC_WORDS):
+        return False
+    return any(word in named for word in _SECRET_WORDS)
 
 
 def catalogue_digest(tables: tuple[SealedTable, ...] = CATALOGUE) -> str:
     """A short digest of the catalogue, so that runners with another idea of what is sealed can't join one job."""
-    return hashlib.sha256(repr(tables).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr([_described(table) for table in tables]).encode()).hexdigest()[:16]
+
+
+def _described(table: SealedTable) -> tuple[object, ...]:
+    # A set has no order of its own.
+    return (*(getattr(table, f.name) for f in fields(table) if f.name != "layouts"), sorted(map(str, table.layouts)))

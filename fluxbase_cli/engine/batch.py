@@ -18,7 +18,7 @@ from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connect import Access, Connection, begin_batch
 from fluxbase_cli.store.jobs import JobStore, Shard
 from fluxbase_cli.store.places import NO_PAGES, Pages
-from fluxbase_cli.store.values import ID, Limits, Row, first_place, last_place
+from fluxbase_cli.store.values import ID, TID, Limits, Row, first_place, last_place
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
 _ROUNDS = 5
@@ -177,6 +177,11 @@ class BatchRunner:
         written = _Written([0] * len(judged.tallies))
         edits, store, judge = judged.edits, self._work.store, self._work.judge
         refused: list[Row] = []
+        if edits and not store.shape.keyed:
+            # Which row was written only its place tells; those that moved are the next census's business.
+            places = store.write_by_place(connection, edits)
+            written.wrote = bool(places)
+            refused, edits = [row for row, _ in edits if row[TID] not in places], []
         for _ in range(_ROUNDS):
             if not edits:
                 break

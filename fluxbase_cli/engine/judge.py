@@ -15,6 +15,7 @@ from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Layer, Opener, reseal
 from fluxbase_cli.locations import Form, SealedColumn, Unsealed, names_a_secret
+from fluxbase_cli.plaintext import is_no_seal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.jobs import QuarantineEntry
@@ -181,16 +182,19 @@ class Judge:
     def _unopened(self, error: SealError, row: Row, column: SealedColumn, judged: Judged, tally: Tally) -> None:
         """Count a value that no key opens.
 
-        In a text column one that has the form of a seal is always reported, unless the row itself says that it is
-        plaintext.
+        In a text column one that has the form of a seal is reported, unless the row itself says that it is plaintext,
+        or the column may hold plaintext and the text looks like nothing that a seal ever looks like.
         """
+        stored: bytes = row[FIRST + self._shape.columns.index(column)]
         flag_index = self._shape.flag_index
-        flagged = flag_index is None or bool(row[flag_index])
+        plaintext = flag_index is not None and not row[flag_index]
         reason = NO_KEY
         if isinstance(error, NotASealError):
-            reason = NOT_A_SEAL if row[FIRST + self._shape.columns.index(column)] else EMPTY
-            flagged = flagged and column.unsealed is not Unsealed.PLAINTEXT
-        if not flagged:
+            reason = NOT_A_SEAL if stored else EMPTY
+            plaintext = plaintext or column.unsealed is Unsealed.PLAINTEXT
+        elif column.unsealed is Unsealed.PLAINTEXT:
+            plaintext = plaintext or is_no_seal(stored, least_plaintext=column.least_plaintext)
+        if plaintext:
             tally.plaintext += 1
             return
         tally.undecryptable += 1
@@ -239,7 +243,7 @@ class Judge:
                 continue
             except NotMyKeyError:
                 # Any other string that happens to be base64 is just a string.
-                if names_a_secret(path):
+                if names_a_secret(path) and not is_no_seal(sealed):
                     tally.undecryptable += 1
                     judged.quarantine.append(self._entry(row, column, path, NO_KEY))
                 continue

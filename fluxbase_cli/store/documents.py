@@ -14,8 +14,8 @@ from psycopg import sql
 
 from fluxbase_cli.locations import SealedColumn
 from fluxbase_cli.store.connect import Connection, Uuid
-from fluxbase_cli.store.places import NO_PAGES, Pages
-from fluxbase_cli.store.values import ID, Edit, Reader
+from fluxbase_cli.store.places import NO_PAGES, Pages, Place
+from fluxbase_cli.store.values import ID, TID, Edit, Reader
 
 #: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.
 _LEAVES_A_STATEMENT = 50
@@ -50,6 +50,14 @@ class DocumentStore(Reader):
         """
         return sum(self._write_row(connection, edit) for edit in edits)
 
+    def write_by_place(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
+        """As `write`, for relations whose rows have no key of their own.
+
+        Returns:
+            The places that the rows written had before.
+        """
+        return {edit[0][TID] for edit in edits if self._write_row(connection, edit)}
+
     def _write_row(self, connection: Connection, edit: Edit) -> bool:
         # Compare-and-set on all the row's documents; the first statement that matches also locks the row, so the
         # following ones need not compare again.
@@ -64,17 +72,24 @@ class DocumentStore(Reader):
             f"old{number}": None if value is None else value.decode()
             for number, value in enumerate(self.shape.values_of(row))
         }
-        first = True
+        # Without an index over ids a row is found by its place, which each statement changes.
+        by_place = self.shape.surrogate or not self.shape.keyed
+        place, first = str(Place.of(row[TID])), True
         for column, leaves in zip(self.columns, new, strict=True):
             for start in range(0, len(leaves), _LEAVES_A_STATEMENT):
                 statement, arguments = self._statement(column, leaves[start : start + _LEAVES_A_STATEMENT])
                 arguments["id"] = Uuid(row[ID])
+                if by_place:
+                    statement += sql.SQL(" AND t.ctid = %(place)s::tid")
+                    arguments["place"] = place
                 if first:
                     statement += unmoved
                     arguments |= olds
-                if connection.execute(statement, arguments, prepare=False).rowcount == 0:
+                written = connection.execute(statement + sql.SQL(" RETURNING t.ctid::text"), arguments, prepare=False)
+                now = written.fetchone()
+                if now is None:
                     return False
-                first = False
+                place, first = str(now[0]), False
         return not first
 
     def _statement(self, column: SealedColumn, leaves: Sequence[LeafEdit]) -> tuple[sql.Composed, dict[str, Any]]:
@@ -90,7 +105,7 @@ class DocumentStore(Reader):
             document = sql.SQL("jsonb_set({}, {}::text[], to_jsonb({}::text), false)").format(
                 document, sql.Placeholder(f"path{number}"), value
             )
-        statement = sql.SQL("UPDATE {table} AS t SET {column} = {document} WHERE t.id = %(id)s").format(
-            table=self.shape.identifier, column=sql.Identifier(column.name), document=document
+        statement = sql.SQL("UPDATE ONLY {table} AS t SET {column} = {document} WHERE {key} = %(id)s").format(
+            table=self.shape.identifier, key=self.shape.key, column=sql.Identifier(column.name), document=document
         )
         return statement, arguments

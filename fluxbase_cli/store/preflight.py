@@ -17,7 +17,9 @@ from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.locations import CATALOGUE, SealedTable
 from fluxbase_cli.store.connect import APPLICATION_NAME, Access, Connection
 from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.relations import Relations, find_relations
 from fluxbase_cli.store.values import Shape
+from fluxbase_cli.unexamined import Unexamined
 
 SERVICE_ROLE = "service_role"
 _OLDEST_SERVER = 150_000
@@ -51,7 +53,8 @@ class Preflight:
         role: the role that logged in.
         server_version: as PostgreSQL prints it.
         access: how values are read and written.
-        shapes: the sealed tables that are there, in the catalogue's order.
+        shapes: the relations with sealed values, in the catalogue's order.
+        unexamined: places that can't be examined.
         findings: all checks, in order.
         triggers_fire: whether triggers would fire on our updates.
         other_sessions: sessions of other programs on this database.
@@ -63,6 +66,7 @@ class Preflight:
     server_version: str
     access: Access
     shapes: tuple[Shape, ...]
+    unexamined: tuple[Unexamined, ...]
     findings: tuple[Finding, ...]
     triggers_fire: bool
     other_sessions: int
@@ -70,7 +74,8 @@ class Preflight:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is worth telling though it stops nothing."""
-        return tuple(finding.message for finding in self.findings if finding.verdict is Verdict.TELL)
+        told = [finding.message for finding in self.findings if finding.verdict is Verdict.TELL]
+        return (*told, *(f"can't be examined: {each}" for each in self.unexamined))
 
     def refuse_if_unfit(self) -> None:
         """Raise when a check refuses.
@@ -103,14 +108,7 @@ def inspect(
     queries = named_queries("preflight.sql")
     with connection.cursor(row_factory=dict_row) as cursor:
         session: dict[str, Any] = cursor.execute(queries["session"]).fetchone() or {}
-        tables = {
-            row["table_name"]: row
-            for row in cursor.execute(
-                queries["tables"],
-                {"schemas": [t.schema for t in catalogue], "names": [t.name for t in catalogue]},
-            ).fetchall()
-        }
-        found = _shapes(catalogue, tables)
+        found = find_relations(connection, catalogue)
         can_switch = bool(session["can_switch"])
         own = bool(session["bypasses"])
         roles = ([None] if own else []) + ([SERVICE_ROLE] if can_switch else [])
@@ -143,7 +141,8 @@ def inspect(
         *_server(session, write=write),
         *_role(session, role, roles),
         *_privileges(session, role, lacking, found.shapes),
-        *found.findings,
+        Finding("release", Verdict.GOOD, found.release.name),
+        *(finding for finding in _tables(found) if write or finding.verdict is not Verdict.REFUSE or not found.shapes),
     ]
     if write:
         findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
@@ -157,16 +156,11 @@ def inspect(
         server_version=session["server_version"],
         access=Access(role=role, quiet=quiet),
         shapes=found.shapes,
+        unexamined=found.unexamined,
         findings=tuple(findings),
         triggers_fire=bool(triggers),
         other_sessions=int(others["sessions"]),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    shapes: tuple[Shape, ...]
-    findings: tuple[Finding, ...]
 
 
 def _columns_of(shapes: Sequence[Shape]) -> dict[str, list[str]]:
@@ -178,86 +172,31 @@ def _columns_of(shapes: Sequence[Shape]) -> dict[str, list[str]]:
     }
 
 
-def _shapes(catalogue: Sequence[SealedTable], tables: dict[str, dict[str, Any]]) -> _Found:
-    shapes: list[Shape] = []
-    findings: list[Finding] = []
-    for table in catalogue:
-        row = tables.get(table.qualified)
-        if row is None:
-            if any(other.parent == table.qualified and other.qualified in tables for other in catalogue):
-                findings.append(
-                    Finding(
-                        "tables",
-                        Verdict.REFUSE,
-                        f"table {table.qualified} is missing, though tables that depend on it are there",
-                        "Is this the whole Fluxbase database? Check the database name, and restore the table.",
-                    )
-                )
-            else:
-                findings.append(Finding("tables", Verdict.TELL, f"table {table.qualified} is not there; skipped"))
-            continue
-        there, told = _shape(table, row)
-        findings += told
-        shapes += there
-    if not shapes:
-        findings.append(
-            Finding(
+def _tables(found: Relations) -> Iterator[Finding]:
+    for unusable in found.unusable:
+        yield Finding("tables", Verdict.REFUSE, unusable.message, unusable.remedy)
+    there = {shape.table.qualified for shape in found.shapes}
+    for shape in {shape.table: shape for shape in found.shapes}.values():
+        if shape.table.parent is not None and shape.table.parent not in there | set(found.foreign):
+            yield Finding(
                 "tables",
                 Verdict.REFUSE,
-                "none of Fluxbase's sealed tables is in this database",
-                "Check host and database name: this is not the main database of a Fluxbase server.",
+                f"table {shape.table.parent} is missing, though tables that depend on it are there",
+                "Is this the whole Fluxbase database? Check the database name, and restore the table.",
             )
-        )
-    else:
-        locations = {shape.table.location(column) for shape in shapes for column in shape.columns}
-        number = len({shape.table for shape in shapes})
-        findings.append(Finding("tables", Verdict.GOOD, f"{number} tables with {len(locations)} sealed columns"))
-    return _Found(tuple(shapes), tuple(findings))
-
-
-def _shape(table: SealedTable, row: dict[str, Any]) -> tuple[list[Shape], list[Finding]]:
-    if row["kind"] == "f":
+    for name in found.foreign:
         # In a tenant's own database these point back at the main one: going through them would do rows twice.
-        return [], [
-            Finding("tables", Verdict.TELL, f"{table.qualified} is a foreign table; skipped (its rows live elsewhere)")
-        ]
-    if row["kind"] not in ("r", "p"):
-        return [], [
-            Finding(
-                "tables",
-                Verdict.REFUSE,
-                f"{table.qualified} is not a table (relkind '{row['kind']}')",
-                "Sealed values can only be rotated where they are stored.",
-            )
-        ]
-    if not row["id_is_key"]:
-        return [], [
-            Finding(
-                "tables",
-                Verdict.REFUSE,
-                f"{table.qualified} has no primary key `id uuid`",
-                f"ALTER TABLE {table.qualified} ADD PRIMARY KEY (id);",
-            )
-        ]
-    there = frozenset(row["columns"])
-    columns = tuple(column for column in table.columns if column.name in there)
-    told = [
-        Finding("tables", Verdict.TELL, f"column {table.location(column)} is not there; skipped")
-        for column in table.columns
-        if column.name not in there
-    ]
-    if not columns:
-        return [], told
-    user = table.user_column if table.user_column in there else None
-    flag = table.flag_column if table.flag_column in there else None
-    told += [
-        Finding("tables", Verdict.TELL, f"partition {schema}.{name} of {table.qualified} is a foreign table; skipped")
-        for schema, name, kind in row["leaves"]
-        if kind == "f"
-    ]
-    return [
-        Shape(table, schema, name, columns, user, flag) for schema, name, kind in row["leaves"] if kind == "r"
-    ], told
+        yield Finding("tables", Verdict.TELL, f"{name} is a foreign table; skipped (its rows are in the main database)")
+    if not found.shapes:
+        yield Finding(
+            "tables",
+            Verdict.REFUSE,
+            "none of Fluxbase's sealed tables is in this database",
+            "Check host and database name: this is not the main database of a Fluxbase server.",
+        )
+        return
+    locations = {shape.table.location(column) for shape in found.shapes for column in shape.columns}
+    yield Finding("tables", Verdict.GOOD, f"{len(there)} tables with {len(locations)} sealed columns")
 
 
 def _server(session: dict[str, Any], *, write: bool) -> Iterator[Finding]:

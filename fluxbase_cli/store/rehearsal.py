@@ -91,7 +91,7 @@ def writers(connection: Connection, shape: Shape, stretch: Stretch) -> str:
     """The transactions that made the row versions of a stretch, in PostgreSQL's array notation."""
     row = connection.execute(
         sql.SQL(
-            "SELECT coalesce(array_agg(DISTINCT t.xmin::text), '{{}}')::text FROM {} AS t "
+            "SELECT coalesce(array_agg(DISTINCT t.xmin::text), '{{}}')::text FROM ONLY {} AS t "
             "WHERE t.ctid > %s::tid AND t.ctid <= %s::tid"
         ).format(shape.identifier),
         [str(stretch.after), str(stretch.upto)],

@@ -37,7 +37,9 @@ def survey(connection: Connection, shape: Shape) -> Survey:
     counts += [sql.SQL("count(*) FILTER (WHERE {})").format(_filled(column)) for column in shape.columns]
     rows, *values = _one(
         connection,
-        sql.SQL("SELECT {counts} FROM {table} AS t").format(counts=sql.SQL(", ").join(counts), table=shape.identifier),
+        sql.SQL("SELECT {counts} FROM ONLY {table} AS t").format(
+            counts=sql.SQL(", ").join(counts), table=shape.identifier
+        ),
     )
     names = [column.name for column in shape.columns]
     return Survey(
@@ -70,7 +72,7 @@ def spread_ids(connection: Connection, shape: Shape, column: SealedColumn, value
     """
     if values == 0:
         return []
-    source: sql.Composable = sql.SQL("{} AS t").format(shape.identifier)
+    source: sql.Composable = sql.SQL("ONLY {} AS t").format(shape.identifier)
     if values > _SAMPLE_ROWS:
         # By pages: the cost stays the same however large the table is.
         percent = max(100 * _SAMPLE_ROWS / values, 0.01)
@@ -79,8 +81,8 @@ def spread_ids(connection: Connection, shape: Shape, column: SealedColumn, value
     row = _one(
         connection,
         sql.SQL(
-            "SELECT percentile_disc(%(at)s::float8[]) WITHIN GROUP (ORDER BY t.id) FROM {source} WHERE {filled}"
-        ).format(source=source, filled=_filled(column)),
+            "SELECT percentile_disc(%(at)s::float8[]) WITHIN GROUP (ORDER BY {key}) FROM {source} WHERE {filled}"
+        ).format(key=shape.key, source=source, filled=_filled(column)),
         {"at": [(part + 0.5) / parts for part in range(parts)]},
         binary=True,
     )

@@ -110,6 +110,10 @@ class Shape:
         schema, name: the relation that holds the rows: the table itself, or one of its partitions.
         columns: the sealed columns that are there.
         user_column, flag_column: the columns that help to judge them, where they are there.
+        oid: the relation's object id.
+        keyed: whether the key names one row of the relation. Where it does not (a table that inherits, a partition
+            whose key has more columns), only a row's place tells which row was written.
+        surrogate: whether the key is no uuid, so that a digest of it stands for a row's id.
     """
 
     table: SealedTable
@@ -118,6 +122,9 @@ class Shape:
     columns: tuple[SealedColumn, ...]
     user_column: str | None
     flag_column: str | None
+    oid: int = 0
+    keyed: bool = True
+    surrogate: bool = False
 
     @property
     def user_index(self) -> int | None:
@@ -145,13 +152,19 @@ class Shape:
         """The table's name for a statement."""
         return sql.Identifier(self.schema, self.name)
 
+    @property
+    def key(self) -> sql.Composed:
+        """The id of a row, as uuid."""
+        column = sql.Identifier("t", self.table.key)
+        return sql.SQL("md5({}::text)::uuid" if self.surrogate else "{}").format(column)
+
     def selected(self, *, small_only: bool = False) -> sql.Composed:
         """The columns of a row, in its order.
 
         Args:
             small_only: withhold (leave NULL) the sealed columns where the row's size is beyond `_SMALL_BYTES`.
         """
-        parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("t.id")]
+        parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("{} AS id").format(self.key)]
         for column in self.columns:
             reference: sql.Composable = sql.Identifier("t", column.name)
             if column.form is Form.JSON:
@@ -219,17 +232,17 @@ class Reader:
             sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
         )
         self._whole, self._again = (
-            sql.SQL(statement).format(columns=shape.selected(), table=shape.identifier).as_bytes(None)
+            sql.SQL(statement).format(columns=shape.selected(), table=shape.identifier, key=shape.key).as_bytes(None)
             for statement in (
-                "SELECT {columns} FROM {table} AS t WHERE t.ctid = ANY(%(tids)s)",
-                "SELECT {columns} FROM {table} AS t WHERE t.id = ANY(%(ids)s)",
+                "SELECT {columns} FROM ONLY {table} AS t WHERE t.ctid = ANY(%(tids)s)",
+                "SELECT {columns} FROM ONLY {table} AS t WHERE {key} = ANY(%(ids)s)",
             )
         )
 
     def _list(self, versions: sql.SQL) -> bytes:
         return (
             sql.SQL(
-                "SELECT {columns} FROM {table} AS t "
+                "SELECT {columns} FROM ONLY {table} AS t "
                 "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} LIMIT %(rows)s"
             )
             .format(
@@ -250,7 +263,7 @@ class Reader:
                 "array_send(array_agg(b.{column})), "
                 "min(octet_length(b.{column})) = max(octet_length(b.{column})), count(b.{column}) = count(*) "
                 "FROM (SELECT {columns}, get_byte(tidsend(t.ctid), 5) %% %(strides)s::integer AS stride "
-                "FROM {table} AS t "
+                "FROM ONLY {table} AS t "
                 "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} LIMIT %(rows)s"
                 ") AS b GROUP BY b.stride"
             )
@@ -503,8 +516,10 @@ class TextStore(Reader):
         # The count comes before the join, and is of no interest: a page is pruned (freed of row versions that nobody
         # can see any more) when it is scanned, not when a row of it is written by its place.
         return sql.SQL(
-            "UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS u ({aliases}) WHERE t.ctid = u.tid AND {unmoved} "
-            "AND (SELECT count(*) FROM {table} AS v WHERE v.ctid >= %(first)s::tid AND v.ctid <= %(last)s::tid) >= 0"
+            "UPDATE ONLY {table} AS t SET {sets} FROM unnest({arrays}) AS u ({aliases}) "
+            "WHERE t.ctid = u.tid AND {unmoved} "
+            "AND (SELECT count(*) FROM ONLY {table} AS v "
+            "WHERE v.ctid >= %(first)s::tid AND v.ctid <= %(last)s::tid) >= 0"
         ).format(
             table=self.shape.identifier,
             sets=sql.SQL(", ").join(
@@ -527,6 +542,19 @@ class TextStore(Reader):
         Returns:
             How many rows were written; the others belong to another writer now.
         """
+        return connection.execute(self._update, self._arguments(edits, tidied), prepare=True).rowcount
+
+    def write_by_place(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
+        """As `write`, for relations whose rows have no key of their own.
+
+        Returns:
+            The places that the rows written had before.
+        """
+        statement = self._update + b" RETURNING u.tid"
+        arguments = self._arguments(edits, NO_PAGES)
+        return {row[0] for row in connection.execute(statement, arguments, binary=True).fetchall()}
+
+    def _arguments(self, edits: Sequence[Edit], tidied: Pages) -> dict[str, Any]:
         arguments: dict[str, Any] = {"first": str(tidied.first), "last": str(tidied.last)}
         if isinstance(edits, PackedEdits):
             rows = edits.rows
@@ -535,7 +563,7 @@ class TextStore(Reader):
                 "old0": TextElements(len(rows), rows.elements),
                 "new0": TextArray(edits.new),
             }
-            return connection.execute(self._update, arguments, prepare=True).rowcount
+            return arguments
         arguments["tids"] = TidArray([row[TID] for row, _ in edits])
         for number in range(len(self.columns)):
             arguments[f"old{number}"] = TextArray([row[FIRST + number] for row, _ in edits])
@@ -543,4 +571,4 @@ class TextStore(Reader):
         user = self.shape.user_index
         if user is not None:
             arguments["users"] = UuidArray([row[user] for row, _ in edits])
-        return connection.execute(self._update, arguments, prepare=True).rowcount
+        return arguments

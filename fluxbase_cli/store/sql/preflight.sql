@@ -16,31 +16,6 @@ SELECT current_user AS role,
                  FROM pg_roles AS r WHERE r.rolname = 'service_role'), false) AS can_switch,
        has_parameter_privilege(current_user, 'session_replication_role', 'SET') AS can_silence;
 
--- name: tables
--- The catalogue's tables as they are here.
-SELECT n.nspname || '.' || c.relname AS table_name,
-       c.relkind::text AS kind,
-       ARRAY(SELECT a.attname::text FROM pg_attribute AS a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-       EXISTS (
-           SELECT FROM pg_index AS i
-           JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] AND a.attname = 'id'
-           WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-             -- A partitioned table's key may have to hold the partitioning column too.
-             AND (i.indnkeyatts = 1 OR c.relkind = 'p')
-             AND a.attnotnull AND a.atttypid = 'uuid'::regtype) AS id_is_key,
-       -- What really holds the rows: the table itself, or its partitions.
-       (SELECT coalesce(jsonb_agg(jsonb_build_array(ln.nspname, l.relname, l.relkind) ORDER BY l.oid), '[]')
-        FROM (SELECT c.oid WHERE c.relkind <> 'p'
-              UNION ALL
-              SELECT p.relid FROM pg_partition_tree(c.oid) AS p WHERE c.relkind = 'p' AND p.isleaf) AS leaf (oid)
-        JOIN pg_class AS l ON l.oid = leaf.oid
-        JOIN pg_namespace AS ln ON ln.oid = l.relnamespace) AS leaves
-FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS wanted (schema_name, table_name)
-JOIN pg_namespace AS n ON n.nspname = wanted.schema_name
-JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = wanted.table_name
-WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm');
-
 -- name: privileges
 -- What the role lacks, as it would be granted.
 WITH wanted AS (

@@ -1,0 +1,87 @@
+"""Telling plaintext from seals where both may stand: by what random bytes would hardly ever look like.
+
+A seal is base64 of random bytes (a nonce, a ciphertext, a tag), so all 64 characters are equally likely everywhere in
+it. A token of hexadecimal digits, a base32 secret or a key in DER is valid base64 too, and no seal. Each rule here is
+wrong for a true seal with a probability of less than one in a million; what no rule tells apart stays a seal.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64
+from collections.abc import Iterable
+
+from fluxbase_cli.seal import OVERHEAD_BYTES
+
+#: The probability below which a text is taken for no seal.
+_UNLIKELY = 1e-6
+#: Alphabets that plaintext secrets are written in, with their sizes; the small ones come first.
+_ALPHABETS = tuple(
+    (re.compile(pattern).fullmatch, size)
+    for pattern, size in (
+        (rb"[0-9]+", 10),
+        (rb"[0-9a-f]+", 16),
+        (rb"[0-9A-F]+", 16),
+        (rb"[A-Z2-7]+=*", 32),
+        (rb"[0-9a-z]+", 36),
+        (rb"[0-9A-Z]+", 36),
+        (rb"[0-9A-Za-z]+", 62),
+    )
+)
+_BASE64_CHARACTERS = 64
+_DER_INTEGER, _DER_SEQUENCE = 0x02, 0x30
+_SYMBOL = re.compile(rb"[+/]").search
+
+
+def is_no_seal(text: bytes, *, least_plaintext: int = 0) -> bool:
+    """Whether a text that has the form of a seal is none, beyond reasonable doubt.
+
+    Args:
+        text: a stored text that decodes as a seal does.
+        least_plaintext: the fewest bytes that a secret of this column has; a seal of fewer bytes is none.
+    """
+    text = text.translate(None, b"\r\n")
+    raw = a2b_base64(text)
+    if len(raw) - OVERHEAD_BYTES < least_plaintext:
+        return True
+    return _has_small_alphabet(text) or _is_readable(raw) or _is_der(raw)
+
+
+def hold_no_seals(texts: Iterable[bytes]) -> bool:
+    """Whether several texts together can't be seals, though each alone could be: none of them has a ``+`` or ``/``.
+
+    Args:
+        texts: stored texts of one column that no key opens.
+    """
+    length = 0
+    for text in texts:
+        if _SYMBOL(text):
+            return False
+        length += len(text)
+    return (62 / _BASE64_CHARACTERS) ** length < _UNLIKELY
+
+
+def _has_small_alphabet(text: bytes) -> bool:
+    for matches, size in _ALPHABETS:
+        if matches(text):
+            return bool((size / _BASE64_CHARACTERS) ** len(text) < _UNLIKELY)
+    return False
+
+
+def _is_readable(raw: bytes) -> bool:
+    """Whether the decoded bytes are printable ASCII: for 28 random bytes the odds are one in 10**12."""
+    return raw.isascii() and raw.decode("ascii").replace("\n", "").replace("\r", "").replace("\t", "").isprintable()
+
+
+def _is_der(raw: bytes) -> bool:
+    """Whether the decoded bytes are one ASN.1 sequence whose length is right, as keys and certificates are.
+
+    For random bytes the odds are one in 2**23 at most (ITU-T X.690, sections 8.1.2 and 8.1.3).
+    """
+    if raw[0] != _DER_SEQUENCE:
+        return False
+    if not raw[1] & 0x80:
+        # A short form has only the sequence, one octet of length, and an integer or a sequence in it.
+        return raw[1] == len(raw) - 2 and raw[2] in {_DER_INTEGER, _DER_SEQUENCE}
+    octets = raw[1] & 0x7F
+    return octets in range(1, 4) and int.from_bytes(raw[2 : 2 + octets], "big") == len(raw) - 2 - octets

@@ -1,0 +1,254 @@
+"""Which relations of this database hold sealed values, which release it is of, and which places could not be examined.
+
+A table stands for several relations where it is partitioned or where others inherit from it: each is read for itself.
+A table or a column that the release must have and that is absent, renamed or of another type is `Unexamined`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from fluxbase_cli.locations import CATALOGUE, Form, SealedColumn, SealedTable
+from fluxbase_cli.releases import Release, Signs, tell_release
+from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.values import Shape
+from fluxbase_cli.unexamined import Kind, Unexamined
+
+_TEXT_TYPES = frozenset({"text", "character varying", "character"})
+_DOCUMENT_TYPES = frozenset({"jsonb"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A table that can be read and not written.
+
+    Attributes:
+        message: what is wrong.
+        remedy: what to do.
+    """
+
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """What was found.
+
+    Attributes:
+        release: the release of this database.
+        shapes: the relations that hold sealed values, in the catalogue's order.
+        unexamined: places that must be there, and are not or not as they must be.
+        unusable: tables that a job can't write.
+        foreign: sealed tables that are foreign in a tenant's database; their rows are those of the main one.
+        is_tenant: whether this is a tenant's own database.
+    """
+
+    release: Release
+    shapes: tuple[Shape, ...]
+    unexamined: tuple[Unexamined, ...]
+    unusable: tuple[Unusable, ...]
+    foreign: tuple[str, ...]
+    is_tenant: bool
+
+    @property
+    def storage(self) -> frozenset[tuple[str, int]]:
+        """The relations by name and object id; changes when one comes, goes, or is replaced by another."""
+        return frozenset((shape.relation, shape.oid) for shape in self.shapes)
+
+
+def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CATALOGUE) -> Relations:
+    """Look for the sealed tables. Reads the system catalogues, and two tables that name the release where it may.
+
+    Args:
+        connection: any session; in a transaction it sees what the transaction sees.
+        catalogue: the sealed tables to look for.
+    """
+    queries = named_queries("relations.sql")
+    with connection.cursor(row_factory=dict_row) as cursor:
+        signs, is_tenant = _signs(cursor)
+        release = tell_release(signs)
+        rows = {
+            row["table_name"]: row
+            for row in cursor.execute(
+                queries["tables"],
+                {
+                    "schemas": [table.schema for table in catalogue],
+                    "names": [table.name for table in catalogue],
+                    "keys": [table.key for table in catalogue],
+                },
+            ).fetchall()
+        }
+    shapes: list[Shape] = []
+    unexamined: list[Unexamined] = []
+    unusable: list[Unusable] = []
+    foreign: list[str] = []
+    for table in catalogue:
+        row = rows.get(table.qualified)
+        if row is None:
+            # In a tenant's database only what is there counts.
+            if not is_tenant:
+                unexamined += _absent(table, release)
+            continue
+        if row["kind"] == "f" and is_tenant:
+            foreign.append(table.qualified)
+            continue
+        found = _examine(table, row, is_tenant=is_tenant)
+        shapes += found.shapes
+        unexamined += found.unexamined
+        unusable += found.unusable
+    if not is_tenant and not release.layouts and rows:
+        unexamined.append(
+            Unexamined(
+                Kind.LOCATION,
+                "dashboard.oauth_providers or platform.oauth_providers",
+                "neither table is there, and every release has one of them; was it renamed or dropped?",
+            )
+        )
+    return Relations(release, tuple(shapes), tuple(unexamined), tuple(unusable), tuple(foreign), is_tenant)
+
+
+def _signs(cursor: psycopg.Cursor[dict[str, Any]]) -> tuple[Signs, bool]:
+    queries = named_queries("relations.sql")
+    row = cursor.execute(queries["signs"]).fetchone() or {}
+    readable = {
+        each["table_name"]
+        for each in cursor.execute(
+            queries["may_select"],
+            {"schemas": ["migrations", "platform"], "names": ["fluxbase", "declarative_state"]},
+        ).fetchall()
+    }
+    return (
+        Signs(
+            tables=frozenset(row["tables"]),
+            schemas=frozenset(row["schemas"]),
+            totp_length=row["totp_length"],
+            tenant_ids=frozenset(row["tenant_ids"]),
+            migration=_named(cursor, "migration") if "migrations.fluxbase" in readable else None,
+            fingerprint=_named(cursor, "fingerprint") if "platform.declarative_state" in readable else None,
+        ),
+        bool(row["is_tenant"]),
+    )
+
+
+def _named(cursor: psycopg.Cursor[dict[str, Any]], query: str) -> Any:  # noqa: ANN401  # a number or a text
+    """What one of the server's own tables says of the release; None where it has another form than is known."""
+    try:
+        # A statement that fails must not take the caller's transaction with it.
+        with cursor.connection.transaction():
+            row = cursor.execute(named_queries("relations.sql")[query]).fetchone()
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+        return None
+    return row["found"] if row else None
+
+
+def _absent(table: SealedTable, release: Release) -> Iterator[Unexamined]:
+    if table.extra:
+        yield Unexamined(Kind.LOCATION, table.qualified, "the table is not there, and the file of locations names it")
+    elif table.layouts & release.layouts:
+        yield Unexamined(
+            Kind.LOCATION,
+            table.qualified,
+            f"the table is not there, and release {release.name} has it; was it renamed or dropped?",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    shapes: tuple[Shape, ...] = ()
+    unexamined: tuple[Unexamined, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
+
+
+def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Found:
+    """What of a table that is there can be examined."""
+    if row["kind"] == "f":
+        return _Found(
+            unexamined=(
+                Unexamined(
+                    Kind.LOCATION,
+                    table.qualified,
+                    f"{table.qualified} is a foreign table: its rows are on another server",
+                ),
+            )
+        )
+    if row["kind"] not in ("r", "p"):
+        message = f"{table.qualified} is not a table (relkind '{row['kind']}')"
+        return _Found(
+            unexamined=(Unexamined(Kind.LOCATION, table.qualified, message),),
+            unusable=(Unusable(message, "Sealed values can only be rotated where they are stored."),),
+        )
+    types: dict[str, str] = row["columns"]
+    if types.get(table.key) != "uuid" and not (table.extra and table.key in types):
+        message = f"{table.qualified} has no column `{table.key} uuid`"
+        return _Found(
+            unexamined=(Unexamined(Kind.LOCATION, table.qualified, message),),
+            unusable=(Unusable(message, f"ALTER TABLE {table.qualified} ADD COLUMN {table.key} uuid PRIMARY KEY;"),),
+        )
+    unusable: tuple[Unusable, ...] = ()
+    if not row["has_key"] and not table.extra:
+        unusable = (
+            Unusable(
+                f"{table.qualified} has no primary key `id uuid`",
+                f"ALTER TABLE {table.qualified} ADD PRIMARY KEY (id);",
+            ),
+        )
+    unexamined = [] if is_tenant else list(_wrong_columns(table, types))
+    columns = tuple(column for column in table.columns if types.get(column.name) in _types(column))
+    leaves = row["leaves"]
+    unexamined += [
+        Unexamined(
+            Kind.LOCATION,
+            f"{schema}.{name}",
+            f"it is a part of {table.qualified} and a foreign table: its rows are on another server",
+        )
+        for schema, name, kind, *_ in leaves
+        if kind == "f"
+    ]
+    if not columns:
+        return _Found((), tuple(unexamined), unusable)
+    shapes = tuple(
+        Shape(
+            table,
+            schema,
+            name,
+            columns,
+            table.user_column if table.user_column is not None and types.get(table.user_column) == "uuid" else None,
+            table.flag_column if table.flag_column is not None and types.get(table.flag_column) == "boolean" else None,
+            oid=int(oid),
+            keyed=bool(keyed),
+            surrogate=types[table.key] != "uuid",
+        )
+        for schema, name, kind, oid, keyed in leaves
+        if kind == "r"
+    )
+    return _Found(shapes, tuple(unexamined), unusable)
+
+
+def _types(column: SealedColumn) -> frozenset[str]:
+    return _DOCUMENT_TYPES if column.form is Form.JSON else _TEXT_TYPES
+
+
+def _wrong_columns(table: SealedTable, types: dict[str, str]) -> Iterator[Unexamined]:
+    for column in table.columns:
+        there = types.get(column.name)
+        if there is None:
+            yield Unexamined(
+                Kind.LOCATION, table.location(column), "the column is not there; was it renamed or dropped?"
+            )
+        elif there not in _types(column):
+            expected = " or ".join(sorted(_types(column)))
+            yield Unexamined(Kind.LOCATION, table.location(column), f"its type is {there} and not {expected}")
+    for name, wanted in ((table.user_column, "uuid"), (table.flag_column, "boolean")):
+        if name is not None and types.get(name) != wanted:
+            yield Unexamined(
+                Kind.LOCATION,
+                f"{table.qualified}.{name}",
+                f"the column must be there with type {wanted}: it says how the values of its rows are sealed",
+            )
