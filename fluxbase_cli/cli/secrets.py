@@ -396,6 +396,8 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
         report = JobRun(loaded.settings.database, loaded.keyring, prepared, stop=stop, observer=progress).run()
     print_result(options, job_report(report), job_lines(report))
+    for each in report.unexamined:
+        messages.warn(f"not examined: {each}")
     if report.quarantine:
         _list_quarantine(messages, report.quarantine, report.job)
     for line in cost_lines(report):
@@ -470,6 +472,8 @@ def audit(
         return 128 + (stop.signal or 2)
     for warning in report.warnings:
         messages.warn(warning)
+    for each in report.unexamined:
+        messages.warn(f"not examined: {each}")
     print_result(options, census_report(report), census_lines(report))
     if report.quarantine:
         _list_quarantine(messages, report.quarantine, None)

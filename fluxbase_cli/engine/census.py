@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.observer import Observer
 from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
 from fluxbase_cli.engine.plan import make_plan
-from fluxbase_cli.engine.reading import ReadingRun
+from fluxbase_cli.engine.reading import ReadingRun, RelationsChangedError
+from fluxbase_cli.engine.settled import WRITERS_WAIT_S
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.locations import CATALOGUE, SealedTable
 from fluxbase_cli.store.connect import for_values, session
-from fluxbase_cli.store.preflight import copies, inspect
+from fluxbase_cli.store.preflight import Verdict, copies, inspect
 from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.writers import in_recovery
+from fluxbase_cli.unexamined import Kind, Unexamined
+
+#: How often everything is read again because tables came or went meanwhile.
+_ATTEMPTS = 3
+_STANDBY = Unexamined(
+    Kind.STANDBY,
+    "this server",
+    "it is a standby, where open transactions of its primary can't be seen: this speaks of the moment that the standby "
+    "shows, and is no proof that a key can go",
+)
 
 
 def take_census(  # noqa: PLR0913  # what a census is told
@@ -26,6 +40,8 @@ def take_census(  # noqa: PLR0913  # what a census is told
     workers: int,
     stop: Stop,
     observer: Observer,
+    catalogue: Sequence[SealedTable] = CATALOGUE,
+    wait_s: float = WRITERS_WAIT_S,
 ) -> CensusReport:
     """Open every value; write nothing. A read-only role that sees all rows is enough, and so is a standby.
 
@@ -37,6 +53,8 @@ def take_census(  # noqa: PLR0913  # what a census is told
         workers: threads, each with a connection.
         stop: ends it early.
         observer: is told of the progress.
+        catalogue: the sealed tables to look for.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
 
     Raises:
         ConfigurationError: the version is not configured, or the connection is refused.
@@ -46,22 +64,34 @@ def take_census(  # noqa: PLR0913  # what a census is told
     started = time.monotonic()
     if key_version is not None:
         keyring.key(key_version)
-    with session(database) as connection:
-        preflight = inspect(connection, write=False)
-        preflight.refuse_if_unfit()
-        plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
-    reading = ReadingRun(
-        database,
-        preflight.access,
-        keyring,
-        limits=limits,
-        workers=workers,
-        stop=stop,
-        observer=observer,
-        goal=Goal(target=keyring.active),
-    )
-    findings = reading.run(plan)
-    warnings = list(preflight.warnings)
+    for attempt in range(1, _ATTEMPTS + 1):
+        with session(database) as connection:
+            preflight = inspect(connection, write=False, catalogue=catalogue)
+            preflight.refuse_if_unfit()
+            plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
+            standby = in_recovery(connection)
+        reading = ReadingRun(
+            database,
+            preflight.access,
+            keyring,
+            limits=limits,
+            workers=workers,
+            stop=stop,
+            observer=observer,
+            goal=Goal(target=keyring.active),
+            catalogue=catalogue,
+            wait_s=wait_s,
+        )
+        try:
+            findings = reading.run(plan)
+            break
+        except RelationsChangedError:
+            if attempt == _ATTEMPTS or stop.requested:
+                raise
+    unexamined = preflight.unexamined + findings.unexamined
+    if standby:
+        unexamined += (_STANDBY,)
+    warnings = [finding.message for finding in preflight.findings if finding.verdict is Verdict.TELL]
     warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
     if key_version is not None and findings.quarantine:
         warnings.append(
@@ -77,6 +107,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
         elapsed_seconds=time.monotonic() - started,
         quarantine=findings.quarantine,
         warnings=tuple(warnings),
+        unexamined=unexamined,
     )
 
 

@@ -5,22 +5,31 @@ Whatever a running server sealed under the old key behind the workers' backs is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import Observer, PassStarted, Told
+from fluxbase_cli.engine.settled import WRITERS_WAIT_S, take_snapshot
+from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connect import Access, Connection, begin_snapshot
+from fluxbase_cli.locations import SealedTable
+from fluxbase_cli.store.connect import Access, Connection
 from fluxbase_cli.store.jobs import JobState, JobStore
 from fluxbase_cli.store.places import WHOLE
+from fluxbase_cli.store.relations import Relations, find_relations
 from fluxbase_cli.store.values import Limits, News, Portions, Reader, Shape, Versions
+from fluxbase_cli.unexamined import Unexamined
 
 #: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.
 MOST_CENSUSES = 8
+
+
+class RelationGoneError(Exception):
+    """A relation is not there any more, or another one has its name."""
 
 
 class Verdict(Enum):
@@ -38,22 +47,26 @@ class Closing:
     Attributes:
         job: the job's number.
         goal: what values shall be.
-        shapes: the relations.
+        catalogue: the sealed tables.
         access: how values are read.
         limits: how much to read at once.
         keyring: the keys.
         last_census: the number of the census after which the job is given up.
+        stop: ends waiting.
         observer: is told of each pass.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
     """
 
     job: int
     goal: Goal
-    shapes: tuple[Shape, ...]
+    catalogue: Sequence[SealedTable]
     access: Access
     limits: Limits
     keyring: Keyring
     last_census: int
+    stop: Stop
     observer: Observer
+    wait_s: float = WRITERS_WAIT_S
 
     def advance(self, connection: Connection, jobs: JobStore) -> Verdict:
         """Begin the next census, or close the job, if all shards of the current pass are done."""
@@ -65,11 +78,14 @@ class Closing:
             if open_shards:
                 jobs.free_dead_leases(self.job)
                 return Verdict.WAIT
-            if pass_number > 0 and touched == 0 and not self._rewritten(jobs):
-                jobs.set_state(self.job, JobState.COMPLETED, remaining=0)
+            # Asked each time: partitions come and go, and tables are renamed, while a job runs.
+            relations = find_relations(connection, self.catalogue)
+            if pass_number > 0 and touched == 0 and not self._changed(jobs, relations):
+                self._end(jobs, relations)
                 return Verdict.ENDED
             if pass_number < self.last_census:
-                started = jobs.next_pass(self.job, self.shapes)
+                self._changed(jobs, relations)
+                started = jobs.next_pass(self.job, relations.shapes)
                 self.observer.notify(PassStarted(started, {}, {}))
                 if touched and pass_number > 0:
                     self.observer.notify(
@@ -77,8 +93,23 @@ class Closing:
                     )
                 return Verdict.AGAIN
         # Where a table was rewritten in the meantime, news can't be told from old and everything is counted.
-        self._rewritten(jobs)
-        return self._give_up(connection, jobs)
+        self._changed(jobs, relations)
+        return self._give_up(connection, jobs, relations)
+
+    def _end(self, jobs: JobStore, relations: Relations) -> None:
+        """Complete the job, unless something could not be examined: then nobody knows whether it is done."""
+        jobs.note_unexamined(self.job, relations.unexamined)
+        unexamined = jobs.unexamined(self.job)
+        if not unexamined:
+            jobs.set_state(self.job, JobState.COMPLETED, remaining=0)
+            return
+        others = f", and {len(unexamined) - 1} more" if len(unexamined) > 1 else ""
+        jobs.set_state(
+            self.job,
+            JobState.FAILED,
+            error=f"what could be examined is done, and this could not be examined: {unexamined[0]}{others}",
+            remaining=0,
+        )
 
     def versions(self, jobs: JobStore) -> Versions:
         """Which row versions the current census must open; None for all."""
@@ -87,22 +118,28 @@ class Closing:
             return None
         return News(job.news_from, jobs.written_transactions(self.job))
 
-    def _rewritten(self, jobs: JobStore) -> bool:
-        """Whether a table was rewritten (VACUUM FULL, CLUSTER, a restore), so that places say nothing any more.
+    def _changed(self, jobs: JobStore, relations: Relations) -> bool:
+        """Whether the next census has to open everything, because places or transaction numbers say nothing any more.
 
-        The census then has to open everything, once.
+        That is so where a table was rewritten (VACUUM FULL, CLUSTER), restored or replaced, where a partition came or
+        went, and beyond 2**32 transactions.
         """
         job = jobs.get(self.job)
-        storage = jobs.storage(self.shapes)
-        if job is None or storage == job.storage:
+        if job is None:
+            return False
+        if not job.full_census and jobs.beyond_32_bits():
+            jobs.need_full_census(self.job)
+            return True
+        storage = jobs.storage(relations.shapes)
+        if storage == job.storage:
             return False
         jobs.note_rewritten(self.job, storage)
         return True
 
-    def _give_up(self, connection: Connection, jobs: JobStore) -> Verdict:
-        remaining = self._remaining(connection, self.versions(jobs))
+    def _give_up(self, connection: Connection, jobs: JobStore, relations: Relations) -> Verdict:
+        remaining = self._remaining(connection, jobs, relations)
         if remaining == 0:
-            jobs.set_state(self.job, JobState.COMPLETED, remaining=0)
+            self._end(jobs, relations)
         else:
             jobs.set_state(
                 self.job,
@@ -113,29 +150,65 @@ class Closing:
             )
         return Verdict.ENDED
 
-    def _remaining(self, connection: Connection, versions: Versions) -> int:
+    def _remaining(self, connection: Connection, jobs: JobStore, relations: Relations) -> int:
         """Count what is still to be moved, without writing."""
-        opener = Opener(self.keyring)
-        return sum(
-            tally.moving(self.goal)
-            for shape in self.shapes
-            for judged in read_whole(connection, shape, Judge(shape, opener, None), self.access, self.limits, versions)
-            for tally in judged.tallies
+        opener, left = Opener(self.keyring), list[Unexamined]()
+        found = 0
+        for shape in relations.shapes:
+            for judged in self.read_whole(connection, jobs, shape, Judge(shape, opener, None), left):
+                found += sum(tally.moving(self.goal) for tally in judged.tallies)
+        jobs.note_unexamined(self.job, left)
+        return found
+
+    def find(self, connection: Connection, relation: str) -> Shape | None:
+        """A relation as it is now; None where it is not there any more."""
+        shapes = find_relations(connection, self.catalogue).shapes
+        return next((shape for shape in shapes if shape.relation == relation), None)
+
+    def read_whole(
+        self, connection: Connection, jobs: JobStore, shape: Shape, judge: Judge, left: list[Unexamined]
+    ) -> Iterator[Judged]:
+        """Judge a relation as it is at one moment, a few rows at a time.
+
+        One snapshot, so that no row can escape by moving from a page that is still to be read to one that has been.
+
+        Args:
+            connection: where to read (see `connect_for_values`), outside a transaction.
+            jobs: the progress tables, over another connection.
+            shape: the relation.
+            judge: judges its rows.
+            left: is told, at the end, what was not committed and could not be read.
+
+        Raises:
+            RelationGoneError: the relation is gone, or another one has its name.
+        """
+        versions = self.versions(jobs)
+        opened = take_snapshot(
+            connection, [shape], self.access, stop=self.stop, observer=self.observer, wait_s=self.wait_s
         )
+        try:
+            there = self.find(connection, shape.relation)
+            if there is None or there.oid != shape.oid:
+                raise RelationGoneError
+            yield from self._read(connection, shape, judge, versions)
+        finally:
+            if not connection.closed:
+                connection.execute("ROLLBACK")
+        if not opened.suspects:
+            return
+        running = opened.still_running(connection)
+        if opened.suspects - {writer.xid for writer in running}:
+            # What others wrote, and committed after the snapshot was taken.
+            take_snapshot(connection, [shape], self.access, stop=self.stop, observer=self.observer, wait_s=0.0)
+            try:
+                late = News(opened.since, jobs.written_transactions(self.job))
+                yield from self._read(connection, shape, judge, late)
+            finally:
+                if not connection.closed:
+                    connection.execute("ROLLBACK")
+        left += [writer.unexamined() for writer in running]
 
-
-def read_whole(  # noqa: PLR0913, PLR0917  # what a reading is told
-    connection: Connection, shape: Shape, judge: Judge, access: Access, limits: Limits, versions: Versions
-) -> Iterator[Judged]:
-    """Judge a relation as it is at one moment, a few rows at a time.
-
-    One snapshot, so that no row can escape by moving from a page that is still to be read to one that has been.
-    """
-    portions = Portions(Reader(shape), WHOLE, limits_for(shape, limits), versions)
-    connection.execute(begin_snapshot(access))
-    try:
+    def _read(self, connection: Connection, shape: Shape, judge: Judge, versions: Versions) -> Iterator[Judged]:
+        portions = Portions(Reader(shape), WHOLE, limits_for(shape, self.limits), versions)
         while (rows := portions.next_rows(connection)) is not None:
             yield judge.judge(rows)
-    finally:
-        if not connection.closed:
-            connection.execute("ROLLBACK")

@@ -41,6 +41,7 @@ from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
 from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Tuning
 from fluxbase_cli.store.preflight import Preflight, inspect
+from fluxbase_cli.unexamined import Unexamined
 
 #: A job with fewer rows is done in a second or two, of which a rehearsal would be a good part.
 _WORTH_A_FORECAST = 200_000
@@ -90,7 +91,12 @@ def prepare(
     if request.goal.source is not None:
         keyring.key(request.goal.source)
     with session(database) as connection:
-        preflight = inspect(connection, write=not request.dry_run, allow_triggers=request.allow_triggers)
+        preflight = inspect(
+            connection,
+            write=not request.dry_run,
+            allow_triggers=request.allow_triggers,
+            catalogue=request.catalogue,
+        )
         preflight.refuse_if_unfit()
         jobs = JobStore(connection)
         decision = Decision()
@@ -124,6 +130,8 @@ def _read_all(
         stop=stop,
         observer=observer,
         goal=request.goal,
+        catalogue=request.catalogue,
+        wait_s=request.wait_s,
     ).run(prepared.plan)
 
 
@@ -210,6 +218,7 @@ class JobRun:
             remaining=total.re_encrypted,
             handled=total.scanned,
             quarantine=findings.quarantine,
+            unexamined=self._prepared.preflight.unexamined + findings.unexamined,
         )
 
     def _real_run(self) -> JobReport:
@@ -257,6 +266,9 @@ class JobRun:
         joins = self._request.join or any(runner.alive for runner in jobs.runners(job.id))
         jobs.set_state(job.id, JobState.RUNNING)
         jobs.free_dead_leases(job.id)
+        if not joins and jobs.unexamined(job.id):
+            # It failed only because of these: they are looked at again.
+            jobs.next_pass(job.id, self._prepared.preflight.shapes)
         # Where the job stood then: what it has come to since, and in what time, is its rate.
         mark = {"rows_done": jobs.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
         jobs.add_event("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
@@ -275,7 +287,7 @@ class JobRun:
                     to_version=self._request.goal.target,
                     reason=self._request.reason,
                     fingerprints=fingerprints(self._keyring),
-                    catalogue=catalogue_digest(),
+                    catalogue=catalogue_digest(self._request.catalogue),
                     # A trigger that fires on our updates could change what we wrote, so it is all opened again.
                     full_census=self._prepared.preflight.triggers_fire,
                     total_rows=self._prepared.plan.rows,
@@ -343,6 +355,7 @@ class JobRun:
             job=job.id,
             runner=runner,
             goal=self._request.goal,
+            catalogue=self._request.catalogue,
             shapes={shape.relation: shape for shape in self._prepared.preflight.shapes},
             large=tuple(shape for shape, found in self._prepared.plan.surveys.items() if found.rows >= LARGE_ROWS),
             began=job.began,
@@ -354,6 +367,7 @@ class JobRun:
             keyring=self._keyring,
             database=self._database,
             patience_s=self._request.patience_s,
+            wait_s=self._request.wait_s,
         )
         helping = helping_workers(self._prepared.plan.rows, self._request.workers)
         with Helper(assignment, helping, self._stop, self._observer) as helper:
@@ -409,6 +423,7 @@ class JobRun:
             handled=self._handled(jobs, job) - before,
             quarantine=tuple(jobs.quarantined(job)),
             error=recorded.error,
+            unexamined=jobs.unexamined(job),
         )
         return replace(report, forecast=self._forecast, measured=measured, gains=found)
 
@@ -430,6 +445,7 @@ class JobRun:
         handled: int,
         quarantine: tuple[QuarantineEntry, ...],
         error: str | None = None,
+        unexamined: tuple[Unexamined, ...] = (),
     ) -> JobReport:
         return JobReport(
             job=job,
@@ -446,6 +462,7 @@ class JobRun:
             error=error,
             signal=self._stop.signal,
             warnings=self._prepared.preflight.warnings,
+            unexamined=unexamined,
         )
 
 

@@ -9,6 +9,7 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.cost import Cost, Forecast, Gain
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
+from fluxbase_cli.unexamined import Unexamined
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class JobReport:
         forecast: what a rehearsal foretold; None where there was none.
         measured: what this run has cost; of a dry run, None.
         gains: the tables that would gain from VACUUM, or have.
+        unexamined: what could not be examined.
     """
 
     job: int | None
@@ -52,6 +54,7 @@ class JobReport:
     forecast: Forecast | None = None
     measured: Cost | None = None
     gains: tuple[Gain, ...] = ()
+    unexamined: tuple[Unexamined, ...] = ()
 
     @property
     def total(self) -> Counts:
@@ -70,7 +73,7 @@ class JobReport:
             return 128 + (self.signal or 2)
         if self.state not in ("completed", "dry-run"):
             return ExitCode.FAILED
-        return ExitCode.UNDECRYPTABLE_LEFT if self.total.undecryptable else ExitCode.DONE
+        return ExitCode.UNDECRYPTABLE_LEFT if self.total.undecryptable or self.unexamined else ExitCode.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class CensusReport:
         elapsed_seconds: how long it took.
         quarantine: the values that no key opens.
         warnings: what is worth telling.
+        unexamined: what could not be examined, so that nothing is known of it.
     """
 
     key_version: int | None
@@ -109,6 +113,7 @@ class CensusReport:
     elapsed_seconds: float
     quarantine: tuple[QuarantineEntry, ...]
     warnings: tuple[str, ...]
+    unexamined: tuple[Unexamined, ...] = ()
 
     @property
     def by_version(self) -> Mapping[int, int]:
@@ -145,8 +150,10 @@ class CensusReport:
         """How the command ends (DESIGN.md section 2).
 
         Asked for a version, the answer is about that version alone. Asked for everything, values that nothing opens
-        are part of the answer.
+        are part of the answer. What could not be examined leaves either open.
         """
-        if self.key_version is not None:
-            return ExitCode.CHECK_SAYS_NO if self.found else ExitCode.DONE
-        return ExitCode.UNDECRYPTABLE_LEFT if self.undecryptable else ExitCode.DONE
+        if self.key_version is not None and self.found:
+            return ExitCode.CHECK_SAYS_NO
+        if self.unexamined or (self.key_version is None and self.undecryptable):
+            return ExitCode.UNDECRYPTABLE_LEFT
+        return ExitCode.DONE

@@ -98,12 +98,14 @@ class Pool:
         closing = Closing(
             assignment.job,
             assignment.goal,
-            tuple(assignment.shapes.values()),
+            assignment.catalogue,
             assignment.access,
             assignment.limits,
             assignment.keyring,
             assignment.last_census,
+            stop,
             observer,
+            assignment.wait_s,
         )
         steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=told or observer)
         self._workers = [Worker(assignment, stop, observer, closing, steering) for _ in range(workers)]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -22,11 +22,13 @@ from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.plan import Plan
 from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.settled import WRITERS_WAIT_S, take_snapshot
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.locations import CATALOGUE, SealedTable
 from fluxbase_cli.store.connect import (
     Access,
     Connection,
@@ -36,9 +38,12 @@ from fluxbase_cli.store.connect import (
     session,
 )
 from fluxbase_cli.store.jobs import QuarantineEntry
-from fluxbase_cli.store.places import LAST_PLACE, Place, Stretch
+from fluxbase_cli.store.places import LAST_PLACE, WHOLE, Place, Stretch
+from fluxbase_cli.store.relations import find_relations
 from fluxbase_cli.store.survey import count_blocks
-from fluxbase_cli.store.values import Limits, Portions, Reader, Rows, Shape
+from fluxbase_cli.store.values import Limits, News, Portions, Reader, Rows, Shape
+from fluxbase_cli.store.writers import OpenTransactions
+from fluxbase_cli.unexamined import Unexamined
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,16 @@ class Findings:
     Attributes:
         tallies: by `schema.table.column`, in the catalogue's order.
         quarantine: the values that no key opens, ordered by place.
+        unexamined: what was not committed when they were read.
     """
 
     tallies: Mapping[str, Tally]
     quarantine: tuple[QuarantineEntry, ...]
+    unexamined: tuple[Unexamined, ...] = ()
+
+
+class RelationsChangedError(DatabaseError):
+    """Tables or partitions came, went or were replaced while they were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class ReadingRun:
         stop: ends it early.
         observer: is told of each batch.
         goal: for the counts told to the observer.
+        catalogue: the sealed tables.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
     """
 
     def __init__(  # noqa: PLR0913  # what a run is told
@@ -85,7 +98,11 @@ class ReadingRun:
         stop: Stop,
         observer: Observer,
         goal: Goal,
+        catalogue: Sequence[SealedTable] = CATALOGUE,
+        wait_s: float = WRITERS_WAIT_S,
     ) -> None:
+        self._catalogue = catalogue
+        self._wait_s = wait_s
         self._database = database
         self._access = access
         self._keyring = keyring
@@ -99,16 +116,61 @@ class ReadingRun:
         """Open everything.
 
         Raises:
+            RelationsChangedError: the plan is not that of the relations that are there now.
             Exception: what a thread could not mend by retrying.
         """
+        shapes = tuple(plan.cuts)
         with session(self._database) as holder:
-            holder.execute(begin_snapshot(self._access))
+            opened = patiently(partial(self._take_snapshot, holder, shapes), self._stop, self._observer)
             row = holder.execute("SELECT pg_export_snapshot()").fetchone()
-            return self._run(plan, str(row[0]) if row else "", _cut(holder, plan))
+            self._refuse_changes(holder, shapes)
+            collected = _Collected(plan)
+            self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
+            holder.execute("ROLLBACK")
+            # A partition that was attached meanwhile may hold rows that are older than the snapshot.
+            self._refuse_changes(holder, shapes)
+            unexamined = self._read_late(holder, shapes, opened, collected)
+        return replace(collected.findings(), unexamined=unexamined)
 
-    def _run(self, plan: Plan, snapshot: str, pieces: queue.SimpleQueue[_Piece]) -> Findings:
+    def _take_snapshot(
+        self, holder: Connection, shapes: Sequence[Shape], wait_s: float | None = None
+    ) -> OpenTransactions:
+        return take_snapshot(
+            holder,
+            shapes,
+            self._access,
+            stop=self._stop,
+            observer=self._observer,
+            wait_s=self._wait_s if wait_s is None else wait_s,
+        )
+
+    def _refuse_changes(self, connection: Connection, shapes: Sequence[Shape]) -> None:
+        if find_relations(connection, self._catalogue).storage != frozenset((s.relation, s.oid) for s in shapes):
+            raise RelationsChangedError(
+                "tables with sealed values came, went or were replaced while they were read",
+                hint="Nothing was written. Run it again when the migration has ended.",
+            )
+
+    def _read_late(
+        self, holder: Connection, shapes: Sequence[Shape], opened: OpenTransactions, collected: _Collected
+    ) -> tuple[Unexamined, ...]:
+        """Read what transactions wrote that were open at the snapshot and have ended since; name the others."""
+        if not opened.suspects or self._stop.requested:
+            return ()
+        running = opened.still_running(holder)
+        if opened.suspects - {writer.xid for writer in running}:
+            opener, since = Opener(self._keyring), News(opened.since, "{}")
+            with connect_for_values(self._database, self._access) as reading:
+                self._take_snapshot(reading, shapes, wait_s=0.0)
+                for shape in shapes:
+                    judge = Judge(shape, opener, goal=None)
+                    portions = Portions(Reader(shape), WHOLE, limits_for(shape, self._limits), since)
+                    while (rows := portions.next_rows(reading)) is not None and not self._stop.requested:
+                        collected.add(shape, judge.judge(rows))
+        return tuple(writer.unexamined() for writer in running)
+
+    def _run(self, plan: Plan, snapshot: str, pieces: queue.SimpleQueue[_Piece], collected: _Collected) -> None:
         self._observer.notify(PassStarted(0, plan.rows_by_location, {}))
-        collected = _Collected(plan)
         failures: list[BaseException] = []
 
         def body() -> None:
@@ -127,7 +189,6 @@ class ReadingRun:
                 thread.join(0.1)
         if failures:
             raise _explained(failures[0])
-        return collected.findings()
 
     def _work(self, pieces: queue.SimpleQueue[_Piece], snapshot: str, collected: _Collected) -> None:
         opener = Opener(self._keyring)

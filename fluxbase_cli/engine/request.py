@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.pacing import TARGET_BATCH_S, MaxLag
 from fluxbase_cli.engine.retry import PATIENCE_S
+from fluxbase_cli.engine.settled import WRITERS_WAIT_S
+from fluxbase_cli.locations import CATALOGUE, SealedTable
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 
@@ -34,6 +36,8 @@ class JobRequest:
         accept_undecryptable: go on though most sampled values of a location open under no key.
         run_name: processes with the same name share one job, whoever comes first, late or again.
         patience_s: how long one and the same trouble may last, in seconds.
+        catalogue: the sealed tables to go through.
+        wait_s: how long the closing census waits for open transactions that may have written sealed values, in seconds.
     """
 
     kind: JobKind
@@ -52,3 +56,5 @@ class JobRequest:
     accept_undecryptable: bool = False
     run_name: str | None = None
     patience_s: float = PATIENCE_S
+    catalogue: tuple[SealedTable, ...] = CATALOGUE
+    wait_s: float = WRITERS_WAIT_S

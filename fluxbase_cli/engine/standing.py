@@ -86,7 +86,7 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
             f"job {job.id} ({job.kind.value}, {_versions(job)}) is not finished",
             hint="Finish it with the same command, or give it up with --restart.",
         )
-    _refuse_strangers(job, keyring)
+    _refuse_strangers(job, keyring, request)
     return Decision(resumes=job)
 
 
@@ -116,7 +116,7 @@ def _ended_run(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | N
             f"job {job.id} of the run {request.run_name} was given up for another one, so nothing is begun",
             hint="`fluxbase-cli secrets status` shows which. Begin anew under another --run-name.",
         )
-    _refuse_strangers(job, keyring)
+    _refuse_strangers(job, keyring, request)
     return job
 
 
@@ -124,11 +124,12 @@ def _rolls_back(request: JobRequest, job: Job) -> bool:
     return request.kind is JobKind.ROLLBACK and job.kind is not JobKind.ROLLBACK
 
 
-def _refuse_strangers(job: Job, keyring: Keyring) -> None:
-    if job.catalogue != catalogue_digest():
+def _refuse_strangers(job: Job, keyring: Keyring, request: JobRequest) -> None:
+    if job.catalogue != catalogue_digest(request.catalogue):
         raise ConfigurationError(
-            f"job {job.id} was begun by a version of fluxbase-cli with another list of sealed locations",
-            hint="Use the same version on all machines, or begin anew with --restart.",
+            f"job {job.id} was begun with another list of sealed locations",
+            hint="Use the same version of fluxbase-cli and the same --locations on all machines, or begin anew with "
+            "--restart.",
         )
     if dict(job.fingerprints) != fingerprints(keyring):
         raise ConfigurationError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,18 +13,21 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.batch import BatchRunner, Work
-from fluxbase_cli.engine.closing import Closing, Verdict, read_whole
+from fluxbase_cli.engine.closing import Closing, RelationGoneError, Verdict
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import BatchDone, Observer
 from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.settled import WRITERS_WAIT_S
 from fluxbase_cli.engine.steering import Manners, Steering
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tables import limits_for, store_for
 from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.locations import SealedTable
 from fluxbase_cli.store.connect import Access, Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobStore, LeaseLostError, Shard
 from fluxbase_cli.store.values import Limits, Shape
+from fluxbase_cli.unexamined import Unexamined
 
 _T = TypeVar("_T")
 
@@ -40,7 +43,8 @@ class Assignment:
         job: the job's number.
         runner: this process's number.
         goal: what values shall become.
-        shapes: the relations by `schema.name`.
+        catalogue: the sealed tables.
+        shapes: the relations by `schema.name`, as they were when the job was prepared.
         large: those that autovacuum is held off.
         began: the job's first possible transaction.
         last_census: the closing census after which the job is given up.
@@ -50,11 +54,13 @@ class Assignment:
         keyring: the keys.
         database: where.
         patience_s: how long one and the same trouble may last, in seconds.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
     """
 
     job: int
     runner: int
     goal: Goal
+    catalogue: Sequence[SealedTable]
     shapes: Mapping[str, Shape]
     large: tuple[Shape, ...]
     began: int
@@ -65,6 +71,7 @@ class Assignment:
     keyring: Keyring
     database: DatabaseSettings
     patience_s: float
+    wait_s: float = WRITERS_WAIT_S
 
 
 class Worker:
@@ -150,6 +157,15 @@ class Worker:
                 return step(jobs, current)
             except LeaseLostError:
                 return None
+            except (RelationGoneError, psycopg.errors.UndefinedTable) as error:
+                if not jobs.has_relation(current):
+                    # A partition was dropped, or a table renamed: the closing census finds what is there instead.
+                    jobs.abandon(self._assignment.job, current.id, self._assignment.runner)
+                    return None
+                if isinstance(error, RelationGoneError):
+                    # Another table has come to its name: it is looked at anew.
+                    return current
+                raise
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 # It is tried again, and with fewer rows it is less in the way.
                 self._steering.pressed(shard.relation)
@@ -170,24 +186,29 @@ class Worker:
     def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
         """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
         task, connection = self._assignment, self._connected()
-        shape = task.shapes[shard.relation]
-        versions = self._closing.versions(jobs)
+        # As it is now: it may have come after the job was prepared, or be another table of the same name.
+        shape = self._closing.find(connection, shard.relation)
+        if shape is None:
+            raise RelationGoneError
+        runner = self._make_runner(shape)
         after: Shard = shard
+        left: list[Unexamined] = []
         # The reading keeps its snapshot over a connection of its own while batches are written over ours.
         with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
-            for judged in read_whole(
-                reading, shape, Judge(shape, self._opener, task.goal), task.access, task.limits, versions
-            ):
+            judge = Judge(shape, self._opener, task.goal)
+            for judged in self._closing.read_whole(reading, jobs, shape, judge, left):
                 # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
                 if self._steering.paused or not self._steering.admit():
                     return after
                 if judged.edits or judged.quarantine:
-                    outcome = self._runner(shard.relation).write_found(connection, jobs, after, judged, done=False)
+                    outcome = runner.write_found(connection, jobs, after, judged, done=False)
                     self._observer.notify(BatchDone(shard.table, 0, outcome.counts, shard.pass_number))
                     after = outcome.shard or after
                 values = sum(tally.scanned for tally in judged.tallies)
                 self._steering.done(shard.relation, rows=0, values=values, seconds=0.0)
-        self._runner(shard.relation).write_found(connection, jobs, after, Judged.nothing(shape), done=True)
+        if left:
+            jobs.note_unexamined(task.job, left)
+        runner.write_found(connection, jobs, after, Judged.nothing(shape), done=True)
         return None
 
     @contextmanager
@@ -203,20 +224,22 @@ class Worker:
     def _runner(self, relation: str) -> BatchRunner:
         runner = self._runners.get(relation)
         if runner is None:
-            task = self._assignment
-            shape = task.shapes[relation]
-            work = Work(
-                store_for(shape),
-                Judge(shape, self._opener, task.goal),
-                task.goal,
-                self._limits(relation),
-                task.access,
-                task.job,
-                task.runner,
-                task.began,
-            )
-            runner = self._runners[relation] = BatchRunner(work, self._observer)
+            runner = self._runners[relation] = self._make_runner(self._assignment.shapes[relation])
         return runner
+
+    def _make_runner(self, shape: Shape) -> BatchRunner:
+        task = self._assignment
+        work = Work(
+            store_for(shape),
+            Judge(shape, self._opener, task.goal),
+            task.goal,
+            limits_for(shape, task.limits),
+            task.access,
+            task.job,
+            task.runner,
+            task.began,
+        )
+        return BatchRunner(work, self._observer)
 
     def _limits(self, relation: str) -> Limits:
         return limits_for(self._assignment.shapes[relation], self._assignment.limits)

@@ -38,6 +38,7 @@ def job_report(report: JobReport) -> dict[str, Any]:
         "rate_per_second": round(report.rate_per_second, 1),
         "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
         "quarantine": quarantine(report.quarantine),
+        "unexamined": [each.as_dict() for each in report.unexamined],
         "forecast": _cost(None if report.forecast is None else report.forecast.cost),
         "measured": _cost(report.measured),
         "vacuum": [
@@ -89,6 +90,7 @@ def census_report(report: CensusReport) -> dict[str, Any]:
         ],
         "quarantine": quarantine(report.quarantine),
         "warnings": list(report.warnings),
+        "unexamined": [each.as_dict() for each in report.unexamined],
     }
 
 

@@ -61,7 +61,8 @@ def census_lines(report: CensusReport) -> Iterator[str]:
     """An audit's result."""
     if report.key_version is not None:
         if report.found == 0:
-            yield f"No secrets found encrypted with key version {report.key_version}"
+            limit = " in what could be examined" if report.unexamined else ""
+            yield f"No secrets found encrypted with key version {report.key_version}{limit}"
             return
         yield f"Found {report.found} secrets encrypted with key version {report.key_version}"
         rows: list[tuple[str, ...]] = [

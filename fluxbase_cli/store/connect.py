@@ -363,6 +363,16 @@ def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
     return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _as_role(access)
 
 
+def lock_for_reading(tables: Sequence[sql.Identifier]) -> sql.Composed:
+    """The statements that keep tables from being rewritten or emptied until the transaction's end.
+
+    They come before the transaction's first query, which takes its snapshot: a table that an ALTER rewrote or a
+    TRUNCATE emptied after the snapshot was taken looks empty in it (PostgreSQL's documentation, "Caveats" of MVCC).
+    Readers and writers are not kept waiting.
+    """
+    return sql.SQL("; ").join(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(table) for table in tables)
+
+
 def begin_batch(access: Access) -> sql.Composed:
     """The statements that open a batch's transaction, in one round trip.
 
@@ -403,5 +413,6 @@ __all__ = [
     "connect_or_explain",
     "first_line",
     "for_values",
+    "lock_for_reading",
     "session",
 ]

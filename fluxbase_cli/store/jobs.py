@@ -28,11 +28,13 @@ from fluxbase_cli.store.connect import Connection
 from fluxbase_cli.store.places import Place
 from fluxbase_cli.store.queries import named_queries, read_sql
 from fluxbase_cli.store.values import Shape
+from fluxbase_cli.unexamined import Unexamined
 
 SCHEMA = "fluxbase_rotation"
 #: The version that `sql/schema.sql` makes, as the schema's comment names it. Raise it with every change of the files
 #: below: the next job then runs them again on a database that has an earlier one.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_SCHEMA_WITH_UNEXAMINED = 3
 #: What makes the tables, in order. Every statement in them can be run again, and adds to what is there only.
 _SCHEMA_FILES = ("schema.sql",)
 _COMMENTED_VERSION = re.compile(r"\bversion (\d+)$")
@@ -490,6 +492,32 @@ class JobStore:
         """Take note of where the relations are now, and have the next census open everything."""
         self._rows("set_storage", job=job, storage=list(storage))
         self.need_full_census(job)
+
+    def beyond_32_bits(self) -> bool:
+        """Whether the numbers of transactions that row versions show no longer name one transaction each."""
+        return bool(self._rows("beyond_32_bits")[0]["found"])
+
+    def note_unexamined(self, job: int, found: Iterable[Unexamined]) -> None:
+        """Record what a closing census could not examine; the next pass forgets it."""
+        for each in found:
+            self._rows("note_unexamined", job=job, kind=each.kind.value, place=each.where, reason=each.reason)
+
+    def unexamined(self, job: int) -> tuple[Unexamined, ...]:
+        """What the job's last closing census could not examine."""
+        if self._schema_version() < _SCHEMA_WITH_UNEXAMINED:
+            return ()
+        return tuple(Unexamined.from_dict(row) for row in self._rows("list_unexamined", job=job))
+
+    def has_relation(self, shard: Shard) -> bool:
+        """Whether a shard's relation is there, under its name."""
+        schema, _, name = shard.relation.partition(".")
+        return bool(self._rows("has_relation", schema=schema, relation=name)[0]["found"])
+
+    def abandon(self, job: int, shard: int, runner: int) -> None:
+        """End a shard whose relation is not there any more; a census of everything that is there follows."""
+        with self._connection.transaction():
+            self._rows("abandon_shard", shard=shard, runner=runner)
+            self.need_full_census(job)
 
     def written_transactions(self, job: int) -> str:
         """The transaction ids of all batches that wrote, as an array's text."""

@@ -60,8 +60,11 @@ UPDATE fluxbase_rotation.job SET storage = %(storage)s WHERE id = %(job)s;
 SELECT DISTINCT relation FROM fluxbase_rotation.shard WHERE job = %(job)s AND pass = 0;
 
 -- name: storage
--- What the relations' places depend on: the database, and the file that each relation is in.
-SELECT coalesce(array_agg(format('%%s/%%s/%%s', d.oid, c.oid, pg_relation_filenode(c.oid)) ORDER BY c.oid), '{}') AS storage
+-- What the relations' places depend on: the cluster and its timeline, the database, and the file that each relation is
+-- in. A dump that is restored into another cluster may find the same numbers there for all but the first.
+SELECT coalesce(array_agg(format('%%s/%%s/%%s/%%s/%%s', (SELECT system_identifier FROM pg_control_system()),
+                                 substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+                                 d.oid, c.oid, pg_relation_filenode(c.oid)) ORDER BY c.oid), '{}') AS storage
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
 JOIN pg_namespace AS n ON n.nspname = r.schema_name
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name
@@ -137,10 +140,34 @@ CROSS JOIN LATERAL (
 WHERE s.job = %(job)s AND s.pass = %(pass)s;
 
 -- name: next_pass
+WITH forgotten AS (
+    DELETE FROM fluxbase_rotation.unexamined WHERE job = %(job)s
+)
 UPDATE fluxbase_rotation.job
 SET pass = pass + 1, news_from = horizon, horizon = pg_snapshot_xmin(pg_current_snapshot())
 WHERE id = %(job)s
 RETURNING pass;
+
+-- name: beyond_32_bits
+-- Whether the 32 bits that a row version shows no longer name one transaction.
+SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric >= 4294967296 AS found;
+
+-- name: has_relation
+SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+               WHERE n.nspname = %(schema)s AND c.relname = %(relation)s AND c.relkind = 'r') AS found;
+
+-- name: abandon_shard
+-- A shard of a relation that is not there any more. It counts as unwritten, so that another census follows.
+UPDATE fluxbase_rotation.shard SET done = true, unwritten = unwritten + 1
+WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
+
+-- name: note_unexamined
+INSERT INTO fluxbase_rotation.unexamined (job, kind, place, reason)
+VALUES (%(job)s, %(kind)s, %(place)s, %(reason)s)
+ON CONFLICT (job, kind, place) DO UPDATE SET reason = excluded.reason;
+
+-- name: list_unexamined
+SELECT kind, place AS "where", reason FROM fluxbase_rotation.unexamined WHERE job = %(job)s ORDER BY kind, place;
 
 -- name: census_shards
 -- A closing census sees each relation as it is at one moment, so it takes it whole.

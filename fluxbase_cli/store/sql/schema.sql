@@ -120,3 +120,12 @@ ALTER TABLE fluxbase_rotation.job
     ADD COLUMN IF NOT EXISTS batch_size     integer,            -- rows; overrules what a runner was started with
     ADD COLUMN IF NOT EXISTS max_lag_s      double precision,   -- how far standbys may fall behind
     ADD COLUMN IF NOT EXISTS max_lag_bytes  bigint;
+
+-- Version 3: what a job could not examine at its end, so that it is not completed.
+CREATE TABLE IF NOT EXISTS fluxbase_rotation.unexamined (
+    job           bigint NOT NULL REFERENCES fluxbase_rotation.job,
+    kind          text NOT NULL,
+    place         text NOT NULL,
+    reason        text NOT NULL,
+    PRIMARY KEY (job, kind, place)
+);
