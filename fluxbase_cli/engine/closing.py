@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.judge import Judge, Judged
 from fluxbase_cli.engine.observer import Observer, PassStarted, Told
@@ -17,11 +18,12 @@ from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.locations import SealedTable
-from fluxbase_cli.store.connect import Access, Connection
+from fluxbase_cli.store.connect import Access, Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobState, JobStore
 from fluxbase_cli.store.places import WHOLE
 from fluxbase_cli.store.relations import Relations, find_relations
 from fluxbase_cli.store.values import Limits, News, Portions, Reader, Shape, Versions
+from fluxbase_cli.store.writers import OpenTransactions
 from fluxbase_cli.unexamined import Unexamined
 
 #: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.
@@ -46,6 +48,7 @@ class Closing:
 
     Attributes:
         job: the job's number.
+        database: where.
         goal: what values shall be.
         catalogue: the sealed tables.
         access: how values are read.
@@ -58,6 +61,7 @@ class Closing:
     """
 
     job: int
+    database: DatabaseSettings
     goal: Goal
     catalogue: Sequence[SealedTable]
     access: Access
@@ -154,9 +158,10 @@ class Closing:
         """Count what is still to be moved, without writing."""
         opener, left = Opener(self.keyring), list[Unexamined]()
         found = 0
-        for shape in relations.shapes:
-            for judged in self.read_whole(connection, jobs, shape, Judge(shape, opener, None), left):
-                found += sum(tally.moving(self.goal) for tally in judged.tallies)
+        with connect_for_values(self.database, self.access) as reading:
+            for shape in relations.shapes:
+                for judged in self.read_whole(reading, connection, shape, Judge(shape, opener, None), left):
+                    found += sum(tally.moving(self.goal) for tally in judged.tallies)
         jobs.note_unexamined(self.job, left)
         return found
 
@@ -166,15 +171,15 @@ class Closing:
         return next((shape for shape in shapes if shape.relation == relation), None)
 
     def read_whole(
-        self, connection: Connection, jobs: JobStore, shape: Shape, judge: Judge, left: list[Unexamined]
+        self, reading: Connection, own: Connection, shape: Shape, judge: Judge, left: list[Unexamined]
     ) -> Iterator[Judged]:
         """Judge a relation as it is at one moment, a few rows at a time.
 
         One snapshot, so that no row can escape by moving from a page that is still to be read to one that has been.
 
         Args:
-            connection: where to read (see `connect_for_values`), outside a transaction.
-            jobs: the progress tables, over another connection.
+            reading: where to read (see `connect_for_values`), outside a transaction.
+            own: another session, for the progress tables; outside a transaction.
             shape: the relation.
             judge: judges its rows.
             left: is told, at the end, what was not committed and could not be read.
@@ -182,31 +187,33 @@ class Closing:
         Raises:
             RelationGoneError: the relation is gone, or another one has its name.
         """
+        jobs = JobStore(own)
         versions = self.versions(jobs)
-        opened = take_snapshot(
-            connection, [shape], self.access, stop=self.stop, observer=self.observer, wait_s=self.wait_s
-        )
+        opened = self._snapshot(reading, own, shape, self.wait_s)
         try:
-            there = self.find(connection, shape.relation)
+            there = self.find(reading, shape.relation)
             if there is None or there.oid != shape.oid:
                 raise RelationGoneError
-            yield from self._read(connection, shape, judge, versions)
+            yield from self._read(reading, shape, judge, versions)
         finally:
-            if not connection.closed:
-                connection.execute("ROLLBACK")
-        if not opened.suspects:
+            if not reading.closed:
+                reading.execute("ROLLBACK")
+        if not opened:
             return
-        running = opened.still_running(connection)
-        if opened.suspects - {writer.xid for writer in running}:
+        running = opened.still_running(own)
+        if opened.ended or len(running) < len(opened.running):
             # What others wrote, and committed after the snapshot was taken.
-            take_snapshot(connection, [shape], self.access, stop=self.stop, observer=self.observer, wait_s=0.0)
+            self._snapshot(reading, own, shape, 0.0)
             try:
                 late = News(opened.since, jobs.written_transactions(self.job))
-                yield from self._read(connection, shape, judge, late)
+                yield from self._read(reading, shape, judge, late)
             finally:
-                if not connection.closed:
-                    connection.execute("ROLLBACK")
+                if not reading.closed:
+                    reading.execute("ROLLBACK")
         left += [writer.unexamined() for writer in running]
+
+    def _snapshot(self, reading: Connection, own: Connection, shape: Shape, wait_s: float) -> OpenTransactions:
+        return take_snapshot(reading, own, [shape], self.access, stop=self.stop, observer=self.observer, wait_s=wait_s)
 
     def _read(self, connection: Connection, shape: Shape, judge: Judge, versions: Versions) -> Iterator[Judged]:
         portions = Portions(Reader(shape), WHOLE, limits_for(shape, self.limits), versions)

@@ -97,6 +97,7 @@ class Pool:
         self._failures: list[BaseException] = []
         closing = Closing(
             assignment.job,
+            assignment.database,
             assignment.goal,
             assignment.catalogue,
             assignment.access,

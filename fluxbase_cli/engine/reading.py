@@ -120,8 +120,9 @@ class ReadingRun:
             Exception: what a thread could not mend by retrying.
         """
         shapes = tuple(plan.cuts)
-        with session(self._database) as holder:
-            opened = patiently(partial(self._take_snapshot, holder, shapes), self._stop, self._observer)
+        with session(self._database) as holder, session(self._database) as looking:
+            take = partial(self._take_snapshot, holder, looking, shapes, self._wait_s)
+            opened = patiently(take, self._stop, self._observer)
             row = holder.execute("SELECT pg_export_snapshot()").fetchone()
             self._refuse_changes(holder, shapes)
             collected = _Collected(plan)
@@ -129,19 +130,14 @@ class ReadingRun:
             holder.execute("ROLLBACK")
             # A partition that was attached meanwhile may hold rows that are older than the snapshot.
             self._refuse_changes(holder, shapes)
-            unexamined = self._read_late(holder, shapes, opened, collected)
+            unexamined = self._read_late(looking, shapes, opened, collected)
         return replace(collected.findings(), unexamined=unexamined)
 
     def _take_snapshot(
-        self, holder: Connection, shapes: Sequence[Shape], wait_s: float | None = None
+        self, connection: Connection, looking: Connection, shapes: Sequence[Shape], wait_s: float
     ) -> OpenTransactions:
         return take_snapshot(
-            holder,
-            shapes,
-            self._access,
-            stop=self._stop,
-            observer=self._observer,
-            wait_s=self._wait_s if wait_s is None else wait_s,
+            connection, looking, shapes, self._access, stop=self._stop, observer=self._observer, wait_s=wait_s
         )
 
     def _refuse_changes(self, connection: Connection, shapes: Sequence[Shape]) -> None:
@@ -152,16 +148,16 @@ class ReadingRun:
             )
 
     def _read_late(
-        self, holder: Connection, shapes: Sequence[Shape], opened: OpenTransactions, collected: _Collected
+        self, looking: Connection, shapes: Sequence[Shape], opened: OpenTransactions, collected: _Collected
     ) -> tuple[Unexamined, ...]:
         """Read what transactions wrote that were open at the snapshot and have ended since; name the others."""
-        if not opened.suspects or self._stop.requested:
+        if not opened or self._stop.requested:
             return ()
-        running = opened.still_running(holder)
-        if opened.suspects - {writer.xid for writer in running}:
+        running = opened.still_running(looking)
+        if opened.ended or len(running) < len(opened.running):
             opener, since = Opener(self._keyring), News(opened.since, "{}")
             with connect_for_values(self._database, self._access) as reading:
-                self._take_snapshot(reading, shapes, wait_s=0.0)
+                self._take_snapshot(reading, looking, shapes, 0.0)
                 for shape in shapes:
                     judge = Judge(shape, opener, goal=None)
                     portions = Portions(Reader(shape), WHOLE, limits_for(shape, self._limits), since)

@@ -22,15 +22,16 @@ WRITERS_WAIT_S = 10.0
 _POLL_S = 0.05
 #: When to tell what is waited for, in seconds.
 _TELL_AFTER_S = 1.0
-#: On a busy server there is always a transaction that ended between the snapshot and the look at the locks. After so
-#: many attempts what such transactions wrote is read afterwards instead.
+#: On a busy server there is always a transaction that ended between the snapshot and the look at the locks, or that has
+#: just begun to write. After so many attempts what such transactions wrote is read afterwards instead.
 _ATTEMPTS = 20
 
-NOTHING_OPEN = OpenTransactions(since=0, suspects=frozenset(), running=(), relations=())
+NOTHING_OPEN = OpenTransactions(since=0, ended=False, running=(), relations=())
 
 
 def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long to wait for it
     connection: Connection,
+    looking: Connection,
     shapes: Sequence[Shape],
     access: Access,
     *,
@@ -42,6 +43,7 @@ def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long
 
     Args:
         connection: outside a transaction.
+        looking: another session, outside a transaction.
         shapes: the relations that will be read.
         access: how to read.
         stop: ends the waiting.
@@ -56,37 +58,31 @@ def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long
     """
     deadline = time.monotonic() + wait_s
     for attempt in range(1, _ATTEMPTS + 1):
-        while True:
-            opened = _begin(connection, shapes, access)
-            if not opened.running or stop.requested or time.monotonic() >= deadline:
-                break
-            connection.execute("ROLLBACK")
-            _wait_for(connection, opened, deadline, stop, observer)
-        if not opened.suspects or opened.running or stop.requested or attempt == _ATTEMPTS:
+        opened = _begin(connection, looking, shapes, access)
+        if not opened or stop.requested or time.monotonic() >= deadline or attempt == _ATTEMPTS:
             return opened
         connection.execute("ROLLBACK")
+        _wait_for(looking, opened, deadline, stop, observer)
     raise AssertionError  # pragma: no cover  # the last attempt returns
 
 
-def _begin(connection: Connection, shapes: Sequence[Shape], access: Access) -> OpenTransactions:
+def _begin(connection: Connection, looking: Connection, shapes: Sequence[Shape], access: Access) -> OpenTransactions:
     connection.execute(begin_snapshot(access))
     try:
         if shapes:
             connection.execute(lock_for_reading([shape.identifier for shape in shapes]))
         if in_recovery(connection):
             return NOTHING_OPEN
-        return open_transactions(connection, shapes)
+        return open_transactions(connection, looking, shapes)
     except psycopg.Error:
         if not connection.closed:
             connection.execute("ROLLBACK")
         raise
 
 
-def _wait_for(
-    connection: Connection, opened: OpenTransactions, deadline: float, stop: Stop, observer: Observer
-) -> None:
+def _wait_for(looking: Connection, opened: OpenTransactions, deadline: float, stop: Stop, observer: Observer) -> None:
     began, told = time.monotonic(), False
-    while (running := opened.still_running(connection)) and time.monotonic() < deadline:
+    while (running := opened.still_running(looking)) and time.monotonic() < deadline:
         if not told and time.monotonic() - began >= _TELL_AFTER_S:
             told = True
             writer = running[0].unexamined()

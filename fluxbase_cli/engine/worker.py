@@ -196,7 +196,7 @@ class Worker:
         # The reading keeps its snapshot over a connection of its own while batches are written over ours.
         with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
             judge = Judge(shape, self._opener, task.goal)
-            for judged in self._closing.read_whole(reading, jobs, shape, judge, left):
+            for judged in self._closing.read_whole(reading, connection, shape, judge, left):
                 # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
                 if self._steering.paused or not self._steering.admit():
                     return after

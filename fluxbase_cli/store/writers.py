@@ -61,40 +61,46 @@ class OpenTransactions:
 
     Attributes:
         since: transactions below this one had ended when the snapshot was taken.
-        suspects: those that hold a lock that writing takes, or have ended since, so that nobody can tell any more.
-        running: those of them that still run.
+        ended: whether some have ended since, so that nobody can tell any more what they wrote to.
+        running: those that still run and hold a lock that writing takes.
         relations: the object ids of the relations that matter.
     """
 
     since: int
-    suspects: frozenset[int]
+    ended: bool
     running: tuple[Writer, ...]
     relations: tuple[int, ...]
 
-    def still_running(self, connection: Connection) -> tuple[Writer, ...]:
-        """Those of the suspects that run now."""
-        return _running(connection, frozenset(writer.xid for writer in self.running), self.relations)
+    def __bool__(self) -> bool:
+        return self.ended or bool(self.running)
+
+    def still_running(self, looking: Connection) -> tuple[Writer, ...]:
+        """Those that run now.
+
+        Args:
+            looking: outside a transaction.
+        """
+        known = {writer.xid for writer in self.running}
+        return tuple(writer for writer in _running(looking, self.relations) if writer.xid in known) if known else ()
 
 
-def open_transactions(connection: Connection, shapes: Sequence[Shape]) -> OpenTransactions:
-    """The transactions that were open when the present snapshot was taken.
+def open_transactions(connection: Connection, looking: Connection, shapes: Sequence[Shape]) -> OpenTransactions:
+    """The transactions that were open when a session's snapshot was taken.
 
     Args:
         connection: in a transaction with a snapshot of its own (see `begin_snapshot`).
+        looking: another session, outside a transaction, which sees what has ended since.
         shapes: the relations that matter.
     """
     relations = tuple(shape.oid for shape in shapes)
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(named_queries("writers.sql")["snapshot"]).fetchone() or {"since": 0, "open": []}
-    since, opened = int(row["since"]), frozenset(int(xid) % 2**32 for xid in row["open"])
-    if not opened:
-        return OpenTransactions(since, frozenset(), (), relations)
-    running = _running(connection, opened, relations)
-    # One that runs and holds no such lock has written nothing here so far.
-    harmless = {writer.xid for writer in running if not writer.relations}
-    return OpenTransactions(
-        since, opened - harmless, tuple(writer for writer in running if writer.relations), relations
-    )
+    since, upto, opened = _snapshot(connection)
+    running = _running(looking, relations)
+    _, upto_now, _ = _snapshot(looking)
+    running_now = {writer.xid for writer in running}
+    # A transaction that wrote and had ended when its locks were looked at: one that the snapshot lists, or one that had
+    # a number above all that the snapshot knows of.
+    ended = upto_now > upto or any(xid % 2**32 not in running_now for xid in opened)
+    return OpenTransactions(since, ended, tuple(writer for writer in running if writer.relations), relations)
 
 
 def in_recovery(connection: Connection) -> bool:
@@ -103,14 +109,13 @@ def in_recovery(connection: Connection) -> bool:
     return bool(row and row[0])
 
 
-def _running(connection: Connection, xids: frozenset[int], relations: Sequence[int]) -> tuple[Writer, ...]:
-    if not xids:
-        return ()
+def _snapshot(connection: Connection) -> tuple[int, int, frozenset[int]]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        # The activity of sessions is shown as it was when the transaction first asked.
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        rows = cursor.execute(
-            named_queries("writers.sql")["running"],
-            {"open": [str(xid) for xid in sorted(xids)], "relations": list(relations)},
-        ).fetchall()
+        row = cursor.execute(named_queries("writers.sql")["snapshot"]).fetchone() or {}
+    return int(row["since"]), int(row["upto"]), frozenset(map(int, row["open"]))
+
+
+def _running(connection: Connection, relations: Sequence[int]) -> tuple[Writer, ...]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(named_queries("writers.sql")["running"], {"relations": list(relations)}).fetchall()
     return tuple(Writer(int(row["xid"]), row["pid"], row["gid"], row["age_s"], tuple(row["relations"])) for row in rows)

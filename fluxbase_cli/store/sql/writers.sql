@@ -1,14 +1,15 @@
 -- Transactions that were open when a snapshot was taken, and may have written what the snapshot can't see.
 
 -- name: snapshot
--- The transactions that the present snapshot takes for unfinished. Below `since` all had ended.
+-- The present snapshot: below `since` all transactions had ended, from `upto` on none had, and in between `open` had not.
 SELECT pg_snapshot_xmin(s.taken)::text::bigint AS since,
+       pg_snapshot_xmax(s.taken)::text::bigint AS upto,
        ARRAY(SELECT pg_snapshot_xip(s.taken)::text::bigint) AS open
 FROM (SELECT pg_current_snapshot() AS taken) AS s;
 
 -- name: running
--- Which of these transactions still run, and which of these relations they may have written to: a lock that writing
--- takes is kept until the transaction's end. pg_locks shows the moment, whatever snapshot the session has.
+-- The transactions that run, and which of these relations they may have written to: a lock that writing takes is kept
+-- until the transaction's end.
 SELECT h.transactionid::text::bigint AS xid, h.pid, p.gid, coalesce(a.xact_start, p.prepared) AS since,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 AS age_s,
        ARRAY(SELECT DISTINCT n.nspname || '.' || c.relname
@@ -24,8 +25,7 @@ SELECT h.transactionid::text::bigint AS xid, h.pid, p.gid, coalesce(a.xact_start
 FROM pg_locks AS h
 LEFT JOIN pg_prepared_xacts AS p ON h.pid IS NULL AND p.transaction = h.transactionid
 LEFT JOIN pg_stat_activity AS a ON a.pid = h.pid
-WHERE h.locktype = 'transactionid' AND h.mode = 'ExclusiveLock' AND h.granted
-  AND h.transactionid::text = ANY (%(open)s::text[]);
+WHERE h.locktype = 'transactionid' AND h.mode = 'ExclusiveLock' AND h.granted;
 
 -- name: in_recovery
 SELECT pg_is_in_recovery() AS found;
