@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of DESIGN.md section 2."""
+    """The exit codes, as docs/commands.md lists them."""
 
     DONE = 0
     FAILED = 1
@@ -49,6 +49,10 @@ class PreflightRefusedError(FluxbaseCliError):
     """The database or the role is not fit for the job; nothing was touched."""
 
     exit_code = ExitCode.USAGE
+
+
+class NothingHereError(PreflightRefusedError):
+    """A database beside the main one has no sealed table of its own."""
 
 
 class DatabaseError(FluxbaseCliError):

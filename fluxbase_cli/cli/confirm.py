@@ -9,15 +9,17 @@ import typer
 
 if TYPE_CHECKING:
     from fluxbase_cli.cli.loading import Loaded
+    from fluxbase_cli.engine.everywhere import Targets
     from fluxbase_cli.engine.job import Prepared
 
 
-def confirmed(loaded: Loaded, prepared: Prepared) -> bool:
+def confirmed(loaded: Loaded, targets: Targets) -> bool:
     """Show what is about to happen and ask; without a terminal nothing is asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    for line in _summary(loaded, prepared):
-        print(line, file=sys.stderr)  # noqa: T201
+    for target in targets.found:
+        for line in [] if target.prepared is None else _summary(loaded, target.prepared):
+            print(line, file=sys.stderr)  # noqa: T201
     return typer.confirm("Go ahead?", default=False, err=True)
 
 

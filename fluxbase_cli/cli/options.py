@@ -36,6 +36,15 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class Databases(StrEnum):
+    """Which databases a command is for (`fluxbase_cli.store.databases.Databases`, without its imports)."""
+
+    MAIN = "main"
+    BRANCHES = "branches"
+    TENANTS = "tenants"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Options:
     """The common options of one call; None where one was not given."""

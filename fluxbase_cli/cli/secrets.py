@@ -10,8 +10,9 @@ import typer
 from fluxbase_cli.cli import steering
 from fluxbase_cli.cli.confirm import confirmed
 from fluxbase_cli.cli.loading import load, load_with_keys, messages_for
-from fluxbase_cli.cli.options import Options, Output, command, group_options
+from fluxbase_cli.cli.options import Databases, Options, Output, command, group_options
 from fluxbase_cli.cli.printing import print_result, write
+from fluxbase_cli.cli.scope import DatabasesOption, LocationsOption, TransactionWait, places_of
 from fluxbase_cli.cli.steering import MaxRate, MaxReplicaLag
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
@@ -213,6 +214,9 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     allow_triggers: AllowTriggers = False,
     accept_undecryptable: AcceptUndecryptable = False,
     vacuum: Vacuum = False,
+    databases: DatabasesOption = Databases.MAIN,
+    locations: LocationsOption = None,
+    transaction_wait: TransactionWait = 10.0,
 ) -> int:
     """Move every sealed value from one key to another, while the server may be writing.
 
@@ -224,6 +228,7 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
 
     max_lag = steering.max_lag(max_replica_lag)
+    places = places_of(locations)
 
     def request(active: int) -> JobRequest:
         target = active if to_version is None else to_version
@@ -247,9 +252,11 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
             patience_s=patience,
             allow_triggers=allow_triggers,
             accept_undecryptable=accept_undecryptable,
+            catalogue=places.catalogue,
+            wait_s=transaction_wait,
         )
 
-    return _run_job(options, request, yes=yes)
+    return _run_job(options, request, yes=yes, databases=databases)
 
 
 _ROLLBACK_EXAMPLES = """\b
@@ -292,6 +299,9 @@ def rollback(  # noqa: PLR0913  # a command's options
     allow_triggers: AllowTriggers = False,
     accept_undecryptable: AcceptUndecryptable = False,
     vacuum: Vacuum = False,
+    databases: DatabasesOption = Databases.MAIN,
+    locations: LocationsOption = None,
+    transaction_wait: TransactionWait = 10.0,
 ) -> int:
     """Go back: move everything that is not under an older key version to it.
 
@@ -306,6 +316,7 @@ def rollback(  # noqa: PLR0913  # a command's options
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
 
     max_lag = steering.max_lag(max_replica_lag)
+    places = places_of(locations)
 
     def request(_active: int) -> JobRequest:
         return JobRequest(
@@ -325,9 +336,11 @@ def rollback(  # noqa: PLR0913  # a command's options
             patience_s=patience,
             allow_triggers=allow_triggers,
             accept_undecryptable=accept_undecryptable,
+            catalogue=places.catalogue,
+            wait_s=transaction_wait,
         )
 
-    code = _run_job(options, request, yes=yes)
+    code = _run_job(options, request, yes=yes, databases=databases)
     if code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not dry_run:
         messages_for(options).tell(
             "Now set in the configuration, and restart the server:\n\n"
@@ -360,20 +373,21 @@ def _batch_s(batch_size: int | None, batch_time: float) -> float | None:
     return batch_time or None if batch_size is None else None
 
 
-def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes: bool) -> int:
+def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes: bool, databases: Databases) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.job import JobRun, prepare  # noqa: PLC0415
+    from fluxbase_cli.engine.everywhere import EverywhereRun, prepare_everywhere  # noqa: PLC0415
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
     from fluxbase_cli.lifecycle.opening import refuse_as_target  # noqa: PLC0415
     from fluxbase_cli.lifecycle.register import read_register  # noqa: PLC0415
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.report.structured import job_report  # noqa: PLC0415
-    from fluxbase_cli.report.text import job_lines, job_title  # noqa: PLC0415
+    from fluxbase_cli.report.structured import everywhere_report  # noqa: PLC0415
+    from fluxbase_cli.report.text import database_lines, job_lines, job_title  # noqa: PLC0415
+    from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
 
     messages = messages_for(options)
     loaded = load_with_keys(options, messages)
-    request = request_for(loaded.keyring.active)
+    request, wanted = request_for(loaded.keyring.active), Wanted(databases.value)
     with leave_on_sigterm(lambda text: messages.fail(text, None)):
         if not request.dry_run:
             target = loaded.keyring.key(request.goal.target)
@@ -382,10 +396,10 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
             # Both keys are there, or it was said without asking the database.
             refuse_as_target(read_register(loaded.settings.database), target)
         with progress_for(messages, color=options.color) as progress:
-            prepared = prepare(loaded.settings.database, loaded.keyring, request, progress)
-        for warning in prepared.preflight.warnings:
+            targets = prepare_everywhere(loaded.settings.database, loaded.keyring, request, wanted, progress)
+        for warning in targets.warnings:
             messages.warn(warning)
-        if not request.dry_run and not yes and not confirmed(loaded, prepared):
+        if not request.dry_run and not yes and not confirmed(loaded, targets):
             messages.tell("Nothing was touched.")
             return ExitCode.FAILED
 
@@ -394,8 +408,9 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
         write(job_title(request.kind, request.goal.source, request.goal.target))
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        report = JobRun(loaded.settings.database, loaded.keyring, prepared, stop=stop, observer=progress).run()
-    print_result(options, job_report(report), job_lines(report))
+        everywhere = EverywhereRun(loaded.keyring, targets, request, stop=stop, observer=progress).run()
+    report = everywhere.together
+    print_result(options, everywhere_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
     for each in report.unexamined:
         messages.warn(f"not examined: {each}")
     if report.quarantine:
@@ -422,10 +437,11 @@ _AUDIT_EXAMPLES = """\b
 Examples:
   fluxbase-cli secrets audit
   fluxbase-cli secrets audit --key-version 1 && echo "version 1 is no longer needed"
+  fluxbase-cli secrets audit --key-version 1 --databases all --deep
 """
 
 
-def audit(
+def audit(  # noqa: PLR0913  # a command's options
     options: Options,
     *,
     key_version: Annotated[
@@ -439,42 +455,59 @@ def audit(
             help="Ask about this version: exit 0 where no value needs its key any more, else 3.",
         ),
     ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            envvar="FLUXBASE_CLI_DEEP",
+            show_envvar=False,
+            help="Also look into every text, JSON and bytea column of every table.",
+        ),
+    ] = False,
+    databases: DatabasesOption = Databases.MAIN,
+    locations: LocationsOption = None,
+    transaction_wait: TransactionWait = 10.0,
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
 ) -> int:
     """Open every value with every configured key, and say which keys are still needed.
 
-    Reads only: a read-only role that sees all rows is enough, and so is a standby.
+    Reads only: a read-only role that sees all rows is enough. What could not be examined is listed, and then the audit
+    ends with 4: only exit 0 means that nothing needs the key.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.census import take_census  # noqa: PLC0415
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+    from fluxbase_cli.proof.proof import ProofRequest, take_proof  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.report.structured import census_report  # noqa: PLC0415
-    from fluxbase_cli.report.text import census_lines  # noqa: PLC0415
+    from fluxbase_cli.report.structured import proof_report  # noqa: PLC0415
+    from fluxbase_cli.report.text import census_lines, proof_lines  # noqa: PLC0415
+    from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
 
     messages = messages_for(options)
+    places = places_of(locations)
     loaded = load_with_keys(options, messages)
+    request = ProofRequest(
+        limits=_limits(batch_size),
+        key_version=key_version,
+        databases=Wanted(databases.value),
+        deep=deep,
+        places=places,
+        workers=concurrency,
+        wait_s=transaction_wait,
+    )
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        report = take_census(
-            loaded.settings.database,
-            loaded.keyring,
-            key_version=key_version,
-            limits=_limits(batch_size),
-            workers=concurrency,
-            stop=stop,
-            observer=progress,
-        )
+        proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=progress)
     if stop.requested:
         # Half a census proves nothing, so none is printed.
         messages.warn("interrupted; the audit is incomplete and proves nothing")
         return 128 + (stop.signal or 2)
+    report = proof.together
     for warning in report.warnings:
         messages.warn(warning)
     for each in report.unexamined:
         messages.warn(f"not examined: {each}")
-    print_result(options, census_report(report), census_lines(report))
+    print_result(options, proof_report(proof), (*census_lines(report), *proof_lines(proof)))
     if report.quarantine:
         _list_quarantine(messages, report.quarantine, None)
     return report.exit_code

@@ -13,10 +13,11 @@ from fluxbase_cli.engine.plan import make_plan
 from fluxbase_cli.engine.reading import ReadingRun, RelationsChangedError
 from fluxbase_cli.engine.settled import WRITERS_WAIT_S
 from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.locations import CATALOGUE, SealedTable
 from fluxbase_cli.store.connect import for_values, session
-from fluxbase_cli.store.preflight import Verdict, copies, inspect
+from fluxbase_cli.store.preflight import Verdict, inspect
 from fluxbase_cli.store.values import Limits
 from fluxbase_cli.store.writers import in_recovery
 from fluxbase_cli.unexamined import Kind, Unexamined
@@ -42,6 +43,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
     observer: Observer,
     catalogue: Sequence[SealedTable] = CATALOGUE,
     wait_s: float = WRITERS_WAIT_S,
+    beside: bool = False,
 ) -> CensusReport:
     """Open every value; write nothing. A read-only role that sees all rows is enough, and so is a standby.
 
@@ -55,8 +57,10 @@ def take_census(  # noqa: PLR0913  # what a census is told
         observer: is told of the progress.
         catalogue: the sealed tables to look for.
         wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        beside: this is not the main database, and may hold none of the sealed tables.
 
     Raises:
+        NothingHereError: it holds none.
         ConfigurationError: the version is not configured, or the connection is refused.
         DatabaseError: the server can't be reached.
         PreflightRefusedError: database or role are not fit.
@@ -66,7 +70,9 @@ def take_census(  # noqa: PLR0913  # what a census is told
         keyring.key(key_version)
     for attempt in range(1, _ATTEMPTS + 1):
         with session(database) as connection:
-            preflight = inspect(connection, write=False, catalogue=catalogue)
+            preflight = inspect(connection, write=False, catalogue=catalogue, beside=beside)
+            if beside and not preflight.shapes and not preflight.unexamined:
+                raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
             preflight.refuse_if_unfit()
             plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
             standby = in_recovery(connection)
@@ -118,4 +124,5 @@ def list_copies(database: DatabaseSettings) -> tuple[str, ...]:
         ConfigurationError, DatabaseError: the database can't be asked.
     """
     with session(database) as connection:
-        return tuple(name for _, names in copies(connection) for name in names)
+        preflight = inspect(connection, write=False)
+    return tuple(each.name for each in preflight.further.found)

@@ -35,7 +35,7 @@ from fluxbase_cli.engine.standing import (
 from fluxbase_cli.engine.steering import Manners
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.worker import Assignment
-from fluxbase_cli.errors import JobFailedError, JobRunningError
+from fluxbase_cli.errors import JobFailedError, JobRunningError, NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
@@ -96,7 +96,10 @@ def prepare(
             write=not request.dry_run,
             allow_triggers=request.allow_triggers,
             catalogue=request.catalogue,
+            beside=request.beside,
         )
+        if request.beside and not preflight.shapes and not preflight.unexamined:
+            raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
         preflight.refuse_if_unfit()
         jobs = JobStore(connection)
         decision = Decision()
@@ -234,10 +237,15 @@ class JobRun:
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
             self._order(jobs, job.id)
-            helping = helping_workers(self._prepared.plan.rows, self._request.workers)
+            helping = self._helping
             runner = jobs.register_runner(job.id, self._request.workers - helping)
             before = self._handled(jobs, job.id)
         return self._end(job.id, runner, before, self._work(runner, job))
+
+    @property
+    def _helping(self) -> int:
+        """How many of the workers a second process has."""
+        return 0 if self._request.alone else helping_workers(self._prepared.plan.rows, self._request.workers)
 
     def _begin(self, connection: Connection, jobs: JobStore) -> Job:
         while True:
@@ -292,6 +300,7 @@ class JobRun:
                     full_census=self._prepared.preflight.triggers_fire,
                     total_rows=self._prepared.plan.rows,
                     cuts=self._prepared.plan.cuts,
+                    number=self._request.number,
                 ),
                 supersede=None if superseded is None else superseded.id,
             )
@@ -369,7 +378,7 @@ class JobRun:
             patience_s=self._request.patience_s,
             wait_s=self._request.wait_s,
         )
-        helping = helping_workers(self._prepared.plan.rows, self._request.workers)
+        helping = self._helping
         with Helper(assignment, helping, self._stop, self._observer) as helper:
             error = self._pool(assignment, self._request.workers - helping)
         return error or helper.failure

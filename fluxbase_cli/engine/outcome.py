@@ -92,6 +92,15 @@ class LocationCensus:
     plaintext: int
     undecryptable: int
 
+    def __add__(self, other: LocationCensus) -> LocationCensus:
+        versions = {*self.by_version, *other.by_version}
+        return LocationCensus(
+            self.scanned + other.scanned,
+            {version: self.by_version.get(version, 0) + other.by_version.get(version, 0) for version in versions},
+            self.plaintext + other.plaintext,
+            self.undecryptable + other.undecryptable,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CensusReport:

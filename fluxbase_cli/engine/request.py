@@ -37,6 +37,9 @@ class JobRequest:
         run_name: processes with the same name share one job, whoever comes first, late or again.
         patience_s: how long one and the same trouble may last, in seconds.
         catalogue: the sealed tables to go through.
+        number: the job's number, where it is one of several in as many databases; None for the next one.
+        beside: the database is a branch's or a tenant's, not the main one.
+        alone: no second process may be started.
         wait_s: how long the closing census waits for open transactions that may have written sealed values, in seconds.
     """
 
@@ -58,3 +61,6 @@ class JobRequest:
     patience_s: float = PATIENCE_S
     catalogue: tuple[SealedTable, ...] = CATALOGUE
     wait_s: float = WRITERS_WAIT_S
+    number: int | None = None
+    beside: bool = False
+    alone: bool = False

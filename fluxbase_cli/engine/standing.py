@@ -81,6 +81,9 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
         )
     if not request.join and (request.restart or _rolls_back(request, job)):
         return Decision(supersedes=job)
+    if not same_goal and request.beside and jobs.is_copy(job.id):
+        # It came with a copy of the main database, where it goes on, or has ended.
+        return Decision(supersedes=job)
     if not same_goal:
         raise ConfigurationError(
             f"job {job.id} ({job.kind.value}, {_versions(job)}) is not finished",

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fluxbase_cli.engine.cost import Cost
+from fluxbase_cli.engine.everywhere import EverywhereReport
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.store.jobs import QuarantineEntry
 
 
@@ -55,6 +57,22 @@ def job_report(report: JobReport) -> dict[str, Any]:
     }
 
 
+def everywhere_report(report: EverywhereReport) -> dict[str, Any]:
+    """A job in one database, or in several: then with an account of each."""
+    data = job_report(report.together)
+    if report.several:
+        data["databases"] = [
+            {
+                "database": each.name,
+                "kind_of_database": each.kind,
+                **({} if each.report is None else job_report(each.report)),
+                **({} if each.error is None else {"state": "failed", "error": each.error.message}),
+            }
+            for each in report.databases
+        ]
+    return data
+
+
 def _cost(cost: Cost | None) -> dict[str, Any] | None:
     if cost is None:
         return None
@@ -91,6 +109,18 @@ def census_report(report: CensusReport) -> dict[str, Any]:
         "quarantine": quarantine(report.quarantine),
         "warnings": list(report.warnings),
         "unexamined": [each.as_dict() for each in report.unexamined],
+    }
+
+
+def proof_report(proof: Proof) -> dict[str, Any]:
+    """An audit of one database or several."""
+    return {
+        **census_report(proof.together),
+        "databases": [
+            {"database": each.name, "kind_of_database": each.kind, **census_report(each.census)}
+            for each in proof.databases
+        ],
+        "left_out": [{"where": each.where, "reason": each.reason} for each in proof.left_out],
     }
 
 

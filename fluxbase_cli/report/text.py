@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from fluxbase_cli.engine.everywhere import EverywhereReport
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.structured import dotted
 from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
 
@@ -39,6 +41,21 @@ def job_lines(report: JobReport) -> Iterator[str]:
     else:
         why = report.error or f"another process has {report.state} this job"
         yield f"✗ Failed after {whole_seconds(report.elapsed_seconds)}s: {why}"
+
+
+def database_lines(report: EverywhereReport) -> Iterator[str]:
+    """A line for each database, where there are several."""
+    for each in report.databases if report.several else ():
+        if each.report is None:
+            why = "not begun" if each.error is None else each.error.message
+            yield f"✗ {each.name} ({each.kind}): {why}"
+            continue
+        total, state = each.report.total, each.report.state
+        verb = "would move" if state == "dry-run" else "moved"
+        number = total.re_encrypted if state == "dry-run" else total.updated
+        why = f": {each.report.error}" if each.failed and each.report.error else ""
+        mark = "✗" if each.failed else "✓"
+        yield f"{mark} {each.name} ({each.kind}): {state}, {verb} {number} of {total.scanned}{why}"
 
 
 def whole_seconds(seconds: float) -> int:
@@ -91,6 +108,17 @@ def census_lines(report: CensusReport) -> Iterator[str]:
         )
     )
     yield from table(header, rows, right=tuple(range(1, len(header))))
+
+
+def proof_lines(proof: Proof) -> Iterator[str]:
+    """A line for each database, where there are several, and for what was left out on purpose."""
+    for each in proof.databases if len(proof.databases) > 1 else ():
+        version = each.census.key_version
+        found = f"{each.census.found} of {each.census.scanned}"
+        needs = "secrets open under a key of the ring" if version is None else f"secrets need key version {version}"
+        yield f"{each.name} ({each.kind}): {found} {needs}"
+    for left in proof.left_out:
+        yield f"left out on purpose: {left.where} ({left.reason})"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:

@@ -149,7 +149,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is made of; `cuts` says how each relation is cut into shards."""
+    """What a job is made of; `cuts` says how each relation is cut into shards, `number` is the next one when None."""
 
     kind: JobKind
     from_version: int | None
@@ -160,6 +160,7 @@ class NewJob:
     full_census: bool
     total_rows: int
     cuts: Mapping[Shape, Cut]
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +366,14 @@ class JobStore:
         rows = self._rows("get_job", job=job)
         return self._job(rows[0]) if rows else None
 
+    def newest(self) -> int:
+        """The number of the newest job; 0 where there was none."""
+        return int(self._rows("newest_job")[0]["id"]) if self.exists() else 0
+
+    def is_copy(self, job: int) -> bool:
+        """Whether a job was begun in another database, of which this one is a copy."""
+        return bool(self._rows("is_copy", job=job)[0]["found"])
+
     def of_run(self, run_name: str) -> Job | None:
         """The job that processes of that name worked on last, if any."""
         rows = self._rows("job_of_run", run_name=run_name)
@@ -394,6 +403,7 @@ class JobStore:
                 shapes = tuple(new.cuts)
                 row = self._rows(
                     "create_job",
+                    number=new.number,
                     kind=new.kind.value,
                     from_version=new.from_version,
                     to_version=new.to_version,
@@ -404,6 +414,8 @@ class JobStore:
                     total_rows=new.total_rows,
                 )[0]
                 job = int(row["id"])
+                if new.number is not None:
+                    self._rows("number_after")
                 self._rows(
                     "create_shards",
                     job=job,

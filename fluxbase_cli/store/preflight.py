@@ -15,7 +15,9 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.locations import CATALOGUE, SealedTable
+from fluxbase_cli.releases import Release
 from fluxbase_cli.store.connect import APPLICATION_NAME, Access, Connection
+from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relations import Relations, find_relations
 from fluxbase_cli.store.values import Shape
@@ -58,6 +60,8 @@ class Preflight:
         findings: all checks, in order.
         triggers_fire: whether triggers would fire on our updates.
         other_sessions: sessions of other programs on this database.
+        release: the release of Fluxbase that the database is of.
+        further: the databases beside it.
     """
 
     host: str
@@ -70,6 +74,8 @@ class Preflight:
     findings: tuple[Finding, ...]
     triggers_fire: bool
     other_sessions: int
+    release: Release
+    further: FurtherDatabases
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -92,7 +98,12 @@ class Preflight:
 
 
 def inspect(
-    connection: Connection, *, write: bool, allow_triggers: bool = False, catalogue: Sequence[SealedTable] = CATALOGUE
+    connection: Connection,
+    *,
+    write: bool,
+    allow_triggers: bool = False,
+    catalogue: Sequence[SealedTable] = CATALOGUE,
+    beside: bool = False,
 ) -> Preflight:
     """Run all checks. Reads the system catalogues only.
 
@@ -101,6 +112,7 @@ def inspect(
         write: whether values are to be written, or only read.
         allow_triggers: the operator accepts that triggers fire where they can't be kept silent.
         catalogue: the sealed tables to look for.
+        beside: this is a branch's or a tenant's database, whose list of further ones says nothing.
 
     Returns:
         The findings; nothing is raised for a refusal (see `Preflight.refuse_if_unfit`).
@@ -147,19 +159,22 @@ def inspect(
     if write:
         findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
     findings += _sessions(int(others["sessions"]))
-    if own:
-        findings += _copies(connection)
+    access = Access(role=role, quiet=quiet)
+    further = find_databases(connection, access) if roles and not beside and not found.is_tenant else FurtherDatabases()
+    findings += _further(further)
     return Preflight(
         host=connection.info.host or "local socket",
         database=session["database"],
         role=session["role"],
         server_version=session["server_version"],
-        access=Access(role=role, quiet=quiet),
+        access=access,
         shapes=found.shapes,
         unexamined=found.unexamined,
         findings=tuple(findings),
         triggers_fire=bool(triggers),
         other_sessions=int(others["sessions"]),
+        release=found.release,
+        further=further,
     )
 
 
@@ -278,30 +293,18 @@ def _triggers(session: dict[str, Any], triggers: Sequence[str], *, quiet: bool, 
         )
 
 
-def copies(connection: Connection) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The databases beside this one that hold values of their own, by kind (`branch`, `tenant`)."""
-    queries = named_queries("preflight.sql")
-    for kind, table, query in (
-        ("branch", "branching.branches", "branch_databases"),
-        ("tenant", "platform.tenants", "tenant_databases"),
-    ):
-        schema, name = table.split(".")
-        there = connection.execute(queries["may_read"], {"schema": schema, "name": name}).fetchone()
-        if not (there and there[0]):
-            continue
-        names = tuple(str(row[0]) for row in connection.execute(queries[query]).fetchall())
-        if names:
-            yield kind, names
-
-
-def _copies(connection: Connection) -> Iterator[Finding]:
-    for kind, names in copies(connection):
+def _further(further: FurtherDatabases) -> Iterator[Finding]:
+    for kind in dict.fromkeys(each.kind for each in further.found):
+        names = [each.name for each in further.found if each.kind == kind]
+        are = "databases hold" if len(names) > 1 else "database holds"
         yield Finding(
-            "copies",
+            "databases",
             Verdict.TELL,
-            f"{len(names)} {kind} databases may hold values of their own, which this run does not reach: "
-            f"{', '.join(names)}; run it again for each with --database-url",
+            f"{len(names)} {kind} {are} values of {'their' if len(names) > 1 else 'its'} own: {', '.join(names)}; "
+            "`--databases all` includes them",
         )
+    for each in further.unexamined:
+        yield Finding("databases", Verdict.TELL, f"{each.where}: {each.reason}")
 
 
 def _sessions(others: int) -> Iterator[Finding]:

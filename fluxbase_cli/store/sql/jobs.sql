@@ -30,12 +30,31 @@ LIMIT %(limit)s;
 -- name: create_job
 -- Beyond 2**32 transactions the 32 bits of xmin no longer name one transaction, so the census opens everything then.
 INSERT INTO fluxbase_rotation.job
-    (kind, from_version, to_version, reason, fingerprints, catalogue, began, horizon, storage, full_census, total_rows)
+    (id, kind, from_version, to_version, reason, fingerprints, catalogue, began, horizon, storage, full_census,
+     total_rows)
+OVERRIDING SYSTEM VALUE
 VALUES
-    (%(kind)s, %(from_version)s, %(to_version)s, %(reason)s, %(fingerprints)s, %(catalogue)s,
+    (coalesce(%(number)s::bigint, nextval(pg_get_serial_sequence('fluxbase_rotation.job', 'id'))),
+     %(kind)s, %(from_version)s, %(to_version)s, %(reason)s, %(fingerprints)s, %(catalogue)s,
      pg_snapshot_xmax(pg_current_snapshot()), pg_snapshot_xmin(pg_current_snapshot()), '{}',
      %(full_census)s OR pg_snapshot_xmax(pg_current_snapshot())::text::numeric >= 4294967296, %(total_rows)s)
 RETURNING id;
+
+-- name: number_after
+-- A job that was given a number of somebody else's choice: the next one comes after it.
+SELECT setval(pg_get_serial_sequence('fluxbase_rotation.job', 'id'), max(id)) FROM fluxbase_rotation.job;
+
+-- name: newest_job
+SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
+
+-- name: is_copy
+-- Whether the job was begun in another database than this one, and came here in a copy of it.
+SELECT cardinality(j.storage) > 0 AND NOT EXISTS (
+           SELECT FROM unnest(j.storage) AS mark
+           WHERE split_part(mark, '/', 1) = (SELECT system_identifier::text FROM pg_control_system())
+             AND split_part(mark, '/', 3) = (SELECT d.oid::text FROM pg_database AS d
+                                             WHERE d.datname = current_database())) AS found
+FROM fluxbase_rotation.job AS j WHERE j.id = %(job)s;
 
 -- name: create_shards
 -- In the transaction that created the job but in a later snapshot: whatever was committed before the job began lies

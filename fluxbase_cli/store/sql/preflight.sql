@@ -56,19 +56,3 @@ ORDER BY 1, 2;
 SELECT count(*) AS sessions
 FROM pg_stat_activity AS s
 WHERE s.datname = current_database() AND s.backend_type = 'client backend' AND s.application_name <> %(ours)s;
-
--- name: may_read
--- Whether a list of further databases is there, in the shape that we know, and may be read.
-SELECT coalesce(bool_and(has_table_privilege(c.oid, 'SELECT') AND EXISTS (
-           SELECT FROM pg_attribute AS a
-           WHERE a.attrelid = c.oid AND a.attname IN ('database_name', 'db_name') AND NOT a.attisdropped)), false)
-FROM pg_class AS c
-JOIN pg_namespace AS n ON n.oid = c.relnamespace AND has_schema_privilege(n.oid, 'USAGE')
-WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND c.relkind IN ('r', 'p');
-
--- name: branch_databases
-SELECT database_name FROM branching.branches WHERE database_name IS NOT NULL ORDER BY 1;
-
--- name: tenant_databases
--- In most of them the sealed tables are foreign ones, which are told and skipped there.
-SELECT db_name FROM platform.tenants WHERE db_name IS NOT NULL ORDER BY 1;

@@ -1,0 +1,181 @@
+"""The proof that no value needs a key: a census of every database that may hold values, and all that it left open.
+
+`secrets audit`, `keys destroy`, `rotation run` and `config check` rest on what is put together here. A key may be
+called unneeded only on a proof in which nothing was found and nothing is unexamined (docs/proof.md).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.census import take_census
+from fluxbase_cli.engine.everywhere import MAIN, in_parallel, list_databases, still_exists
+from fluxbase_cli.engine.observer import Observer, Silent
+from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
+from fluxbase_cli.engine.settled import WRITERS_WAIT_S
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
+from fluxbase_cli.extra_locations import ONLY_RELEASES, LeftOut, Places
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.databases import Databases, Further
+from fluxbase_cli.store.values import Limits
+from fluxbase_cli.unexamined import Kind, Unexamined, in_database
+
+
+@dataclass(frozen=True, slots=True)
+class ProofRequest:
+    """What a proof shall cover.
+
+    Attributes:
+        key_version: the version asked for, which must be in the ring; None for all.
+        databases: which databases.
+        deep: look into every column of every table, not only where values are known to be.
+        places: where sealed values are looked for, and what is left out on purpose.
+        limits: how much to read at once.
+        workers: threads of all databases together, each with a connection.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+    """
+
+    limits: Limits
+    key_version: int | None = None
+    databases: Databases = Databases.MAIN
+    deep: bool = False
+    places: Places = ONLY_RELEASES
+    workers: int = 4
+    wait_s: float = WRITERS_WAIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseProof:
+    """What was found in one database.
+
+    Attributes:
+        name: the database's name.
+        kind: `main`, `branch` or `tenant`.
+        census: what its values need.
+    """
+
+    name: str
+    kind: str
+    census: CensusReport
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was found in all databases that were looked into.
+
+    Attributes:
+        databases: each one's findings; those that hold no values of their own are left out.
+        unexamined: all that could not be examined.
+        left_out: what was left out on purpose, and why.
+        elapsed_s: how long it took, in seconds.
+    """
+
+    databases: tuple[DatabaseProof, ...]
+    unexamined: tuple[Unexamined, ...]
+    left_out: tuple[LeftOut, ...]
+    elapsed_s: float
+
+    @property
+    def together(self) -> CensusReport:
+        """The findings of all databases, as if they were one."""
+        censuses = [each.census for each in self.databases]
+        return CensusReport(
+            key_version=censuses[0].key_version if censuses else None,
+            locations=_sum(censuses),
+            versions=tuple(sorted({version for census in censuses for version in census.versions})),
+            elapsed_seconds=self.elapsed_s,
+            quarantine=tuple(entry for census in censuses for entry in census.quarantine),
+            warnings=tuple(dict.fromkeys(warning for census in censuses for warning in census.warnings)),
+            unexamined=self.unexamined,
+        )
+
+
+def _sum(censuses: Sequence[CensusReport]) -> Mapping[str, LocationCensus]:
+    locations: dict[str, LocationCensus] = {}
+    for census in censuses:
+        for name, found in census.locations.items():
+            locations[name] = locations[name] + found if name in locations else found
+    return locations
+
+
+def take_proof(
+    database: DatabaseSettings, keyring: Keyring, request: ProofRequest, *, stop: Stop, observer: Observer
+) -> Proof:
+    """Open every value in the databases asked for; write nothing.
+
+    Args:
+        database: the main database.
+        keyring: the keys to try.
+        request: what to cover.
+        stop: ends it early; what is returned then proves nothing.
+        observer: is told of the progress in the main database.
+
+    Raises:
+        ConfigurationError: the version is not configured, or the main database refuses the connection.
+        DatabaseError: the main database can't be reached.
+        PreflightRefusedError: the main database or the role is not fit.
+    """
+    started = time.monotonic()
+    found: list[DatabaseProof] = []
+    unexamined: list[Unexamined] = []
+    several = request.databases is not Databases.MAIN
+    if request.databases.has_main:
+        census = _census(database, keyring, request, request.workers, stop, observer, beside=False)
+        found.append(DatabaseProof(database.name, MAIN, census))
+        unexamined += in_database(census.unexamined, database.name) if several else census.unexamined
+    if several and not stop.requested:
+        further = list_databases(database, request.databases)
+        unexamined += further.unexamined
+
+        def examine(each: Further, workers: int) -> DatabaseProof | Unexamined | None:
+            return _beside(database, each, keyring, request, workers, stop)
+
+        for each, result in zip(further.found, in_parallel(further.found, examine, request.workers), strict=True):
+            if isinstance(result, Unexamined):
+                unexamined.append(result)
+            elif result is not None:
+                found.append(result)
+                unexamined += in_database(result.census.unexamined, each.name)
+    left_out = (*request.places.absent, *(request.places.skip if request.deep else ()))
+    return Proof(tuple(found), tuple(unexamined), left_out, time.monotonic() - started)
+
+
+def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
+    main: DatabaseSettings, further: Further, keyring: Keyring, request: ProofRequest, workers: int, stop: Stop
+) -> DatabaseProof | Unexamined | None:
+    try:
+        census = _census(main.beside(further.name), keyring, request, workers, stop, Silent(), beside=True)
+    except NothingHereError:
+        return None
+    except FluxbaseCliError as error:
+        # That it does not exist any more is the only refusal that says that nothing is there.
+        return Unexamined(Kind.DATABASE, further.name, error.message) if still_exists(main, further.name) else None
+    return DatabaseProof(further.name, further.kind, census)
+
+
+def _census(  # noqa: PLR0913, PLR0917  # what a census is told
+    database: DatabaseSettings,
+    keyring: Keyring,
+    request: ProofRequest,
+    workers: int,
+    stop: Stop,
+    observer: Observer,
+    *,
+    beside: bool,
+) -> CensusReport:
+    return take_census(
+        database,
+        keyring,
+        key_version=request.key_version,
+        limits=request.limits,
+        workers=workers,
+        stop=stop,
+        observer=observer,
+        catalogue=request.places.catalogue,
+        wait_s=request.wait_s,
+        beside=beside,
+    )

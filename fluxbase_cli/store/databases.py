@@ -1,0 +1,118 @@
+"""The databases beside the main one that may hold sealed values of their own: those of branches and of tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import psycopg
+from psycopg.rows import dict_row
+
+from fluxbase_cli.store.connect import Access, Connection, begin_survey, first_line
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.unexamined import Kind, Unexamined
+
+
+class Databases(StrEnum):
+    """Which databases are meant (`--databases`)."""
+
+    MAIN = "main"
+    BRANCHES = "branches"
+    TENANTS = "tenants"
+    ALL = "all"
+
+    @property
+    def has_main(self) -> bool:
+        """Whether the main database is one of them."""
+        return self in (Databases.MAIN, Databases.ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """A database beside the main one.
+
+    Attributes:
+        name: its name.
+        kind: `branch` or `tenant`.
+    """
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherDatabases:
+    """What the main database says of others.
+
+    Attributes:
+        found: those that exist.
+        unexamined: lists that may not be read.
+    """
+
+    found: tuple[Further, ...] = ()
+    unexamined: tuple[Unexamined, ...] = ()
+
+
+_LISTS = (
+    ("branch", Databases.BRANCHES, "branching.branches", "branch_databases"),
+    ("tenant", Databases.TENANTS, "platform.tenants", "tenant_databases"),
+)
+
+
+def find_databases(connection: Connection, access: Access, wanted: Databases = Databases.ALL) -> FurtherDatabases:
+    """The databases that the main one lists and that exist.
+
+    Args:
+        connection: to the main database, outside a transaction.
+        access: how values are read there; a list that only that role may read is read as it.
+        wanted: which of them.
+    """
+    if wanted is Databases.MAIN:
+        return FurtherDatabases()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        there = {row["table_name"] for row in cursor.execute(named_queries("databases.sql")["lists"]).fetchall()}
+    found: dict[str, Further] = {}
+    unexamined: list[Unexamined] = []
+    for kind, scope, table, query in _LISTS:
+        if wanted not in (scope, Databases.ALL):
+            continue
+        if table not in there:
+            if scope is Databases.BRANCHES:
+                unexamined += _unlisted(connection)
+            continue
+        try:
+            names = _names(connection, access, query)
+        except psycopg.Error as error:
+            reason = f"this list of {kind} databases can't be read: {first_line(error)}"
+            unexamined.append(Unexamined(Kind.LIST, table, reason))
+            continue
+        found |= {name: Further(name, kind) for name in names if name not in found}
+    return FurtherDatabases(tuple(found.values()), tuple(unexamined))
+
+
+def exists(connection: Connection, name: str) -> bool:
+    """Whether a database of that name exists on the server."""
+    row = connection.execute(named_queries("databases.sql")["exists"], {"name": name}).fetchone()
+    return bool(row and row[0])
+
+
+def _names(connection: Connection, access: Access, query: str) -> list[str]:
+    connection.execute(begin_survey(access))
+    try:
+        rows = connection.execute(named_queries("databases.sql")[query]).fetchall()
+    finally:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+    return [str(row[0]) for row in rows]
+
+
+def _unlisted(connection: Connection) -> Iterator[Unexamined]:
+    names = [str(row[0]) for row in connection.execute(named_queries("databases.sql")["unlisted_branches"]).fetchall()]
+    if names:
+        yield Unexamined(
+            Kind.LIST,
+            "branching.branches",
+            f"the list of branch databases is not there, and there are databases that look like branches: {names[0]}"
+            + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
+        )

@@ -1,0 +1,31 @@
+-- The databases beside this one that hold values of their own.
+
+-- name: lists
+-- The lists of further databases, where they are tables here. In a tenant's database they are foreign.
+SELECT n.nspname || '.' || c.relname AS table_name
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p')
+  AND (n.nspname, c.relname) IN (('branching', 'branches'), ('platform', 'tenants'));
+
+-- name: branch_databases
+-- Dropped branches stay in the list: what counts is whether the database exists.
+SELECT DISTINCT b.database_name AS name
+FROM branching.branches AS b
+JOIN pg_database AS d ON d.datname = b.database_name
+WHERE d.datname <> current_database()
+ORDER BY 1;
+
+-- name: tenant_databases
+SELECT DISTINCT t.db_name AS name
+FROM platform.tenants AS t
+JOIN pg_database AS d ON d.datname = t.db_name
+WHERE d.datname <> current_database()
+ORDER BY 1;
+
+-- name: exists
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(name)s) AS found;
+
+-- name: unlisted_branches
+-- Databases that look like branches, for the case that there is no list to ask.
+SELECT datname::text AS name FROM pg_database WHERE datname LIKE 'branch\_%%' AND datname <> current_database() ORDER BY 1;
