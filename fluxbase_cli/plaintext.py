@@ -47,6 +47,11 @@ def is_no_seal(text: bytes, *, least_plaintext: int = 0) -> bool:
     return _has_small_alphabet(text) or _is_readable(raw) or _is_der(raw)
 
 
+def has_symbols(text: bytes) -> bool:
+    """Whether a text has one of the two characters of base64 that are neither letters nor digits."""
+    return _SYMBOL(text) is not None
+
+
 def hold_no_seals(texts: Iterable[bytes]) -> bool:
     """Whether several texts together can't be seals, though each alone could be: none of them has a ``+`` or ``/``.
 
@@ -55,7 +60,7 @@ def hold_no_seals(texts: Iterable[bytes]) -> bool:
     """
     length = 0
     for text in texts:
-        if _SYMBOL(text):
+        if has_symbols(text):
             return False
         length += len(text)
     return (62 / _BASE64_CHARACTERS) ** length < _UNLIKELY

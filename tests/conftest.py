@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.fixtures.front",
     "tests.fixtures.standby",
     "tests.fixtures.fluxbase",
+    "tests.fixtures.further",
     "tests.fixtures.kms",
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",

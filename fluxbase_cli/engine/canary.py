@@ -13,11 +13,13 @@ from fluxbase_cli.engine.judge import Judge
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import WrongKeyError
 from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.locations import Unsealed
+from fluxbase_cli.plaintext import hold_no_seals
 from fluxbase_cli.store.connect import Connection
 from fluxbase_cli.store.survey import Survey, spread_ids
-from fluxbase_cli.store.values import Reader, Shape
+from fluxbase_cli.store.values import FIRST, ID, Reader, Shape
 
-#: Values sampled of each location, spread over its key space (DESIGN.md section 4).
+#: Values sampled of each location, spread over its key space.
 SAMPLE = 200
 #: Fewer than this say nothing.
 _ENOUGH = 10
@@ -25,9 +27,16 @@ _ENOUGH = 10
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """What the sample showed, by `schema.table.column`."""
+    """What the sample showed.
+
+    Attributes:
+        samples: by `schema.table.column`.
+        tokens: the locations that may hold plaintext, and whose sampled values that no key opens are tokens of letters
+            and digits: all of them together are too many to have no other character by chance.
+    """
 
     samples: Mapping[str, Tally]
+    tokens: frozenset[str] = frozenset()
 
     def refuse_wrong_key(self, goal: Goal) -> None:
         """Raise where over half of ten or more sampled values open under no key.
@@ -77,6 +86,7 @@ def sing(connection: Connection, surveys: Mapping[Shape, Survey], keyring: Keyri
     """
     opener = Opener(keyring)
     samples: dict[str, Tally] = {}
+    unopened: dict[str, list[bytes]] = {}
     for shape, found in surveys.items():
         reader = Reader(shape)
         judge = Judge(shape, opener, goal=None)
@@ -85,5 +95,13 @@ def sing(connection: Connection, surveys: Mapping[Shape, Survey], keyring: Keyri
             ids = spread_ids(connection, shape, column, found.values[column.name], SAMPLE)
             rows = reader.reread(connection, ids) if ids else []
             location = shape.table.location(column)
-            samples.setdefault(location, Tally()).add(judge.judge(rows).tallies[index])
-    return Canary(samples)
+            judged = judge.judge(rows)
+            samples.setdefault(location, Tally()).add(judged.tallies[index])
+            if column.unsealed is Unsealed.PLAINTEXT:
+                bad = {e.id.bytes for e in judged.quarantine if e.location == location}
+                unopened.setdefault(location, []).extend(row[FIRST + index] for row in rows if row[ID] in bad)
+    tokens = frozenset(location for location, texts in unopened.items() if hold_no_seals(texts))
+    for location in tokens:
+        tally = samples[location]
+        tally.plaintext, tally.undecryptable = tally.plaintext + tally.undecryptable, 0
+    return Canary(samples, tokens)

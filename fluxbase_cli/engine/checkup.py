@@ -16,7 +16,13 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
         DatabaseError: the server can't be reached.
     """
     with session(database) as connection:
-        findings = list(inspect(connection, write=True).findings)
+        preflight = inspect(connection, write=True)
+        findings = list(preflight.findings)
+        # A job would end as failed: what it can't look into, nobody can call done.
+        findings += [
+            Finding("unexamined", Verdict.REFUSE, str(each), "See docs/proof.md for what to do.")
+            for each in preflight.unexamined
+        ]
         row = connection.execute(
             "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "
             "current_user, current_database()"

@@ -58,6 +58,7 @@ class Closing:
         stop: ends waiting.
         observer: is told of each pass.
         wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        tokens: as for `Judge`.
     """
 
     job: int
@@ -71,6 +72,7 @@ class Closing:
     stop: Stop
     observer: Observer
     wait_s: float = WRITERS_WAIT_S
+    tokens: frozenset[str] = frozenset()
 
     def advance(self, connection: Connection, jobs: JobStore) -> Verdict:
         """Begin the next census, or close the job, if all shards of the current pass are done."""
@@ -160,7 +162,9 @@ class Closing:
         found = 0
         with connect_for_values(self.database, self.access) as reading:
             for shape in relations.shapes:
-                for judged in self.read_whole(reading, connection, shape, Judge(shape, opener, None), left):
+                for judged in self.read_whole(
+                    reading, connection, shape, Judge(shape, opener, None, self.tokens), left
+                ):
                     found += sum(tally.moving(self.goal) for tally in judged.tallies)
         jobs.note_unexamined(self.job, left)
         return found

@@ -377,6 +377,7 @@ class JobRun:
             database=self._database,
             patience_s=self._request.patience_s,
             wait_s=self._request.wait_s,
+            tokens=self._prepared.plan.canary.tokens,
         )
         helping = self._helping
         with Helper(assignment, helping, self._stop, self._observer) as helper:

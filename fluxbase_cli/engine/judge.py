@@ -15,7 +15,7 @@ from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Layer, Opener, reseal
 from fluxbase_cli.locations import Form, SealedColumn, Unsealed, names_a_secret
-from fluxbase_cli.plaintext import is_no_seal
+from fluxbase_cli.plaintext import has_symbols, is_no_seal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.jobs import QuarantineEntry
@@ -67,9 +67,12 @@ class Judge:
         shape: the table.
         opener: opens and reseals; belongs to the calling thread.
         goal: what values shall become; None to look only, and make no edits.
+        tokens: locations (`schema.table.column`) whose values that no key opens are tokens of letters and digits, as a
+            sample has shown.
     """
 
-    def __init__(self, shape: Shape, opener: Opener, goal: Goal | None) -> None:
+    def __init__(self, shape: Shape, opener: Opener, goal: Goal | None, tokens: frozenset[str] = frozenset()) -> None:
+        self._tokens = frozenset(column for column in shape.columns if shape.table.location(column) in tokens)
         self._shape = shape
         self._opener = opener
         self._goal = goal
@@ -193,7 +196,11 @@ class Judge:
             reason = NOT_A_SEAL if stored else EMPTY
             plaintext = plaintext or column.unsealed is Unsealed.PLAINTEXT
         elif column.unsealed is Unsealed.PLAINTEXT:
-            plaintext = plaintext or is_no_seal(stored, least_plaintext=column.least_plaintext)
+            plaintext = (
+                plaintext
+                or is_no_seal(stored, least_plaintext=column.least_plaintext)
+                or (column in self._tokens and not has_symbols(stored))
+            )
         if plaintext:
             tally.plaintext += 1
             return

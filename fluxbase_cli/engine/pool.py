@@ -107,6 +107,7 @@ class Pool:
             stop,
             observer,
             assignment.wait_s,
+            assignment.tokens,
         )
         steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=told or observer)
         self._workers = [Worker(assignment, stop, observer, closing, steering) for _ in range(workers)]

@@ -130,7 +130,7 @@ class ReadingRun:
             holder.execute("ROLLBACK")
             # A partition that was attached meanwhile may hold rows that are older than the snapshot.
             self._refuse_changes(holder, shapes)
-            unexamined = self._read_late(looking, shapes, opened, collected)
+            unexamined = self._read_late(looking, plan, opened, collected)
         return replace(collected.findings(), unexamined=unexamined)
 
     def _take_snapshot(
@@ -148,18 +148,18 @@ class ReadingRun:
             )
 
     def _read_late(
-        self, looking: Connection, shapes: Sequence[Shape], opened: OpenTransactions, collected: _Collected
+        self, looking: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
     ) -> tuple[Unexamined, ...]:
         """Read what transactions wrote that were open at the snapshot and have ended since; name the others."""
         if not opened or self._stop.requested:
             return ()
-        running = opened.still_running(looking)
+        shapes, running = tuple(plan.cuts), opened.still_running(looking)
         if opened.ended or len(running) < len(opened.running):
             opener, since = Opener(self._keyring), News(opened.since, "{}")
             with connect_for_values(self._database, self._access) as reading:
                 self._take_snapshot(reading, looking, shapes, 0.0)
                 for shape in shapes:
-                    judge = Judge(shape, opener, goal=None)
+                    judge = Judge(shape, opener, None, plan.canary.tokens)
                     portions = Portions(Reader(shape), WHOLE, limits_for(shape, self._limits), since)
                     while (rows := portions.next_rows(reading)) is not None and not self._stop.requested:
                         collected.add(shape, judge.judge(rows))
@@ -171,7 +171,7 @@ class ReadingRun:
 
         def body() -> None:
             try:
-                self._work(pieces, snapshot, collected)
+                self._work(pieces, snapshot, collected, plan.canary.tokens)
             except BaseException as error:  # noqa: BLE001  # handed to the caller's thread below
                 failures.append(error)
                 self._stop.request()
@@ -186,7 +186,9 @@ class ReadingRun:
         if failures:
             raise _explained(failures[0])
 
-    def _work(self, pieces: queue.SimpleQueue[_Piece], snapshot: str, collected: _Collected) -> None:
+    def _work(
+        self, pieces: queue.SimpleQueue[_Piece], snapshot: str, collected: _Collected, tokens: frozenset[str]
+    ) -> None:
         opener = Opener(self._keyring)
         with _Window(self._database, self._access, snapshot) as window:
             while not self._stop.requested:
@@ -194,7 +196,7 @@ class ReadingRun:
                     piece = pieces.get_nowait()
                 except queue.Empty:
                     return
-                judge = Judge(piece.shape, opener, goal=None)
+                judge = Judge(piece.shape, opener, None, tokens)
                 portions = Portions(Reader(piece.shape), piece.stretch, limits_for(piece.shape, self._limits))
                 read = partial(window.next_rows, portions)
                 while (rows := patiently(read, self._stop, self._observer)) is not None:

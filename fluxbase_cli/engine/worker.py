@@ -55,6 +55,7 @@ class Assignment:
         database: where.
         patience_s: how long one and the same trouble may last, in seconds.
         wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        tokens: as for `Judge`.
     """
 
     job: int
@@ -72,6 +73,7 @@ class Assignment:
     database: DatabaseSettings
     patience_s: float
     wait_s: float = WRITERS_WAIT_S
+    tokens: frozenset[str] = frozenset()
 
 
 class Worker:
@@ -195,7 +197,7 @@ class Worker:
         left: list[Unexamined] = []
         # The reading keeps its snapshot over a connection of its own while batches are written over ours.
         with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
-            judge = Judge(shape, self._opener, task.goal)
+            judge = Judge(shape, self._opener, task.goal, task.tokens)
             for judged in self._closing.read_whole(reading, connection, shape, judge, left):
                 # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
                 if self._steering.paused or not self._steering.admit():
@@ -231,7 +233,7 @@ class Worker:
         task = self._assignment
         work = Work(
             store_for(shape),
-            Judge(shape, self._opener, task.goal),
+            Judge(shape, self._opener, task.goal, task.tokens),
             task.goal,
             limits_for(shape, task.limits),
             task.access,

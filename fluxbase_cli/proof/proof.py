@@ -71,12 +71,14 @@ class Proof:
         databases: each one's findings; those that hold no values of their own are left out.
         unexamined: all that could not be examined.
         left_out: what was left out on purpose, and why.
+        several: whether more than the main database was asked for.
         elapsed_s: how long it took, in seconds.
     """
 
     databases: tuple[DatabaseProof, ...]
     unexamined: tuple[Unexamined, ...]
     left_out: tuple[LeftOut, ...]
+    several: bool
     elapsed_s: float
 
     @property
@@ -141,7 +143,7 @@ def take_proof(
                 found.append(result)
                 unexamined += in_database(result.census.unexamined, each.name)
     left_out = (*request.places.absent, *(request.places.skip if request.deep else ()))
-    return Proof(tuple(found), tuple(unexamined), left_out, time.monotonic() - started)
+    return Proof(tuple(found), tuple(unexamined), left_out, several, time.monotonic() - started)
 
 
 def _beside(  # noqa: PLR0913, PLR0917  # what a census is told

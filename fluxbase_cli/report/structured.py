@@ -40,7 +40,6 @@ def job_report(report: JobReport) -> dict[str, Any]:
         "rate_per_second": round(report.rate_per_second, 1),
         "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
         "quarantine": quarantine(report.quarantine),
-        "unexamined": [each.as_dict() for each in report.unexamined],
         "forecast": _cost(None if report.forecast is None else report.forecast.cost),
         "measured": _cost(report.measured),
         "vacuum": [
@@ -52,7 +51,8 @@ def job_report(report: JobReport) -> dict[str, Any]:
             }
             for gain in report.gains
         ],
-        # Only where there is one: the fields are those of DESIGN.md otherwise.
+        # Only where there are any.
+        **({"unexamined": [each.as_dict() for each in report.unexamined]} if report.unexamined else {}),
         **({"error": report.error} if report.error else {}),
     }
 
@@ -114,14 +114,15 @@ def census_report(report: CensusReport) -> dict[str, Any]:
 
 def proof_report(proof: Proof) -> dict[str, Any]:
     """An audit of one database or several."""
-    return {
-        **census_report(proof.together),
-        "databases": [
+    data = census_report(proof.together)
+    if proof.several:
+        data["databases"] = [
             {"database": each.name, "kind_of_database": each.kind, **census_report(each.census)}
             for each in proof.databases
-        ],
-        "left_out": [{"where": each.where, "reason": each.reason} for each in proof.left_out],
-    }
+        ]
+    if proof.left_out:
+        data["left_out"] = [{"where": each.where, "reason": each.reason} for each in proof.left_out]
+    return data
 
 
 def quarantine(entries: Iterable[QuarantineEntry]) -> list[dict[str, Any]]:

@@ -112,7 +112,7 @@ def census_lines(report: CensusReport) -> Iterator[str]:
 
 def proof_lines(proof: Proof) -> Iterator[str]:
     """A line for each database, where there are several, and for what was left out on purpose."""
-    for each in proof.databases if len(proof.databases) > 1 else ():
+    for each in proof.databases if proof.several else ():
         version = each.census.key_version
         found = f"{each.census.found} of {each.census.scanned}"
         needs = "secrets open under a key of the ring" if version is None else f"secrets need key version {version}"

@@ -30,7 +30,7 @@ _JOB = [
 ]
 _AUDIT = [
     *("key_version", "found", "by_version", "plaintext", "undecryptable", "scanned"),
-    *("elapsed_seconds", "locations", "quarantine", "warnings"),
+    *("elapsed_seconds", "locations", "quarantine", "warnings", "unexamined"),
 ]
 _QUARANTINE = ["location", "id", "path", "reason"]
 
