@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,7 +15,15 @@ _EXAMPLES = """\b
 Examples:
   fluxbase-cli demo
   fluxbase-cli demo --secrets 100000 --keep
+  fluxbase-cli demo --release main
 """
+
+
+class _Release(StrEnum):
+    """The names of `SchemaRelease`, which would cost start-up time here."""
+
+    STABLE = "2026.3.6"
+    MAIN = "main"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,6 +34,16 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     options: Options,  # noqa: ARG001  # every command takes them
     *,
+    # What most people run.
+    release: Annotated[
+        _Release,
+        typer.Option(
+            "--release",
+            envvar="FLUXBASE_CLI_RELEASE",
+            show_envvar=False,
+            help="Whose tables to make: those of the newest stable release of Fluxbase, or those of its main branch.",
+        ),
+    ] = _Release.STABLE,
     secrets: Annotated[
         int,
         typer.Option(
@@ -53,6 +72,7 @@ def demo(
     Needs nothing but this program, installed with its extra `demo`; works as root and not, and leaves nothing behind.
     """
     from fluxbase_cli.demo.story import tell  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.demo.tables import SchemaRelease  # noqa: PLC0415
 
-    tell(count=secrets, keep=keep, say=write)
+    tell(release=SchemaRelease(release), count=secrets, keep=keep, say=write)
     return ExitCode.DONE

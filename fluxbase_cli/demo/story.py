@@ -14,8 +14,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from fluxbase_cli.demo.seed import create_tables, seed
+from fluxbase_cli.demo.seed import seed
 from fluxbase_cli.demo.server import EmbeddedServer
+from fluxbase_cli.demo.tables import SchemaRelease, create_tables
 from fluxbase_cli.errors import ExitCode, JobFailedError
 
 _DATABASE = "fluxbase"
@@ -51,10 +52,11 @@ _STEPS = (
 )
 
 
-def tell(*, count: int, keep: bool, say: Callable[[str], None]) -> None:
+def tell(*, release: SchemaRelease, count: int, keep: bool, say: Callable[[str], None]) -> None:
     """Run the demo.
 
     Args:
+        release: whose database to show.
         count: how many values to seal, 85% of them under the old key.
         keep: leave the server running.
         say: is called with each line of the story.
@@ -67,7 +69,7 @@ def tell(*, count: int, keep: bool, say: Callable[[str], None]) -> None:
     say("This is a rotation from start to end, on a PostgreSQL server of its own that is gone afterwards.")
     with tempfile.TemporaryDirectory(prefix="fluxbase-cli-demo-") as folder, EmbeddedServer.start() as server:
         environment = _environment(server, Path(folder))
-        _prepare(server, environment, count, say)
+        _prepare(server, environment, release, count, say)
         for step in _STEPS:
             _run(step, environment, Path(folder), say)
         say("")
@@ -86,11 +88,17 @@ def _environment(server: EmbeddedServer, folder: Path) -> dict[str, str]:
     return environment
 
 
-def _prepare(server: EmbeddedServer, environment: Mapping[str, str], count: int, say: Callable[[str], None]) -> None:
+def _prepare(
+    server: EmbeddedServer,
+    environment: Mapping[str, str],
+    release: SchemaRelease,
+    count: int,
+    say: Callable[[str], None],
+) -> None:
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
     with psycopg.connect(server.url(_DATABASE)) as connection:
-        create_tables(connection)
+        create_tables(connection, release=release)
         seeded = seed(
             connection,
             count=count,
@@ -103,8 +111,10 @@ def _prepare(server: EmbeddedServer, environment: Mapping[str, str], count: int,
     say("")
     say(f"$ export {_NEW_KEY}=$(fluxbase-cli keys generate)")
     say("")
-    say(f"The database holds {seeded.total} sealed values in 8 tables: {seeded.old} under version 1, and {seeded.new}")
-    say("that a server has sealed under version 2.")
+    say(f"This is a database of release {release}. {seeded.total} sealed values are in {seeded.tables} of its tables:")
+    say(f"{seeded.old} under version 1, and {seeded.new} that a server has sealed under version 2.")
+    if seeded.plaintext:
+        say(f"{seeded.plaintext} more secrets are plaintext, as older releases wrote them; they stay as they are.")
 
 
 def _run(step: _Step, environment: Mapping[str, str], folder: Path, say: Callable[[str], None]) -> None:

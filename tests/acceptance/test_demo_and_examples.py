@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from fluxbase_cli.config import load_settings
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation
@@ -28,8 +29,15 @@ def _demo(*arguments: str, folder: Path, **variables: str) -> subprocess.Complet
     )
 
 
-def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
-    done = _demo(folder=tmp_path)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), ("This is a database of release 2026.3.6.", "17 more secrets are plaintext", "dashboard.oauth_providers")),
+        (("--release", "main"), ("This is a database of release main.", "platform.oauth_providers")),
+    ],
+)
+def test_the_demo_tells_the_whole_story(tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    done = _demo(*arguments, folder=tmp_path)
 
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -41,6 +49,7 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
         assert command in lines
     assert "✓ Re-encrypted 850 secrets (already using new key: 150)" in lines
     assert "No secrets found encrypted with key version 1" in lines
+    assert all(word in done.stdout for word in words)
     assert not list(tmp_path.iterdir())
 
 

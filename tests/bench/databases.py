@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from fluxbase_cli.demo.seed import create_tables
+from fluxbase_cli.demo.tables import create_tables
 from fluxbase_cli.seal import Sealer
 
 #: Sealing a value anew for each row of many and large ones would take longer than all else.

@@ -10,8 +10,8 @@ from typing import Literal
 import psycopg
 import pytest
 
-from fluxbase_cli.demo.seed import create_tables
 from fluxbase_cli.demo.server import EmbeddedServer
+from fluxbase_cli.demo.tables import create_tables
 from tests.faults.reader import Contents, read
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Command, Outcome, Rotation, Running, until
 from tests.fixtures.proxy import Proxy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
@@ -18,14 +19,23 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from fluxbase_cli.demo.seed import MIN_COUNT, SeedReport, create_tables, seed
-from fluxbase_cli.locations import CATALOGUE
+from fluxbase_cli.demo.seed import MIN_COUNT, SeedReport, seed
+from fluxbase_cli.demo.tables import SchemaRelease, create_tables
+from tests.fixtures.columns import COLUMNS, STABLE_COLUMNS
+from tests.fixtures.embedded import on_both_releases
 
 OLD_KEY = b"demo-old-key-that-opens-nothing!"
 NEW_KEY = b"demo-new-key-that-opens-nothing!"
 
-SEALED_TABLES = [table.qualified for table in CATALOGUE]
+COLUMNS_OF = {SchemaRelease.MAIN: COLUMNS, SchemaRelease.STABLE: STABLE_COLUMNS}
+#: Secrets that older releases have left as plaintext in a stable database.
+PLAINTEXT = {
+    "dashboard.oauth_providers.client_secret": 2,
+    "auth.users.totp_secret": 3,
+    "branching.github_config.webhook_secret": 12,
+}
 TABLES_WITH_UPDATED_AT_TRIGGER = [
+    "dashboard.oauth_providers",
     "platform.oauth_providers",
     "platform.instance_settings",
     "auth.oauth_tokens",
@@ -34,6 +44,10 @@ TABLES_WITH_UPDATED_AT_TRIGGER = [
 ]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def tables_of(release: SchemaRelease) -> list[str]:
+    return list(dict.fromkeys(column.rpartition(".")[0] for column in COLUMNS_OF[release]))
 
 
 @pytest.fixture
@@ -80,60 +94,72 @@ def sealed_leaves(document: object) -> Iterator[str]:
             return
 
 
-def sealed_values(conn: Connection) -> Iterator[tuple[str, str, UUID | None]]:
-    """Every sealed value of the ten columns: location, text and the user whose key sealed it."""
-    for table in CATALOGUE:
-        for column in table.columns:
-            user = "user_id" if table.qualified == "app.settings" else "NULL"
-            location = f"{table.qualified}.{column.name}"
-            for value, user_id in conn.execute(
-                f"SELECT {column.name}, {user} FROM {table.qualified} WHERE {column.name} IS NOT NULL"
-            ):
-                for text in sealed_leaves(value) if isinstance(value, dict) else [value]:
-                    yield location, text, user_id
+def values(conn: Connection, release: SchemaRelease) -> Iterator[tuple[str, str, UUID | None, bool]]:
+    """Every value of the sealed columns: location, text, the user whose key sealed it, whether it may be no seal."""
+    for location in COLUMNS_OF[release]:
+        table, _, column = location.rpartition(".")
+        user = "user_id" if table == "app.settings" else "NULL"
+        unflagged = "is_encrypted IS NOT TRUE" if table.endswith("oauth_providers") else "true"
+        for value, user_id, plain in conn.execute(
+            f"SELECT {column}, {user}, {unflagged} FROM {table} WHERE {column} IS NOT NULL"
+        ):
+            for text in sealed_leaves(value) if isinstance(value, dict) else [value]:
+                yield location, text, user_id, plain and location in PLAINTEXT
 
 
-def census(conn: Connection) -> tuple[Counter[str], Counter[str]]:
-    """How many values of each location the old and the new key open; every value must be opened by one of them."""
+def census(
+    conn: Connection, release: SchemaRelease = SchemaRelease.MAIN
+) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """How many values of each location the old and the new key open, and how many are plaintext."""
     old: Counter[str] = Counter()
     new: Counter[str] = Counter()
-    for location, text, user_id in sealed_values(conn):
+    plaintext: Counter[str] = Counter()
+    for location, text, user_id, may_be_plain in values(conn, release):
+        if may_be_plain and re.fullmatch("[0-9a-f]{40}|[A-Z2-7]{32}|demo-provider-[0-9]+-client-secret-not-real", text):
+            plaintext[location] += 1
+            continue
         by_old, by_new = (opens(text, users_key(master, user_id)) for master in (OLD_KEY, NEW_KEY))
         assert by_old != by_new, location
         (old if by_old else new)[location] += 1
-    return old, new
+    return old, new, plaintext
 
 
-def as_counters(report: SeedReport) -> tuple[Counter[str], Counter[str]]:
+def as_counters(report: SeedReport) -> tuple[Counter[str], Counter[str], Counter[str]]:
     return (
         Counter({each.location: each.old for each in report.locations if each.old}),
         Counter({each.location: each.new for each in report.locations if each.new}),
+        Counter({each.location: each.plaintext for each in report.locations if each.plaintext}),
     )
 
 
+@on_both_releases
 @pytest.mark.parametrize("count", [MIN_COUNT, 11, 37, 1000])
 def test_exactly_as_many_values_are_sealed_as_asked_for_and_each_under_the_key_that_the_report_says(
-    conn: Connection, count: int
+    conn: Connection, release: SchemaRelease, count: int
 ) -> None:
     report = seed(conn, count=count, old_key=OLD_KEY, new_key=NEW_KEY, rng_seed=count)
-    assert census(conn) == as_counters(report)
+    assert census(conn, release) == as_counters(report)
     assert report.total == count
     assert report.new == round(0.15 * count)
 
 
-def test_of_a_thousand_values_850_are_old_and_150_new_and_every_location_has_both(conn: Connection) -> None:
+@on_both_releases
+def test_of_a_thousand_values_850_are_old_and_150_new_and_every_location_has_both(
+    conn: Connection, release: SchemaRelease
+) -> None:
     report = seed(conn, count=1000, old_key=OLD_KEY, new_key=NEW_KEY, rng_seed=1)
     assert (report.old, report.new) == (850, 150)
     assert all(each.old and each.new for each in report.locations)
-    assert {each.location for each in report.locations} == {
-        table.location(column) for table in CATALOGUE for column in table.columns
-    }
+    assert tuple(each.location for each in report.locations) == COLUMNS_OF[release]
+    left = PLAINTEXT if release is SchemaRelease.STABLE else {}
+    assert {each.location: each.plaintext for each in report.locations if each.plaintext} == left
+    assert (report.plaintext, report.tables) == (sum(left.values()), 7 if left else 8)
 
 
 @pytest.mark.parametrize(("share", "old", "new"), [(0.0, 100, 0), (0.5, 50, 50), (0.97, 3, 97), (1.0, 0, 100)])
 def test_any_share_of_new_values_can_be_had(conn: Connection, share: float, old: int, new: int) -> None:
     report = seed(conn, count=100, old_key=OLD_KEY, new_key=NEW_KEY, new_share=share, rng_seed=1)
-    counted_old, counted_new = census(conn)
+    counted_old, counted_new, _ = census(conn)
     assert (counted_old.total(), counted_new.total()) == (report.old, report.new) == (old, new)
 
 
@@ -216,40 +242,58 @@ def test_settings_documents_keep_their_numbers_and_hold_seals_at_several_depths(
         assert list(sealed_leaves(part)) == [part]
 
 
-def test_every_sealed_table_has_a_uuid_key_and_forced_row_level_security(conn: Connection) -> None:
-    for table in SEALED_TABLES:
+@on_both_releases
+def test_every_sealed_table_has_a_uuid_key_and_the_row_level_security_of_its_release(
+    conn: Connection, release: SchemaRelease
+) -> None:
+    enabled = dict.fromkeys(tables_of(release), (True, True))
+    if release is SchemaRelease.STABLE:
+        enabled |= {
+            "app.settings": (True, False),
+            "auth.users": (True, False),
+            "branching.github_config": (False, False),
+        }
+    for table, (enforced, forced) in enabled.items():
         assert conn.execute(
             "SELECT c.relkind, c.relrowsecurity, c.relforcerowsecurity, a.attname, a.atttypid::regtype::text"
             " FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
             " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey) WHERE c.oid = %s::regclass",
             [table],
-        ).fetchall() == [("r", True, True, "id", "uuid")]
-        assert conn.execute("SELECT count(*) > 0 FROM pg_policy WHERE polrelid = %s::regclass", [table]).fetchone() == (
-            True,
-        )
+        ).fetchall() == [("r", enforced, forced, "id", "uuid")], table
+        policies = conn.execute("SELECT count(*) > 0 FROM pg_policy WHERE polrelid = %s::regclass", [table])
+        assert policies.fetchone() == (enforced,), table
 
 
-def test_an_ordinary_role_does_not_see_all_rows_and_gets_no_error(seeded: Connection) -> None:
-    for table in SEALED_TABLES:
+@on_both_releases
+def test_an_ordinary_role_does_not_see_all_rows_and_gets_no_error(seeded: Connection, release: SchemaRelease) -> None:
+    for table in tables_of(release):
+        if (table, release) == ("branching.github_config", SchemaRelease.STABLE):
+            continue
         (everything,) = seeded.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
         with seeded.transaction(force_rollback=True):
             seeded.execute("CREATE ROLE demo_ordinary")
-            seeded.execute("GRANT USAGE ON SCHEMA platform, auth, functions, app, branching TO demo_ordinary")
+            seeded.execute(f"GRANT USAGE ON SCHEMA auth, {table.split('.')[0]} TO demo_ordinary")
             seeded.execute(f"GRANT SELECT ON {table} TO demo_ordinary")
             seeded.execute("SET LOCAL ROLE demo_ordinary")
             (seen,) = seeded.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
         assert seen < everything, table
 
 
-def test_force_hides_the_rows_from_the_owner_too(seeded: Connection) -> None:
+@on_both_releases
+def test_force_hides_rows_from_the_owner_too(seeded: Connection, release: SchemaRelease) -> None:
+    everything = seeded.execute("SELECT count(*) FROM functions.secrets").fetchone() or (0,)
     with seeded.transaction(force_rollback=True):
         seeded.execute("CREATE ROLE demo_owner")
         seeded.execute("GRANT USAGE ON SCHEMA functions, auth TO demo_owner")
         seeded.execute("ALTER TABLE functions.secrets OWNER TO demo_owner")
         seeded.execute("SET LOCAL ROLE demo_owner")
-        assert seeded.execute("SELECT count(*) FROM functions.secrets").fetchone() == (0,)
+        seen = seeded.execute("SELECT count(*) FROM functions.secrets").fetchone() or (0,)
+    # The main branch shows a session without a tenant the rows without a tenant.
+    assert seen < everything
+    assert (seen == (0,)) == (release is SchemaRelease.STABLE)
 
 
+@on_both_releases
 def test_row_security_off_turns_the_silence_into_an_error(seeded: Connection) -> None:
     seeded.execute("SET ROLE authenticated")
     seeded.execute("SET row_security = off")
@@ -257,14 +301,16 @@ def test_row_security_off_turns_the_silence_into_an_error(seeded: Connection) ->
         seeded.execute("SELECT count(*) FROM functions.secrets")
 
 
+@on_both_releases
 def test_the_service_role_may_read_and_write_all_rows_but_neither_make_schemas_nor_silence_triggers(
-    seeded: Connection,
+    seeded: Connection, release: SchemaRelease
 ) -> None:
-    everything = [seeded.execute(f"SELECT count(*) FROM {table}").fetchone() for table in SEALED_TABLES]
+    tables = tables_of(release)
+    everything = [seeded.execute(f"SELECT count(*) FROM {table}").fetchone() for table in tables]
     seeded.execute("SET ROLE service_role")
     seeded.commit()
-    assert [seeded.execute(f"SELECT count(*) FROM {table}").fetchone() for table in SEALED_TABLES] == everything
-    for table in SEALED_TABLES:
+    assert [seeded.execute(f"SELECT count(*) FROM {table}").fetchone() for table in tables] == everything
+    for table in tables:
         seeded.execute(f"UPDATE {table} SET id = id")
     seeded.commit()
     for forbidden in ("CREATE SCHEMA fluxbase_rotation", "SET session_replication_role = replica"):
@@ -273,7 +319,15 @@ def test_the_service_role_may_read_and_write_all_rows_but_neither_make_schemas_n
         seeded.rollback()
 
 
-@pytest.mark.parametrize("table", [table for table in SEALED_TABLES if table != "functions.secret_versions"])
+@pytest.mark.parametrize(
+    ("release", "table"),
+    [
+        (release, table)
+        for release in SchemaRelease
+        for table in tables_of(release)
+        if table != "functions.secret_versions"
+    ],
+)
 def test_an_update_moves_updated_at_only_where_fluxbase_has_a_trigger_and_never_in_replica_mode(
     seeded: Connection, table: str
 ) -> None:
@@ -308,9 +362,13 @@ def test_a_webhook_trigger_copies_the_sealed_totp_secret_out_unless_in_replica_m
 def test_the_tables_can_be_made_in_several_databases_of_one_server(fluxbase_database: str) -> None:
     """Roles belong to the server, so the second database finds them there."""
     with psycopg.connect(fluxbase_database) as conn:
-        for schema in ("platform", "auth", "functions", "app", "branching", "ai"):
-            conn.execute(f"DROP SCHEMA {schema} CASCADE")
-        create_tables(conn)
+        for release in (SchemaRelease.STABLE, SchemaRelease.MAIN):
+            for (schema,) in conn.execute(
+                "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$'"
+            ).fetchall():
+                conn.execute(f"DROP SCHEMA {schema} CASCADE")
+            conn.execute("CREATE SCHEMA public")
+            create_tables(conn, release=release)
         assert conn.execute("SELECT count(*) FROM functions.secrets").fetchone() == (0,)
 
 

