@@ -8,6 +8,7 @@ from psycopg import errors as pg
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.store.values import Limits
+from tests.fixtures.embedded import on_both_releases
 from tests.fixtures.fluxbase import (
     COLUMNS,
     KEYS_OF_THREE,
@@ -23,12 +24,13 @@ from tests.fixtures.fluxbase import (
 )
 
 
+@on_both_releases
 @pytest.mark.parametrize(
     "limits", [Limits(rows=1, bytes=1 << 20), Limits(rows=500, bytes=300), Limits(rows=500, bytes=1 << 21)]
 )
 def test_a_census_counts_every_value_of_every_location(full: Fluxbase, limits: Limits) -> None:
     report = full.audit(limits=limits)
-    for location in COLUMNS:
+    for location in full.columns:
         found, expected = report.locations[location], full.expected[location]
         assert (found.scanned, found.plaintext, found.undecryptable) == (
             expected.scanned,
@@ -49,6 +51,7 @@ def test_a_census_writes_nothing_anywhere(full: Fluxbase) -> None:
     assert int(full.value("SELECT pg_current_xact_id()")) == transaction + 1
 
 
+@on_both_releases
 def test_the_old_key_is_found_before_the_job_and_not_after_it(full: Fluxbase) -> None:
     before = full.audit(1)
     total = sum(full.expected.values(), Counts())

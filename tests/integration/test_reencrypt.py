@@ -17,6 +17,7 @@ from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import Limits
+from tests.fixtures.embedded import on_both_releases
 from tests.fixtures.fluxbase import (
     ACCESS,
     COLUMNS,
@@ -31,7 +32,6 @@ from tests.fixtures.fluxbase import (
     REFRESH,
     SECRETS,
     STRANGER,
-    TABLES,
     THIRD,
     Fluxbase,
     Opened,
@@ -66,6 +66,7 @@ WAYS = [
 ]
 
 
+@on_both_releases
 @pytest.mark.parametrize(("limits", "workers"), WAYS)
 def test_every_value_opens_under_the_new_key_and_all_else_is_as_it_was(
     full: Fluxbase, limits: Limits, workers: int
@@ -82,10 +83,11 @@ def test_every_value_opens_under_the_new_key_and_all_else_is_as_it_was(
         assert (now[spot] == stored[spot]) == (1 not in was.versions), spot
     assert spots(report) == full.bad
     assert all(re.fullmatch("[a-z].{10,}", entry.reason) for entry in report.quarantine)
-    assert {location: report.locations[location] for location in COLUMNS} == dict(full.expected)
+    assert {location: report.locations[location] for location in full.columns} == dict(full.expected)
     assert report.total == sum(full.expected.values(), Counts())
 
 
+@on_both_releases
 def test_a_second_run_finds_nothing_to_do_and_writes_nothing(full: Fluxbase) -> None:
     full.run()
     places = full.places()
@@ -102,6 +104,7 @@ def test_a_second_run_finds_nothing_to_do_and_writes_nothing(full: Fluxbase) -> 
         )
 
 
+@on_both_releases
 def test_a_dry_run_opens_everything_and_leaves_no_trace(full: Fluxbase) -> None:
     places, relations, transactions = full.places(), full.relations(), full.value("SELECT pg_current_xact_id()")
     report = full.run(dry_run=True, workers=2)
@@ -114,7 +117,7 @@ def test_a_dry_run_opens_everything_and_leaves_no_trace(full: Fluxbase) -> None:
     expected = {
         location: Counts.from_dict(counts.as_dict() | {"updated": 0}) for location, counts in full.expected.items()
     }
-    assert {location: report.locations[location] for location in COLUMNS} == expected
+    assert {location: report.locations[location] for location in full.columns} == expected
     assert report.remaining == report.total.re_encrypted
     assert spots(report) == full.bad
 
@@ -183,11 +186,12 @@ def test_an_empty_database_is_completed_with_nothing_scanned(flux: Fluxbase) -> 
     assert set(report.locations) == set(COLUMNS)
 
 
+@on_both_releases
 def test_the_triggers_for_updated_at_and_webhooks_stay_quiet(full: Fluxbase) -> None:
-    for table in TABLES:
+    for table in full.tables:
         full.rows("SELECT auth.create_webhook_trigger(%s, %s)", *table.split("."))
     columns = "SELECT id, updated_at::text FROM {}"
-    stamped = [table for table in TABLES if table != "functions.secret_versions"]
+    stamped = [table for table in full.tables if table != "functions.secret_versions"]
     stamps = {table: sorted(full.rows(columns.format(table))) for table in stamped}
     events = full.value("SELECT count(*) FROM auth.webhook_events")
     report = full.run()
@@ -508,6 +512,7 @@ def roll_back(flux: Fluxbase, **options: Any) -> JobReport:
     return flux.run(source=None, target=1, kind=JobKind.ROLLBACK, reason="New key compromised", **options)
 
 
+@on_both_releases
 def test_a_rollback_brings_everything_under_the_old_key_again(full: Fluxbase) -> None:
     before, dump = full.everything(), full.dump()
     full.run()
