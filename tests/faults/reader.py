@@ -1,4 +1,4 @@
-"""An independent reader of what Fluxbase stores: written from FLUXBASE.md, with nothing of ours but the table below.
+"""An independent reader of what Fluxbase stores, with nothing of ours but the table below.
 
 What the program under test says about its own work is no proof of it.
 """
@@ -26,6 +26,7 @@ _TEXTS = {
     "functions.secrets": ("encrypted_value",),
     "functions.secret_versions": ("encrypted_value",),
     "app.settings": ("encrypted_value",),
+    "dashboard.oauth_providers": ("client_secret",),
     "platform.oauth_providers": ("client_secret",),
     "auth.oauth_tokens": ("access_token", "refresh_token", "id_token"),
     "auth.users": ("totp_secret",),
@@ -53,13 +54,18 @@ class Contents:
 
     Attributes:
         values: what could be opened.
-        lost: the places of what could not.
+        unopened: the texts that could not: plaintext, or what is lost.
         rest: every other column of every row, by table and id.
     """
 
     values: Mapping[Place, Value]
-    lost: tuple[Place, ...]
+    unopened: Mapping[Place, str]
     rest: Mapping[tuple[str, str], Any]
+
+    @property
+    def lost(self) -> tuple[Place, ...]:
+        """The places of what could not be opened, in a database without plaintext."""
+        return tuple(self.unopened)
 
     @property
     def versions(self) -> Counter[int]:
@@ -76,23 +82,31 @@ def read(url: str, keys: Mapping[int, bytes] | None = None) -> Contents:
     """Open everything under the two keys of the tests, or under others."""
     keys = _KEYS if keys is None else keys
     values: dict[Place, Value] = {}
-    lost: list[Place] = []
+    unopened: dict[Place, str] = {}
     rest: dict[tuple[str, str], Any] = {}
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         for place, text, user in _stored(connection, rest):
             opened = _open(text, user, keys)
             if opened is None:
-                lost.append(place)
+                unopened[place] = text
             else:
                 values[place] = opened
-    return Contents(values, tuple(lost), rest)
+    return Contents(values, unopened, rest)
 
 
 def _stored(
     connection: psycopg.Connection[Any], rest: dict[tuple[str, str], Any]
 ) -> Iterator[tuple[Place, str, str | None]]:
+    there = {
+        table
+        for (table,) in connection.execute(
+            "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname !~ '^pg_'"
+        )
+    }
     for table, columns in _TEXTS.items():
+        if table not in there:
+            continue
         for (row,) in connection.execute(f"SELECT to_jsonb(t) FROM {table} AS t"):
             rest[table, row["id"]] = {name: value for name, value in row.items() if name not in _SEALED_COLUMNS}
             user = row["user_id"] if table == "app.settings" else None
@@ -100,6 +114,8 @@ def _stored(
                 if row[column]:
                     yield (f"{table}.{column}", row["id"], ()), row[column], user
     table = "platform.instance_settings"
+    if table not in there:
+        return
     for row_id, text, row in connection.execute(
         f"SELECT id::text, settings::text, to_jsonb(t) - 'settings' FROM {table} AS t"
     ):
