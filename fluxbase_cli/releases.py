@@ -7,6 +7,7 @@ layout follows from the tables (docs/format.md, "Releases").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ _STABLE = "2026.1.4 to 2026.3.6"
 _STABLE_WITH_SEALED_TOTP = "2026.1.13 to 2026.3.6"
 _STABLE_WITH_PLAIN_TOTP = "2026.1.4 to 2026.1.11"
 _PLATFORM = "2026.3.7-rc.1 or later"
+_PLATFORM_WITH_MIGRATIONS = "2026.3.7-rc.1 to 2026.3.7-rc.10"
+_PLATFORM_WITHOUT_MIGRATIONS = "2026.3.7-rc.11 or later"
 #: By the newest migration of the releases that keep numbered migrations.
 _BY_MIGRATION: Mapping[int, str] = {
     87: "2026.1.4 to 2026.1.5",
@@ -55,6 +58,10 @@ _BY_FINGERPRINT: Mapping[str, str] = {
     "66e24c5a": "2026.3.7-rc.12 to 2026.3.7-rc.13",
 }
 _FINGERPRINT_DIGITS = 8
+#: Where 2026.3.7-rc.1 to rc.10 keep the fingerprint; later ones keep it in `platform.declarative_state`.
+_EARLY_STATE = "migrations.declarative_state"
+#: The server writes `unknown` where it could not read its own schema files.
+_is_fingerprint = re.compile("[0-9a-f]{64}").fullmatch
 #: Columns of this length can't hold a seal.
 _PLAIN_TOTP_LENGTH = 32
 
@@ -103,25 +110,41 @@ def tell_release(signs: Signs) -> Release:
             "between 2026.3.6 and 2026.3.7-rc.1 (both dashboard.oauth_providers and platform.oauth_providers exist)",
             frozenset({Layout.DASHBOARD, Layout.PLATFORM}),
         )
-    if platform or (not dashboard and _has_platform_signs(signs)):
+    if platform:
         return Release(_platform_name(signs), frozenset({Layout.PLATFORM}))
-    if dashboard or _has_dashboard_signs(signs):
+    if dashboard:
         return Release(_dashboard_name(signs), frozenset({Layout.DASHBOARD}))
-    return Release("unknown", frozenset())
+    # Neither is there: it was renamed or dropped. An operator may have a schema or a column of such a name too, so that
+    # where both layouts have signs, neither is believed.
+    match _has_dashboard_signs(signs), _has_platform_signs(signs):
+        case True, False:
+            return Release(_dashboard_name(signs), frozenset({Layout.DASHBOARD}))
+        case False, True:
+            return Release(_platform_name(signs), frozenset({Layout.PLATFORM}))
+        case _:
+            return Release("unknown", frozenset())
 
 
 def _has_platform_signs(signs: Signs) -> bool:
-    ours = {"platform.instance_settings", "platform.tenants", "platform.declarative_state", "platform.users"}
+    ours = {
+        *("platform.instance_settings", "platform.tenants", "platform.users"),
+        *("platform.declarative_state", "platform.fluxbase_migrations", _EARLY_STATE),
+    }
     return bool(ours & signs.tables or {"functions.secrets", "auth.users"} & signs.tenant_ids)
 
 
 def _has_dashboard_signs(signs: Signs) -> bool:
-    return "dashboard" in signs.schemas or "migrations.fluxbase" in signs.tables
+    if "dashboard" in signs.schemas:
+        return True
+    # The first releases of the other layout leave the numbered migrations where they were.
+    return "migrations.fluxbase" in signs.tables and _EARLY_STATE not in signs.tables
 
 
 def _platform_name(signs: Signs) -> str:
-    if signs.fingerprint is None:
-        return _PLATFORM
+    if signs.fingerprint is None or not _is_fingerprint(signs.fingerprint):
+        if "platform.declarative_state" in signs.tables:
+            return _PLATFORM_WITHOUT_MIGRATIONS
+        return _PLATFORM_WITH_MIGRATIONS if _EARLY_STATE in signs.tables else _PLATFORM
     known = _BY_FINGERPRINT.get(signs.fingerprint[:_FINGERPRINT_DIGITS])
     return known or f"unknown, looks newer than {NEWEST_KNOWN}"
 

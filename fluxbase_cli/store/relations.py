@@ -6,14 +6,14 @@ A table or a column that the release must have and that is absent, renamed or of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
-from fluxbase_cli.locations import CATALOGUE, Form, SealedColumn, SealedTable
+from fluxbase_cli.locations import CATALOGUE, Form, Layout, SealedColumn, SealedTable
 from fluxbase_cli.releases import Release, Signs, tell_release
 from fluxbase_cli.store.connect import Connection
 from fluxbase_cli.store.queries import named_queries
@@ -72,8 +72,10 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
     """
     queries = named_queries("relations.sql")
     with connection.cursor(row_factory=dict_row) as cursor:
-        signs, is_tenant = _signs(cursor)
+        signs, lists_tenants_elsewhere = _signs(cursor)
         release = tell_release(signs)
+        # Up to 2026.3.6 there are no tenants: a foreign table of that name is the operator's own.
+        is_tenant = lists_tenants_elsewhere and release.layouts == {Layout.PLATFORM}
         rows = {
             row["table_name"]: row
             for row in cursor.execute(
@@ -121,7 +123,10 @@ def _signs(cursor: psycopg.Cursor[dict[str, Any]]) -> tuple[Signs, bool]:
         each["table_name"]
         for each in cursor.execute(
             queries["may_select"],
-            {"schemas": ["migrations", "platform"], "names": ["fluxbase", "declarative_state"]},
+            {
+                "schemas": ["migrations", "migrations", "platform"],
+                "names": ["fluxbase", "declarative_state", "declarative_state"],
+            },
         ).fetchall()
     }
     return (
@@ -131,10 +136,21 @@ def _signs(cursor: psycopg.Cursor[dict[str, Any]]) -> tuple[Signs, bool]:
             totp_length=row["totp_length"],
             tenant_ids=frozenset(row["tenant_ids"]),
             migration=_named(cursor, "migration") if "migrations.fluxbase" in readable else None,
-            fingerprint=_named(cursor, "fingerprint") if "platform.declarative_state" in readable else None,
+            fingerprint=_fingerprint(cursor, readable),
         ),
         bool(row["is_tenant"]),
     )
+
+
+def _fingerprint(cursor: psycopg.Cursor[dict[str, Any]], readable: Collection[str]) -> str | None:
+    for table, query in (
+        ("platform.declarative_state", "fingerprint"),
+        ("migrations.declarative_state", "early_fingerprint"),
+    ):
+        found = _named(cursor, query) if table in readable else None
+        if found is not None:
+            return str(found)
+    return None
 
 
 def _named(cursor: psycopg.Cursor[dict[str, Any]], query: str) -> Any:  # noqa: ANN401  # a number or a text

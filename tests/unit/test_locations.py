@@ -1,4 +1,4 @@
-"""The catalogue of sealed locations, against the table of the specification (an excerpt of FLUXBASE.md)."""
+"""The catalogue of sealed locations, against a table of what the server's releases seal."""
 
 from __future__ import annotations
 

@@ -29,6 +29,10 @@ CREATE TRIGGER update_auth_users_updated_at BEFORE UPDATE ON auth.users
 CREATE TRIGGER update_oauth_tokens_updated_at BEFORE UPDATE ON auth.oauth_tokens
     FOR EACH ROW EXECUTE FUNCTION public.update_updated_at();
 
+-- The list of branches begins with the main database.
+INSERT INTO branching.branches (name, slug, database_name, status, type)
+VALUES ('Main', 'main', current_database(), 'ready', 'main');
+
 -- The newest of the server's numbered migrations -------------------------------------------------------------------
 
 CREATE SCHEMA migrations;

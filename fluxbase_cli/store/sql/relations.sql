@@ -72,3 +72,7 @@ SELECT max(version)::bigint AS found FROM migrations.fluxbase;
 
 -- name: fingerprint
 SELECT schema_fingerprint AS found FROM platform.declarative_state ORDER BY id DESC LIMIT 1;
+
+-- name: early_fingerprint
+-- Where 2026.3.7-rc.1 to rc.10 keep it.
+SELECT schema_fingerprint AS found FROM migrations.declarative_state ORDER BY id DESC LIMIT 1;
