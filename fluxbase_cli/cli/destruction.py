@@ -16,7 +16,7 @@ from fluxbase_cli.cli.printing import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from fluxbase_cli.lifecycle.destruction import DestroyOutcome
+    from fluxbase_cli.lifecycle.request import DestroyOutcome
 
 KeyVersion = Annotated[
     int,
@@ -116,7 +116,8 @@ def destroy(  # noqa: PLR0913  # a command's options
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
-    from fluxbase_cli.lifecycle.destruction import DestroyRequest, Destruction  # noqa: PLC0415
+    from fluxbase_cli.lifecycle.destruction import Destruction  # noqa: PLC0415
+    from fluxbase_cli.lifecycle.request import DestroyRequest  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 
@@ -222,7 +223,7 @@ Example:
 
 def enable(options: Options, *, key_version: KeyVersion) -> int:
     """Take back the first step of `keys destroy`."""
-    from fluxbase_cli.lifecycle.destruction import enable_key  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.lifecycle.enabling import enable_key  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     key = enable_key(load(options, messages), os.environ, key_version, warn=messages.warn_once)

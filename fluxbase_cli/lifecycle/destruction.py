@@ -1,4 +1,4 @@
-"""Disabling a key, enabling it again, and destroying it for good, with proof that nothing needs it any more.
+"""Disabling a key, and destroying it for good, with proof that nothing needs it any more.
 
 Two steps, as the best key services have them: first the key is disabled, then, after a cooling-off time, destroyed.
 Each step takes a fresh census of its own and looks at every interlock (`fluxbase_cli.lifecycle.interlocks`).
@@ -7,106 +7,28 @@ Each step takes a fresh census of its own and looks at every interlock (`fluxbas
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from fluxbase_cli.config import DatabaseSettings, KeyEntry, Settings
+from fluxbase_cli.config import DatabaseSettings, Settings
 from fluxbase_cli.engine.census import list_copies, take_census
 from fluxbase_cli.engine.observer import Observer
 from fluxbase_cli.engine.outcome import CensusReport
 from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
-from fluxbase_cli.keyring import Key, KeyDestroyer, Keyring
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.lifecycle import interlocks
+from fluxbase_cli.lifecycle.dates import Dates
 from fluxbase_cli.lifecycle.interlocks import NeededBy
 from fluxbase_cli.lifecycle.opening import open_keyring
 from fluxbase_cli.lifecycle.places import Places, find_places
-from fluxbase_cli.lifecycle.register import KeyState, Register, read_register
+from fluxbase_cli.lifecycle.register import KeyState, read_register
+from fluxbase_cli.lifecycle.removal import destroy_at_its_place
+from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest, Subject
 from fluxbase_cli.store.connect import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
-from fluxbase_cli.store.values import Limits
-from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
-
-
-class CheckRefusedError(FluxbaseCliError):
-    """A check says no; nothing was changed."""
-
-    exit_code = ExitCode.CHECK_SAYS_NO
-
-
-@dataclass(frozen=True, slots=True)
-class DestroyRequest:
-    """What the operator asks for.
-
-    Attributes:
-        version: the key to destroy.
-        confirm: its fingerprint, which asks for the second step; None asks for the first.
-        now: both steps at once, without the cooling-off time.
-        reason: kept with who and when.
-        keep_until: no destruction before this moment.
-        accept_undecryptable: go on though values open under no key.
-        skip_copies: do not look into branch and tenant databases.
-        limits, workers: how the census reads.
-    """
-
-    version: int
-    limits: Limits
-    confirm: str | None = None
-    now: bool = False
-    reason: str | None = None
-    keep_until: datetime | None = None
-    accept_undecryptable: bool = False
-    skip_copies: bool = False
-    workers: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class DestroyOutcome:
-    """What has come of it.
-
-    Attributes:
-        version, fingerprint, source: the key, and the place where it is or was.
-        state: where it stands now.
-        refusals: why nothing was done; empty where something was.
-        already: whether it was destroyed before.
-        census: what the censuses found, by database.
-        not_before: when the second step may be taken, after the first.
-        left_to_do: what only the operator can remove, a sentence each.
-        gone: whether the key was seen to be gone; False where only the operator can remove it.
-        interrupted: the signal that ended the census, if one did.
-    """
-
-    version: int
-    fingerprint: str
-    source: str
-    state: KeyState
-    refusals: tuple[str, ...] = ()
-    already: bool = False
-    census: tuple[NeededBy, ...] = ()
-    not_before: datetime | None = None
-    left_to_do: tuple[str, ...] = ()
-    gone: bool = True
-    interrupted: int | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """How the command ends (DESIGN.md section 2)."""
-        if self.interrupted is not None:
-            return 128 + self.interrupted
-        return ExitCode.CHECK_SAYS_NO if self.refusals else ExitCode.DONE
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """The key in question: as it is, or as it was where it is gone."""
-
-    version: int
-    fingerprint: str
-    provider: str
-    source: str
-    entry: KeyEntry | None
 
 
 class Destruction:
@@ -158,7 +80,8 @@ class Destruction:
         )
         subject = self._subject(keyring, places, last)
         record = register.last(subject.version, subject.fingerprint)
-        disabled_at = self._disabled_at(register, subject)
+        dates = Dates(register, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
+        disabled_at = dates.disabled_at
         second = request.now or request.confirm is not None
 
         refusals = interlocks.while_active(subject.version, keyring.active)
@@ -169,7 +92,7 @@ class Destruction:
                 refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
                 newest = KeyRecords(connection).newest_job()
         if second:
-            refusals += self._before_the_second_step(subject, register, disabled_at)
+            refusals += self._before_the_second_step(subject, dates)
         # The census takes its time, so what is refused anyway is told before it.
         if refusals:
             return self._refused(subject, record, tuple(refusals))
@@ -190,7 +113,7 @@ class Destruction:
                 return replace(
                     self._refused(subject, record, tuple(refusals), tuple(census)),
                     state=state,
-                    not_before=self._not_before(register, subject, disabled_at),
+                    not_before=dates.not_before(disabled_at),
                 )
             return self._destroy(connection, places, subject, tuple(census))
 
@@ -218,60 +141,36 @@ class Destruction:
             return True
         return ring.key(entry.version).fingerprint == last.fingerprint
 
-    def _subject(self, keyring: Keyring, places: Places, last: KeyRecord | None) -> _Subject:
+    def _subject(self, keyring: Keyring, places: Places, last: KeyRecord | None) -> Subject:
         version = self._request.version
         if version in keyring.versions:
             key: Key = keyring.key(version)
             entry = places.entry(version)
-            return _Subject(version, key.fingerprint, key.provider, places.source(entry), entry)
+            return Subject(version, key.fingerprint, key.provider, places.source(entry), entry)
         if last is None:
             places.entry(version)
             keyring.key(version)
         assert last is not None  # noqa: S101  # both lines above raise otherwise
         known = places.entries.get(version)
         if known is not None:
-            return _Subject(version, last.fingerprint, known.provider, places.source(known), known)
+            return Subject(version, last.fingerprint, known.provider, places.source(known), known)
         provider, source = str(last.detail.get("provider", "")), str(last.detail.get("source", ""))
-        return _Subject(version, last.fingerprint, provider, source, None)
+        return Subject(version, last.fingerprint, provider, source, None)
 
-    @staticmethod
-    def _disabled_at(register: Register, subject: _Subject) -> datetime | None:
-        # The first of them: a later one has only named another date.
-        return next((record.at for record in _disablings(register, subject)), None)
-
-    def _before_the_second_step(self, subject: _Subject, register: Register, disabled_at: datetime | None) -> list[str]:
-        request, limits = self._request, self._settings.encryption.key_destruction
-        now = self._clock()
+    def _before_the_second_step(self, subject: Subject, dates: Dates) -> list[str]:
+        request, limits = self._request, dates.limits
+        now, disabled_at = self._clock(), dates.disabled_at
         refusals = interlocks.unless_confirmed(subject.fingerprint, request.confirm)
         if not request.now:
             refusals += interlocks.before_it_is_disabled(subject.version, disabled=disabled_at is not None)
             refusals += interlocks.before_it_has_cooled_off(disabled_at, limits.cooling_off, now)
         refusals += interlocks.before_backups_have_passed(
-            self._keep_until(register, subject),
-            self._last_needed(register, subject, disabled_at) if limits.backup_horizon else None,
+            dates.keep_until,
+            dates.last_needed(disabled_at, now) if limits.backup_horizon else None,
             limits.backup_horizon,
             now,
         )
         return refusals
-
-    def _keep_until(self, register: Register, subject: _Subject) -> datetime | None:
-        if self._request.keep_until is not None:
-            return self._request.keep_until
-        dates = [record.detail.get("keep_until") for record in _disablings(register, subject)]
-        text = next((date for date in reversed(dates) if date), None)
-        return datetime.fromisoformat(str(text)) if text else None
-
-    def _last_needed(self, register: Register, subject: _Subject, disabled_at: datetime | None) -> datetime:
-        """When values were under the key for the last time, as far as is known."""
-        rotations = [at for version, at in register.rotations.items() if version != subject.version]
-        return max(rotations, default=disabled_at or self._clock())
-
-    def _not_before(self, register: Register, subject: _Subject, disabled_at: datetime) -> datetime:
-        limits = self._settings.encryption.key_destruction
-        moments = [disabled_at + limits.cooling_off, self._keep_until(register, subject)]
-        if limits.backup_horizon:
-            moments.append(self._last_needed(register, subject, disabled_at) + limits.backup_horizon)
-        return max(moment for moment in moments if moment is not None)
 
     def _censuses(self, keyring: Keyring) -> list[NeededBy]:
         """A fresh census of the database, and of those beside it that hold copies."""
@@ -306,7 +205,7 @@ class Destruction:
         return ["a job was begun during the census: run this again when it has come to its end"]
 
     def _disable(
-        self, connection: Connection, subject: _Subject, census: list[NeededBy], *, since: datetime | None
+        self, connection: Connection, subject: Subject, census: list[NeededBy], *, since: datetime | None
     ) -> datetime:
         keep_until = self._request.keep_until
         KeyRecords(connection).add(
@@ -324,7 +223,7 @@ class Destruction:
         return since or self._clock()
 
     def _destroy(
-        self, connection: Connection, places: Places, subject: _Subject, census: tuple[NeededBy, ...]
+        self, connection: Connection, places: Places, subject: Subject, census: tuple[NeededBy, ...]
     ) -> DestroyOutcome:
         records = KeyRecords(connection)
         detail = {"provider": subject.provider, "source": subject.source, "census": _recorded(census)}
@@ -332,7 +231,7 @@ class Destruction:
         records.add(
             KeyEvent.DESTROYING, subject.version, subject.fingerprint, reason=self._request.reason, detail=detail
         )
-        gone, left = self._destroy_at_its_place(connection, places, subject)
+        gone, left = destroy_at_its_place(connection, places, subject.entry)
         records.add(
             KeyEvent.DESTROYED,
             subject.version,
@@ -350,33 +249,6 @@ class Destruction:
             gone=gone,
         )
 
-    def _destroy_at_its_place(
-        self, connection: Connection, places: Places, subject: _Subject
-    ) -> tuple[bool, tuple[str, ...]]:
-        """Destroy the key; return whether it was seen to be gone, and what only the operator can remove."""
-        entry = subject.entry
-        if entry is None:
-            return True, ()
-        configured = places.encryption.versions
-        if entry.version not in configured:
-            wrapped = WrappedKeyStore(connection)
-            wrapped.delete(entry.version)
-            if wrapped.get(entry.version) is not None:
-                raise ConfigurationError(f"the key at {entry.source} is still there after it was deleted")
-            left = "backups of the database still hold the wrapped form, and the KMS key that wraps it opens those"
-            return True, (left,)
-        provider = places.provider(entry.provider)
-        if isinstance(provider, KeyDestroyer):
-            provider.destroy(entry)
-            if provider.exists(entry):
-                raise ConfigurationError(
-                    f"the key at {entry.source} is still there after it was destroyed",
-                    hint="Did somebody write it anew at the same moment? Run the same command again.",
-                )
-            return True, (f"the entry at {entry.source} can go from the configuration",)
-        left = f"remove the key from {entry.source}, and from wherever that is filled from; then restart the server"
-        return False, (left,)
-
     def _destroyed_already(self, last: KeyRecord, places: Places) -> DestroyOutcome:
         entry = places.entries.get(last.version)
         left = () if entry is None else (f"the entry at {entry.source} can go from the configuration",)
@@ -385,7 +257,7 @@ class Destruction:
 
     @staticmethod
     def _refused(
-        subject: _Subject, record: KeyRecord | None, refusals: tuple[str, ...], census: tuple[NeededBy, ...] = ()
+        subject: Subject, record: KeyRecord | None, refusals: tuple[str, ...], census: tuple[NeededBy, ...] = ()
     ) -> DestroyOutcome:
         state = KeyState.ENABLED
         if record is not None and record.what in (KeyEvent.DISABLED, KeyEvent.DESTROYING):
@@ -393,45 +265,6 @@ class Destruction:
         return DestroyOutcome(
             subject.version, subject.fingerprint, subject.source, state, refusals=refusals, census=census
         )
-
-
-def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, warn: Callable[[str], None]) -> Key:
-    """Take the first step of a destruction back.
-
-    Returns:
-        The key, which is enabled now; it may have been all the time.
-
-    Raises:
-        CheckRefusedError: it was destroyed.
-        ConfigurationError, DatabaseError: the key or the database can't be had.
-    """
-    register = read_register(settings.database)
-    last = register.last(version)
-    if last is not None and last.what is KeyEvent.DESTROYED:
-        raise CheckRefusedError(
-            f"key version {version} (fingerprint {last.fingerprint}) was destroyed on "
-            f"{last.at.astimezone():%Y-%m-%d %H:%M} by {last.os_user}",
-            hint="What is destroyed can't be enabled. Should the key still be somewhere, configure it under a new "
-            "version.",
-        )
-    key = open_keyring(settings, environ, warn=warn).key(version)
-    if register.state(version, key.fingerprint) is not KeyState.ENABLED:
-        with session(settings.database) as connection:
-            KeyRecords(connection).add(KeyEvent.ENABLED, version, key.fingerprint, detail={"source": key.source})
-    return key
-
-
-def _disablings(register: Register, subject: _Subject) -> list[KeyRecord]:
-    """The events that disabled a key and were not taken back since, the oldest first."""
-    found: list[KeyRecord] = []
-    for record in register.records:
-        if (record.version, record.fingerprint) != (subject.version, subject.fingerprint):
-            continue
-        if record.what is KeyEvent.DISABLED:
-            found.append(record)
-        elif record.what is KeyEvent.ENABLED:
-            found.clear()
-    return found
 
 
 def _needed_by(database: DatabaseSettings, report: CensusReport, version: int) -> NeededBy:

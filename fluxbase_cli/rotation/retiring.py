@@ -11,8 +11,9 @@ from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.lifecycle.destruction import DestroyOutcome, DestroyRequest, Destruction
+from fluxbase_cli.lifecycle.destruction import Destruction
 from fluxbase_cli.lifecycle.register import KeyState, Register
+from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.rotation.notice import Kind
 from fluxbase_cli.rotation.telling import Telling
 from fluxbase_cli.store.key_records import KeyEvent
