@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.fixtures.kms",
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",
+    "tests.fixtures.clocks",
 ]

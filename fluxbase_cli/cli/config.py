@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fluxbase_cli.store.preflight import Finding
 
 _GROUP_HELP = "See what is configured where."
+_CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 _MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
 
 
@@ -49,7 +51,8 @@ def check(options: Options) -> int:
     settings = load(options, messages)
     findings, code = _examine(settings)
     keys = _keys(settings, findings, messages.warn_once)
-    findings += _rotation(settings)
+    now = _server_time(settings, findings)
+    findings += _rotation(settings, now)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE
     data = {
@@ -82,23 +85,50 @@ def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[st
     return keys
 
 
-def _rotation(settings: Settings) -> list[dict[str, Any]]:
+def _server_time(settings: Settings, findings: list[dict[str, Any]]) -> datetime | None:
+    """What time it is by the server's clock, if it can be asked; adds a finding where this machine's differs."""
+    from fluxbase_cli.config.duration import format_duration  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.clock import server_time  # noqa: PLC0415
+
+    if any(finding["check"] == "connection" for finding in findings):
+        return None
+    try:
+        now = server_time(settings.database)
+    except FluxbaseCliError:
+        # It was there a moment ago. Whatever comes next will say what is wrong.
+        return None
+    ahead = datetime.now(UTC) - now
+    if abs(ahead) > _CLOCKS_MAY_DIFFER:
+        by = format_duration(abs(ahead))
+        where = "ahead of" if ahead > timedelta(0) else "behind"
+        findings.append(
+            _finding(
+                "clock",
+                "tell",
+                f"this machine's clock is {by} {where} the database server's; all dates are by the server's clock",
+                "Set it right: certificates, logins and signatures are checked by it.",
+            )
+        )
+    return now
+
+
+def _rotation(settings: Settings, now: datetime | None) -> list[dict[str, Any]]:
     """Whether the scheduled rotation is written in a way that can be used; nothing where it is off."""
     written = settings.encryption.key_rotation
     if not written.enabled:
         return []
-    from datetime import UTC, datetime  # noqa: PLC0415  # start-up time
-
-    from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415
+    from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415  # start-up time
     from fluxbase_cli.rotation.schedule import moment_text  # noqa: PLC0415
 
     try:
         policy = read_policy(written)
     except FluxbaseCliError as error:
         return [_finding("rotation", "refuse", error.message, error.hint)]
-    date = None if policy.schedule is None else policy.schedule.next_after(datetime.now(UTC))
-    when = "never" if date is None else moment_text(date)
     told = "" if policy.webhook is None else f", {policy.webhook.host} is told"
+    if now is None:
+        return [_finding("rotation", "good", f"its schedule can be read{told}", None)]
+    date = None if policy.schedule is None else policy.schedule.next_after(now)
+    when = "never" if date is None else moment_text(date)
     return [_finding("rotation", "good", f"its next date is {when}{told}", None)]
 
 

@@ -99,7 +99,7 @@ def plan(options: Options) -> int:
         messages.warn(warning)
     stop = Stop()
     with stop_on_signals(stop, messages.tell):
-        found = make_plan(settings, os.environ, now=datetime.now(UTC), warn=messages.warn, stop=stop)
+        found = make_plan(settings, os.environ, warn=messages.warn, stop=stop)
     if stop.requested:
         messages.warn("interrupted; the plan is incomplete")
         return 128 + (stop.signal or 2)

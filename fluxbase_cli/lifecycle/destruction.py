@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fluxbase_cli.config import DatabaseSettings, Settings
@@ -23,9 +23,10 @@ from fluxbase_cli.lifecycle.dates import Dates
 from fluxbase_cli.lifecycle.interlocks import NeededBy
 from fluxbase_cli.lifecycle.opening import open_keyring
 from fluxbase_cli.lifecycle.places import Places, find_places
-from fluxbase_cli.lifecycle.register import KeyState, read_register
+from fluxbase_cli.lifecycle.register import KeyState, register_over
 from fluxbase_cli.lifecycle.removal import destroy_at_its_place
 from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest, Subject
+from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connect import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
@@ -41,7 +42,7 @@ class Destruction:
         stop: ends a census early.
         observer: is told of its progress.
         warn: is called with what an operator should know.
-        clock: what time it is.
+        clock: what time it is; the database server's when left out.
     """
 
     def __init__(  # noqa: PLR0913  # what a destruction is told
@@ -53,7 +54,7 @@ class Destruction:
         stop: Stop,
         observer: Observer,
         warn: Callable[[str], None],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock | None = None,
     ) -> None:
         self._settings = settings
         self._environ = environ
@@ -70,7 +71,10 @@ class Destruction:
             ConfigurationError: there never was such a key, or its provider can't be asked.
             DatabaseError, PreflightRefusedError: the database can't be asked.
         """
-        request, register = self._request, read_register(self._settings.database)
+        request = self._request
+        with session(self._settings.database) as connection:
+            register = register_over(connection)
+            clock = self._clock or ServerClock(connection)
         places = find_places(self._settings.encryption, register, self._environ, self._warn)
         last = register.last(request.version)
         if last is not None and last.what is KeyEvent.DESTROYED and self._was_the_last(last, places):
@@ -92,7 +96,7 @@ class Destruction:
                 refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
                 newest = KeyRecords(connection).newest_job()
         if second:
-            refusals += self._before_the_second_step(subject, dates)
+            refusals += self._before_the_second_step(subject, dates, clock())
         # The census takes its time, so what is refused anyway is told before it.
         if refusals:
             return self._refused(subject, record, tuple(refusals))
@@ -105,7 +109,8 @@ class Destruction:
         with session(self._settings.database) as connection:
             JobStore(connection).ensure_schema()
             if disabled_at is None or (request.keep_until is not None and not second):
-                disabled_at = self._disable(connection, subject, census, since=disabled_at)
+                self._disable(connection, subject, census)
+                disabled_at = disabled_at or clock()
                 # From here on no job can begin to seal under it. One that began during the census is seen now.
                 refusals = self._job_meanwhile(connection, newest)
             if refusals or not second:
@@ -157,9 +162,8 @@ class Destruction:
         provider, source = str(last.detail.get("provider", "")), str(last.detail.get("source", ""))
         return Subject(version, last.fingerprint, provider, source, None)
 
-    def _before_the_second_step(self, subject: Subject, dates: Dates) -> list[str]:
-        request, limits = self._request, dates.limits
-        now, disabled_at = self._clock(), dates.disabled_at
+    def _before_the_second_step(self, subject: Subject, dates: Dates, now: datetime) -> list[str]:
+        request, limits, disabled_at = self._request, dates.limits, dates.disabled_at
         refusals = interlocks.unless_confirmed(subject.fingerprint, request.confirm)
         if not request.now:
             refusals += interlocks.before_it_is_disabled(subject.version, disabled=disabled_at is not None)
@@ -204,9 +208,7 @@ class Destruction:
             return []
         return ["a job was begun during the census: run this again when it has come to its end"]
 
-    def _disable(
-        self, connection: Connection, subject: Subject, census: list[NeededBy], *, since: datetime | None
-    ) -> datetime:
+    def _disable(self, connection: Connection, subject: Subject, census: list[NeededBy]) -> None:
         keep_until = self._request.keep_until
         KeyRecords(connection).add(
             KeyEvent.DISABLED,
@@ -220,7 +222,6 @@ class Destruction:
                 "keep_until": None if keep_until is None else keep_until.isoformat(),
             },
         )
-        return since or self._clock()
 
     def _destroy(
         self, connection: Connection, places: Places, subject: Subject, census: tuple[NeededBy, ...]

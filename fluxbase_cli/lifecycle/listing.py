@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, KeyDater, Keyring
 from fluxbase_cli.lifecycle.opening import open_keyring
 from fluxbase_cli.lifecycle.places import Places, find_places
-from fluxbase_cli.lifecycle.register import KeyState, Register, read_register
+from fluxbase_cli.lifecycle.register import KeyState, Register, register_over
+from fluxbase_cli.store.clock import Clock, ServerClock
+from fluxbase_cli.store.connect import session
 from fluxbase_cli.store.key_records import KeyEvent
 
 #: The quarterly rotation of the runbook.
@@ -55,30 +57,40 @@ def list_keys(
     environ: Mapping[str, str],
     *,
     warn: Callable[[str], None],
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Clock | None = None,
 ) -> KeyList:
     """List the configured keys, those that the database keeps wrapped, and those that were destroyed.
+
+    Args:
+        settings: what is configured.
+        environ: the environment, for providers.
+        warn: is called with what an operator should know.
+        clock: what time it is; the database server's when left out. Where that can't be asked, no key is called old.
 
     Raises:
         ConfigurationError: a key can't be had or can't be used.
     """
     keyring = open_keyring(settings, environ, warn=warn)
-    register = _register(settings, warn)
+    register, now = _ask_database(settings, warn, clock)
     places = find_places(settings.encryption, register, environ, warn)
-    listed = [_listed(key, keyring, places, register, clock()) for key in keyring.keys]
+    listed = [_listed(key, keyring, places, register, now) for key in keyring.keys]
     listed += _destroyed(register, keyring)
     return KeyList(tuple(sorted(listed, key=lambda key: key.version)), keyring)
 
 
-def _register(settings: Settings, warn: Callable[[str], None]) -> Register:
+def _ask_database(
+    settings: Settings, warn: Callable[[str], None], clock: Clock | None
+) -> tuple[Register, datetime | None]:
+    """What the database knows of keys, and what time it is there."""
     try:
-        return read_register(settings.database)
+        with session(settings.database) as connection:
+            return register_over(connection), (clock or ServerClock(connection))()
     except FluxbaseCliError as error:
         warn(f"the database can't be asked which keys are disabled or destroyed: {error.message}")
-        return Register()
+        return Register(), None if clock is None else clock()
 
 
-def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now: datetime) -> ListedKey:
+def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now: datetime | None) -> ListedKey:
     active = key.version == keyring.active
     state = register.state(key.version, key.fingerprint)
     created_at = register.created_at(key.version, key.fingerprint) or _dated(key, places)
@@ -90,10 +102,10 @@ def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now:
     if active and state is not KeyState.ENABLED:
         warnings.append(f"it is active and {state}: nothing should be sealed under it")
     in_use_since = created_at or last_rotation
-    if active and in_use_since is not None and now - in_use_since > OLDEST_ACTIVE:
-        days = (now - in_use_since).days
+    age = None if now is None or in_use_since is None else now - in_use_since
+    if active and age is not None and age > OLDEST_ACTIVE:
         warnings.append(
-            f"it is active and {days} days old: rotate it, keys are changed every {OLDEST_ACTIVE.days} days"
+            f"it is active and {age.days} days old: rotate it, keys are changed every {OLDEST_ACTIVE.days} days"
         )
     return ListedKey(
         version=key.version,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
+from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.rotation.outcome import RotationReport, moment_json
 from fluxbase_cli.rotation.policy import read_policy
@@ -19,7 +20,7 @@ from fluxbase_cli.rotation.surroundings import Surroundings
 
 #: However far the next date is, so often it is looked whether a disabled key has cooled off.
 _LOOK_EVERY = timedelta(hours=1)
-#: A clock may be set, and a machine may sleep: no wait is longer than this.
+#: A machine may sleep meanwhile: no wait is longer than this.
 _LONGEST_WAIT_S = 30.0
 _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(hours=1)
@@ -65,6 +66,7 @@ class Daemon:
 
     def __init__(self, around: Surroundings, *, listen: tuple[str, int] | None) -> None:
         self._around = around
+        self._clock = RotationClock(around.clock)
         self._listen = listen
         self._woken = threading.Event()
         self._failures = 0
@@ -101,19 +103,18 @@ class Daemon:
         """One run, and when to look again."""
         self._woken.clear()
         self.health = Health("rotating")
-        now = self._around.clock()
         try:
-            rotator = Rotator(self._around)
+            rotator = Rotator(self._around, self._clock)
         except FluxbaseCliError as error:
-            return None, self._failed(error, now)
+            return None, self._failed(error)
         try:
             report = rotator.run()
         except FluxbaseCliError as error:
-            return None, self._failed(error, now)
+            return None, self._failed(error)
         finally:
             self.metrics.update(rotator.figures)
         self._failures = 0
-        look = self._around.clock() + (_FIRST_RETRY if report.state == "waiting" else _LOOK_EVERY)
+        look = self._clock() + (_FIRST_RETRY if report.state == "waiting" else _LOOK_EVERY)
         if report.next is not None:
             look = min(look, report.next)
         self.health = Health(
@@ -122,10 +123,10 @@ class Daemon:
         self._tell_next(report)
         return report, look
 
-    def _failed(self, error: FluxbaseCliError, now: datetime) -> datetime:
+    def _failed(self, error: FluxbaseCliError) -> datetime:
         pause: timedelta = min(_FIRST_RETRY * 2**self._failures, _LONGEST_RETRY)
         self._failures = min(self._failures + 1, 10)
-        look = now + pause
+        look = self._clock() + pause
         self.health = Health("sleeping", look, None, error.message)
         self._around.warn(f"{error.message}; trying again at {moment_text(look)}")
         return look
@@ -145,7 +146,7 @@ class Daemon:
     def _sleep(self, until: datetime) -> bool:
         """Wait for a moment, or for being woken; False when asked to stop."""
         while not self._around.stop.requested:
-            left = (until - self._around.clock()).total_seconds()
+            left = (until - self._clock()).total_seconds()
             if left <= 0 or self._woken.wait(min(left, _LONGEST_WAIT_S)):
                 # A signal to stop wakes too.
                 return not self._around.stop.requested

@@ -9,6 +9,7 @@ import psycopg
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import JobRunningError
 from fluxbase_cli.lifecycle.register import Register, register_over
+from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connect import Connection, connect_or_explain
 from fluxbase_cli.store.rotations import RotationStore
 
@@ -49,6 +50,14 @@ class Hold:
             JobRunningError, ConfigurationError, DatabaseError: as for `store`.
         """
         return register_over(self._session())
+
+    def server_clock(self) -> ServerClock:
+        """The server's clock, asked anew.
+
+        Raises:
+            JobRunningError, ConfigurationError, DatabaseError: as for `store`.
+        """
+        return ServerClock(self._session())
 
     def release(self) -> None:
         """Give the lock back."""

@@ -19,14 +19,13 @@ from fluxbase_cli.rotation.policy import Policy, read_policy
 from fluxbase_cli.rotation.retiring import beyond_retention
 from fluxbase_cli.rotation.schedule import Verdict
 from fluxbase_cli.rotation.standing import due
+from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connect import session
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep, RotationStore
 from fluxbase_cli.store.values import DEFAULT_LIMITS
 
 
-def make_plan(
-    settings: Settings, environ: Mapping[str, str], *, now: datetime, warn: Callable[[str], None], stop: Stop
-) -> Plan:
+def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[[str], None], stop: Stop) -> Plan:
     """Look at the schedule, the keys and, by a census, at the values. Reads only.
 
     Raises:
@@ -36,7 +35,7 @@ def make_plan(
     keyring = open_ring(settings, environ, warn=warn)
     register = read_register(settings.database)
     with session(settings.database) as connection:
-        store = RotationStore(connection)
+        store, now = RotationStore(connection), ServerClock(connection)()
         unfinished = store.unfinished() if store.exists() else None
         verdict = due(policy, settings, register, store, now)
         used = store.used_versions() if store.exists() else frozenset(register.rotations)

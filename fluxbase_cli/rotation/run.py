@@ -32,6 +32,7 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.lifecycle.pointing import move_pointer
+from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
 from fluxbase_cli.rotation.holding import Hold
 from fluxbase_cli.rotation.listening import ProgressNotices, Several
@@ -81,19 +82,21 @@ class Rotator:
 
     Args:
         around: what it is given.
+        clock: what time it is; made from `around` when left out.
     """
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings, clock: RotationClock | None = None) -> None:
         self._around = around
+        self._clock = clock or RotationClock(around.clock)
         self._settings = around.load()
         self._policy = read_policy(self._settings.encryption.key_rotation)
         self._hold = Hold(self._settings.database)
         self._keys: tuple[Settings, Keyring] | None = None
         self._telling = Telling(
-            around.notifier(self._policy.webhook), database=self._settings.database.describe(), clock=around.clock
+            around.notifier(self._policy.webhook), database=self._settings.database.describe(), clock=self._clock
         )
         self._report = RotationReport("not-due", Verdict(due=False, why=""))
-        self._figures = Figures(around.clock(), succeeded=False)
+        self._figures = Figures(self._clock(), succeeded=False)
         self._ended = False
 
     def run(self, *, force: bool = False) -> RotationReport:
@@ -139,6 +142,7 @@ class Rotator:
 
     def _run(self, *, force: bool) -> None:
         self._hold.store().ensure()
+        self._clock.follow(self._hold.server_clock())
         self._telling.send_left_over(self._hold.store())
         if self._hold.store().open_retirements():
             self._retiring().finish_begun(self._hold.store(), self._hold.register())
@@ -181,7 +185,7 @@ class Rotator:
         rollback = self._hold.store().rollback_since(after=rotation.newest_job, version=rotation.to_version)
         if rollback is None:
             return rotation
-        self._hold.store().end(rotation.id, RotationState.ABANDONED, self._around.clock())
+        self._hold.store().end(rotation.id, RotationState.ABANDONED, self._clock())
         self._around.warn(
             f"rotation {rotation.id} to version {rotation.to_version} is given up: job {rollback} rolled back from it"
         )
@@ -190,7 +194,7 @@ class Rotator:
     def _verdict(self, *, force: bool) -> Verdict:
         if force:
             return Verdict(due=True, why="it was asked for (--force)")
-        return due(self._policy, self._settings, self._hold.register(), self._hold.store(), self._around.clock())
+        return due(self._policy, self._settings, self._hold.register(), self._hold.store(), self._clock())
 
     def _begin(self, verdict: Verdict, *, force: bool) -> RotationRecord:
         active = self._settings.encryption.effective_key_version
@@ -198,7 +202,7 @@ class Rotator:
         from_version = ring.active if active is None else active
         # Found out before anything is recorded: where no key can be had, no rotation begins.
         version = self._new_key(self._settings).choose()
-        now, store = self._around.clock(), self._hold.store()
+        now, store = self._clock(), self._hold.store()
         with store.transaction():
             rotation = store.begin(
                 from_version=from_version, forced=force, due_at=verdict.date, newest_job=store.newest_job(), now=now
@@ -254,11 +258,11 @@ class Rotator:
     ) -> Mapping[str, Any]:
         if self._around.stop.requested:
             raise _Interrupted
-        self._hold.store().begin_step(rotation.id, step, self._around.clock())
+        self._hold.store().begin_step(rotation.id, step, self._clock())
         self._around.listener(step, Moment.BEGUN)
         detail = work()
         self._around.listener(step, Moment.DONE)
-        self._hold.store().end_step(rotation.id, step, self._around.clock(), detail)
+        self._hold.store().end_step(rotation.id, step, self._clock(), detail)
         self._around.listener(step, Moment.RECORDED)
         self._telling.settle(self._hold.store())
         return detail
@@ -411,7 +415,7 @@ class Rotator:
             by_version={int(each): int(number) for each, number in census["by_version"].items()},
             undecryptable=undecryptable,
         )
-        now, store = self._around.clock(), self._hold.store()
+        now, store = self._clock(), self._hold.store()
         with store.transaction():
             store.end(rotation.id, RotationState.FINISHED, now)
             if undecryptable:
@@ -450,7 +454,7 @@ class Rotator:
             beyond = beyond_retention(
                 keyring, register, self._settings, active=keyring.active, retain=self._policy.retain_old_keys
             )
-            now = self._around.clock()
+            now = self._clock()
             nearest = next(
                 (each for each in beyond if each.is_due(now) and (each.version, each.action) not in tried), None
             )
@@ -470,7 +474,7 @@ class Rotator:
             stop=self._around.stop,
             telling=self._telling,
             warn=self._around.warn,
-            clock=self._around.clock,
+            clock=self._clock,
         )
 
     # --- ends -----------------------------------------------------------------------------------------------------
@@ -524,7 +528,7 @@ class Rotator:
         took = None if finished is None or finished.finished_at is None else finished.finished_at - finished.started_at
         since = None if active is None else store.activated_at(active) or known_since(self._hold.register(), active)
         return Figures(
-            self._around.clock(),
+            self._clock(),
             succeeded=self._ended and self._report.state in ("finished", "not-due"),
             last_success=None if finished is None else finished.finished_at,
             active_version=active,
@@ -541,7 +545,7 @@ class Rotator:
             return None
         if self._report.state == "not-due" and self._report.verdict.next is not None:
             return self._report.verdict.next
-        return self._policy.schedule.next_after(self._around.clock())
+        return self._policy.schedule.next_after(self._clock())
 
     # --- what the steps need --------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import Enum
 
 from fluxbase_cli.config import Settings
@@ -12,6 +11,7 @@ from fluxbase_cli.engine.observer import Observer, Silent
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.rotation.notify import Notifier, notifier_for
 from fluxbase_cli.rotation.policy import Webhook
+from fluxbase_cli.store.clock import Clock
 from fluxbase_cli.store.rotations import RotationStep
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 
@@ -42,7 +42,7 @@ class Surroundings:
         tell, warn: are called with lines for the operator.
         observer: is told of the engine's progress.
         stop: asked for by signals.
-        clock: what time it is.
+        clock: what time it is; the database server's when left out.
         notifier: makes who takes the notifications.
         listener: is told of each step.
         limits, workers: how the engine reads and writes.
@@ -54,7 +54,7 @@ class Surroundings:
     warn: Callable[[str], None]
     observer: Observer = field(default_factory=Silent)
     stop: Stop = field(default_factory=Stop)
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Clock | None = None
     notifier: Callable[[Webhook | None], Notifier] = notifier_for
     listener: StepListener = _unheard
     limits: Limits = DEFAULT_LIMITS

@@ -1,0 +1,32 @@
+"""The server's clock, asked once and counted on from there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fluxbase_cli.store.clock import ServerClock, seconds_since_boot
+from fluxbase_cli.store.connect import connect
+from tests.fixtures.fluxbase import Fluxbase
+
+
+def test_the_time_is_the_servers_and_goes_on_by_what_passes_here(flux: Fluxbase) -> None:
+    elapsed = 1000.0
+    with connect(flux.database) as connection:
+        clock = ServerClock(connection, elapsed=lambda: elapsed)
+        first = clock()
+        elapsed += 8 * 86_400
+
+        assert clock() - first == timedelta(days=8)
+        assert abs(flux.value("SELECT clock_timestamp()") - first) < timedelta(minutes=1)
+
+
+def test_the_time_is_never_ahead_of_the_servers(flux: Fluxbase) -> None:
+    """The network may take its time: what is told then is early, so that no key is destroyed too soon."""
+    readings = iter([0.0, 0.0])
+    with connect(flux.database) as connection:
+        clock = ServerClock(connection, elapsed=lambda: next(readings))
+        assert clock() <= flux.value("SELECT clock_timestamp()")
+
+
+def test_what_counts_here_is_never_set_back() -> None:
+    assert seconds_since_boot() <= seconds_since_boot()
