@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -379,6 +380,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
     from fluxbase_cli.lifecycle.opening import refuse_as_target  # noqa: PLC0415
     from fluxbase_cli.lifecycle.register import read_register  # noqa: PLC0415
+    from fluxbase_cli.lifecycle.target import target_check  # noqa: PLC0415
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.structured import everywhere_report  # noqa: PLC0415
@@ -408,7 +410,11 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
         write(job_title(request.kind, request.goal.source, request.goal.target))
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        everywhere = EverywhereRun(loaded.keyring, targets, request, stop=stop, observer=progress).run()
+        check = target_check(
+            loaded.settings, os.environ, loaded.keyring.key(request.goal.target), warn=messages.warn_once
+        )
+        run = EverywhereRun(loaded.keyring, targets, request, stop=stop, observer=progress, before_begin=check)
+        everywhere = run.run()
     report = everywhere.together
     print_result(options, everywhere_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
     for each in report.unexamined:

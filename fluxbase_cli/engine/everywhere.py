@@ -16,7 +16,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.job import JobRun, Prepared, prepare
+from fluxbase_cli.engine.job import BeforeBegin, JobRun, Prepared, prepare
 from fluxbase_cli.engine.observer import Event, Observer, Told, Waiting
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
@@ -206,16 +206,25 @@ class EverywhereRun:
         request: what was asked for; its workers are the limit of all databases together.
         stop: asked for by signals.
         observer: is told what happens in the main database, and in short what happens in the others.
+        before_begin: as for `JobRun`.
     """
 
-    def __init__(
-        self, keyring: Keyring, targets: Targets, request: JobRequest, *, stop: Stop, observer: Observer
+    def __init__(  # noqa: PLR0913  # what a job is told
+        self,
+        keyring: Keyring,
+        targets: Targets,
+        request: JobRequest,
+        *,
+        stop: Stop,
+        observer: Observer,
+        before_begin: BeforeBegin | None = None,
     ) -> None:
         self._keyring = keyring
         self._targets = targets
         self._request = request
         self._stop = stop
         self._observer = observer
+        self._before_begin = before_begin
 
     def run(self) -> EverywhereReport:
         """Do the jobs and give the account.
@@ -236,8 +245,18 @@ class EverywhereRun:
 
     def _only(self, target: Target) -> EverywhereReport:
         assert target.prepared is not None  # noqa: S101  # else it was refused
-        report = JobRun(target.database, self._keyring, target.prepared, stop=self._stop, observer=self._observer).run()
+        report = self._job(target, target.prepared, self._observer).run()
         return EverywhereReport(report, (DatabaseOutcome(target.name, target.kind, report),), several=False)
+
+    def _job(self, target: Target, prepared: Prepared, observer: Observer) -> JobRun:
+        return JobRun(
+            target.database,
+            self._keyring,
+            prepared,
+            stop=self._stop,
+            observer=observer,
+            before_begin=self._before_begin,
+        )
 
     def _beside(self, target: Target, workers: int) -> DatabaseOutcome:
         observer = _Named(self._observer, target.name)
@@ -254,7 +273,7 @@ class EverywhereRun:
             return DatabaseOutcome(target.name, target.kind, None, error)
         prepared = replace(target.prepared, request=replace(target.prepared.request, workers=workers))
         try:
-            report = JobRun(target.database, self._keyring, prepared, stop=self._stop, observer=observer).run()
+            report = self._job(target, prepared, observer).run()
         except FluxbaseCliError as error:
             return DatabaseOutcome(target.name, target.kind, None, error)
         except psycopg.Error as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -41,8 +42,11 @@ from fluxbase_cli.locations import catalogue_digest
 from fluxbase_cli.store.connect import Connection, connect, first_line, for_values, session
 from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Tuning
 from fluxbase_cli.store.preflight import Preflight, inspect
+from fluxbase_cli.store.replication import connected_standbys
 from fluxbase_cli.unexamined import Unexamined
 
+#: Given the session on the main database in which a job begins, or None where the job is in another one.
+BeforeBegin = Callable[[Connection | None], AbstractContextManager[None]]
 #: A job with fewer rows is done in a second or two, of which a rehearsal would be a good part.
 _WORTH_A_FORECAST = 200_000
 
@@ -162,10 +166,19 @@ class JobRun:
         prepared: what `prepare` returned.
         stop: asked for by signals.
         observer: is told what happens.
+        before_begin: is called in the transaction in which the job is begun, resumed or joined, and left when that has
+            been committed. What it raises keeps the job from beginning.
     """
 
-    def __init__(
-        self, database: DatabaseSettings, keyring: Keyring, prepared: Prepared, *, stop: Stop, observer: Observer
+    def __init__(  # noqa: PLR0913  # what a job is told
+        self,
+        database: DatabaseSettings,
+        keyring: Keyring,
+        prepared: Prepared,
+        *,
+        stop: Stop,
+        observer: Observer,
+        before_begin: BeforeBegin | None = None,
     ) -> None:
         self._database = database
         self._keyring = keyring
@@ -173,6 +186,7 @@ class JobRun:
         self._request = prepared.request
         self._stop = stop
         self._observer = observer
+        self._before_begin = before_begin
         self._forecast: Forecast | None = None
         self._meter: Meter | None = None
 
@@ -182,6 +196,7 @@ class JobRun:
         Raises:
             JobRunningError: another process began one meanwhile.
             PreflightRefusedError: the progress tables can't be created.
+            ConfigurationError: `before_begin` says that the target key can't be used any more.
         """
         started = time.monotonic()
         report = self._dry_run() if self._request.dry_run else self._real_run()
@@ -263,23 +278,30 @@ class JobRun:
                 return decision.ended
             try:
                 if decision.resumes is not None:
-                    return self._take_up(jobs, decision.resumes)
+                    return self._take_up(connection, jobs, decision.resumes)
                 return self._create(connection, jobs, decision.supersedes)
             except JobRunningError:
                 # Of processes of one run that come at the same moment one begins the job, and the others join it.
                 if self._request.run_name is None:
                     raise
 
-    def _take_up(self, jobs: JobStore, job: Job) -> Job:
+    def _check_keys(self, connection: Connection, keys: ExitStack) -> None:
+        """Look at the keys once more: somebody may have destroyed one while the operator thought about his answer."""
+        if self._before_begin is not None:
+            keys.enter_context(self._before_begin(None if self._request.beside else connection))
+
+    def _take_up(self, connection: Connection, jobs: JobStore, job: Job) -> Job:
         joins = self._request.join or any(runner.alive for runner in jobs.runners(job.id))
-        jobs.set_state(job.id, JobState.RUNNING)
-        jobs.free_dead_leases(job.id)
-        if not joins and jobs.unexamined(job.id):
-            # It failed only because of these: they are looked at again.
-            jobs.next_pass(job.id, self._prepared.preflight.shapes)
-        # Where the job stood then: what it has come to since, and in what time, is its rate.
-        mark = {"rows_done": jobs.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
-        jobs.add_event("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
+        with ExitStack() as keys, connection.transaction():
+            self._check_keys(connection, keys)
+            jobs.set_state(job.id, JobState.RUNNING)
+            jobs.free_dead_leases(job.id)
+            if not joins and jobs.unexamined(job.id):
+                # It failed only because of these: they are looked at again.
+                jobs.next_pass(job.id, self._prepared.preflight.shapes)
+            # Where the job stood then: what it has come to since, and in what time, is its rate.
+            mark = {"rows_done": jobs.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
+            jobs.add_event("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
         verb = "Joining" if joins else "Resuming"
         self._observer.notify(Told(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
@@ -287,7 +309,8 @@ class JobRun:
 
     def _create(self, connection: Connection, jobs: JobStore, superseded: Job | None) -> Job:
         # The job and the record of who began it, and under which name, stand or fall together.
-        with connection.transaction():
+        with ExitStack() as keys, connection.transaction():
+            self._check_keys(connection, keys)
             job = jobs.create(
                 NewJob(
                     kind=self._request.kind,
@@ -312,7 +335,10 @@ class JobRun:
                 "to_version": self._request.goal.target,
             }
             mark = {"rows_done": 0, "scanned": 0}
-            jobs.add_event("started", job=job, reason=self._request.reason, detail=goal | mark | self._run_name())
+            # `keys destroy` asks later where they are, be it that they are no longer connected then.
+            standbys = {"standbys": connected_standbys(connection)}
+            detail = goal | mark | standbys | self._run_name()
+            jobs.add_event("started", job=job, reason=self._request.reason, detail=detail)
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, {}))
         return self._recorded(jobs, job)
 

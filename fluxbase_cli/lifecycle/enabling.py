@@ -8,9 +8,9 @@ from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.keyring import Key
 from fluxbase_cli.lifecycle.opening import open_keyring
-from fluxbase_cli.lifecycle.register import KeyState, read_register
+from fluxbase_cli.lifecycle.register import KeyState, read_register, register_over
 from fluxbase_cli.store.connect import session
-from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
 
 
 class CheckRefusedError(FluxbaseCliError):
@@ -26,20 +26,32 @@ def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, 
         The key, which is enabled now; it may have been all the time.
 
     Raises:
-        CheckRefusedError: it was destroyed.
+        CheckRefusedError: it was destroyed, or is being destroyed now.
         ConfigurationError, DatabaseError: the key or the database can't be had.
     """
-    register = read_register(settings.database)
-    last = register.last(version)
-    if last is not None and last.what is KeyEvent.DESTROYED:
-        raise CheckRefusedError(
-            f"key version {version} (fingerprint {last.fingerprint}) was destroyed on "
-            f"{last.at.astimezone():%Y-%m-%d %H:%M} by {last.os_user}",
-            hint="What is destroyed can't be enabled. Should the key still be somewhere, configure it under a new "
-            "version.",
-        )
+    _refuse_destroyed(read_register(settings.database).last(version))
     key = open_keyring(settings, environ, warn=warn).key(version)
-    if register.state(version, key.fingerprint) is not KeyState.ENABLED:
-        with session(settings.database) as connection:
-            KeyRecords(connection).add(KeyEvent.ENABLED, version, key.fingerprint, detail={"source": key.source})
+    with session(settings.database) as connection, connection.transaction():
+        records = KeyRecords(connection)
+        records.hold()
+        register = register_over(connection)
+        last = register.last(version, key.fingerprint)
+        _refuse_destroyed(last)
+        if last is not None and last.what is KeyEvent.DESTROYING and records.is_destroying():
+            raise CheckRefusedError(
+                f"key version {version} is being destroyed now, by {last.os_user} on {last.host}",
+                hint="`fluxbase-cli keys list` shows what has become of it.",
+            )
+        if register.state(version, key.fingerprint) is not KeyState.ENABLED:
+            records.add(KeyEvent.ENABLED, version, key.fingerprint, detail={"source": key.source})
     return key
+
+
+def _refuse_destroyed(last: KeyRecord | None) -> None:
+    if last is None or last.what is not KeyEvent.DESTROYED:
+        return
+    raise CheckRefusedError(
+        f"key version {last.version} (fingerprint {last.fingerprint}) was destroyed on "
+        f"{last.at.astimezone():%Y-%m-%d %H:%M} by {last.os_user}",
+        hint="What is destroyed can't be enabled. Should the key still be somewhere, configure it under a new version.",
+    )

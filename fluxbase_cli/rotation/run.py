@@ -32,6 +32,7 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliError, JobFailedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.lifecycle.pointing import move_pointer
+from fluxbase_cli.lifecycle.target import target_check
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
 from fluxbase_cli.rotation.holding import Hold
@@ -358,7 +359,10 @@ class Rotator:
         for warning in prepared.preflight.warnings:
             self._around.warn(warning)
         observer = Several(self._around.observer, ProgressNotices(self._telling.say))
-        report = JobRun(database, keyring, prepared, stop=self._around.stop, observer=observer).run()
+        check = target_check(self._settings, self._around.environ, keyring.key(version), warn=self._around.warn)
+        report = JobRun(
+            database, keyring, prepared, stop=self._around.stop, observer=observer, before_begin=check
+        ).run()
         self._report = replace(self._report, job=report.job, rate_per_second=report.rate_per_second)
         if report.state == "interrupted":
             raise _Interrupted
@@ -475,6 +479,7 @@ class Rotator:
             telling=self._telling,
             warn=self._around.warn,
             clock=self._clock,
+            reload=self._around.load,
         )
 
     # --- ends -----------------------------------------------------------------------------------------------------

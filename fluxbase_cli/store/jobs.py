@@ -40,6 +40,8 @@ _SCHEMA_FILES = ("schema.sql",)
 _COMMENTED_VERSION = re.compile(r"\bversion (\d+)$")
 #: The first half of our advisory locks' keys: "flux" in ASCII. The second half is the runner's number.
 LOCK_CLASS = 0x666C7578
+#: The first half of the key of the lock between jobs that begin and keys that end: "flxk" in ASCII.
+KEY_LOCK_CLASS = 0x666C786B
 #: How long a shard stays with a runner that is not heard of any more, in seconds.
 LEASE_S = 30.0
 
@@ -258,7 +260,8 @@ def _load_counts(data: Mapping[str, Mapping[str, Any]]) -> ColumnCounts:
     return {column: Counts.from_dict(dict(counts)) for column, counts in data.items()}
 
 
-def _os_user() -> str:
+def os_user() -> str:
+    """The user of this machine's system, as events name it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -454,7 +457,7 @@ class JobStore:
 
     def pause(self, job: int, reason: str | None) -> None:
         """Ask all runners of a job to wait; who asks is added here. One that is paused stays as it was."""
-        self._rows("pause", job=job, by=f"{_os_user()} on {socket.gethostname()}", reason=reason)
+        self._rows("pause", job=job, by=f"{os_user()} on {socket.gethostname()}", reason=reason)
 
     def resume(self, job: int) -> None:
         """Let the runners of a job go on."""
@@ -463,6 +466,14 @@ class JobStore:
     def tune(self, job: int, tuning: Tuning) -> None:
         """Change how a job is to go on."""
         self._rows("tune", job=job, **asdict(tuning))
+
+    def hold_keys(self) -> None:
+        """Until the transaction's end, keep every key in its state: none is disabled or destroyed meanwhile.
+
+        Jobs that begin at one moment do not wait for one another.
+        """
+        self._connection.execute("SET LOCAL lock_timeout = '30s'")
+        self._connection.execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", [KEY_LOCK_CLASS])
 
     # --- passes ---------------------------------------------------------------------------------------------------
 
@@ -635,7 +646,7 @@ class JobStore:
                 job=job,
                 host=socket.gethostname(),
                 pid=os.getpid(),
-                os_user=_os_user(),
+                os_user=os_user(),
                 version=__version__,
                 workers=workers,
             )[0]["number"]
@@ -698,7 +709,7 @@ class JobStore:
         self._rows(
             "add_event",
             job=job,
-            os_user=_os_user(),
+            os_user=os_user(),
             host=socket.gethostname(),
             what=what,
             reason=reason,

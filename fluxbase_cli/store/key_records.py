@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connect import Connection
-from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.jobs import KEY_LOCK_CLASS, JobStore
 from fluxbase_cli.store.queries import named_queries
+
+#: How long the server may take to notice that a client is gone, in seconds.
+_NOTICE_S = 2.0
+_POLL_S = 0.05
 
 
 class KeyEvent(StrEnum):
@@ -79,6 +86,33 @@ class KeyRecords:
             what.value, reason=reason, detail={"version": version, "fingerprint": fingerprint, **(detail or {})}
         )
 
+    def hold(self) -> None:
+        """Until the transaction's end, no job begins and no key changes its state; see `JobStore.hold_keys`."""
+        self._connection.execute("SET LOCAL lock_timeout = '60s'")
+        self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [KEY_LOCK_CLASS])
+
+    @contextmanager
+    def destroying(self) -> Iterator[bool]:
+        """Be the only one who disables or destroys a key on this database, for the length of a block.
+
+        Yields:
+            Whether nobody else is at it.
+        """
+        deadline = time.monotonic() + _NOTICE_S
+        while not (taken := self._value("SELECT pg_try_advisory_lock(%s, 1)")) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        try:
+            yield taken
+        finally:
+            # Where the session is lost, the lock is free anyway.
+            with suppress(psycopg.Error):
+                if taken:
+                    self._value("SELECT pg_advisory_unlock(%s, 1)")
+
+    def is_destroying(self) -> bool:
+        """Whether somebody is at it now. Inside a transaction nobody begins before its end."""
+        return not self._value("SELECT pg_try_advisory_xact_lock_shared(%s, 1)")
+
     def rotations(self) -> Mapping[int, datetime | None]:
         """The versions that values were ever to be moved to, and when the last job to each was completed, if any."""
         return {row["version"]: row["finished_at"] for row in self._rows("rotations")}
@@ -86,6 +120,10 @@ class KeyRecords:
     def newest_job(self) -> int:
         """The number of the newest job, 0 where there was none."""
         return int(self._rows("newest_job")[0]["id"])
+
+    def _value(self, statement: LiteralString) -> bool:
+        row = self._connection.execute(statement, [KEY_LOCK_CLASS]).fetchone()
+        return bool(row and row[0])
 
     def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
         with self._connection.cursor(row_factory=dict_row) as cursor:

@@ -1,0 +1,150 @@
+"""Standbys, slots and other receivers of this server's WAL: how far each is, and which were there before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import dict_row
+
+from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.queries import named_queries
+
+#: What receivers call themselves that make one backup and are gone then.
+_PASSING = frozenset({"pg_basebackup", "pg_receivewal"})
+_NOWHERE = "0/0"
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A session that receives WAL from this server.
+
+    Attributes:
+        name: what it calls itself (`application_name`).
+        hidden: this role may not see how far it is.
+        replays: it shows what it receives, as a standby does.
+        lsn: how far it is: replayed, or for one that only stores WAL flushed; None where that is not known.
+        reached: whether that is as far as was asked for.
+        lag_s: PostgreSQL's own measure of the delay in seconds, where it has one.
+        slot: the name of its replication slot, if it uses one.
+        logical: it receives decoded changes of one database.
+    """
+
+    name: str
+    hidden: bool
+    replays: bool
+    lsn: str | None
+    reached: bool
+    lag_s: float | None
+    slot: str | None
+    logical: bool
+
+    @property
+    def is_standby(self) -> bool:
+        """Whether it is a standby, as far as can be seen."""
+        return not self.logical and (self.replays or (self.hidden and self.name not in _PASSING))
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A replication slot.
+
+    Attributes:
+        name: its name.
+        logical: whether it decodes one database.
+        active: whether somebody uses it.
+        lsn: where a receiver would go on; None where nothing was reserved.
+        reached: whether that is as far as was asked for.
+    """
+
+    name: str
+    logical: bool
+    active: bool
+    lsn: str | None
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Standbys of one name that were connected.
+
+    Attributes:
+        number: how many at once.
+        at: when they were seen last.
+    """
+
+    number: int
+    at: datetime
+
+
+def is_standby(connection: Connection) -> bool:
+    """Whether this server is itself a standby."""
+    return bool(_value(connection, "is_standby"))
+
+
+def wal_position(connection: Connection) -> str:
+    """Where the server's WAL ends now, as an LSN. Sees to it that the WAL up to there is sent.
+
+    Raises:
+        psycopg.Error: the server is a standby.
+    """
+    position = str(_value(connection, "position"))
+    _value(connection, "push")
+    return position
+
+
+def receivers(connection: Connection, lsn: str = _NOWHERE) -> tuple[Receiver, ...]:
+    """All sessions that receive WAL now, except base backups.
+
+    Args:
+        connection: a session on the server.
+        lsn: how far they should be.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(named_queries("replication.sql")["receivers"], {"lsn": lsn})
+        return tuple(Receiver(**row) for row in cursor.fetchall())
+
+
+def slots(connection: Connection, lsn: str, databases: Iterable[str]) -> tuple[Slot, ...]:
+    """All physical slots, and the logical ones of this database and of others.
+
+    Args:
+        connection: a session on the server.
+        lsn: how far they should be.
+        databases: the others' names.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(named_queries("replication.sql")["slots"], {"lsn": lsn, "databases": list(databases)})
+        return tuple(Slot(**row) for row in cursor.fetchall())
+
+
+def synchronous_standby_names(connection: Connection) -> str:
+    """The server's setting of that name."""
+    return str(_value(connection, "synchronous_names"))
+
+
+def connected_standbys(connection: Connection) -> list[str]:
+    """The names of the standbys that are connected now; one name may stand there several times."""
+    return [receiver.name for receiver in receivers(connection) if receiver.is_standby]
+
+
+def seen_standbys(connection: Connection) -> Mapping[str, Seen]:
+    """The standbys that our own events name, without those that were forgotten since; the event table must be there."""
+    seen: dict[str, Seen] = {}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(named_queries("replication.sql")["seen"])
+        for row in cursor.fetchall():
+            for name in row["forgotten"] or ():
+                seen.pop(name, None)
+            names = Counter(each if isinstance(each, str) else each["name"] for each in row["standbys"] or ())
+            for name, number in names.items():
+                before = seen.get(name)
+                seen[name] = Seen(number if before is None else max(number, before.number), row["at"])
+    return seen
+
+
+def _value(connection: Connection, name: str) -> object:
+    row = connection.execute(named_queries("replication.sql")[name]).fetchone()
+    return row[0] if row else None
