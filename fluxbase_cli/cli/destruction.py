@@ -102,6 +102,16 @@ def destroy(  # noqa: PLR0913  # a command's options
             help="Do not look into branch and tenant databases.",
         ),
     ] = False,
+    skip_standbys: Annotated[
+        bool,
+        typer.Option(
+            "--skip-standbys",
+            envvar="FLUXBASE_CLI_SKIP_STANDBYS",
+            show_envvar=False,
+            help="Go on though standbys or replication slots are behind or not connected; standbys that are gone are "
+            "not asked for again. Kept with who and when.",
+        ),
+    ] = False,
     yes: Annotated[
         bool,
         typer.Option("--yes", "-y", envvar="FLUXBASE_CLI_YES", show_envvar=False, help="Do not ask for confirmation."),
@@ -112,7 +122,9 @@ def destroy(  # noqa: PLR0913  # a command's options
     The first call disables it: recorded, the key still exists, `keys enable` takes it back. The second, with --confirm
     after the cooling-off time (7 days unless security.encryption.key_destruction.cooling_off says otherwise), destroys
     it for good where it is kept. Each step opens every value anew, and is refused (exit 3, with the reasons) while the
-    key is active, any value needs it, a job is unfinished, values open under no key, or backups may need it.
+    key is active, any value needs it, a job is unfinished, values open under no key, or backups may need it. The second
+    step is also refused while a standby or a replication slot is behind what was audited, or is not connected. All
+    times are by the database server's clock.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
@@ -131,6 +143,7 @@ def destroy(  # noqa: PLR0913  # a command's options
         keep_until=_moment(keep_until),
         accept_undecryptable=accept_undecryptable,
         skip_copies=skip_copies,
+        skip_standbys=skip_standbys,
     )
     settings = load(options, messages)
     for warning in settings.warnings:
@@ -141,7 +154,13 @@ def destroy(  # noqa: PLR0913  # a command's options
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
         outcome = Destruction(
-            settings, os.environ, request, stop=stop, observer=progress, warn=messages.warn_once
+            settings,
+            os.environ,
+            request,
+            stop=stop,
+            observer=progress,
+            warn=messages.warn_once,
+            reload=lambda: load(options, messages),
         ).run()
     if outcome.interrupted is not None:
         messages.warn("interrupted; nothing was changed")
@@ -193,6 +212,9 @@ def _data(outcome: DestroyOutcome) -> dict[str, Any]:
             {"database": each.database, "found": each.total, "undecryptable": each.undecryptable}
             for each in outcome.census
         ],
+        "lsn": outcome.lsn,
+        "standbys": list(outcome.standbys),
+        "unexamined": [each.as_dict() for each in outcome.unexamined],
     }
 
 

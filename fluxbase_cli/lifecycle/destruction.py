@@ -7,7 +7,7 @@ Each step takes a fresh census of its own and looks at every interlock (`fluxbas
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,16 +20,42 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.lifecycle import interlocks
 from fluxbase_cli.lifecycle.dates import Dates
+from fluxbase_cli.lifecycle.evidence import Evidence
 from fluxbase_cli.lifecycle.interlocks import NeededBy
 from fluxbase_cli.lifecycle.opening import open_keyring
 from fluxbase_cli.lifecycle.places import Places, find_places
-from fluxbase_cli.lifecycle.register import KeyState, register_over
+from fluxbase_cli.lifecycle.register import KeyState, register_over, state_after
 from fluxbase_cli.lifecycle.removal import destroy_at_its_place
 from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest, Subject
+from fluxbase_cli.proof.standbys import PATIENCE_S, examine_standbys
 from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connect import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
+from fluxbase_cli.store.replication import is_standby
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """The key and all that was known of it before the census.
+
+    Attributes:
+        places: who keeps which key.
+        subject: the key.
+        dates: its dates.
+        clock: what time it is.
+        keyring: all keys.
+        record: the last event that says where the key stands, if there is one.
+        newest_job: the number of the newest job.
+    """
+
+    places: Places
+    subject: Subject
+    dates: Dates
+    clock: Clock
+    keyring: Keyring
+    record: KeyRecord | None
+    newest_job: int
 
 
 class Destruction:
@@ -43,6 +69,7 @@ class Destruction:
         observer: is told of its progress.
         warn: is called with what an operator should know.
         clock: what time it is; the database server's when left out.
+        reload: reads the configuration again after the census, for the version that is active then.
     """
 
     def __init__(  # noqa: PLR0913  # what a destruction is told
@@ -55,6 +82,7 @@ class Destruction:
         observer: Observer,
         warn: Callable[[str], None],
         clock: Clock | None = None,
+        reload: Callable[[], Settings] | None = None,
     ) -> None:
         self._settings = settings
         self._environ = environ
@@ -63,6 +91,7 @@ class Destruction:
         self._observer = observer
         self._warn = warn
         self._clock = clock
+        self._reload = reload
 
     def run(self) -> DestroyOutcome:
         """Disable the key, or destroy it; or say why not.
@@ -85,42 +114,103 @@ class Destruction:
         subject = self._subject(keyring, places, last)
         record = register.last(subject.version, subject.fingerprint)
         dates = Dates(register, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
-        disabled_at = dates.disabled_at
-        second = request.now or request.confirm is not None
+        with session(self._settings.database) as connection:
+            attempt = _Attempt(places, subject, dates, clock, keyring, record, _newest_job(connection))
+            # The census takes its time, so what is refused anyway is told before it.
+            refusals = self._interlocks(connection, attempt, keyring.active)
+        return self._refused(attempt, refusals) if refusals else self._prove(attempt)
 
-        refusals = interlocks.while_active(subject.version, keyring.active)
-        with session(self._settings.database) as connection:
-            jobs = JobStore(connection)
-            newest = 0
-            if jobs.exists():
-                refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
-                newest = KeyRecords(connection).newest_job()
-        if second:
-            refusals += self._before_the_second_step(subject, dates, clock())
-        # The census takes its time, so what is refused anyway is told before it.
-        if refusals:
-            return self._refused(subject, record, tuple(refusals))
-        census = self._censuses(keyring)
+    def _prove(self, attempt: _Attempt) -> DestroyOutcome:
+        """Audit the values, look at the standbys, and then take the steps that are asked for."""
+        request, version = self._request, attempt.subject.version
+        census = tuple(self._censuses(attempt.keyring))
         if self._stop.requested:
-            return replace(self._refused(subject, record, ()), interrupted=self._stop.signal or 2)
-        refusals = interlocks.while_needed(subject.version, census, accept_undecryptable=request.accept_undecryptable)
+            return self._interrupted(attempt)
+        refusals = interlocks.while_needed(version, list(census), accept_undecryptable=request.accept_undecryptable)
         if refusals:
-            return self._refused(subject, record, tuple(refusals), tuple(census))
+            return self._refused(attempt, refusals, census)
+        # Where the active version is kept may answer slowly, so it is asked before the lock is taken.
+        configured = None if self._reload is None else self._reload().encryption.effective_key_version
+        active = attempt.keyring.active if configured is None else configured
         with session(self._settings.database) as connection:
+            evidence = self._evidence(connection, census)
+            if self._stop.requested:
+                return self._interrupted(attempt)
+            skip = request.skip_standbys or not self._second
+            refusals = interlocks.while_standbys_are_behind(evidence.standbys, skip=skip)
+            if refusals:
+                return replace(self._refused(attempt, refusals, census), **evidence.shown())
             JobStore(connection).ensure_schema()
-            if disabled_at is None or (request.keep_until is not None and not second):
-                self._disable(connection, subject, census)
-                disabled_at = disabled_at or clock()
-                # From here on no job can begin to seal under it. One that began during the census is seen now.
-                refusals = self._job_meanwhile(connection, newest)
-            if refusals or not second:
-                state = KeyState.DISABLED
-                return replace(
-                    self._refused(subject, record, tuple(refusals), tuple(census)),
-                    state=state,
-                    not_before=dates.not_before(disabled_at),
-                )
-            return self._destroy(connection, places, subject, tuple(census))
+            with KeyRecords(connection).destroying() as alone:
+                if not alone:
+                    return self._refused(attempt, interlocks.while_another_is_at_work(), census)
+                return replace(self._take_steps(connection, attempt, active, evidence), **evidence.shown())
+
+    @property
+    def _second(self) -> bool:
+        """Whether the key is to be destroyed, and not only disabled."""
+        return self._request.now or self._request.confirm is not None
+
+    def _interlocks(self, connection: Connection, attempt: _Attempt, active: int) -> list[str]:
+        """What speaks against it, apart from the values themselves."""
+        refusals = interlocks.on_a_standby(standby=is_standby(connection))
+        refusals += interlocks.while_active(attempt.subject.version, active)
+        jobs = JobStore(connection)
+        if jobs.exists():
+            refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
+        if self._second:
+            refusals += self._before_the_second_step(attempt.subject, attempt.dates, attempt.clock())
+        return refusals
+
+    def _take_steps(self, connection: Connection, attempt: _Attempt, active: int, evidence: Evidence) -> DestroyOutcome:
+        """Record what is done, and do it, unless something has changed since the census began."""
+        records, subject = KeyRecords(connection), attempt.subject
+        detail = evidence.detail(connection, subject, self._request)
+        with connection.transaction():
+            # A job takes this lock too when it begins. Whoever comes second sees here what the first has recorded.
+            records.hold()
+            register = register_over(connection)
+            record = register.last(subject.version, subject.fingerprint)
+            now = replace(attempt, dates=replace(attempt.dates, register=register), record=record)
+            refusals = self._interlocks(connection, now, active)
+            refusals += interlocks.after_a_job_began(attempt.newest_job, _newest_job(connection))
+            refusals += interlocks.after_it_was_destroyed(record)
+            disabled_at = now.dates.disabled_at
+            if not refusals and (disabled_at is None or (self._request.keep_until is not None and not self._second)):
+                self._record(records, KeyEvent.DISABLED, subject, detail)
+            if not refusals and self._second:
+                # Before the provider is asked: who finds the key gone, finds out here why.
+                self._record(records, KeyEvent.DESTROYING, subject, detail)
+        if refusals:
+            return self._refused(now, refusals, evidence.census)
+        if not self._second:
+            return replace(
+                self._refused(now, [], evidence.census),
+                state=KeyState.DISABLED,
+                not_before=now.dates.not_before(disabled_at or attempt.clock()),
+            )
+        gone, left = destroy_at_its_place(connection, attempt.places, subject.entry)
+        self._record(records, KeyEvent.DESTROYED, subject, {**detail, "gone": gone, "left_to_do": list(left)})
+        return DestroyOutcome(
+            subject.version,
+            subject.fingerprint,
+            subject.source,
+            KeyState.DESTROYED,
+            census=evidence.census,
+            left_to_do=left,
+            gone=gone,
+        )
+
+    def _record(self, records: KeyRecords, what: KeyEvent, subject: Subject, detail: Mapping[str, Any]) -> None:
+        records.add(what, subject.version, subject.fingerprint, reason=self._request.reason, detail=detail)
+
+    def _evidence(self, connection: Connection, census: tuple[NeededBy, ...]) -> Evidence:
+        """The census, and where the standbys are after it. Before the second step they get time to catch up."""
+        databases = [each.database for each in census]
+        patience_s = PATIENCE_S if self._second and not self._request.skip_standbys else 0.0
+        return Evidence(
+            census, examine_standbys(connection, databases=databases, stop=self._stop, patience_s=patience_s)
+        )
 
     def _known_to_be_gone(self, last: KeyRecord | None, places: Places) -> frozenset[int]:
         # A key that somebody has removed by hand after it was disabled can still be recorded as destroyed.
@@ -203,68 +293,21 @@ class Destruction:
         )
         return _needed_by(database, report, self._request.version)
 
-    def _job_meanwhile(self, connection: Connection, newest: int) -> list[str]:
-        if KeyRecords(connection).newest_job() == newest:
-            return []
-        return ["a job was begun during the census: run this again when it has come to its end"]
-
-    def _disable(self, connection: Connection, subject: Subject, census: list[NeededBy]) -> None:
-        keep_until = self._request.keep_until
-        KeyRecords(connection).add(
-            KeyEvent.DISABLED,
-            subject.version,
-            subject.fingerprint,
-            reason=self._request.reason,
-            detail={
-                "provider": subject.provider,
-                "source": subject.source,
-                "census": _recorded(census),
-                "keep_until": None if keep_until is None else keep_until.isoformat(),
-            },
-        )
-
-    def _destroy(
-        self, connection: Connection, places: Places, subject: Subject, census: tuple[NeededBy, ...]
-    ) -> DestroyOutcome:
-        records = KeyRecords(connection)
-        detail = {"provider": subject.provider, "source": subject.source, "census": _recorded(census)}
-        # Before the provider is asked: who finds the key gone, finds out here why.
-        records.add(
-            KeyEvent.DESTROYING, subject.version, subject.fingerprint, reason=self._request.reason, detail=detail
-        )
-        gone, left = destroy_at_its_place(connection, places, subject.entry)
-        records.add(
-            KeyEvent.DESTROYED,
-            subject.version,
-            subject.fingerprint,
-            reason=self._request.reason,
-            detail={**detail, "gone": gone, "left_to_do": list(left)},
-        )
-        return DestroyOutcome(
-            subject.version,
-            subject.fingerprint,
-            subject.source,
-            KeyState.DESTROYED,
-            census=census,
-            left_to_do=left,
-            gone=gone,
-        )
-
     def _destroyed_already(self, last: KeyRecord, places: Places) -> DestroyOutcome:
         entry = places.entries.get(last.version)
         left = () if entry is None else (f"the entry at {entry.source} can go from the configuration",)
         source = str(last.detail.get("source", ""))
         return DestroyOutcome(last.version, last.fingerprint, source, KeyState.DESTROYED, already=True, left_to_do=left)
 
+    def _interrupted(self, attempt: _Attempt) -> DestroyOutcome:
+        return replace(self._refused(attempt, []), interrupted=self._stop.signal or 2)
+
     @staticmethod
-    def _refused(
-        subject: Subject, record: KeyRecord | None, refusals: tuple[str, ...], census: tuple[NeededBy, ...] = ()
-    ) -> DestroyOutcome:
-        state = KeyState.ENABLED
-        if record is not None and record.what in (KeyEvent.DISABLED, KeyEvent.DESTROYING):
-            state = KeyState.DISABLED
+    def _refused(attempt: _Attempt, refusals: list[str], census: tuple[NeededBy, ...] = ()) -> DestroyOutcome:
+        subject, record = attempt.subject, attempt.record
+        state = KeyState.ENABLED if record is None else state_after(record.what)
         return DestroyOutcome(
-            subject.version, subject.fingerprint, subject.source, state, refusals=refusals, census=census
+            subject.version, subject.fingerprint, subject.source, state, refusals=tuple(refusals), census=census
         )
 
 
@@ -276,5 +319,5 @@ def _needed_by(database: DatabaseSettings, report: CensusReport, version: int) -
     )
 
 
-def _recorded(census: list[NeededBy] | tuple[NeededBy, ...]) -> list[dict[str, Any]]:
-    return [{"database": each.database, "found": each.total, "undecryptable": each.undecryptable} for each in census]
+def _newest_job(connection: Connection) -> int:
+    return KeyRecords(connection).newest_job() if JobStore(connection).exists() else 0

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.proof.standbys import Standbys
 from fluxbase_cli.store.jobs import Job
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,18 @@ class NeededBy:
         return sum(self.found.values())
 
 
+def on_a_standby(*, standby: bool) -> list[str]:
+    """A standby is read-only, and its primary may write what it has not shown yet."""
+    if not standby:
+        return []
+    return ["this server is a standby, which is read-only and does not see what its primary writes: use the primary"]
+
+
+def while_another_is_at_work() -> list[str]:
+    """Two at once would not see what the other one does."""
+    return ["another process destroys or disables a key on this database: run this again when it has ended"]
+
+
 def while_active(version: int, active: int) -> list[str]:
     """The key that the server seals with is needed by definition."""
     if version != active:
@@ -41,6 +55,27 @@ def while_a_job_is_unfinished(job: Job | None) -> list[str]:
     if job is None:
         return []
     return [f"job {job.id} ({job.kind.value}) is {job.state.value}: let it come to its end first"]
+
+
+def after_a_job_began(newest: int, now: int) -> list[str]:
+    """A job that was begun during the audit may have sealed what the audit no longer saw."""
+    if newest == now:
+        return []
+    return [f"job {now} was begun during the audit: run this again when it has come to its end"]
+
+
+def after_it_was_destroyed(record: KeyRecord | None) -> list[str]:
+    """Somebody else was faster."""
+    if record is None or record.what is not KeyEvent.DESTROYED:
+        return []
+    return [f"it was destroyed meanwhile, by {record.os_user} on {record.host}"]
+
+
+def while_standbys_are_behind(standbys: Standbys, *, skip: bool) -> list[str]:
+    """A standby that is behind still has values under the key, and may be the primary tomorrow."""
+    if skip:
+        return []
+    return [f"{each} (--skip-standbys goes on all the same)" for each in standbys.unexamined]
 
 
 def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable: bool) -> list[str]:

@@ -33,6 +33,11 @@ class KeyState(StrEnum):
     DESTROYED = "destroyed"
 
 
+def state_after(what: KeyEvent) -> KeyState:
+    """Where a key stands after an event that says so."""
+    return KeyState(_STATES[what])
+
+
 @dataclass(frozen=True, slots=True)
 class Register:
     """All that the database knows of keys.
@@ -64,7 +69,7 @@ class Register:
     def state(self, version: int, fingerprint: str) -> KeyState:
         """Where a key stands; of one that is not recorded, nothing bad is known."""
         record = self.last(version, fingerprint)
-        return KeyState.ENABLED if record is None else KeyState(_STATES[record.what])
+        return KeyState.ENABLED if record is None else state_after(record.what)
 
     def may_be_gone(self, version: int) -> bool:
         """Whether the key that was under a version last was destroyed, or its destruction was begun."""

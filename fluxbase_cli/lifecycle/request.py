@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from fluxbase_cli.config import KeyEntry
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.lifecycle.interlocks import NeededBy
 from fluxbase_cli.lifecycle.register import KeyState
 from fluxbase_cli.store.values import Limits
+from fluxbase_cli.unexamined import Unexamined
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class DestroyRequest:
         keep_until: no destruction before this moment.
         accept_undecryptable: go on though values open under no key.
         skip_copies: do not look into branch and tenant databases.
+        skip_standbys: go on though standbys or replication slots are behind, or can't be seen.
         limits, workers: how the census reads.
     """
 
@@ -35,6 +38,7 @@ class DestroyRequest:
     keep_until: datetime | None = None
     accept_undecryptable: bool = False
     skip_copies: bool = False
+    skip_standbys: bool = False
     workers: int = 4
 
 
@@ -52,6 +56,9 @@ class DestroyOutcome:
         left_to_do: what only the operator can remove, a sentence each.
         gone: whether the key was seen to be gone; False where only the operator can remove it.
         interrupted: the signal that ended the census, if one did.
+        lsn: the position in the WAL behind all that the audit saw.
+        standbys: the connected standbys, each with `name`, `replay_lsn` and `lag_s`.
+        unexamined: standbys and slots that are behind that position or can't be seen.
     """
 
     version: int
@@ -65,6 +72,9 @@ class DestroyOutcome:
     left_to_do: tuple[str, ...] = ()
     gone: bool = True
     interrupted: int | None = None
+    lsn: str | None = None
+    standbys: tuple[dict[str, Any], ...] = ()
+    unexamined: tuple[Unexamined, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -105,6 +105,7 @@ class Retiring:
         telling: is told what was done.
         warn: is called with what an operator should know.
         clock: what time it is.
+        reload: reads the configuration again.
     """
 
     def __init__(  # noqa: PLR0913  # what it is told
@@ -116,6 +117,7 @@ class Retiring:
         telling: Telling,
         warn: Callable[[str], None],
         clock: Callable[[], datetime],
+        reload: Callable[[], Settings],
     ) -> None:
         self._settings = settings
         self._environ = environ
@@ -123,6 +125,7 @@ class Retiring:
         self._telling = telling
         self._warn = warn
         self._clock = clock
+        self._reload = reload
 
     def finish_begun(self, store: RotationStore, register: Register) -> None:
         """Tell what an earlier run has done and did not live to record; forget what it did not come to."""
@@ -165,6 +168,7 @@ class Retiring:
             observer=Silent(),
             warn=self._warn,
             clock=self._clock,
+            reload=self._reload,
         ).run()
 
     def _record(self, store: RotationStore, version: int, fingerprint: str, action: Retirement) -> None:
