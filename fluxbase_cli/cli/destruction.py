@@ -13,6 +13,7 @@ import typer
 from fluxbase_cli.cli.loading import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.cli.scope import LocationsOption, TransactionWait, places_of
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -112,6 +113,17 @@ def destroy(  # noqa: PLR0913  # a command's options
             "not asked for again. Kept with who and when.",
         ),
     ] = False,
+    skip_deep: Annotated[
+        bool,
+        typer.Option(
+            "--skip-deep",
+            envvar="FLUXBASE_CLI_SKIP_DEEP",
+            show_envvar=False,
+            help="Look only where sealed values are known to be, not into every column. Kept with who and when.",
+        ),
+    ] = False,
+    locations: LocationsOption = None,
+    transaction_wait: TransactionWait = 10.0,
     yes: Annotated[
         bool,
         typer.Option("--yes", "-y", envvar="FLUXBASE_CLI_YES", show_envvar=False, help="Do not ask for confirmation."),
@@ -122,9 +134,10 @@ def destroy(  # noqa: PLR0913  # a command's options
     The first call disables it: recorded, the key still exists, `keys enable` takes it back. The second, with --confirm
     after the cooling-off time (7 days unless security.encryption.key_destruction.cooling_off says otherwise), destroys
     it for good where it is kept. Each step opens every value anew, and is refused (exit 3, with the reasons) while the
-    key is active, any value needs it, a job is unfinished, values open under no key, or backups may need it. The second
-    step is also refused while a standby or a replication slot is behind what was audited, or is not connected. All
-    times are by the database server's clock.
+    key is active, any value needs it, something could not be examined, a job is unfinished, values open under no key,
+    or backups may need it. Branch and tenant databases and all columns of all tables are looked into. The second step
+    is also refused while a standby or a replication slot is behind what was audited, or is not connected. All times
+    are by the database server's clock.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
@@ -144,6 +157,9 @@ def destroy(  # noqa: PLR0913  # a command's options
         accept_undecryptable=accept_undecryptable,
         skip_copies=skip_copies,
         skip_standbys=skip_standbys,
+        skip_deep=skip_deep,
+        places=places_of(locations),
+        wait_s=transaction_wait,
     )
     settings = load(options, messages)
     for warning in settings.warnings:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.loading import load, messages_for
-from fluxbase_cli.cli.options import Options, command, group_options
+from fluxbase_cli.cli.options import Databases, Options, command, group_options
 from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.cli.scope import DatabasesOption, LocationsOption, places_of
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ Examples:
 """
 
 
-def run(
+def run(  # noqa: PLR0913  # a command's options
     options: Options,
     *,
     force: Annotated[
@@ -130,6 +131,8 @@ def run(
     metrics_file: MetricsFile = None,
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
+    databases: DatabasesOption = Databases.MAIN,
+    locations: LocationsOption = None,
 ) -> int:
     """Rotate the key, if that is due; otherwise do nothing but retire keys that are beyond retention.
 
@@ -143,7 +146,7 @@ def run(
     from fluxbase_cli.rotation.run import Rotator  # noqa: PLC0415
 
     messages = messages_for(options)
-    around = _surroundings(options, messages, batch_size, concurrency)
+    around = _surroundings(options, messages, batch_size, concurrency, databases, locations)
     with stop_on_signals(around.stop, messages.tell), progress_for(messages, color=options.color) as progress:
         rotator = Rotator(replace(around, observer=progress))
         try:
@@ -164,7 +167,7 @@ Examples:
 """
 
 
-def daemon(
+def daemon(  # noqa: PLR0913  # a command's options
     options: Options,
     *,
     listen: Annotated[
@@ -179,6 +182,8 @@ def daemon(
     ] = "127.0.0.1:9821",
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
+    databases: DatabasesOption = Databases.MAIN,
+    locations: LocationsOption = None,
 ) -> int:
     """Stay in the foreground, and rotate whenever that is due.
 
@@ -188,7 +193,7 @@ def daemon(
     from fluxbase_cli.rotation.daemon import Daemon  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    around = _surroundings(options, messages, batch_size, concurrency)
+    around = _surroundings(options, messages, batch_size, concurrency, databases, locations)
     made = Daemon(around, listen=_address(listen))
     with _daemon_signals(around, made.wake, messages.tell):
         return made.serve()
@@ -228,8 +233,16 @@ def test_notification(options: Options) -> int:
     return ExitCode.DONE
 
 
-def _surroundings(options: Options, messages: Messages, batch_size: int, concurrency: int) -> Surroundings:
+def _surroundings(  # noqa: PLR0913, PLR0917  # a command's options
+    options: Options,
+    messages: Messages,
+    batch_size: int,
+    concurrency: int,
+    databases: Databases,
+    locations: Path | None,
+) -> Surroundings:
     from fluxbase_cli.rotation.surroundings import Surroundings  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 
     return Surroundings(
@@ -239,6 +252,8 @@ def _surroundings(options: Options, messages: Messages, batch_size: int, concurr
         warn=messages.warn_once,
         limits=replace(DEFAULT_LIMITS, rows=batch_size),
         workers=concurrency,
+        databases=Wanted(databases.value),
+        places=places_of(locations),
     )
 
 

@@ -115,14 +115,3 @@ def take_census(  # noqa: PLR0913  # what a census is told
         warnings=tuple(warnings),
         unexamined=unexamined,
     )
-
-
-def list_copies(database: DatabaseSettings) -> tuple[str, ...]:
-    """The names of the databases beside this one that may hold values of their own: branches, and tenants' databases.
-
-    Raises:
-        ConfigurationError, DatabaseError: the database can't be asked.
-    """
-    with session(database) as connection:
-        preflight = inspect(connection, write=False)
-    return tuple(each.name for each in preflight.further.found)

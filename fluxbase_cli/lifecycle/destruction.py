@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from fluxbase_cli.config import DatabaseSettings, Settings
-from fluxbase_cli.engine.census import list_copies, take_census
+from fluxbase_cli.config import Settings
+from fluxbase_cli.engine.everywhere import MAIN
 from fluxbase_cli.engine.observer import Observer
-from fluxbase_cli.engine.outcome import CensusReport
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key, Keyring
@@ -27,9 +26,11 @@ from fluxbase_cli.lifecycle.places import Places, find_places
 from fluxbase_cli.lifecycle.register import KeyState, register_over, state_after
 from fluxbase_cli.lifecycle.removal import destroy_at_its_place
 from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest, Subject
+from fluxbase_cli.proof.proof import DatabaseProof, Proof, ProofRequest, take_proof
 from fluxbase_cli.proof.standbys import PATIENCE_S, examine_standbys
 from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connect import Connection, session
+from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
 from fluxbase_cli.store.replication import is_standby
@@ -46,7 +47,7 @@ class _Attempt:
         clock: what time it is.
         keyring: all keys.
         record: the last event that says where the key stands, if there is one.
-        newest_job: the number of the newest job.
+        jobs_begun: how many jobs were ever begun.
     """
 
     places: Places
@@ -55,7 +56,7 @@ class _Attempt:
     clock: Clock
     keyring: Keyring
     record: KeyRecord | None
-    newest_job: int
+    jobs_begun: int
 
 
 class Destruction:
@@ -115,7 +116,7 @@ class Destruction:
         record = register.last(subject.version, subject.fingerprint)
         dates = Dates(register, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
         with session(self._settings.database) as connection:
-            attempt = _Attempt(places, subject, dates, clock, keyring, record, _newest_job(connection))
+            attempt = _Attempt(places, subject, dates, clock, keyring, record, _jobs_begun(connection))
             # The census takes its time, so what is refused anyway is told before it.
             refusals = self._interlocks(connection, attempt, keyring.active)
         return self._refused(attempt, refusals) if refusals else self._prove(attempt)
@@ -123,12 +124,16 @@ class Destruction:
     def _prove(self, attempt: _Attempt) -> DestroyOutcome:
         """Audit the values, look at the standbys, and then take the steps that are asked for."""
         request, version = self._request, attempt.subject.version
-        census = tuple(self._censuses(attempt.keyring))
+        proof = self._take_proof(attempt.keyring)
         if self._stop.requested:
             return self._interrupted(attempt)
+        census = tuple(_needed_by(each, version) for each in proof.databases)
         refusals = interlocks.while_needed(version, list(census), accept_undecryptable=request.accept_undecryptable)
+        refusals += interlocks.while_unexamined(proof.unexamined)
+        running = {each.name: each.running_job for each in proof.databases if each.kind != MAIN and each.running_job}
+        refusals += interlocks.while_jobs_run_beside(running)
         if refusals:
-            return self._refused(attempt, refusals, census)
+            return replace(self._refused(attempt, refusals, census), unexamined=proof.unexamined)
         # Where the active version is kept may answer slowly, so it is asked before the lock is taken.
         configured = None if self._reload is None else self._reload().encryption.effective_key_version
         active = attempt.keyring.active if configured is None else configured
@@ -173,7 +178,7 @@ class Destruction:
             record = register.last(subject.version, subject.fingerprint)
             now = replace(attempt, dates=replace(attempt.dates, register=register), record=record)
             refusals = self._interlocks(connection, now, active)
-            refusals += interlocks.after_a_job_began(attempt.newest_job, _newest_job(connection))
+            refusals += interlocks.after_a_job_began(attempt.jobs_begun, _jobs_begun(connection))
             refusals += interlocks.after_it_was_destroyed(record)
             disabled_at = now.dates.disabled_at
             if not refusals and (disabled_at is None or (self._request.keep_until is not None and not self._second)):
@@ -266,32 +271,23 @@ class Destruction:
         )
         return refusals
 
-    def _censuses(self, keyring: Keyring) -> list[NeededBy]:
-        """A fresh census of the database, and of those beside it that hold copies."""
-        main = self._settings.database
-        censuses = [self._census(main, keyring)]
-        for name in () if self._request.skip_copies else list_copies(main):
-            if self._stop.requested:
-                break
-            beside = main.beside(name)
-            try:
-                censuses.append(self._census(beside, keyring))
-            except ConfigurationError as error:
-                # A branch that was dropped and is still listed, or a tenant's database of foreign tables only.
-                self._warn(f"database {name} holds no values to look at ({error.message})")
-        return censuses
-
-    def _census(self, database: DatabaseSettings, keyring: Keyring) -> NeededBy:
-        report = take_census(
-            database,
+    def _take_proof(self, keyring: Keyring) -> Proof:
+        """Open everything anew, in all databases and all columns that are not skipped on purpose."""
+        request = self._request
+        return take_proof(
+            self._settings.database,
             keyring,
-            key_version=None,
-            limits=self._request.limits,
-            workers=self._request.workers,
+            ProofRequest(
+                limits=request.limits,
+                databases=Databases.MAIN if request.skip_copies else Databases.ALL,
+                deep=not request.skip_deep,
+                places=request.places,
+                workers=request.workers,
+                wait_s=request.wait_s,
+            ),
             stop=self._stop,
             observer=self._observer,
         )
-        return _needed_by(database, report, self._request.version)
 
     def _destroyed_already(self, last: KeyRecord, places: Places) -> DestroyOutcome:
         entry = places.entries.get(last.version)
@@ -311,13 +307,15 @@ class Destruction:
         )
 
 
-def _needed_by(database: DatabaseSettings, report: CensusReport, version: int) -> NeededBy:
+def _needed_by(proof: DatabaseProof, version: int) -> NeededBy:
+    locations = proof.census.locations
     return NeededBy(
-        database.name,
-        {location: census.by_version.get(version, 0) for location, census in report.locations.items()},
-        report.undecryptable,
+        proof.name,
+        {location: found.by_version.get(version, 0) for location, found in locations.items()},
+        proof.census.undecryptable,
+        {location: found.scanned for location, found in locations.items()},
     )
 
 
-def _newest_job(connection: Connection) -> int:
-    return KeyRecords(connection).newest_job() if JobStore(connection).exists() else 0
+def _jobs_begun(connection: Connection) -> int:
+    return KeyRecords(connection).jobs_begun() if JobStore(connection).exists() else 0

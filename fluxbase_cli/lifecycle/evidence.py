@@ -47,7 +47,12 @@ class Evidence:
             "source": subject.source,
             "keep_until": None if request.keep_until is None else request.keep_until.isoformat(),
             "census": [
-                {"database": each.database, "found": each.total, "undecryptable": each.undecryptable}
+                {
+                    "database": each.database,
+                    "found": each.total,
+                    "undecryptable": each.undecryptable,
+                    "locations": each.scanned,
+                }
                 for each in self.census
             ],
             "lsn": self.standbys.lsn,
@@ -60,6 +65,11 @@ class Evidence:
     def _skipped(self, request: DestroyRequest) -> Iterator[dict[str, Any]]:
         if request.skip_copies:
             yield {"what": "copies"}
+        if request.skip_deep:
+            yield {"what": "deep census"}
+        left_out = (*request.places.absent, *(() if request.skip_deep else request.places.skip))
+        for each in left_out:
+            yield {"what": "place", "where": each.where, "reason": each.reason}
         undecryptable = sum(each.undecryptable for each in self.census)
         if undecryptable and request.accept_undecryptable:
             yield {"what": "undecryptable", "number": undecryptable}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fluxbase_cli.config.duration import format_duration
 from fluxbase_cli.proof.standbys import Standbys
 from fluxbase_cli.store.jobs import Job
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
+from fluxbase_cli.unexamined import Unexamined
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,13 @@ class NeededBy:
         database: the database's name.
         found: values that need the key, by `schema.table.column`.
         undecryptable: values that no key opens, so that nobody can say what they need.
+        scanned: all sealed values that were opened or tried, by `schema.table.column`.
     """
 
     database: str
     found: dict[str, int]
     undecryptable: int
+    scanned: dict[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -61,7 +65,19 @@ def after_a_job_began(newest: int, now: int) -> list[str]:
     """A job that was begun during the audit may have sealed what the audit no longer saw."""
     if newest == now:
         return []
-    return [f"job {now} was begun during the audit: run this again when it has come to its end"]
+    return ["a job was begun during the audit: run this again when it has come to its end"]
+
+
+def while_jobs_run_beside(running: Mapping[str, int]) -> list[str]:
+    """A job in a database beside the main one may be sealing values under the key.
+
+    Args:
+        running: the jobs' numbers by database.
+    """
+    return [
+        f"job {job} is running in database {database}: let it come to its end first"
+        for database, job in running.items()
+    ]
 
 
 def after_it_was_destroyed(record: KeyRecord | None) -> list[str]:
@@ -96,6 +112,11 @@ def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable
                 "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
             )
     return reasons
+
+
+def while_unexamined(unexamined: Iterable[Unexamined]) -> list[str]:
+    """What nobody has looked into may need the key."""
+    return [f"not examined: {each}" for each in unexamined]
 
 
 def before_it_is_disabled(version: int, *, disabled: bool) -> list[str]:

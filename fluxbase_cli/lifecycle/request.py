@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from fluxbase_cli.config import KeyEntry
+from fluxbase_cli.engine.settled import WRITERS_WAIT_S
 from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.extra_locations import ONLY_RELEASES, Places
 from fluxbase_cli.lifecycle.interlocks import NeededBy
 from fluxbase_cli.lifecycle.register import KeyState
 from fluxbase_cli.store.values import Limits
@@ -27,7 +29,10 @@ class DestroyRequest:
         accept_undecryptable: go on though values open under no key.
         skip_copies: do not look into branch and tenant databases.
         skip_standbys: go on though standbys or replication slots are behind, or can't be seen.
-        limits, workers: how the census reads.
+        skip_deep: look only where values are known to be, not into every column.
+        places: where values are looked for, and what is left out on purpose.
+        limits, workers: how the audit reads.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
     """
 
     version: int
@@ -39,7 +44,10 @@ class DestroyRequest:
     accept_undecryptable: bool = False
     skip_copies: bool = False
     skip_standbys: bool = False
+    skip_deep: bool = False
+    places: Places = ONLY_RELEASES
     workers: int = 4
+    wait_s: float = WRITERS_WAIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class DestroyOutcome:
         interrupted: the signal that ended the census, if one did.
         lsn: the position in the WAL behind all that the audit saw.
         standbys: the connected standbys, each with `name`, `replay_lsn` and `lag_s`.
-        unexamined: standbys and slots that are behind that position or can't be seen.
+        unexamined: what could not be examined, standbys and slots that are behind that position among it.
     """
 
     version: int

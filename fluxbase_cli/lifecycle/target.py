@@ -21,6 +21,9 @@ from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.connect import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 
+#: The event of a job that begins in a database beside the main one.
+BEGAN_BESIDE = "began-beside"
+
 
 def target_check(
     settings: Settings, environ: Mapping[str, str], key: Key, *, warn: Callable[[str], None]
@@ -61,6 +64,8 @@ def target_check(
         # Keys are recorded, and locked, in the main database only.
         with session(settings.database) as main, main.transaction():
             check(main)
+            # A destroy that is under way sees by this that a job began elsewhere.
+            JobStore(main).add_event(BEGAN_BESIDE, detail={"to_version": key.version})
             yield
 
     return block

@@ -20,7 +20,9 @@ from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
 from fluxbase_cli.extra_locations import ONLY_RELEASES, LeftOut, Places
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.connect import session
 from fluxbase_cli.store.databases import Databases, Further
+from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.values import Limits
 from fluxbase_cli.unexamined import Kind, Unexamined, in_database
 
@@ -56,11 +58,13 @@ class DatabaseProof:
         name: the database's name.
         kind: `main`, `branch` or `tenant`.
         census: what its values need.
+        running_job: the number of a job that some process works on there; None where there is none.
     """
 
     name: str
     kind: str
     census: CensusReport
+    running_job: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Proof:
         left_out: what was left out on purpose, and why.
         several: whether more than the main database was asked for.
         elapsed_s: how long it took, in seconds.
+        key_version: the version asked for; None for all.
+        versions: the versions of the ring, ascending.
     """
 
     databases: tuple[DatabaseProof, ...]
@@ -80,15 +86,17 @@ class Proof:
     left_out: tuple[LeftOut, ...]
     several: bool
     elapsed_s: float
+    key_version: int | None
+    versions: tuple[int, ...]
 
     @property
     def together(self) -> CensusReport:
         """The findings of all databases, as if they were one."""
         censuses = [each.census for each in self.databases]
         return CensusReport(
-            key_version=censuses[0].key_version if censuses else None,
+            key_version=self.key_version,
             locations=_sum(censuses),
-            versions=tuple(sorted({version for census in censuses for version in census.versions})),
+            versions=self.versions,
             elapsed_seconds=self.elapsed_s,
             quarantine=tuple(entry for census in censuses for entry in census.quarantine),
             warnings=tuple(dict.fromkeys(warning for census in censuses for warning in census.warnings)),
@@ -122,6 +130,8 @@ def take_proof(
         PreflightRefusedError: the main database or the role is not fit.
     """
     started = time.monotonic()
+    if request.key_version is not None:
+        keyring.key(request.key_version)
     found: list[DatabaseProof] = []
     unexamined: list[Unexamined] = []
     several = request.databases is not Databases.MAIN
@@ -143,20 +153,37 @@ def take_proof(
                 found.append(result)
                 unexamined += in_database(result.census.unexamined, each.name)
     left_out = (*request.places.absent, *(request.places.skip if request.deep else ()))
-    return Proof(tuple(found), tuple(unexamined), left_out, several, time.monotonic() - started)
+    return Proof(
+        tuple(found),
+        tuple(unexamined),
+        left_out,
+        several,
+        time.monotonic() - started,
+        request.key_version,
+        tuple(sorted(keyring.versions)),
+    )
 
 
 def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
     main: DatabaseSettings, further: Further, keyring: Keyring, request: ProofRequest, workers: int, stop: Stop
 ) -> DatabaseProof | Unexamined | None:
+    database = main.beside(further.name)
     try:
-        census = _census(main.beside(further.name), keyring, request, workers, stop, Silent(), beside=True)
+        census = _census(database, keyring, request, workers, stop, Silent(), beside=True)
+        running = _running_job(database)
     except NothingHereError:
         return None
     except FluxbaseCliError as error:
         # That it does not exist any more is the only refusal that says that nothing is there.
         return Unexamined(Kind.DATABASE, further.name, error.message) if still_exists(main, further.name) else None
-    return DatabaseProof(further.name, further.kind, census)
+    return DatabaseProof(further.name, further.kind, census, running)
+
+
+def _running_job(database: DatabaseSettings) -> int | None:
+    with session(database) as connection:
+        jobs = JobStore(connection)
+        job = jobs.unfinished() if jobs.exists() else None
+        return job.id if job is not None and any(runner.alive for runner in jobs.runners(job.id)) else None
 
 
 def _census(  # noqa: PLR0913, PLR0917  # what a census is told

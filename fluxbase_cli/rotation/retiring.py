@@ -10,6 +10,7 @@ from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.extra_locations import ONLY_RELEASES, Places
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.lifecycle.destruction import Destruction
 from fluxbase_cli.lifecycle.register import KeyState, Register
@@ -106,6 +107,7 @@ class Retiring:
         warn: is called with what an operator should know.
         clock: what time it is.
         reload: reads the configuration again.
+        places: where sealed values are looked for, and what is left out on purpose.
     """
 
     def __init__(  # noqa: PLR0913  # what it is told
@@ -118,6 +120,7 @@ class Retiring:
         warn: Callable[[str], None],
         clock: Callable[[], datetime],
         reload: Callable[[], Settings],
+        places: Places = ONLY_RELEASES,
     ) -> None:
         self._settings = settings
         self._environ = environ
@@ -126,6 +129,7 @@ class Retiring:
         self._warn = warn
         self._clock = clock
         self._reload = reload
+        self._places = places
 
     def finish_begun(self, store: RotationStore, register: Register) -> None:
         """Tell what an earlier run has done and did not live to record; forget what it did not come to."""
@@ -159,7 +163,7 @@ class Retiring:
         return Retired(version, fingerprint, action, left_to_do=outcome.left_to_do)
 
     def _destroy(self, version: int, confirm: str | None) -> DestroyOutcome:
-        request = DestroyRequest(version, limits=DEFAULT_LIMITS, confirm=confirm, reason=_REASON)
+        request = DestroyRequest(version, limits=DEFAULT_LIMITS, confirm=confirm, reason=_REASON, places=self._places)
         return Destruction(
             self._settings,
             self._environ,

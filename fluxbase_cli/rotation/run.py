@@ -23,9 +23,8 @@ from typing import Any
 import psycopg
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.census import take_census
+from fluxbase_cli.engine.everywhere import EverywhereRun, prepare_everywhere
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.job import JobRun, prepare
 from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.engine.request import JobRequest
@@ -33,6 +32,7 @@ from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliEr
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.lifecycle.pointing import move_pointer
 from fluxbase_cli.lifecycle.target import target_check
+from fluxbase_cli.proof.proof import ProofRequest, take_proof
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
 from fluxbase_cli.rotation.holding import Hold
@@ -49,6 +49,7 @@ from fluxbase_cli.rotation.standing import due, known_since
 from fluxbase_cli.rotation.surroundings import Moment, Surroundings
 from fluxbase_cli.rotation.telling import Telling
 from fluxbase_cli.store.connect import first_line
+from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.rotations import (
     Retirement,
@@ -349,20 +350,25 @@ class Rotator:
             )
             return {"job": None}
         completed = self._hold.store().completed_job(after=rotation.newest_job, version=version)
-        if completed is not None:
+        if completed is not None and self._around.databases is Databases.MAIN:
             return {"job": completed}
         request = JobRequest(
-            JobKind.RE_ENCRYPT, Goal(version), limits=self._around.limits, workers=self._around.workers
+            JobKind.RE_ENCRYPT,
+            Goal(version),
+            limits=self._around.limits,
+            workers=self._around.workers,
+            catalogue=self._around.places.catalogue,
         )
         keyring, database = self._ring(self._settings), self._settings.database
-        prepared = prepare(database, keyring, request)
-        for warning in prepared.preflight.warnings:
+        targets = prepare_everywhere(database, keyring, request, self._around.databases, Silent())
+        for warning in targets.warnings:
             self._around.warn(warning)
         observer = Several(self._around.observer, ProgressNotices(self._telling.say))
         check = target_check(self._settings, self._around.environ, keyring.key(version), warn=self._around.warn)
-        report = JobRun(
-            database, keyring, prepared, stop=self._around.stop, observer=observer, before_begin=check
+        everywhere = EverywhereRun(
+            keyring, targets, request, stop=self._around.stop, observer=observer, before_begin=check
         ).run()
+        report = everywhere.together
         self._report = replace(self._report, job=report.job, rate_per_second=report.rate_per_second)
         if report.state == "interrupted":
             raise _Interrupted
@@ -376,18 +382,27 @@ class Rotator:
         return _job_detail(report)
 
     def _census(self, _rotation: RotationRecord, version: int, _details: object) -> Mapping[str, Any]:
-        census = take_census(
+        proof = take_proof(
             self._settings.database,
             self._ring(self._settings),
-            key_version=None,
-            limits=self._around.limits,
-            workers=self._around.workers,
+            ProofRequest(
+                limits=self._around.limits,
+                databases=self._around.databases,
+                places=self._around.places,
+                workers=self._around.workers,
+            ),
             stop=self._around.stop,
             observer=Silent(),
         )
+        census = proof.together
         if self._around.stop.requested:
             # Half a census proves nothing.
             raise _Interrupted
+        if proof.unexamined:
+            raise _Waiting(
+                "the audit could not examine everything, so nobody knows whether all values are moved",
+                [f"not examined: {each}" for each in proof.unexamined],
+            )
         left = sum(number for each, number in census.by_version.items() if each != version)
         self._around.tell(
             f"✓ Opened {census.scanned} secrets: {census.by_version.get(version, 0)} under version {version}, "
@@ -480,6 +495,7 @@ class Rotator:
             warn=self._around.warn,
             clock=self._clock,
             reload=self._around.load,
+            places=self._around.places,
         )
 
     # --- ends -----------------------------------------------------------------------------------------------------

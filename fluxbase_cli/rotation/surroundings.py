@@ -9,9 +9,11 @@ from enum import Enum
 from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.observer import Observer, Silent
 from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.extra_locations import ONLY_RELEASES, Places
 from fluxbase_cli.rotation.notify import Notifier, notifier_for
 from fluxbase_cli.rotation.policy import Webhook
 from fluxbase_cli.store.clock import Clock
+from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.rotations import RotationStep
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 
@@ -46,6 +48,8 @@ class Surroundings:
         notifier: makes who takes the notifications.
         listener: is told of each step.
         limits, workers: how the engine reads and writes.
+        databases: which databases are re-encrypted and audited.
+        places: where sealed values are looked for, and what is left out on purpose.
     """
 
     load: Callable[[], Settings]
@@ -59,3 +63,5 @@ class Surroundings:
     listener: StepListener = _unheard
     limits: Limits = DEFAULT_LIMITS
     workers: int = 4
+    databases: Databases = Databases.MAIN
+    places: Places = ONLY_RELEASES

@@ -121,6 +121,10 @@ class KeyRecords:
         """The number of the newest job, 0 where there was none."""
         return int(self._rows("newest_job")[0]["id"])
 
+    def jobs_begun(self) -> int:
+        """How many jobs were ever begun in this database, and under its keys in the databases beside it."""
+        return int(self._rows("jobs_begun")[0]["number"])
+
     def _value(self, statement: LiteralString) -> bool:
         row = self._connection.execute(statement, [KEY_LOCK_CLASS]).fetchone()
         return bool(row and row[0])

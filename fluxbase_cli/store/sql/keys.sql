@@ -16,3 +16,8 @@ GROUP BY to_version;
 
 -- name: newest_job
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
+
+-- name: jobs_begun
+-- How many jobs were ever begun here, and from here in the databases beside.
+SELECT (SELECT count(*) FROM fluxbase_rotation.job)
+       + (SELECT count(*) FROM fluxbase_rotation.event WHERE what = 'began-beside') AS number;
