@@ -1,0 +1,247 @@
+"""Compare-and-set alone: a row whose newest version lies just where the row was read, so that the place tells nothing.
+
+PostgreSQL frees the line of a row version that nobody can see any more, and a later version may get it. A row then
+stands where it was read, and only its contents say that somebody has written it meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+
+from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.outcome import JobReport
+from tests.fixtures.fluxbase import (
+    ACCESS,
+    COLUMNS,
+    DOCUMENTS,
+    IDENTITY,
+    KEYS,
+    OLD,
+    REFRESH,
+    SECRETS,
+    SETTINGS,
+    Fluxbase,
+    Opened,
+    Spot,
+    Watching,
+    seal,
+)
+
+#: More than a row that travels packed may hold.
+_LARGE = 400
+#: More updates than a page takes to give a line back.
+_MOST_UPDATES = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of table, and the column of it that a writer changes.
+
+    Attributes:
+        location: the column.
+        size: bytes of the plaintexts.
+        path: where in a document the value is.
+    """
+
+    location: str
+    size: int = 20
+    path: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> str:
+        """The table."""
+        return self.location.rpartition(".")[0]
+
+    @property
+    def column(self) -> str:
+        """The column's name in it."""
+        return self.location.rpartition(".")[2]
+
+    def insert(self, flux: Fluxbase) -> UUID:
+        """A row whose sealed columns are all under the old key."""
+        sealed = self.sealed("ours")
+        makers: dict[str, Callable[[], UUID]] = {
+            "functions.secrets": lambda: flux.secret(sealed),
+            "functions.secret_versions": lambda: flux.insert(
+                self.table, secret_id=flux.secret(sealed), version=1, encrypted_value=sealed
+            ),
+            "app.settings": lambda: flux.setting(sealed),
+            "platform.oauth_providers": lambda: flux.provider(sealed, encrypted=True),
+            "platform.instance_settings": lambda: flux.document(sealed),
+            "auth.oauth_tokens": lambda: flux.token(*(seal(OLD, "ours") for _ in range(3))),
+            "auth.users": lambda: flux.user(sealed),
+            "branching.github_config": lambda: flux.github(sealed),
+        }
+        return makers[self.table]()
+
+    def sealed(self, text: str) -> str:
+        """What to store for a plaintext."""
+        sealed = seal(OLD, text.ljust(self.size))
+        return json.dumps({self.path[0]: sealed}) if self.path else sealed
+
+    def opened(self, flux: Fluxbase, row: UUID) -> Opened:
+        """The row's value, opened."""
+        versions, text = flux.everything(KEYS)[Spot(self.location, row, self.path)]
+        return Opened(versions, text.rstrip())
+
+
+KINDS = [
+    pytest.param(Kind(SECRETS), id="one column, packed"),
+    pytest.param(Kind(SECRETS, _LARGE), id="one column, not packed"),
+    *(pytest.param(Kind(location), id=location) for location in COLUMNS if location not in (SECRETS, DOCUMENTS)),
+    pytest.param(Kind(DOCUMENTS, path=("token",)), id="documents"),
+]
+
+
+def place(flux: Fluxbase, table: str, row: UUID) -> str:
+    return str(flux.value(f"SELECT ctid::text FROM {table} WHERE id = %s", row))
+
+
+def tidy(flux: Fluxbase, table: str) -> None:
+    """Free the lines of all row versions that nobody can see."""
+    flux.rows(f"VACUUM (INDEX_CLEANUP on, TRUNCATE off) {table}")
+
+
+def move(flux: Fluxbase, table: str, row: UUID) -> str:
+    """Move a new row on from its first line, which its index entries keep; return where it lies."""
+    flux.close()
+    flux.rows(f"UPDATE {table} SET id = id WHERE id = %s", row)
+    tidy(flux, table)
+    return place(flux, table, row)
+
+
+def come_back(flux: Fluxbase, table: str, row: UUID, to: str, assignment: str, *values: object) -> None:
+    """Update a row again and again, until its newest version lies at a place."""
+    for _ in range(_MOST_UPDATES):
+        flux.rows(f"UPDATE {table} SET {assignment} WHERE id = %s", *values, row)
+        tidy(flux, table)
+        if place(flux, table, row) == to:
+            return
+    pytest.fail(f"no version of the row has come back to {to}")
+
+
+def run_while(flux: Fluxbase, table: str, action: Callable[[], object]) -> JobReport:
+    """A job in which somebody acts when the table's rows are read and not written yet."""
+    meddler = Watching(Step.READ, action, table=table)
+    report = flux.run(observer=meddler)
+    assert meddler.acted
+    assert report.state == "completed"
+    return report
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_writer_whose_row_lies_again_where_it_was_read_wins(flux: Fluxbase, kind: Kind) -> None:
+    row = kind.insert(flux)
+    read_at = move(flux, kind.table, row)
+    theirs = kind.sealed("theirs")
+
+    run_while(
+        flux,
+        kind.table,
+        lambda: come_back(flux, kind.table, row, read_at, f"{kind.column} = %s", theirs),
+    )
+
+    assert kind.opened(flux, row) == Opened((2,), b"theirs")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_writer_a_row_that_was_moved_before_is_written_where_it_lies(flux: Fluxbase, kind: Kind) -> None:
+    """The other half of the test above: there nothing but the writer's value keeps us from writing."""
+    row = kind.insert(flux)
+    move(flux, kind.table, row)
+
+    report = run_while(flux, kind.table, lambda: None)
+
+    assert report.locations[kind.location].moved == 0
+    assert kind.opened(flux, row) == Opened((2,), b"ours")
+
+
+def test_a_writer_who_changes_every_column_of_a_row_loses_none(flux: Fluxbase) -> None:
+    row = flux.token(*(seal(OLD, "ours") for _ in range(3)))
+    read_at = move(flux, "auth.oauth_tokens", row)
+    theirs = [seal(OLD, text) for text in ("access", "refresh", "identity")]
+
+    run_while(
+        flux,
+        "auth.oauth_tokens",
+        lambda: come_back(
+            flux, "auth.oauth_tokens", row, read_at, "access_token = %s, refresh_token = %s, id_token = %s", *theirs
+        ),
+    )
+
+    opened = flux.everything()
+    assert [opened[Spot(location, row, ())].text for location in (ACCESS, REFRESH, IDENTITY)] == [
+        b"access",
+        b"refresh",
+        b"identity",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "before", "after"),
+    [
+        pytest.param("id_token", None, seal(OLD, "theirs"), id="NULL before"),
+        pytest.param("id_token", seal(OLD, "ours"), None, id="NULL now"),
+    ],
+)
+def test_a_column_that_was_or_is_null_is_compared_too(
+    flux: Fluxbase, column: str, before: str | None, after: str | None
+) -> None:
+    row = flux.token(seal(OLD, "access"), seal(OLD, "refresh"), before)
+    read_at = move(flux, "auth.oauth_tokens", row)
+
+    run_while(
+        flux,
+        "auth.oauth_tokens",
+        lambda: come_back(flux, "auth.oauth_tokens", row, read_at, f"{column} = %s", after),
+    )
+
+    opened = flux.everything()
+    assert opened[Spot(ACCESS, row, ())] == Opened((2,), b"access")
+    if after is None:
+        assert Spot(IDENTITY, row, ()) not in opened
+    else:
+        assert opened[Spot(IDENTITY, row, ())] == Opened((2,), b"theirs")
+
+
+def test_a_setting_given_to_another_user_keeps_its_text_where_only_its_user_tells(flux: Fluxbase) -> None:
+    """Its text is as it was read, and it lies where it was read. What we sealed for the first user is not written."""
+    first, second = flux.user(), flux.user()
+    text = seal(OLD, "the first user's", first)
+    row = flux.setting(text, first)
+    read_at = move(flux, "app.settings", row)
+
+    report = run_while(
+        flux, "app.settings", lambda: come_back(flux, "app.settings", row, read_at, "user_id = %s", second)
+    )
+
+    spot = Spot(SETTINGS, row, ())
+    assert flux.stored()[spot] == (text, second)
+    assert [Spot(entry.location, entry.id, entry.path) for entry in report.quarantine] == [spot]
+
+
+@pytest.mark.parametrize("size", [pytest.param(20, id="packed"), pytest.param(_LARGE, id="not packed")])
+def test_another_row_that_has_come_to_the_place_keeps_its_value(flux: Fluxbase, size: int) -> None:
+    kind = Kind(SECRETS, size)
+    row, other = kind.insert(flux), kind.insert(flux)
+    read_at = place(flux, kind.table, row)
+    theirs = UUID(int=7)
+
+    def replace() -> None:
+        flux.rows("DELETE FROM functions.secrets WHERE id = %s", row)
+        tidy(flux, kind.table)
+        flux.secret(kind.sealed("theirs"), id=theirs)
+        flux.close()
+        assert place(flux, kind.table, theirs) == read_at
+
+    flux.close()
+    report = run_while(flux, kind.table, replace)
+
+    assert kind.opened(flux, theirs) == Opened((2,), b"theirs")
+    assert kind.opened(flux, other) == Opened((2,), b"ours")
+    assert (len(flux.everything()), report.locations[SECRETS].re_encrypted) == (2, 2)
