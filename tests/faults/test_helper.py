@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import sys
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.faults.reader import read
-from tests.fixtures.command import Rotation, until
+from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation, until
+from tests.fixtures.fluxbase import Fluxbase, open_all
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is a helper on Linux only")
 
@@ -28,6 +30,19 @@ import fluxbase_cli.engine.helper as helper
 from fluxbase_cli.cli.app import main
 helper.MANY_ROWS = 1
 os.sched_getaffinity = lambda _: {0, 1}
+"""
+#: Nobody begins before both are there, so that each does a part.
+_TOGETHER = """
+import time
+import psycopg
+from fluxbase_cli.engine.pool import Pool
+run = Pool.run
+def run_when_both_are_there(pool):
+    with psycopg.connect(os.environ["FLUXBASE_DATABASE_URL"], autocommit=True) as connection:
+        while connection.execute("SELECT count(*) FROM fluxbase_rotation.runner").fetchone()[0] < 2:
+            time.sleep(0.01)
+    run(pool)
+Pool.run = run_when_both_are_there
 """
 _AT_ONCE_S = 5.0
 
@@ -56,6 +71,13 @@ def gone(pid: int) -> bool:
     return False
 
 
+def nonces(rotation: Rotation) -> list[bytes]:
+    """The nonces of all sealed values, of all columns of all tables."""
+    keys = {1: OLD_KEY, 2: NEW_KEY}
+    stored = Fluxbase(rotation.url).stored().values()
+    return [base64.b64decode(text)[:12] for text, user in stored if open_all(text, keys, user).versions]
+
+
 def assert_all_done(rotation: Rotation, before: Any) -> None:
     after = read(rotation.url)
     assert after.lost == ()
@@ -64,19 +86,23 @@ def assert_all_done(rotation: Rotation, before: Any) -> None:
 
 
 def test_two_processes_do_every_value_once_and_use_no_nonce_twice(rotation: Rotation) -> None:
+    """Each process does shards of its own. Were the randomness copied by the fork, both would use the same nonces."""
     rotation.seed(_COUNT)
     before = read(rotation.url)
-    with rotation.command.start_line(line(*_RE_ENCRYPT, "-o", "json")) as running:
+    with rotation.command.start_line(line(*_RE_ENCRYPT, "-o", "json", also=_TOGETHER)) as running:
         outcome = running.finish()
 
     assert outcome.code == 0, outcome.stderr
     assert (outcome.json["state"], outcome.json["updated"], outcome.json["moved"]) == ("completed", _OLD, 0)
     assert_all_done(rotation, before)
     assert [(runner["workers"], runner["alive"]) for runner in runners(rotation)] == [(2, False), (2, False)]
-    nonces = rotation.value(
-        "SELECT count(*) - count(DISTINCT substr(decode(encrypted_value, 'base64'), 1, 12)) FROM functions.secrets"
+    written = rotation.rows(
+        "SELECT sum((counts -> 'encrypted_value' ->> 'updated')::bigint) FROM fluxbase_rotation.shard"
+        " WHERE pass = 0 AND counts ? 'encrypted_value' GROUP BY runner"
     )
-    assert nonces == 0
+    assert [number > 0 for (number,) in written] == [True, True]
+    taken = nonces(rotation)
+    assert (len(taken), len(set(taken))) == (_COUNT, _COUNT)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
