@@ -504,7 +504,7 @@ class JobStore:
         return frozenset(row["relation"] for row in self._rows("relations", job=job))
 
     def storage(self, shapes: Sequence[Shape]) -> tuple[str, ...]:
-        """What the places of rows depend on: it changes when a table is rewritten or restored."""
+        """What must stay for a census to pass over our row versions: the tables' files, and what fires on them."""
         return tuple(self._rows("storage", **_names(shapes))[0]["storage"])
 
     def need_full_census(self, job: int) -> None:

@@ -80,14 +80,21 @@ SELECT DISTINCT relation FROM fluxbase_rotation.shard WHERE job = %(job)s AND pa
 
 -- name: storage
 -- What the relations' places depend on: the cluster and its timeline, the database, and the file that each relation is
--- in. A dump that is restored into another cluster may find the same numbers there for all but the first.
-SELECT coalesce(array_agg(format('%%s/%%s/%%s/%%s/%%s', (SELECT system_identifier FROM pg_control_system()),
+-- in. A dump that is restored into another cluster may find the same numbers there for all but the first. And what fires
+-- even under session_replication_role = replica: a trigger or rule that appears during a job may put back what we have
+-- overwritten.
+SELECT coalesce(array_agg(format('%%s/%%s/%%s/%%s/%%s%%s', (SELECT system_identifier FROM pg_control_system()),
                                  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
-                                 d.oid, c.oid, pg_relation_filenode(c.oid)) ORDER BY c.oid), '{}') AS storage
+                                 d.oid, c.oid, pg_relation_filenode(c.oid), f.firing) ORDER BY c.oid), '{}') AS storage
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
 JOIN pg_namespace AS n ON n.nspname = r.schema_name
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name
 CROSS JOIN pg_database AS d
+CROSS JOIN LATERAL (
+    SELECT coalesce(string_agg(format('/%%s', o.oid), '' ORDER BY o.oid), '') AS firing
+    FROM (SELECT t.oid FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgenabled IN ('A', 'R')
+          UNION ALL
+          SELECT w.oid FROM pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_enabled IN ('A', 'R')) AS o) AS f
 WHERE d.datname = current_database();
 
 -- name: set_state

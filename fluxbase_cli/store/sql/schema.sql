@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
     began         xid8 NOT NULL,                  -- transactions from it on had not begun when the job did
     horizon       xid8 NOT NULL,                  -- transactions below it had ended when the current pass began
     news_from     xid8,                           -- the same for the pass before: the census looks at what came since
-    storage       text[] NOT NULL,                -- the relations' files: a rewritten table must be opened in full again
+    storage       text[] NOT NULL,                -- the relations' files, and what fires on them: see `storage` in jobs.sql
     full_census   boolean NOT NULL DEFAULT false, -- open our own writes again too, since a trigger may have changed them
     total_rows    bigint NOT NULL DEFAULT 0,
     remaining     bigint,
