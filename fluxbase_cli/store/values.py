@@ -210,9 +210,10 @@ class Shape:
         )
 
 
-#: age() counts from the newest transaction, so it takes the wrap-around of the 32 bits that xmin shows. What seems to
-#: come from the future is from before a wrap-around, and old.
-_OLD = sql.SQL(" AND age(t.xmin) NOT BETWEEN 0 AND age(%(began)s::xid)")
+#: age() counts from the newest transaction, so it takes the wrap-around of the 32 bits that xmin shows. That is the
+#: newest one at the first statement of a reading: a later statement sees some that are newer still. What seems to come
+#: from a farther future is from before a wrap-around, and old.
+_OLD = sql.SQL(" AND age(t.xmin) NOT BETWEEN -1000000 AND age(%(began)s::xid)")
 
 
 class Reader:
