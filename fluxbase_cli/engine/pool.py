@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Self
 
@@ -31,8 +31,9 @@ _GRACE_S = 3.0
 class Heartbeat:
     """Holds the advisory lock that says "alive", renews the leases, asks what is wanted, holds autovacuum off."""
 
-    def __init__(self, assignment: Assignment, steering: Steering) -> None:
+    def __init__(self, assignment: Assignment, steering: Steering, workers: Sequence[Worker]) -> None:
         self._assignment = assignment
+        self._workers = workers
         self._steering = steering
         self._hold_off = HoldOff(assignment.database, assignment.access, assignment.large)
         self._connection: Connection | None = None
@@ -67,7 +68,10 @@ class Heartbeat:
             self._hold_off.look(wanted=not self._steering.waiting)
 
     def _beat(self) -> None:
-        JobStore(self._connected()).heartbeat(self._assignment.job, self._assignment.runner)
+        in_hand = [worker.shard for worker in self._workers]
+        JobStore(self._connected()).heartbeat(
+            self._assignment.runner, (shard for shard in in_hand if shard is not None)
+        )
 
     def _look(self) -> None:
         self._steering.look(self._connected())
@@ -111,7 +115,7 @@ class Pool:
         )
         steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=told or observer)
         self._workers = [Worker(assignment, stop, observer, closing, steering) for _ in range(workers)]
-        self._heartbeat = Heartbeat(assignment, steering)
+        self._heartbeat = Heartbeat(assignment, steering, self._workers)
 
     def run(self) -> None:
         """Work until the end.

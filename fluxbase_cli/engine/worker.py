@@ -77,7 +77,11 @@ class Assignment:
 
 
 class Worker:
-    """Works through shards. `run` is the body of a thread."""
+    """Works through shards. `run` is the body of a thread.
+
+    Attributes:
+        shard: the number of the shard that it has in hand, if any.
+    """
 
     def __init__(
         self, assignment: Assignment, stop: Stop, observer: Observer, closing: Closing, steering: Steering
@@ -87,6 +91,7 @@ class Worker:
         self._observer = observer
         self._closing = closing
         self._steering = steering
+        self.shard: int | None = None
         self._connection: Connection | None = None
         self._reading: Connection | None = None
         self._lock = threading.Lock()
@@ -142,8 +147,10 @@ class Worker:
     def _do(self, leased: Shard) -> None:
         """Do a shard, from where the database says that it stands."""
         shard: Shard | None = leased
+        self.shard = leased.id
         while shard is not None and self._steering.admit():
             shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._census)
+        self.shard = None
 
     def _retried(self, shard: Shard, step: Callable[[JobStore, Shard], Shard | None]) -> Shard | None:
         """Take a step with a shard; return what is left of it, None when it is done or somebody else's."""
@@ -158,6 +165,9 @@ class Worker:
             try:
                 return step(jobs, current)
             except LeaseLostError:
+                # Still ours by number where only its place has changed: by another thread of ours, or by a commit that
+                # came late over a lost connection. Nobody may be at work on it, so anyone may take it.
+                jobs.give_back(shard.id, self._assignment.runner)
                 return None
             except (RelationGoneError, psycopg.errors.UndefinedTable) as error:
                 if not jobs.has_relation(current):

@@ -623,6 +623,10 @@ class JobStore:
 
     def totals(self, job: int) -> list[ShardTotal]:
         """What each shard has come to."""
+    def give_back(self, shard: int, runner: int) -> None:
+        """Let others lease a shard, if it is still the runner's."""
+        self._rows("give_back", shard=shard, runner=runner)
+
         return [
             ShardTotal(
                 row["pass"],
@@ -659,9 +663,9 @@ class JobStore:
         ).fetchone()
         return bool(row and row[0])
 
-    def heartbeat(self, job: int, runner: int) -> None:
-        """Say that the runner lives, and renew its leases."""
-        self._rows("heartbeat", job=job, runner=runner, lease_s=LEASE_S)
+    def heartbeat(self, runner: int, shards: Iterable[int]) -> None:
+        """Say that the runner lives, and renew the leases of the shards that its workers have in hand."""
+        self._rows("heartbeat", runner=runner, shards=[*shards], lease_s=LEASE_S)
 
     def end_runner(self, job: int, runner: int) -> None:
         """Give back the runner's shards and note its end."""

@@ -210,7 +210,8 @@ RETURNING number;
 SELECT pg_try_advisory_lock(%(lock_class)s, %(runner)s);
 
 -- name: heartbeat
--- A slow runner is not robbed: its leases are renewed as long as it breathes.
+-- A slow runner is not robbed: its leases are renewed as long as it breathes. Only those of shards that its workers have
+-- in hand: a crash of the server may have taken back that one was done, and then nobody works on it.
 WITH beat AS (
     UPDATE fluxbase_rotation.runner SET heartbeat_at = clock_timestamp() WHERE number = %(runner)s
 )
@@ -218,8 +219,12 @@ UPDATE fluxbase_rotation.shard
 SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE id IN (
     SELECT id FROM fluxbase_rotation.shard
-    WHERE job = %(job)s AND runner = %(runner)s AND NOT done
+    WHERE id = ANY (%(shards)s::bigint[]) AND runner = %(runner)s AND NOT done
     FOR UPDATE SKIP LOCKED);
+
+-- name: give_back
+UPDATE fluxbase_rotation.shard SET runner = NULL, lease_until = NULL
+WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
 
 -- name: end_runner
 WITH ended AS (

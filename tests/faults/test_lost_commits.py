@@ -1,0 +1,205 @@
+"""Commits that nobody knows of: the answer is lost, the commit comes late, or a crash takes it back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.demo.seed import create_tables
+from fluxbase_cli.demo.server import EmbeddedServer
+from fluxbase_cli.engine import pool
+from fluxbase_cli.engine.observer import BatchStep, Observer, Step
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.store import connect as store_connect
+from fluxbase_cli.store import jobs
+from fluxbase_cli.store.jobs import LOCK_CLASS, JobStore, Shard
+from fluxbase_cli.store.values import Limits
+from tests.fixtures.command import until
+from tests.fixtures.fluxbase import Fluxbase, Watching
+from tests.fixtures.proxy import Proxy
+
+FIVE = Limits(rows=5, bytes=1 << 20)
+#: More than twice the time between two looks of the heartbeat, in seconds.
+_LEASE_S = 2.5
+_SOON_S = 30.0
+
+
+def run_soon(flux: Fluxbase, observer: Observer, database: DatabaseSettings | None = None) -> JobReport:
+    """A job that is interrupted when it has not come to its end soon."""
+    stop = Stop()
+    timer = threading.Timer(_SOON_S, stop.request)
+    timer.start()
+    try:
+        return flux.run(limits=FIVE, observer=observer, stop=stop, database=database)
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def alive(flux: Fluxbase) -> bool:
+    """Whether the runner's heartbeat is there, which keeps others from taking its shards."""
+    return bool(
+        flux.value(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            LOCK_CLASS,
+        )
+    )
+
+
+def batches(watching: Watching, step: Step) -> int:
+    """How many batches of secrets came to a step."""
+    return sum(
+        isinstance(event, BatchStep) and (event.table, event.step) == ("functions.secrets", step)
+        for event in watching.events
+    )
+
+
+def assert_done(report: JobReport, flux: Fluxbase, values: int) -> None:
+    """Each value was counted, and written, once."""
+    assert (report.state, report.remaining) == ("completed", 0)
+    counts = report.total
+    assert (counts.scanned, counts.re_encrypted, counts.updated, counts.moved) == (values, values, values, 0)
+    assert [each.versions for each in flux.everything().values()] == [(2,)] * values
+
+
+def test_a_commit_whose_answer_was_lost_is_asked_after_and_not_done_again(
+    flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is there. Whoever asks finds that out; whoever does not does it once more, for nothing."""
+    flux.secrets(20)
+    recorded, lost = JobStore.recorded, iter(range(1))
+
+    @contextmanager
+    def recorded_and_lost(store: JobStore, shard: Shard, *arguments: Any, **options: Any) -> Iterator[None]:
+        with recorded(store, shard, *arguments, **options):
+            yield
+        if shard.table == "functions.secrets" and next(lost, None) is not None:
+            store._connection.close()
+            raise psycopg.OperationalError
+
+    monkeypatch.setattr(JobStore, "recorded", recorded_and_lost)
+    watching = Watching()
+
+    report = run_soon(flux, watching)
+
+    assert_done(report, flux, 20)
+    # Four batches and the closing census; the one whose answer was lost said nothing of its commit.
+    assert (batches(watching, Step.BEGUN), batches(watching, Step.COMMITTED)) == (5, 4)
+
+
+def test_a_commit_that_comes_when_its_rows_were_read_again_is_not_done_twice_and_not_waited_for(
+    flux: Fluxbase, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network fails while the server is still busy with our COMMIT, and we are back before it is through.
+
+    The shard is as it was when we ask, so its rows are read and written once more. Then the commit comes after all.
+    """
+    monkeypatch.setattr(store_connect, "_SESSION", store_connect._SESSION.replace("'3s'", "'60s'"))
+    flux.secrets(20)
+
+    def waiting() -> int:
+        return int(
+            flux.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'fluxbase-cli' AND wait_event_type = 'Lock'"
+            )
+        )
+
+    with psycopg.connect(flux.url) as blocker:
+
+        def hold_the_record() -> None:
+            blocker.execute("SELECT FROM fluxbase_rotation.shard FOR UPDATE")
+            meddling.start()
+
+        def cut_and_come_back() -> None:
+            until(lambda: waiting() == 1, "the record waits for us, and the COMMIT behind it")
+            proxy.cut()
+            proxy.mend()
+            until(lambda: waiting() == 2, "the rows are written again, behind those of the first batch")
+            until(lambda: alive(flux), "the heartbeat is back")
+            blocker.rollback()
+
+        meddling = threading.Thread(target=cut_and_come_back)
+        watching = Watching(Step.WRITTEN, hold_the_record, table="functions.secrets")
+        report = run_soon(flux, watching, DatabaseSettings.from_url(proxy.url, "the test"))
+        meddling.join()
+
+    assert watching.acted
+    assert_done(report, flux, 20)
+
+
+# --- a crash that takes commits back ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forgetful_server() -> Iterator[EmbeddedServer]:
+    """A server whose crash loses what was committed asynchronously: it writes its log when it is told to."""
+    settings = {
+        "fsync": "off",
+        "wal_writer_delay": "10s",
+        "wal_writer_flush_after": "1GB",
+        "autovacuum": "off",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+    }
+    with EmbeddedServer.start(settings=settings) as server:
+        yield server
+
+
+@pytest.fixture
+def forgetful(forgetful_server: EmbeddedServer) -> Iterator[Fluxbase]:
+    """A Fluxbase database on that server."""
+    with psycopg.connect(forgetful_server.url(), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS forgetful WITH (FORCE)")
+        connection.execute("CREATE DATABASE forgetful")
+    flux = Fluxbase(forgetful_server.url("forgetful"))
+    with psycopg.connect(flux.url) as connection:
+        create_tables(connection)
+    yield flux
+    flux.close()
+
+
+@pytest.mark.parametrize(("batch", "pass_number"), [(2, 0), (4, 0), (5, 1)])
+def test_what_a_crash_takes_back_is_done_again(
+    forgetful: Fluxbase,
+    forgetful_server: EmbeddedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    pass_number: int,
+) -> None:
+    """A batch in the midst of a shard; its last one, when the worker thinks that the shard is done; and a census.
+
+    What nobody works on any more must not stay leased, though its runner lives and renews its leases.
+    """
+    monkeypatch.setattr(jobs, "LEASE_S", _LEASE_S)
+    # As often as the heartbeat looks around anyway.
+    monkeypatch.setattr(pool, "_HEARTBEAT_S", 0.0)
+    forgetful.secrets(20)
+    open_shards: list[int] = []
+
+    def crash() -> None:
+        if batches(watching, Step.COMMITTED) == batch:
+            forgetful_server.restart("immediate")
+            open_shards.append(
+                forgetful.value(
+                    "SELECT count(*) FROM fluxbase_rotation.shard"
+                    " WHERE table_name = 'functions.secrets' AND pass = %s AND NOT done",
+                    pass_number,
+                )
+            )
+            until(lambda: alive(forgetful), "the heartbeat is back")
+
+    watching = Watching(Step.COMMITTED, crash, table="functions.secrets", times=batch)
+    report = run_soon(forgetful, watching)
+
+    # Committed it was, and it is not there.
+    assert open_shards == [1]
+    assert_done(report, forgetful, 20)
