@@ -260,6 +260,10 @@ def _load_counts(data: Mapping[str, Mapping[str, Any]]) -> ColumnCounts:
     return {column: Counts.from_dict(dict(counts)) for column, counts in data.items()}
 
 
+def _dump_counts(counts: ColumnCounts) -> Jsonb:
+    return Jsonb({column: found.as_dict() for column, found in counts.items()})
+
+
 def os_user() -> str:
     """The user of this machine's system, as events name it."""
     try:
@@ -599,11 +603,13 @@ class JobStore:
             "runner": runner,
             "was_stride": shard.stride,
             "was_cursor": shard.cursor.packed,
+            "was_rows_done": shard.rows_done,
+            "was_counts": _dump_counts(shard.counts),
             "stride": after.stride,
             "cursor": after.cursor.packed,
             "done": done,
             "rows_done": after.rows_done,
-            "counts": Jsonb({column: counts.as_dict() for column, counts in after.counts.items()}),
+            "counts": _dump_counts(after.counts),
             "lease_s": LEASE_S,
             "wrote": wrote,
             "unwritten": unwritten,
@@ -617,16 +623,16 @@ class JobStore:
             # How the statement says it, so that the server refuses the COMMIT that is sent along.
             raise LeaseLostError from None
 
+    def give_back(self, shard: int, runner: int) -> None:
+        """Let others lease a shard, if it is still the runner's."""
+        self._rows("give_back", shard=shard, runner=runner)
+
     def free_dead_leases(self, job: int) -> None:
         """Take the shards back from runners whose sessions are gone."""
         self._rows("free_dead_leases", job=job, lock_class=LOCK_CLASS)
 
     def totals(self, job: int) -> list[ShardTotal]:
         """What each shard has come to."""
-    def give_back(self, shard: int, runner: int) -> None:
-        """Let others lease a shard, if it is still the runner's."""
-        self._rows("give_back", shard=shard, runner=runner)
-
         return [
             ShardTotal(
                 row["pass"],

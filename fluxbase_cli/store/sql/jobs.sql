@@ -278,8 +278,8 @@ WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
 
 -- name: record_batch
 -- In the transaction of the values: they stand or fall together. Where no row is found the lease went to somebody else,
--- be it only another thread of this runner, which the place tells; it then ends with division_by_zero, since the COMMIT
--- that is sent along must not be heeded.
+-- be it only another thread of this runner, which the place tells, or the counts where a census stays at one place; it
+-- then ends with division_by_zero, since the COMMIT that is sent along must not be heeded.
 WITH moved AS (
     UPDATE fluxbase_rotation.shard
     SET stride = %(stride)s, cursor = %(cursor)s, done = %(done)s,
@@ -288,6 +288,7 @@ WITH moved AS (
     WHERE id = %(shard)s AND runner = %(runner)s AND NOT done
       AND EXISTS (SELECT FROM fluxbase_rotation.job AS j WHERE j.id = shard.job AND j.state = 'running')
       AND stride = %(was_stride)s AND cursor = %(was_cursor)s
+      AND rows_done = %(was_rows_done)s AND counts = %(was_counts)s
     RETURNING job
 ), written AS (
     INSERT INTO fluxbase_rotation.batch (job, xid)

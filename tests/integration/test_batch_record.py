@@ -1,0 +1,214 @@
+"""The record of a batch, called right after a robbery: what keeps a robbed runner from committing, guard by guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.store.connect import Access, Connection, begin_batch, connect_for_values
+from fluxbase_cli.store.jobs import Cut, JobKind, JobState, JobStore, LeaseLostError, NewJob, Shard
+from fluxbase_cli.store.places import Place
+from fluxbase_cli.store.preflight import inspect
+from tests.fixtures.fluxbase import OLD, SECRETS, Fluxbase, Spot, seal
+
+_COLUMN = SECRETS.rpartition(".")[2]
+_TEN = {_COLUMN: Counts(scanned=10, re_encrypted=10, updated=10)}
+_WRITTEN = "written in the batch"
+
+
+class Runner:
+    """A runner of the job, over a session of its own.
+
+    Attributes:
+        jobs: the progress tables over that session.
+        number: the runner's.
+    """
+
+    def __init__(self, flux: Fluxbase, connection: Connection, job: int, row: UUID) -> None:
+        self._flux = flux
+        self._connection = connection
+        self._row = row
+        self.job = job
+        self.jobs = JobStore(connection)
+        self.number = self.jobs.register_runner(job, 1)
+        assert self.jobs.take_runner_lock(self.number)
+
+    def lease(self) -> Shard:
+        """Take the job's only shard."""
+        shard = self.jobs.lease(self.job, self.number)
+        assert shard is not None
+        return shard
+
+    def commit(self, shard: Shard, *, to: Place, counts: dict[str, Counts] | None = None, done: bool = False) -> Shard:
+        """A batch with one value, recorded up to a place, as `BatchRunner` does it."""
+        after = replace(shard, cursor=to, counts=_TEN if counts is None else counts, rows_done=shard.rows_done + 10)
+        self._connection.execute(begin_batch(Access()))
+        try:
+            self._connection.execute("UPDATE functions.secrets SET encrypted_value = %s", [_WRITTEN])
+            with self.jobs.recorded(shard, self.number, after, done=done, wrote=True, unwritten=0):
+                pass
+        finally:
+            if self._connection.info.transaction_status:
+                self._connection.execute("ROLLBACK")
+        return after
+
+    @property
+    def wrote(self) -> bool:
+        """Whether a batch's value is there."""
+        return self._flux.stored()[Spot(SECRETS, self._row, ())][0] == _WRITTEN
+
+    def forget_values(self) -> None:
+        """Make the next batch's value tell again."""
+        self._flux.rows("UPDATE functions.secrets SET encrypted_value = 'as before'")
+
+
+@pytest.fixture
+def pair(flux: Fluxbase) -> Iterator[tuple[Runner, Runner]]:
+    """Two runners of a job with one shard."""
+    row = flux.secret(seal(OLD, "a value"))
+    flux.close()
+    access = Access()
+    with connect_for_values(flux.database, access) as first, connect_for_values(flux.database, access) as second:
+        shape = inspect(first, write=True).shapes[0]
+        assert shape.relation == "functions.secrets"
+        jobs = JobStore(first)
+        jobs.ensure_schema()
+        job = jobs.create(
+            NewJob(
+                JobKind.RE_ENCRYPT,
+                1,
+                2,
+                None,
+                {},
+                "",
+                full_census=False,
+                total_rows=1,
+                cuts={shape: Cut(blocks=10, strides=1)},
+            )
+        )
+        yield Runner(flux, first, job, row), Runner(flux, second, job, row)
+
+
+def rob(flux: Fluxbase) -> None:
+    """Let the lease run out."""
+    flux.rows("UPDATE fluxbase_rotation.shard SET lease_until = clock_timestamp() - interval '1 second'")
+
+
+def recorded(flux: Fluxbase) -> list[tuple[object, ...]]:
+    """All that the record of a batch changes, but for the lease's end."""
+    return [
+        *flux.rows(
+            "SELECT stride, cursor, done, rows_done, counts, unwritten, runner FROM fluxbase_rotation.shard ORDER BY id"
+        ),
+        *flux.rows("SELECT count(*) FROM fluxbase_rotation.batch"),
+    ]
+
+
+def assert_refused(flux: Fluxbase, runner: Runner, shard: Shard, **batch: object) -> None:
+    """The batch is rolled back, values and record, and nothing else is changed by it."""
+    runner.forget_values()
+    before = recorded(flux)
+    with pytest.raises(LeaseLostError):
+        runner.commit(shard, to=Place(0, 9), **batch)  # type: ignore[arg-type]  # handed on
+    assert not runner.wrote
+    assert recorded(flux) == before
+
+
+def test_a_batch_of_who_holds_the_lease_is_recorded_with_its_values(
+    flux: Fluxbase, pair: tuple[Runner, Runner]
+) -> None:
+    """So that the refusals below are not for another reason."""
+    runner, _ = pair
+    runner.commit(runner.lease(), to=Place(0, 5))
+
+    assert runner.wrote
+    (shard, batches) = recorded(flux)
+    assert shard[1:4] == (5, False, 10)
+    assert shard[6] == runner.number
+    assert batches == (1,)
+
+
+def test_another_runner_has_the_shard_and_has_done_nothing_yet(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
+    """The place is as it was: only the runner's number tells."""
+    robbed, robber = pair
+    shard = robbed.lease()
+    rob(flux)
+    assert robber.lease() == shard
+
+    assert_refused(flux, robbed, shard)
+
+
+def test_another_runner_has_the_shard_and_has_moved_on(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
+    robbed, robber = pair
+    shard = robbed.lease()
+    rob(flux)
+    robber.commit(robber.lease(), to=Place(0, 5))
+
+    assert_refused(flux, robbed, shard)
+
+
+def test_another_thread_of_the_same_runner_has_moved_on(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
+    """The number is the same for both: only the place tells."""
+    runner, _ = pair
+    shard = runner.lease()
+    rob(flux)
+    runner.commit(runner.lease(), to=Place(0, 5))
+
+    assert_refused(flux, runner, shard)
+
+
+def test_another_thread_of_the_same_runner_is_at_the_same_place_of_a_later_stride(
+    flux: Fluxbase, pair: tuple[Runner, Runner]
+) -> None:
+    runner, _ = pair
+    flux.rows("UPDATE fluxbase_rotation.shard SET strides = 2")
+    shard = runner.lease()
+    flux.rows("UPDATE fluxbase_rotation.shard SET stride = 1")
+
+    assert_refused(flux, runner, shard)
+
+
+def test_another_thread_of_the_same_runner_counts_in_the_same_census(
+    flux: Fluxbase, pair: tuple[Runner, Runner]
+) -> None:
+    """A census stays at one place to its end, so that the place can't tell. What was counted meanwhile must stay."""
+    runner, _ = pair
+    runner.commit(runner.lease(), to=Place(1, 0), done=True)
+    with flux.connect() as connection:
+        assert runner.jobs.next_pass(runner.job, inspect(connection, write=True).shapes[:1]) == 1
+    shard = runner.lease()
+    rob(flux)
+    same = runner.lease()
+    assert (same.id, same.cursor) == (shard.id, shard.cursor)
+    runner.commit(same, to=same.cursor)
+
+    runner.forget_values()
+    before = recorded(flux)
+    with pytest.raises(LeaseLostError):
+        runner.commit(shard, to=shard.cursor, counts={}, done=True)
+    assert not runner.wrote
+    assert recorded(flux) == before
+
+
+def test_a_shard_that_is_done_is_not_done_again(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
+    """Its last batch was empty and left it at the same place."""
+    runner, _ = pair
+    shard = runner.lease()
+    flux.rows("UPDATE fluxbase_rotation.shard SET done = true")
+
+    assert_refused(flux, runner, shard)
+
+
+@pytest.mark.parametrize("state", [JobState.SUPERSEDED, JobState.INTERRUPTED, JobState.COMPLETED])
+def test_a_job_that_does_not_run_any_more_takes_no_batch(
+    flux: Fluxbase, pair: tuple[Runner, Runner], state: JobState
+) -> None:
+    runner, _ = pair
+    shard = runner.lease()
+    runner.jobs.set_state(runner.job, state)
+
+    assert_refused(flux, runner, shard)
