@@ -128,8 +128,8 @@ class Closing:
         """Whether the next census has to open everything, because places or transaction numbers say nothing any more.
 
         That is so where a table was rewritten (VACUUM FULL, CLUSTER), restored or replaced, where a partition came or
-        went, beyond 2**32 transactions, and where a trigger that fires on our updates has come or gone: our row versions
-        may hold what it put there.
+        went, beyond 2**32 transactions, and where a trigger that fires on our updates has come or gone: our row
+        versions may hold what it put there.
         """
         job = jobs.get(self.job)
         if job is None:

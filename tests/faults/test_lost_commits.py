@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.demo.seed import create_tables
 from fluxbase_cli.demo.server import EmbeddedServer
+from fluxbase_cli.demo.tables import create_tables
 from fluxbase_cli.engine import pool
 from fluxbase_cli.engine.observer import BatchStep, Observer, Step
 from fluxbase_cli.engine.outcome import JobReport
