@@ -1,0 +1,1 @@
+"""One command on many Fluxbase instances: the file that lists them, their processes, and how they end."""
