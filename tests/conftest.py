@@ -13,4 +13,5 @@ pytest_plugins = [
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",
     "tests.fixtures.clocks",
+    "tests.fixtures.fleet",
 ]

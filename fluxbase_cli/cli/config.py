@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.keys import keys_data
 from fluxbase_cli.cli.loading import load, messages_for
 from fluxbase_cli.cli.options import Options, command, group_options
@@ -28,7 +29,7 @@ def make_app() -> typer.Typer:
     """The group of commands."""
     app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
-    app.command("check", epilog=_CHECK_EXAMPLES)(command(check))
+    app.command("check", epilog=_CHECK_EXAMPLES)(command(with_fleet(check)))
     return app
 
 

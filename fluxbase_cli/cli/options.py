@@ -11,6 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -66,6 +67,14 @@ class Options:
     def color(self) -> bool:
         """Whether colour is allowed (https://no-color.org)."""
         return not self.no_color and not os.environ.get("NO_COLOR")
+
+
+_CONTEXT: ContextVar[typer.Context] = ContextVar("context")
+
+
+def current_context() -> typer.Context:
+    """Typer's context of the command that runs: its name, and what was given for which option."""
+    return _CONTEXT.get()
 
 
 def _declarations(*, environment: bool) -> dict[str, Any]:
@@ -136,6 +145,7 @@ def _add_common(function: Callable[..., Any], *, environment: bool, first: str |
         given = Options(**{f.name: arguments.pop(f.name) for f in fields(Options)})
         before = ctx.obj if isinstance(ctx.obj, Options) else Options()
         options = ctx.obj = before.overridden_by(given)
+        _CONTEXT.set(ctx)
         if first is None:
             function(**arguments)
         else:

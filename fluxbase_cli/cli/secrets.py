@@ -10,6 +10,7 @@ import typer
 
 from fluxbase_cli.cli import steering
 from fluxbase_cli.cli.confirm import confirmed
+from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.loading import load, load_with_keys, messages_for
 from fluxbase_cli.cli.options import Databases, Options, Output, command, group_options
 from fluxbase_cli.cli.printing import print_result, write
@@ -156,9 +157,9 @@ def make_app() -> typer.Typer:
     """The group of commands."""
     app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
-    app.command("re-encrypt", epilog=_RE_ENCRYPT_EXAMPLES)(command(re_encrypt))
-    app.command("audit", epilog=_AUDIT_EXAMPLES)(command(audit))
-    app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(rollback))
+    app.command("re-encrypt", epilog=_RE_ENCRYPT_EXAMPLES)(command(with_fleet(re_encrypt)))
+    app.command("audit", epilog=_AUDIT_EXAMPLES)(command(with_fleet(audit)))
+    app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(with_fleet(rollback)))
     app.command("status", epilog=_STATUS_EXAMPLES)(command(status))
     steering.add_to(app)
     return app

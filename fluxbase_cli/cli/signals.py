@@ -58,3 +58,24 @@ def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def pass_signals_on(pass_on: Callable[[int], None], tell: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, each SIGINT and SIGTERM is passed on to the processes that we have started.
+
+    Args:
+        pass_on: is called with the signal's number.
+        tell: is called with a line for the operator.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        pass_on(number)
+        tell("Stopping: no more instances are started, and the running ones finish their batches in hand…")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -41,10 +41,10 @@ class Messages:
             self._told.add(text)
             self.warn(text)
 
-    def fail(self, text: str, hint: str | None) -> None:
+    def fail(self, text: str, hint: str | None, **fields: Any) -> None:  # noqa: ANN401  # JSON
         """Tell why the command ends, and what to do about it; told even where all else is quiet."""
         if self.as_json:
-            self._print(self._as_json("error", text, {"hint": hint} if hint else {}))
+            self._print(self._as_json("error", text, {**({"hint": hint} if hint else {}), **fields}))
         else:
             mark = "\x1b[31mError:\x1b[0m" if self.color else "Error:"
             self._print(f"{mark} {text}" + (f"\n{hint}" if hint else ""))

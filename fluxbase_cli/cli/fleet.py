@@ -1,0 +1,196 @@
+"""`--fleet FILE`: a command on many instances, each in a process of its own.
+
+`with_fleet` adds the two options to a command. What else was given, typed or by a variable, is given to every instance
+as it was read here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from fluxbase_cli.cli.loading import messages_for
+from fluxbase_cli.cli.options import Options, current_context
+from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from fluxbase_cli.fleet.file import Fleet
+    from fluxbase_cli.report.messages import Messages
+
+_PARALLEL = 4
+
+FleetFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--fleet",
+        metavar="FILE",
+        envvar="FLUXBASE_CLI_FLEET",
+        show_envvar=False,
+        help="Do this on every instance that this YAML file lists (see docs/fleet.md).",
+    ),
+]
+Parallel = Annotated[
+    int | None,
+    typer.Option(
+        "--parallel",
+        min=1,
+        max=64,
+        metavar="N",
+        envvar="FLUXBASE_CLI_PARALLEL",
+        show_envvar=False,
+        help=f"With --fleet: how many instances at a time. [default: {_PARALLEL}]",
+    ),
+]
+_ADDED: dict[str, Any] = {"fleet": FleetFile, "parallel": Parallel}
+#: Which options make no sense for many instances, and why.
+_REFUSED = {
+    "config": "the fleet file names each instance's configuration",
+    "database_url": "each instance's configuration names its database",
+    "join": "an instance's job is joined from its own command line",
+    "watch": "one instance at a time can be watched",
+}
+#: What is ours; the question was asked, or not, for the whole fleet.
+_NOT_PASSED_ON = frozenset({*_ADDED, "yes"})
+
+
+def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command the options `--fleet` and `--parallel`; its first parameter is `options: Options`."""
+    hints = get_type_hints(function, include_extras=True)
+    own = [each.replace(annotation=hints[each.name]) for each in inspect.signature(function).parameters.values()]
+
+    @functools.wraps(function)
+    def wrapper(
+        options: Options,
+        *,
+        fleet: Path | None = None,
+        parallel: int | None = None,
+        **arguments: Any,  # noqa: ANN401  # the command's own
+    ) -> int | None:
+        if fleet is not None:
+            return _run(options, fleet, parallel or _PARALLEL, arguments)
+        if _source("parallel") == "COMMANDLINE":
+            raise ConfigurationError(
+                "--parallel needs --fleet", hint="It is the number of instances; --concurrency is that of workers."
+            )
+        return function(options, **arguments)
+
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _ADDED.items()
+    ]
+    wrapper.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {**hints, **_ADDED}
+    return wrapper
+
+
+def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, Any]) -> int:
+    from fluxbase_cli.cli.signals import leave_on_sigterm, pass_signals_on  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.fleet.file import read_fleet  # noqa: PLC0415
+    from fluxbase_cli.fleet.outcome import FleetResult  # noqa: PLC0415
+    from fluxbase_cli.fleet.run import FleetRun  # noqa: PLC0415
+    from fluxbase_cli.report.fleet import FleetMessages, fleet_data, fleet_lines  # noqa: PLC0415
+
+    _refuse_senseless(options, arguments)
+    messages = messages_for(options)
+    fleet = read_fleet(path)
+    words = _words()
+    given = _given(arguments)
+    asks = arguments.get("yes") is False and not arguments.get("dry_run")
+    with leave_on_sigterm(lambda text: messages.fail(text, None)):
+        if asks and not _confirmed(fleet, [*words, *given], parallel):
+            messages.tell("Nothing was touched.")
+            return ExitCode.FAILED
+    run = FleetRun(
+        fleet,
+        _line(options, [*words, *given], yes="yes" in arguments),
+        environ=os.environ,
+        parallel=parallel,
+        listener=FleetMessages(messages),
+    )
+    with pass_signals_on(run.stop, messages.tell):
+        result = FleetResult(run.run(), run.signal)
+    print_result(options, fleet_data(" ".join(words), result), fleet_lines(" ".join(words), result))
+    _say_how_to_go_on(result.signal, messages)
+    return result.exit_code
+
+
+def _say_how_to_go_on(signal: int | None, messages: Messages) -> None:
+    if signal is not None:
+        messages.tell("The same command goes on: it finds nothing left to do where all is done.")
+
+
+def _refuse_senseless(options: Options, arguments: Mapping[str, Any]) -> None:
+    given = {**arguments, "config": options.config, "database_url": options.database_url}
+    for name, reason in _REFUSED.items():
+        if given.get(name):
+            option = "--" + name.replace("_", "-")
+            raise ConfigurationError(
+                f"{option} and --fleet can't go together: {reason}",
+                hint=f"Leave one of the two out (FLUXBASE_CLI_{name.upper()} and FLUXBASE_CLI_FLEET count too).",
+            )
+
+
+def _words() -> list[str]:
+    """The command's name, as `secrets`, `audit`."""
+    return current_context().command_path.split()[1:]
+
+
+def _line(options: Options, command: list[str], *, yes: bool) -> list[str]:
+    # -P: the instance's working directory must not be searched for Python modules.
+    line = [sys.executable, "-P", "-m", "fluxbase_cli.cli.instance", *command]
+    if yes:
+        line.append("--yes")
+    if options.debug:
+        line.append("--debug")
+    return [*line, "--output=json", "--log-format=json"]
+
+
+def _given(arguments: Mapping[str, Any]) -> list[str]:
+    """The command's own options that were given, typed or by a variable, as they are typed."""
+    return [
+        word
+        for option in current_context().command.params
+        for name in (str(option.name),)
+        if name in arguments and name not in _NOT_PASSED_ON and _source(name) in ("COMMANDLINE", "ENVIRONMENT")
+        for word in _typed(max(option.opts, key=len), option.secondary_opts, arguments[name])
+    ]
+
+
+def _source(name: str) -> str:
+    """Where an option's value is from: `COMMANDLINE`, `ENVIRONMENT` or `DEFAULT`, among others."""
+    source = current_context().get_parameter_source(name)
+    return "" if source is None else source.name
+
+
+def _typed(name: str, opposite: list[str], value: Any) -> list[str]:  # noqa: ANN401  # whatever the option takes
+    if isinstance(value, bool):
+        return [name] if value else opposite[:1]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [f"{name}={_text(each)}" for each in values if each is not None]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401  # whatever the option takes
+    if isinstance(value, Path):
+        # An instance has a working directory of its own.
+        return str(value.absolute())
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def _confirmed(fleet: Fleet, command: list[str], parallel: int) -> bool:
+    """Show what is about to happen and ask, once for the whole fleet; without a terminal nothing is asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    from fluxbase_cli.report.fleet import plan_lines  # noqa: PLC0415  # start-up time
+
+    for line in plan_lines(fleet, command, parallel):
+        print(line, file=sys.stderr)  # noqa: T201
+    return typer.confirm("Go ahead?", default=False, err=True)

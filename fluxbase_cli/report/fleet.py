@@ -1,0 +1,175 @@
+"""A fleet for people and programs: what its instances say meanwhile, and how they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.fleet.file import Fleet, Instance
+from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult, Outcome
+from fluxbase_cli.fleet.run import Message
+from fluxbase_cli.printable import printable
+from fluxbase_cli.report.messages import Messages
+
+#: How often an instance's progress is told, in seconds; alone it tells it every five.
+_PROGRESS_EVERY_S = 30.0
+
+
+class FleetMessages:
+    """Tells what instances do and say, each line with the instance's name in front; called from several threads."""
+
+    def __init__(self, messages: Messages, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._messages = messages
+        self._clock = clock
+        self._progress_told: dict[str, float] = {}
+
+    def started(self, instance: Instance) -> None:
+        """An instance's process was started."""
+        self._progress_told[instance.name] = self._clock()
+        self._say("info", instance, "started")
+
+    def heard(self, instance: Instance, message: Message) -> None:
+        """An instance says something."""
+        if "percent" in message.fields and not self._progress_is_due(instance):
+            return
+        fields = dict(message.fields)
+        hint = fields.pop("hint", None)
+        self._say(message.level, instance, message.text, hint if isinstance(hint, str) else None, fields)
+
+    def ended(self, result: InstanceResult) -> None:
+        """An instance's process has ended."""
+        code = "" if result.exit_code == ExitCode.DONE else f" (exit {result.exit_code})"
+        text = f"{_in_words(result.outcome)} after {_seconds(result)}s{code}"
+        self._say("info", result.instance, text, fields={"outcome": result.outcome.value})
+
+    def _progress_is_due(self, instance: Instance) -> bool:
+        now = self._clock()
+        if now - self._progress_told.get(instance.name, now) < _PROGRESS_EVERY_S:
+            return False
+        self._progress_told[instance.name] = now
+        return True
+
+    def _say(
+        self,
+        level: str,
+        instance: Instance,
+        text: str,
+        hint: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        lines = [printable(line) for line in text.rstrip().split("\n")]
+        if not self._messages.as_json:
+            lines = [f"{instance.name}: {line}" for line in lines]
+        all_fields = {**(fields or {}), "instance": instance.name}
+        # The reader of our messages may have left; the instances go on.
+        with contextlib.suppress(BrokenPipeError):
+            if level == "error":
+                shown = None if hint is None else "\n".join(printable(line) for line in hint.split("\n"))
+                self._messages.fail("\n".join(lines), shown, **all_fields)
+            elif level == "warning":
+                self._messages.warn("\n".join(lines), **all_fields)
+            else:
+                self._messages.tell("\n".join(lines), **all_fields)
+
+
+def plan_lines(fleet: Fleet, command: Sequence[str], parallel: int) -> Iterator[str]:
+    """What is about to happen, before the question."""
+    count = len(fleet.instances)
+    yield f"Command:   {printable(shlex.join(command))}"
+    yield f"Fleet:     {printable(str(fleet.path))}"
+    yield f"Instances: {count}, {min(parallel, count)} at a time"
+    width = max(len(instance.name) for instance in fleet.instances)
+    for instance in fleet.instances:
+        yield f"  {instance.name.ljust(width)}  {printable(str(instance.config))}"
+
+
+def fleet_data(command: str, result: FleetResult) -> dict[str, Any]:
+    """The fleet as one object."""
+    return {
+        "command": command,
+        "instances": [
+            {
+                "name": each.instance.name,
+                "config": str(each.instance.config),
+                "exit_code": each.exit_code,
+                "outcome": each.outcome.value,
+                "elapsed_seconds": round(each.elapsed_s, 3),
+                "result": each.result,
+                "error": each.error,
+            }
+            for each in result.instances
+        ],
+        "exit_code": result.exit_code,
+        "done": result.done,
+        "failed": result.failed,
+    }
+
+
+def fleet_lines(command: str, result: FleetResult) -> Iterator[str]:
+    """A line an instance, and a summary."""
+    for each in result.instances:
+        yield _instance_line(command, each)
+    outcomes = Counter(each.outcome for each in result.instances)
+    counted = ", ".join(f"{outcomes[outcome]} {_in_words(outcome)}" for outcome in Outcome if outcomes[outcome])
+    count = len(result.instances)
+    yield f"{count} {'instance' if count == 1 else 'instances'}: {counted}"
+
+
+def _instance_line(command: str, result: InstanceResult) -> str:
+    name = result.instance.name
+    if result.outcome is Outcome.NOT_STARTED:
+        return f"- {name}: {result.error}"
+    mark = {Outcome.DONE: "✓", Outcome.UNDECRYPTABLE: "!"}.get(result.outcome, "✗")
+    code = "" if result.exit_code == ExitCode.DONE else f"exit {result.exit_code}: "
+    summary = _SUMMARIES[command](result.result) if command in _SUMMARIES and result.result else ""
+    if result.error is not None:
+        return f"{mark} {name}: {code}{result.error}" + (f" ({summary})" if summary else "")
+    return f"{mark} {name}: {code}{summary}{', ' if summary else ''}{_seconds(result)}s"
+
+
+def _job_summary(result: Mapping[str, Any]) -> str:
+    verb = "would re-encrypt" if result.get("state") == "dry-run" else "re-encrypted"
+    counts = [
+        ("scanned", result.get("scanned", 0)),
+        (verb, result.get("re_encrypted", 0)),
+        ("already current", result.get("already_current", 0)),
+    ]
+    if result.get("undecryptable"):
+        counts.append(("undecryptable", result["undecryptable"]))
+    return ", ".join(f"{name} {count}" for name, count in counts)
+
+
+def _audit_summary(result: Mapping[str, Any]) -> str:
+    version = result.get("key_version")
+    left = f", undecryptable {result['undecryptable']}" if result.get("undecryptable") else ""
+    if version is not None:
+        found = result.get("found") or "no"
+        return f"{found} secrets found encrypted with key version {version}{left}"
+    versions = "".join(f", version {key}: {count}" for key, count in result.get("by_version", {}).items())
+    return f"scanned {result.get('scanned', 0)}{versions}{left}"
+
+
+def _check_summary(result: Mapping[str, Any]) -> str:
+    return "ready" if result.get("ok") else ""
+
+
+#: What an instance's result comes to in a line, by command. A command without an entry shows its outcome and its time.
+_SUMMARIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "secrets re-encrypt": _job_summary,
+    "secrets rollback": _job_summary,
+    "secrets audit": _audit_summary,
+    "config check": _check_summary,
+}
+
+
+def _in_words(outcome: Outcome) -> str:
+    return outcome.value.replace("-", " ")
+
+
+def _seconds(result: InstanceResult) -> int:
+    return max(1, round(result.elapsed_s))
