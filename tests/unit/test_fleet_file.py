@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from fluxbase_cli.config import load_settings
 from fluxbase_cli.errors import ConfigurationError, ExitCode
-from fluxbase_cli.fleet.environment import variables_of
+from fluxbase_cli.fleet.environment import _NAMES, variables_of
 from fluxbase_cli.fleet.file import Instance, read_fleet
+from fluxbase_cli.fleet.outcome import InstanceResult, worst
 
 _GOOD = "instances:\n  - {name: eu, config: eu/fluxbase.yaml}\n  - {name: us, config: us/fluxbase.yaml}\n"
+_ROOT = Path(__file__).parents[2]
+#: Names of the page that stand for an explicit list in the code, not for a prefix.
+_GLOBS = {"XDG_*", "PGSSL*", "KRB5*"}
 _MARKER = "the-secret-marker"
 
 
@@ -161,8 +168,6 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, what: str) -> None:
     if what == "folder":
         path.mkdir()
     elif what == "pipe":
-        import os  # noqa: PLC0415
-
         os.mkfifo(path)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -226,3 +231,44 @@ def test_an_instance_gets_what_is_named_and_its_own_variables(folder: Path) -> N
 
     assert us == passes
     assert eu == passes | {"OLD_SECRET_KEY": "of-eu", "VAULT_TOKEN": "of-eu"}
+
+
+# --- the documentation ------------------------------------------------------------------------------------------------
+
+
+def test_the_example_is_a_fleet_whose_configurations_can_be_read() -> None:
+    fleet = read_fleet(_ROOT / "examples" / "fleet" / "fleet.yaml")
+
+    assert [each.name for each in fleet.instances] == ["eu", "us"]
+    for instance in fleet.instances:
+        variables = {"ADMIN_PASSWORD": "x", "OLD_SECRET_KEY": "1" * 64, "NEW_SECRET_KEY": "2" * 64}
+        settings = load_settings(config=instance.config, directory=instance.directory, environ=variables)
+        assert settings.database.describe() == f"fluxbase_admin@db.{instance.name}.internal:5432/fluxbase"
+        assert [entry.version for entry in settings.encryption.keys] == [1, 2]
+        assert not settings.warnings
+
+
+def test_what_passes_is_what_is_documented(folder: Path) -> None:
+    """Every name of the page's table passes, and every name that passes is in the table."""
+    page = (_ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    table = page[page.index("| passes | why |") : page.index("Nothing else passes")]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    documented = {name for cell in cells for name in re.findall("`([A-Z0-9_*]+)`", cell)}
+    patterns = [re.compile(name.replace("*", ".*"), re.IGNORECASE) for name in documented]
+    fleet = read_fleet(put(folder, _GOOD))
+
+    passed = variables_of(fleet.instances[0], fleet, {name.replace("*", "X"): "" for name in documented - _GLOBS})
+
+    assert {name for name in _NAMES if not any(pattern.fullmatch(name) for pattern in patterns)} == set()
+    assert set(passed) == {name.replace("*", "X") for name in documented - _GLOBS}
+
+
+def test_the_order_of_exit_codes_is_what_is_documented() -> None:
+    page = (_ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([0-9, ]+) \| `([a-z-]+)` \|", page, re.MULTILINE)
+    codes = [(int(code), outcome) for cell, outcome in rows for code in cell.split(",")]
+
+    assert len(codes) == 9
+    for index, (code, outcome) in enumerate(codes):
+        assert worst([later for later, _ in codes[index:]]) == code
+        assert InstanceResult(Instance("eu", Path(), Path()), code).outcome.value == outcome
