@@ -174,6 +174,7 @@ Examples:
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --dry-run
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --max-rate 2000 --max-replica-lag 10s --vacuum
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --fleet fleet.yaml --parallel 4
 """
 
 

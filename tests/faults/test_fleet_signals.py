@@ -23,6 +23,8 @@ from fluxbase_cli.fleet.run import FleetRun, Message
 from tests.fixtures.command import Running, until
 from tests.fixtures.fleet import FleetBed, Member, by_name
 
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up in /proc")
+
 _COUNT = 3_000
 _OLD = 2_550
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--fleet", "fleet.yaml")
