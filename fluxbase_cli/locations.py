@@ -150,7 +150,7 @@ _PUBLIC_WORDS = ("public", "publishable", "site_key", "sitekey", "site-key")
 
 
 def names_a_secret(path: tuple[str, ...]) -> bool:
-    """Whether a JSON path names a secret, so that a seal there which no key opens is worth a report (FLUXBASE.md).
+    """Whether a JSON path names a secret, so that a seal there which no key opens is worth a report (docs/format.md).
 
     Args:
         path: the keys and array indexes from the document's root to the leaf.

@@ -22,7 +22,7 @@ class DatabaseSettings:
     """Where and as whom to connect.
 
     Either `url` is set and says it all, and the other fields tell of it what may be shown; or `url` is None and the
-    other fields are the connection. The defaults are the server's (FLUXBASE.md).
+    other fields are the connection. The defaults are the server's.
 
     Attributes:
         host: the host or the socket's folder; None when the URL leaves it to libpq.

@@ -45,7 +45,7 @@ class Search:
 
 
 def find_config_file(directory: Path, explicit: Path | None, system_directory: Path) -> Search:
-    """Find fluxbase.yaml as the server does (FLUXBASE.md).
+    """Find fluxbase.yaml as the server does.
 
     Args:
         directory: the working directory, where the search begins and which a relative `explicit` is relative to.

@@ -47,7 +47,7 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
     system_directory: Path = SYSTEM_DIRECTORY,
     destroyed: frozenset[int] = frozenset(),
 ) -> Settings:
-    """Read fluxbase.yaml, `.env` and the environment as the server does (FLUXBASE.md), and our own settings beside its.
+    """Read fluxbase.yaml, `.env` and the environment as the server does, and our own settings beside its.
 
     Args:
         config: the configuration file; searched for when left out.

@@ -139,7 +139,7 @@ def quarantine(entries: Iterable[QuarantineEntry]) -> list[dict[str, Any]]:
 
 
 def dotted(path: tuple[str, ...]) -> str:
-    """A JSON path as FLUXBASE.md writes it."""
+    """A JSON path as the documentation writes it, with dots."""
     return ".".join(path)
 
 

@@ -69,6 +69,12 @@ def test_each_column_is_declared_as_specified(line: Line) -> None:
     assert table.flag_column in (None, "is_encrypted")
 
 
+def test_the_page_about_the_format_lists_every_column_once_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+    section = page.partition("## Where sealed values are")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)) == sorted(COLUMNS)
+
+
 def test_the_history_needs_the_table_that_it_is_the_history_of() -> None:
     assert {table.qualified: table.parent for table in CATALOGUE if table.parent} == {
         "functions.secret_versions": "functions.secrets"
