@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fluxbase_cli.demo.tables import SchemaRelease
 from fluxbase_cli.seal import fingerprint
 from tests.faults.reader import read
@@ -89,3 +91,17 @@ def test_a_key_that_nothing_needs_any_more_can_be_destroyed(rotation: Rotation) 
     soon = rotation.command.having(FLUXBASE_SECURITY_ENCRYPTION_KEY_DESTRUCTION_COOLING_OFF="0")
     destroyed = soon("keys", "destroy", "--key-version", "1", "--confirm", fingerprint(OLD_KEY), "-o", "json")
     assert done(destroyed).json["state"] == "destroyed"
+
+
+@pytest.mark.parametrize("release", [SchemaRelease.STABLE], ids=str)
+def test_an_audit_that_misses_the_table_of_providers_says_so_and_ends_with_4(rotation: Rotation) -> None:
+    """The table is still there under another name, with values under the old key."""
+    rotation.seed(60, new_share=1.0)
+    rotation.rows("ALTER TABLE dashboard.oauth_providers RENAME TO oauth_providers_old")
+
+    audit = rotation.command(*_AUDIT, "-o", "json")
+    assert audit.code == 4, audit.all
+    assert [each["where"] for each in audit.json["unexamined"]] == ["dashboard.oauth_providers"]
+    told = rotation.command(*_AUDIT)
+    assert told.code == 4
+    assert "No secrets found encrypted with key version 1 in what could be examined" in told.stdout
