@@ -105,3 +105,13 @@ def test_an_audit_that_misses_the_table_of_providers_says_so_and_ends_with_4(rot
     told = rotation.command(*_AUDIT)
     assert told.code == 4
     assert "No secrets found encrypted with key version 1 in what could be examined" in told.stdout
+
+
+@pytest.mark.parametrize("release", [SchemaRelease.STABLE], ids=str)
+def test_no_key_is_destroyed_while_the_table_of_providers_is_missed(rotation: Rotation) -> None:
+    rotation.seed(60, new_share=1.0)
+    rotation.rows("ALTER TABLE dashboard.oauth_providers RENAME TO oauth_providers_old")
+
+    destroy = rotation.command("keys", "destroy", "--key-version", "1", "--now", "-o", "json")
+    assert destroy.code == 3, destroy.all
+    assert any("dashboard.oauth_providers" in reason for reason in destroy.json["refused"])
