@@ -44,7 +44,7 @@ def is_no_seal(text: bytes, *, least_plaintext: int = 0) -> bool:
     raw = a2b_base64(text)
     if len(raw) - OVERHEAD_BYTES < least_plaintext:
         return True
-    return _has_small_alphabet(text) or _is_readable(raw) or _is_der(raw)
+    return _has_small_alphabet(text) or is_readable(raw) or _is_der(raw)
 
 
 def has_symbols(text: bytes) -> bool:
@@ -73,7 +73,7 @@ def _has_small_alphabet(text: bytes) -> bool:
     return False
 
 
-def _is_readable(raw: bytes) -> bool:
+def is_readable(raw: bytes) -> bool:
     """Whether the decoded bytes are printable ASCII: for 28 random bytes the odds are one in 10**12."""
     return raw.isascii() and raw.decode("ascii").replace("\n", "").replace("\r", "").replace("\t", "").isprintable()
 
