@@ -56,15 +56,18 @@ class ValueOpener:
         self._versions = keyring.versions
         self._masters = self._opener.sealers(tuple(Layer(version, derived=False) for version in keyring.versions), None)
 
-    def look(self, value: bytes, *, is_bytes: bool, most_raw: int) -> Looked:
+    def look(self, value: bytes, *, is_bytes: bool, most_raw: int) -> Looked | None:
         """Try the keys of the ring on all of a value that has the form of a seal.
 
         Args:
             value: as stored.
             is_bytes: whether the column is `bytea`.
             most_raw: see `find_in_bytes`.
+
+        Returns:
+            What opened, and what a user's key may open; None where nothing does.
         """
-        looked = Looked()
+        looked: Looked | None = None
         users: _Users | None = None
         for text in find_in_bytes(value, most_raw) if is_bytes else find_in_text(value):
             try:
@@ -75,15 +78,17 @@ class ValueOpener:
                 # Base64 of readable text, such as a part of a JSON web token.
                 continue
             layers, ends_open = self._open(text, raw)
+            doubtful = ends_open and len(text) <= MOST_USER_BYTES and (bool(layers) or not is_no_seal(text))
+            if not layers and not doubtful:
+                continue
+            looked = looked or Looked()
             if layers:
                 looked.opened[text] = layers
-            if not ends_open or len(text) > MOST_USER_BYTES or (not layers and is_no_seal(text)):
-                continue
-            if len(looked.doubts) == MOST_DOUBTS:
+            if doubtful and len(looked.doubts) == MOST_DOUBTS:
                 looked.overflowed = True
-                continue
-            users = users or _Users(value)
-            looked.doubts.append((text, users.near(text)))
+            elif doubtful:
+                users = users or _Users(value)
+                looked.doubts.append((text, users.near(text)))
         return looked
 
     def try_users(self, looked: Looked, row: bytes) -> None:

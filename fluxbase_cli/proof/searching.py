@@ -21,7 +21,7 @@ from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.opening import Looked, ValueOpener
 from fluxbase_cli.store.connect import Access, Connection, begin_snapshot, connect, first_line
-from fluxbase_cli.store.deep import MAX_RAW_BYTES, ColumnKind, DeepTable, Match, speak_its_encoding
+from fluxbase_cli.store.deep import MAX_RAW_BYTES, ColumnKind, DeepTable, speak_its_encoding
 from fluxbase_cli.store.places import Place, Stretch
 from fluxbase_cli.unexamined import Kind, Unexamined
 
@@ -214,7 +214,7 @@ class _Reading:
         table, stretch, listed = self._table, self._stretch, False
         while not self._around.stop.requested:
             try:
-                matches, last = table.matches(self._connection, stretch)
+                matches = table.matches(self._connection, stretch)
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
                 raise UnreadableError(_CHANGED) from None
             except psycopg.Error as error:
@@ -225,18 +225,17 @@ class _Reading:
             if not listed and not table.stands_as_listed(self._connection):
                 raise UnreadableError(_CHANGED)
             listed = True
-            self._look((tid, column, value) for tid, column, _, value in matches if value is not None)
-            self._look_at_large(matches)
-            if last is None:
+            self._look(matches.small)
+            self._look_at_large(matches.large)
+            if matches.last is None:
                 return
-            stretch = Stretch(Place.of(last), stretch.upto)
+            stretch = Stretch(Place.of(matches.last), stretch.upto)
 
-    def _look_at_large(self, matches: Sequence[Match]) -> None:
+    def _look_at_large(self, sizes_of: Sequence[tuple[bytes, int, int]]) -> None:
         """Fetch the values that were not sent, a few at a time, and those that are larger than a few alone."""
         large: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
-        for tid, column, size, value in matches:
-            if value is None:
-                large[column].append((tid, size))
+        for tid, column, size in sizes_of:
+            large[column].append((tid, size))
         for column, sizes in large.items():
             few: list[bytes] = []
             held = 0
@@ -263,9 +262,11 @@ class _Reading:
         for tid, column, value in values:
             is_bytes = self._table.columns[column].kind is ColumnKind.BYTES
             looked = self._opener.look(value, is_bytes=is_bytes, most_raw=MAX_RAW_BYTES)
+            if looked is None:
+                continue
             if looked.doubts:
                 doubtful.append((tid, column, looked))
-            elif looked.opened:
+            else:
                 self._count(tid, column, looked)
         for start in range(0, len(doubtful), _ROWS_OF_USERS):
             group = doubtful[start : start + _ROWS_OF_USERS]

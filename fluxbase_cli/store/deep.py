@@ -11,7 +11,7 @@ bytes a column holds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -32,7 +32,7 @@ MAX_RAW_BYTES = 4096
 #: Larger values, in bytes, are not sent with the others but fetched later, see `DeepTable.fetch`.
 SMALL_BYTES = 2048
 #: Rows that one statement sends at most.
-ROWS_A_PAGE = 2_000
+ROWS_A_PAGE = 5_000
 
 #: Beyond these sizes the server would need too much memory for its regular expression, so the value is sent.
 _MAX_FILTERED_TEXT = 32 * 1024 * 1024
@@ -117,7 +117,7 @@ class DeepRelation:
         method: the access method.
         readable: whether the role may read it.
         populated: false for a materialized view that has never been filled.
-        blocks, bytes: its size in pages, and with what is stored beside it.
+        blocks, bytes: about its size in pages, and with what is stored beside it.
     """
 
     oid: int
@@ -156,8 +156,25 @@ def list_relations(connection: Connection) -> list[DeepRelation]:
     with connection.cursor(row_factory=dict_row, binary=True) as cursor:
         for row in cursor.execute(named_queries("deep.sql")["columns"]):
             rows.setdefault(row["oid"], []).append(row)
-    found = (_relation(columns, encoding) for columns in rows.values())
-    return [relation for relation in found if relation.columns]
+    relations = [_relation(columns, encoding) for columns in rows.values()]
+    sizes = _sizes(connection, [relation.oid for relation in relations if relation.columns and relation.readable])
+    return [
+        replace(relation, blocks=blocks, bytes=size)
+        for relation in relations
+        for blocks, size in (sizes.get(relation.oid, (relation.blocks, relation.bytes)),)
+        if relation.columns
+    ]
+
+
+def _sizes(connection: Connection, oids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """The sizes of tables in pages and bytes, where they can be had without waiting: only speed depends on them."""
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '100ms'")
+            rows = connection.execute(named_queries("deep.sql")["sizes"], {"oids": oids}, binary=True).fetchall()
+    except psycopg.errors.LockNotAvailable:
+        return {}
+    return {oid: (blocks, size) for oid, blocks, size in rows if blocks is not None}
 
 
 def _relation(rows: Sequence[Mapping[str, Any]], encoding: str) -> DeepRelation:
@@ -199,9 +216,19 @@ def _codec(connection: Connection) -> str:
     return "utf-8" if encoding == "ascii" else encoding
 
 
-#: A value as the server's filter lets it through: its row's place, the number of its column, its size in bytes, and
-#: the value, or None where it is too large to be sent with others.
-Match = tuple[bytes, int, int, bytes | None]
+@dataclass(frozen=True, slots=True, repr=False)
+class Matches:
+    """What the server's filter lets through of some rows. Its `repr` hides the values.
+
+    Attributes:
+        small: values, each with its row's place and the number of its column.
+        large: values that were not sent, since they are too large: place, number of the column, and size in bytes.
+        last: the place of the last row; None where the stretch ends with it.
+    """
+
+    small: Sequence[tuple[bytes, int, bytes]]
+    large: Sequence[tuple[bytes, int, int]]
+    last: bytes | None
 
 
 class DeepTable:
@@ -217,24 +244,23 @@ class DeepTable:
         self.columns = tuple(columns)
         self._name = _Name(relation.schema, relation.name)
 
-    def matches(self, connection: Connection, stretch: Stretch) -> tuple[list[Match], bytes | None]:
+    def matches(self, connection: Connection, stretch: Stretch) -> Matches:
         """The values of the first rows of a stretch that the filter lets through.
 
         Args:
             connection: in a transaction with the census's snapshot.
             stretch: where to read.
-
-        Returns:
-            The values, and the place of the last row; None where the stretch ends with it.
         """
         rows = connection.execute(self._search(stretch), binary=True).fetchall()
-        found = [
-            (row[0], number, size, row[2 * number + 2])
+        small = [(row[0], number, value) for row in rows for number, value in enumerate(row[2:]) if value is not None]
+        large = [
+            (row[0], number, size)
             for row in rows
-            for number, size in enumerate(row[1::2])
-            if size is not None
+            if row[1] is not None
+            for number, size in enumerate(row[1])
+            if size is not None and size > SMALL_BYTES
         ]
-        return found, rows[-1][0] if len(rows) == ROWS_A_PAGE else None
+        return Matches(small, large, rows[-1][0] if len(rows) == ROWS_A_PAGE else None)
 
     def fetch(self, connection: Connection, column: int, places: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
         """The values of one column at some places, however large, with their places."""
@@ -245,7 +271,7 @@ class DeepTable:
 
     def hints(self, connection: Connection, places: Sequence[bytes]) -> dict[bytes, bytes]:
         """What stands in these rows that may name a user: their uuids, and their short texts."""
-        parts = [sql.SQL("{}::text").format(_column(column)) for column in self.relation.owners]
+        parts: list[sql.Composable] = [_column(column) for column in self.relation.owners]
         for column in self.relation.columns:
             if column.kind is ColumnKind.BYTES:
                 continue
@@ -284,7 +310,7 @@ class DeepTable:
 
     def _search(self, stretch: Stretch) -> sql.Composed:
         """Two nested tables that the planner must not merge, so that each value is printed and filtered once."""
-        inner, middle, outer, matched = [], [], [], []
+        inner, middle, outer, sizes, matched = [], [], [], [], []
         for number, column in enumerate(self.columns):
             value, size = sql.Identifier(f"v{number}"), sql.Identifier(f"s{number}")
             inner.append(sql.SQL("{} AS {}").format(_printed(column), value))
@@ -293,16 +319,19 @@ class DeepTable:
                     value, _may_hold_seal(value, column.kind), value, size
                 )
             )
-            outer.append(sql.SQL("{}, CASE WHEN {} <= {} THEN {} END").format(size, size, SMALL_BYTES, value))
+            sizes.append(size)
+            outer.append(sql.SQL("CASE WHEN {} <= {} THEN {} END").format(size, SMALL_BYTES, value))
             matched.append(sql.SQL("{} IS NOT NULL").format(size))
         return sql.SQL(
-            "SELECT ctid, {outer} FROM ("
+            "SELECT ctid, CASE WHEN greatest({sizes}) > {small} THEN ARRAY[{sizes}] END, {outer} FROM ("
             "SELECT ctid, {middle} FROM ("
             "SELECT t.ctid, {inner} FROM ONLY {table} AS t "
             "WHERE t.ctid > {after}::tid AND t.ctid <= {upto}::tid OFFSET 0"
             ") AS printed OFFSET 0"
             ") AS filtered WHERE {matched} LIMIT {rows}"
         ).format(
+            sizes=sql.SQL(", ").join(sizes),
+            small=SMALL_BYTES,
             outer=sql.SQL(", ").join(outer),
             middle=sql.SQL(", ").join(middle),
             inner=sql.SQL(", ").join(inner),
@@ -327,8 +356,10 @@ def _value(column: DeepColumn) -> sql.Composable:
     """A column's value as it is searched."""
     if column.kind is ColumnKind.BYTES:
         return _column(column)
+    # concat() prints a value as it is sent. A cast could be somebody else's function, run with our privileges.
+    printed = sql.SQL("{}::text" if column.kind is ColumnKind.TEXT else "concat({})").format(_column(column))
     # The collation "C" is the fastest for regular expressions, and some others refuse them.
-    return sql.SQL('{}::text COLLATE "C"').format(_column(column))
+    return sql.SQL('{} COLLATE "C"').format(printed)
 
 
 def _printed(column: DeepColumn) -> sql.Composable:

@@ -35,8 +35,10 @@ WITH RECURSIVE resolved (type, base) AS (
     SELECT c.oid, n.nspname, c.relname, c.relfilenode, am.amname,
            c.relkind <> 'm' OR c.relispopulated AS populated,
            has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
-           coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint AS blocks,
-           coalesce(pg_table_size(c.oid), 0) AS bytes,
+           -- As they were when the table was last analyzed; see `sizes`.
+           c.relpages::bigint AS blocks,
+           (c.relpages + coalesce((SELECT o.relpages FROM pg_class AS o WHERE o.oid = c.reltoastrelid), 0))
+               * current_setting('block_size')::bigint AS bytes,
            ARRAY(SELECT pn.nspname::text || '.' || p.relname::text
                  FROM pg_partition_ancestors(c.oid) AS a
                  JOIN pg_class AS p ON p.oid = a.relid
@@ -60,6 +62,15 @@ LEFT JOIN searched AS s ON s.type = a.atttypid
 -- Of the others only a key of numbers is of use: it names a row.
 WHERE s.kind IS NOT NULL OR a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
 ORDER BY t.nspname, t.relname, a.attnum;
+
+-- name: sizes
+-- How large tables are now. To ask that of a table takes a lock, so a table that is locked is not asked.
+SELECT oid::bigint AS oid, pg_relation_size(oid) / current_setting('block_size')::bigint AS blocks,
+       pg_table_size(oid) AS bytes
+FROM unnest(%(oids)s::oid[]) AS wanted (oid)
+WHERE NOT EXISTS (SELECT FROM pg_locks AS l
+                  WHERE l.relation = wanted.oid AND l.mode = 'AccessExclusiveLock'
+                    AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
 
 -- name: storage
 -- What stands under a name now, whatever the transaction's snapshot shows: NULL where nothing does.
