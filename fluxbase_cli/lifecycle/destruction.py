@@ -314,6 +314,7 @@ def _needed_by(proof: DatabaseProof, version: int) -> NeededBy:
         {location: found.by_version.get(version, 0) for location, found in locations.items()},
         proof.census.undecryptable,
         {location: found.scanned for location, found in locations.items()},
+        proof.unlisted,
     )
 
 

@@ -22,12 +22,14 @@ class NeededBy:
         found: values that need the key, by `schema.table.column`.
         undecryptable: values that no key opens, so that nobody can say what they need.
         scanned: all sealed values that were opened or tried, by `schema.table.column`.
+        unlisted: places that only the deep census found.
     """
 
     database: str
     found: dict[str, int]
     undecryptable: int
     scanned: dict[str, int] = field(default_factory=dict)
+    unlisted: frozenset[str] = frozenset()
 
     @property
     def total(self) -> int:
@@ -99,12 +101,17 @@ def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable
     reasons = []
     for census in censuses:
         where = f" of database {census.database}" if len(censuses) > 1 else ""
-        if census.total:
-            places = ", ".join(f"{location} {number}" for location, number in census.found.items() if number)
-            are = "value opens" if census.total == 1 else "values open"
+        listed = {place: number for place, number in census.found.items() if place not in census.unlisted}
+        unlisted = {place: number for place, number in census.found.items() if place in census.unlisted}
+        if number := sum(listed.values()):
             reasons.append(
-                f"{census.total} {are} under version {version}{where} ({places}): "
+                f"{_needing(number, version, where, listed)}: "
                 f"`fluxbase-cli secrets re-encrypt --from-version {version}` moves them"
+            )
+        if number := sum(unlisted.values()):
+            reasons.append(
+                f"{_needing(number, version, where, unlisted)}, which no release of Fluxbase has: name the place in a "
+                "file for --locations, so that re-encrypt moves them, or leave it out there with a reason"
             )
         if census.undecryptable and not accept_undecryptable:
             reasons.append(
@@ -112,6 +119,11 @@ def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable
                 "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
             )
     return reasons
+
+
+def _needing(number: int, version: int, where: str, found: Mapping[str, int]) -> str:
+    places = ", ".join(f"{place} {each}" for place, each in found.items() if each)
+    return f"{number} {'value opens' if number == 1 else 'values open'} under version {version}{where} ({places})"
 
 
 def while_unexamined(unexamined: Iterable[Unexamined]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.census import take_census
@@ -20,9 +20,11 @@ from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
 from fluxbase_cli.extra_locations import ONLY_RELEASES, LeftOut, Places
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.proof.columns import DeepFindings, search_columns
 from fluxbase_cli.store.connect import session
 from fluxbase_cli.store.databases import Databases, Further
 from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.values import Limits
 from fluxbase_cli.unexamined import Kind, Unexamined, in_database
 
@@ -59,12 +61,14 @@ class DatabaseProof:
         kind: `main`, `branch` or `tenant`.
         census: what its values need.
         running_job: the number of a job that some process works on there; None where there is none.
+        unlisted: places of values that only the deep census found, as `schema.table.column`.
     """
 
     name: str
     kind: str
     census: CensusReport
     running_job: int | None = None
+    unlisted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +140,9 @@ def take_proof(
     unexamined: list[Unexamined] = []
     several = request.databases is not Databases.MAIN
     if request.databases.has_main:
-        census = _census(database, keyring, request, request.workers, stop, observer, beside=False)
-        found.append(DatabaseProof(database.name, MAIN, census))
-        unexamined += in_database(census.unexamined, database.name) if several else census.unexamined
+        main = _examine(Further(database.name, MAIN), database, keyring, request, request.workers, stop, observer)
+        found.append(main)
+        unexamined += in_database(main.census.unexamined, main.name) if several else main.census.unexamined
     if several and not stop.requested:
         further = list_databases(database, request.databases)
         unexamined += further.unexamined
@@ -169,14 +173,13 @@ def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
 ) -> DatabaseProof | Unexamined | None:
     database = main.beside(further.name)
     try:
-        census = _census(database, keyring, request, workers, stop, Silent(), beside=True)
-        running = _running_job(database)
+        proof = _examine(further, database, keyring, request, workers, stop, Silent())
+        return replace(proof, running_job=_running_job(database))
     except NothingHereError:
         return None
     except FluxbaseCliError as error:
         # That it does not exist any more is the only refusal that says that nothing is there.
         return Unexamined(Kind.DATABASE, further.name, error.message) if still_exists(main, further.name) else None
-    return DatabaseProof(further.name, further.kind, census, running)
 
 
 def _running_job(database: DatabaseSettings) -> int | None:
@@ -186,17 +189,17 @@ def _running_job(database: DatabaseSettings) -> int | None:
         return job.id if job is not None and any(runner.alive for runner in jobs.runners(job.id)) else None
 
 
-def _census(  # noqa: PLR0913, PLR0917  # what a census is told
+def _examine(  # noqa: PLR0913, PLR0917  # what a census is told
+    which: Further,
     database: DatabaseSettings,
     keyring: Keyring,
     request: ProofRequest,
     workers: int,
     stop: Stop,
     observer: Observer,
-    *,
-    beside: bool,
-) -> CensusReport:
-    return take_census(
+) -> DatabaseProof:
+    """Look into one database: where values are known to be, and in all other columns if that is asked for."""
+    census = take_census(
         database,
         keyring,
         key_version=request.key_version,
@@ -206,5 +209,39 @@ def _census(  # noqa: PLR0913, PLR0917  # what a census is told
         observer=observer,
         catalogue=request.places.catalogue,
         wait_s=request.wait_s,
-        beside=beside,
+        beside=which.kind != MAIN,
+    )
+    if not request.deep or stop.requested:
+        return DatabaseProof(which.name, which.kind, census)
+    with session(database) as connection:
+        preflight = inspect(connection, write=False, catalogue=request.places.catalogue, beside=which.kind != MAIN)
+    known = frozenset(f"{shape.relation}.{column.name}" for shape in preflight.shapes for column in shape.columns)
+    deep = search_columns(
+        database,
+        preflight.access,
+        keyring,
+        known=known,
+        skip=frozenset(left.where for left in request.places.skip),
+        workers=workers,
+        stop=stop,
+        observer=observer,
+    )
+    return DatabaseProof(which.name, which.kind, _with_deep(census, deep), unlisted=frozenset(deep.locations))
+
+
+def _with_deep(census: CensusReport, deep: DeepFindings) -> CensusReport:
+    """A census with what was found in all other columns."""
+    warnings = [
+        f"{tally.scanned} sealed values are in {location}, which no release of Fluxbase has: for example "
+        f"{', '.join(deep.examples.get(location, ())) or 'none'}; `--locations` can name the place"
+        for location, tally in deep.locations.items()
+    ]
+    further = {
+        location: LocationCensus(tally.scanned, tally.by_version(), 0, 0) for location, tally in deep.locations.items()
+    }
+    return replace(
+        census,
+        locations={**census.locations, **further},
+        warnings=(*census.warnings, *warnings),
+        unexamined=census.unexamined + deep.unexamined,
     )
