@@ -408,9 +408,10 @@ class JobStore:
                 if supersede is not None:
                     self._rows("set_state", job=supersede, state=JobState.SUPERSEDED.value, error=None, remaining=None)
                 shapes = tuple(new.cuts)
+                if new.number is not None:
+                    self._rows("number_from", number=new.number)
                 row = self._rows(
                     "create_job",
-                    number=new.number,
                     kind=new.kind.value,
                     from_version=new.from_version,
                     to_version=new.to_version,
@@ -421,8 +422,6 @@ class JobStore:
                     total_rows=new.total_rows,
                 )[0]
                 job = int(row["id"])
-                if new.number is not None:
-                    self._rows("number_after")
                 self._rows(
                     "create_shards",
                     job=job,

@@ -106,6 +106,7 @@ ERRORS = {
     errors.FluxbaseCliError: 1,
     errors.ConfigurationError: 2,
     errors.PreflightRefusedError: 2,
+    errors.NothingHereError: 2,
     errors.DatabaseError: 1,
     errors.JobRunningError: 5,
     errors.WrongKeyError: 6,

@@ -30,19 +30,19 @@ LIMIT %(limit)s;
 -- name: create_job
 -- Beyond 2**32 transactions the 32 bits of xmin no longer name one transaction, so the census opens everything then.
 INSERT INTO fluxbase_rotation.job
-    (id, kind, from_version, to_version, reason, fingerprints, catalogue, began, horizon, storage, full_census,
-     total_rows)
-OVERRIDING SYSTEM VALUE
+    (kind, from_version, to_version, reason, fingerprints, catalogue, began, horizon, storage, full_census, total_rows)
 VALUES
-    (coalesce(%(number)s::bigint, nextval(pg_get_serial_sequence('fluxbase_rotation.job', 'id'))),
-     %(kind)s, %(from_version)s, %(to_version)s, %(reason)s, %(fingerprints)s, %(catalogue)s,
+    (%(kind)s, %(from_version)s, %(to_version)s, %(reason)s, %(fingerprints)s, %(catalogue)s,
      pg_snapshot_xmax(pg_current_snapshot()), pg_snapshot_xmin(pg_current_snapshot()), '{}',
      %(full_census)s OR pg_snapshot_xmax(pg_current_snapshot())::text::numeric >= 4294967296, %(total_rows)s)
 RETURNING id;
 
--- name: number_after
--- A job that was given a number of somebody else's choice: the next one comes after it.
-SELECT setval(pg_get_serial_sequence('fluxbase_rotation.job', 'id'), max(id)) FROM fluxbase_rotation.job;
+-- name: number_from
+-- The next job gets this number, or a later one. Only who may set the sequence does; others take the next number.
+SELECT setval(s.name, %(number)s, false)
+FROM (SELECT pg_get_serial_sequence('fluxbase_rotation.job', 'id')::regclass AS name) AS s
+WHERE has_sequence_privilege(s.name, 'UPDATE')
+  AND %(number)s > (SELECT coalesce(max(id), 0) FROM fluxbase_rotation.job);
 
 -- name: newest_job
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
