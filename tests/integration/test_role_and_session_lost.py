@@ -1,0 +1,119 @@
+"""A role that loses its sight while a job runs, and sessions whose settings somebody has taken away."""
+
+from __future__ import annotations
+
+import pytest
+
+from fluxbase_cli.engine import worker
+from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.store import connect as store_connect
+from fluxbase_cli.store.connect import Access, Connection, connect, connect_for_values
+from tests.fixtures.fluxbase import OLD, SECRETS, TABLES, Fluxbase, Opened, Role, Spot, Watching, seal
+
+_SCHEMAS = "functions, app, platform, auth, branching"
+
+
+@pytest.fixture
+def seeing(flux: Fluxbase, role: Role) -> Role:
+    """A role that sees every row, as long as it has BYPASSRLS; then all secrets but one that is described as hidden."""
+    flux.rows(f"ALTER ROLE {role.name} BYPASSRLS")
+    flux.rows(f"GRANT USAGE ON SCHEMA {_SCHEMAS} TO {role.name}")
+    flux.rows(f"GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA {_SCHEMAS} TO {role.name}")
+    flux.rows(f"GRANT SET ON PARAMETER session_replication_role TO {role.name}")
+    flux.rows(f'GRANT CREATE ON DATABASE "{flux.value("SELECT current_database()")}" TO {role.name}')
+    flux.rows(f"CREATE POLICY almost_all ON functions.secrets TO {role.name} USING (description IS NULL)")
+    return role
+
+
+def lose_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on every session of a worker comes from a pool that has forgotten what was set at its beginning."""
+
+    def reset(database: object, access: Access) -> Connection:
+        connection = connect_for_values(database, access)  # type: ignore[arg-type]  # handed on
+        connection.execute("RESET ALL")
+        return connection
+
+    monkeypatch.setattr(worker, "connect_for_values", reset)
+
+
+@pytest.mark.parametrize("settings", ["kept", "lost"])
+def test_a_role_that_loses_its_sight_during_a_job_is_told_and_not_served_half(
+    flux: Fluxbase, seeing: Role, monkeypatch: pytest.MonkeyPatch, settings: str
+) -> None:
+    """Behind the cursor a server writes an old value into a row that the role can't see any more."""
+    hidden, *_ = flux.secrets(6)
+    spot = Spot(SECRETS, hidden, ())
+
+    def blind() -> None:
+        flux.rows(
+            "UPDATE functions.secrets SET encrypted_value = %s, description = 'hidden' WHERE id = %s",
+            seal(OLD, "late"),
+            hidden,
+        )
+        flux.rows(f"ALTER ROLE {seeing.name} NOBYPASSRLS")
+
+    if settings == "lost":
+        lose_settings(monkeypatch)
+    meddler = Watching(Step.COMMITTED, blind, table="functions.secrets")
+    report = flux.run(observer=meddler, database=seeing.database)
+
+    assert meddler.acted
+    assert flux.everything()[spot] == Opened((1,), b"late")
+    assert (report.state, report.exit_code) == ("failed", ExitCode.FAILED)
+    assert report.error is not None
+    assert "row-level security" in report.error
+    flux.rows(f"ALTER ROLE {seeing.name} BYPASSRLS")
+    again = flux.run(database=seeing.database)
+    assert (again.job, again.state, again.remaining) == (report.job, "completed", 0)
+    assert flux.everything()[spot] == Opened((2,), b"late")
+
+
+def test_every_session_asks_not_to_be_served_half(flux: Fluxbase) -> None:
+    """Also where it reads what is no value: the list of branches, for one."""
+    with connect(flux.database) as connection:
+        assert connection.execute("SHOW row_security").fetchone() == ("off",)
+
+
+def test_a_session_that_lost_its_settings_fires_no_trigger(full: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    full.rows(
+        "CREATE TABLE public.fired (tablename text);"
+        "CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN INSERT INTO public.fired VALUES (TG_TABLE_NAME); RETURN NULL; END$$"
+    )
+    for table in TABLES:
+        full.rows(f"CREATE TRIGGER fire AFTER UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION public.fire()")
+    lose_settings(monkeypatch)
+
+    report = full.run()
+
+    assert report.state == "completed"
+    assert report.total.updated > len(TABLES)
+    assert full.rows("SELECT * FROM public.fired") == []
+    # And they do fire for others, so this test could fail.
+    full.rows("UPDATE auth.users SET totp_secret = totp_secret")
+    assert full.value("SELECT count(*) FROM public.fired") > 0
+
+
+@pytest.mark.parametrize(("quiet", "setting"), [(True, "replica"), (False, "origin")])
+def test_a_session_for_values_is_quiet_from_its_beginning_where_that_is_allowed(
+    flux: Fluxbase, *, quiet: bool, setting: str
+) -> None:
+    with connect_for_values(flux.database, Access(quiet=quiet)) as connection:
+        assert connection.execute("SHOW session_replication_role").fetchone() == (setting,)
+
+
+def test_what_a_batch_sets_ends_with_it(flux: Fluxbase) -> None:
+    """A session that goes back to a pool hands nothing of ours on to others."""
+    names = ("synchronous_commit", "session_replication_role", "row_security")
+
+    def shown(connection: Connection) -> list[object]:
+        return [(connection.execute(f"SHOW {name}".encode()).fetchone() or (None,))[0] for name in names]
+
+    with connect(flux.database) as connection:
+        connection.execute("RESET ALL")
+        before = shown(connection)
+        connection.execute(store_connect.begin_batch(Access(quiet=True)))
+        assert shown(connection) == ["off", "replica", "off"]
+        connection.execute("COMMIT")
+        assert shown(connection) == before
