@@ -1,0 +1,171 @@
+"""Places that do not do what they say: another key than the new one is there, or a destroyed key still is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from fluxbase_cli.config import KeyEntry, Secret, Settings, load_settings
+from fluxbase_cli.encoding import Encoding
+from fluxbase_cli.engine.observer import Silent
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring import CreatedKey, ring
+from fluxbase_cli.lifecycle import places
+from fluxbase_cli.lifecycle.creation import create_key, write_key
+from fluxbase_cli.lifecycle.destruction import DestroyOutcome, DestroyRequest, Destruction
+from fluxbase_cli.lifecycle.register import KeyState
+from fluxbase_cli.seal import fingerprint
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.values import DEFAULT_LIMITS
+from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
+from tests.fixtures.fluxbase import NEW, OLD, STRANGER, THIRD, Fluxbase
+
+
+@dataclass
+class Place:
+    """A provider with keys in memory, which does what it says unless it is told not to.
+
+    Attributes:
+        keys: what is there.
+        stores: what it stores instead of a new key; the key itself when left out.
+        wraps: whether it hands new keys over in a wrapped form, to be kept in the database.
+        destroys: whether it destroys.
+    """
+
+    keys: dict[int, bytes] = field(default_factory=lambda: {1: OLD, 2: NEW})
+    stores: bytes | None = None
+    wraps: bool = False
+    destroys: bool = True
+
+    def fetch(self, entry: KeyEntry) -> bytes:
+        """Hand a key over."""
+        return self.keys[entry.version]
+
+    def create(self, version: int, _known: tuple[KeyEntry, ...]) -> CreatedKey:
+        """Make a key."""
+        self.keys[version] = self.stores or THIRD
+        options = {"kms_key_id": Secret("alias/k"), "ciphertext": Secret("d3JhcHBlZA==")} if self.wraps else {}
+        entry = KeyEntry(version, "aws_kms" if self.wraps else "vault", "the place", Secret(""), options)
+        return CreatedKey(entry, fingerprint(THIRD), {})
+
+    def destroy(self, entry: KeyEntry) -> None:
+        """Destroy a key, or say so."""
+        if self.destroys:
+            del self.keys[entry.version]
+
+    def exists(self, entry: KeyEntry) -> bool:
+        """Whether a key is there."""
+        return entry.version in self.keys
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The place that all entries lead to, whatever their provider is called."""
+    made = Place()
+    for module in (places, ring):
+        monkeypatch.setattr(module, "load_provider", lambda _name, _context: made)
+    return made
+
+
+@pytest.fixture
+def settings(flux: Fluxbase, tmp_path: Path) -> Iterator[Settings]:
+    """Versions 1 and 2, the second active, and a database without values."""
+    (tmp_path / "fluxbase.yaml").write_text(
+        "security:\n  encryption:\n    provider: vault\n    active_key_version: 2\n    keys:\n"
+        "      - {version: 1, key: '{{ vault `a` }}'}\n      - {version: 2, key: '{{ vault `b` }}'}\n"
+    )
+    environ = {"FLUXBASE_DATABASE_URL": flux.url}
+    yield load_settings(directory=tmp_path, environ=environ, system_directory=tmp_path / "etc")
+    flux.close()
+
+
+def events(flux: Fluxbase) -> list[str]:
+    """What was recorded of keys."""
+    if not flux.value("SELECT to_regclass('fluxbase_rotation.event') IS NOT NULL"):
+        return []
+    return [
+        what for (what,) in flux.rows("SELECT what FROM fluxbase_rotation.event WHERE what LIKE 'key-%%' ORDER BY id")
+    ]
+
+
+# --- a new key ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wraps", [pytest.param(False, id="at its place"), pytest.param(True, id="wrapped")])
+def test_a_new_key_that_is_another_one_when_it_is_read_back_is_not_used(
+    flux: Fluxbase, settings: Settings, place: Place, *, wraps: bool
+) -> None:
+    place.stores, place.wraps = STRANGER, wraps
+
+    with pytest.raises(ConfigurationError, match="is not the one that was stored there"):
+        create_key(settings, {}, 3, warn=pytest.fail)
+
+    assert events(flux) == []
+
+
+@pytest.mark.parametrize("wraps", [pytest.param(False, id="at its place"), pytest.param(True, id="wrapped")])
+def test_a_new_key_that_is_there_when_it_is_read_back_is_recorded(
+    flux: Fluxbase, settings: Settings, place: Place, *, wraps: bool
+) -> None:
+    place.wraps = wraps
+
+    assert create_key(settings, {}, 3, warn=pytest.fail).fingerprint == fingerprint(THIRD)
+
+    assert events(flux) == ["key-created"]
+
+
+def test_a_file_that_holds_another_key_when_it_is_read_back_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_arguments, **_options: "ab" * 32 + "\n")
+
+    with pytest.raises(ConfigurationError, match="does not hold what was written to it"):
+        write_key(tmp_path / "key", Encoding.HEX)
+
+
+# --- a key that is to go --------------------------------------------------------------------------------------------
+
+
+def destroy(settings: Settings) -> DestroyOutcome:
+    """Both steps at once."""
+    request = DestroyRequest(1, DEFAULT_LIMITS, now=True)
+    return Destruction(settings, {}, request, stop=Stop(), observer=Silent(), warn=lambda _text: None).run()
+
+
+def test_a_key_that_is_still_there_is_not_called_destroyed(flux: Fluxbase, settings: Settings, place: Place) -> None:
+    place.destroys = False
+
+    with pytest.raises(ConfigurationError, match="still there after it was destroyed"):
+        destroy(settings)
+
+    assert events(flux)[-1] == "key-destroying"
+    # Who comes again, when the place does what it says, brings it to its end.
+    place.destroys = True
+    assert destroy(settings).state is KeyState.DESTROYED
+    assert events(flux)[-1] == "key-destroyed"
+    assert place.keys == {2: NEW}
+
+
+def test_a_wrapped_key_that_is_still_there_is_not_called_destroyed(
+    flux: Fluxbase, settings: Settings, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encryption = settings.encryption
+    second = tuple(entry for entry in encryption.keys if entry.version == 2)
+    settings = replace(settings, encryption=replace(encryption, keys=second, kms_key_id="alias/k"))
+    with flux.connect() as connection:
+        JobStore(connection).ensure_schema()
+        wrapped = WrappedKeyStore(connection)
+        wrapped.ensure()
+        wrapped.add(1, provider="aws_kms", kms_key_id="alias/k", ciphertext=b"wrapped", fingerprint=fingerprint(OLD))
+    with monkeypatch.context() as patched:
+        patched.setattr(WrappedKeyStore, "delete", lambda _store, _version: True)
+        with pytest.raises(ConfigurationError, match="still there after it was deleted"):
+            destroy(settings)
+        assert events(flux)[-1] == "key-destroying"
+
+    assert destroy(settings).state is KeyState.DESTROYED
+    assert flux.value("SELECT count(*) FROM fluxbase_rotation.wrapped_key") == 0
