@@ -10,6 +10,7 @@ import typer
 from fluxbase_cli import __version__
 from fluxbase_cli.cli import config, demo, keys, rotation, secrets
 from fluxbase_cli.cli.options import root_options
+from fluxbase_cli.cli.signals import take_signals
 
 _HELP = """Change the key that seals the secrets of a Fluxbase database.
 
@@ -58,6 +59,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
+    take_signals()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -15,6 +15,19 @@ from typing import NoReturn
 from fluxbase_cli.engine.stopping import Stop
 
 
+def take_signals() -> None:
+    """Have SIGINT and SIGTERM do what they do by default, whatever the parent has done with them.
+
+    A shell starts what stands before `&` in a script with SIGINT ignored, and then Python installs no handler of its
+    own. SIGHUP stays ignored where it is: that is what `nohup` is for.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
 @contextmanager
 def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
     """Within the block SIGTERM leaves as SIGINT does anyway, and with its own exit code: nothing was begun yet.
