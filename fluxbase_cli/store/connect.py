@@ -33,7 +33,10 @@ _SESSION = (
     "SET lock_timeout = '3s'; "
     "SET idle_in_transaction_session_timeout = '60s'; "
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
-    "SET row_security = off"
+    "SET row_security = off; "
+    # Only batches may be lost in a crash (see `begin_batch`), whatever the database's owner thinks of other commits:
+    # what is recorded of a key must be there before the key is gone.
+    "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
 _CLIENT: dict[str, str | int] = {
     "connect_timeout": 10,

@@ -14,12 +14,15 @@ from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.demo.tables import create_tables
 from fluxbase_cli.engine import pool
+from fluxbase_cli.engine.closing import Closing, Verdict
 from fluxbase_cli.engine.observer import BatchStep, Observer, Step
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.store import connect as store_connect
 from fluxbase_cli.store import jobs
+from fluxbase_cli.store.connect import Connection, session
 from fluxbase_cli.store.jobs import LOCK_CLASS, JobStore, Shard
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.values import Limits
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching
@@ -155,11 +158,13 @@ def forgetful_server() -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def forgetful(forgetful_server: EmbeddedServer) -> Iterator[Fluxbase]:
-    """A Fluxbase database on that server."""
+def forgetful(forgetful_server: EmbeddedServer, request: pytest.FixtureRequest) -> Iterator[Fluxbase]:
+    """A Fluxbase database on that server, whose owner may have made all commits asynchronous."""
     with psycopg.connect(forgetful_server.url(), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS forgetful WITH (FORCE)")
         connection.execute("CREATE DATABASE forgetful")
+        default = getattr(request, "param", "on")
+        connection.execute(f"ALTER DATABASE forgetful SET synchronous_commit = {default}".encode())
     flux = Fluxbase(forgetful_server.url("forgetful"))
     with psycopg.connect(flux.url) as connection:
         create_tables(connection)
@@ -202,4 +207,62 @@ def test_what_a_crash_takes_back_is_done_again(
 
     # Committed it was, and it is not there.
     assert open_shards == [1]
+    assert_done(report, forgetful, 20)
+
+
+whatever_the_default = pytest.mark.parametrize("forgetful", ["on", "off"], indirect=True)
+
+
+@whatever_the_default
+def test_the_commit_that_ends_a_job_is_not_taken_back_by_a_crash(
+    forgetful: Fluxbase, forgetful_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of what follows it has been committed yet, so nothing but itself can have it written."""
+    advance, states = Closing.advance, list[str]()
+
+    def advance_and_crash(closing: Closing, connection: Connection, store: JobStore) -> Verdict:
+        verdict = advance(closing, connection, store)
+        if verdict is Verdict.ENDED and not states:
+            forgetful_server.restart("immediate")
+            states.append(forgetful.value("SELECT state FROM fluxbase_rotation.job"))
+        return verdict
+
+    monkeypatch.setattr(Closing, "advance", advance_and_crash)
+    forgetful.secrets(20)
+
+    report = run_soon(forgetful, Watching())
+
+    assert states == ["completed"]
+    assert_done(report, forgetful, 20)
+
+
+@whatever_the_default
+def test_what_has_happened_to_a_key_is_not_taken_back_by_a_crash(
+    forgetful: Fluxbase, forgetful_server: EmbeddedServer
+) -> None:
+    """It is recorded before the key is destroyed at its place, so it must be there whatever happens then."""
+    with session(forgetful.database) as connection:
+        JobStore(connection).ensure_schema()
+        KeyRecords(connection).add(KeyEvent.DESTROYING, 1, "0123456789abcdef")
+        forgetful_server.restart("immediate")
+
+    with session(forgetful.database) as connection:
+        assert [(each.what, each.version) for each in KeyRecords(connection).all()] == [(KeyEvent.DESTROYING, 1)]
+
+
+@whatever_the_default
+def test_a_job_that_has_begun_is_not_taken_back_by_a_crash(
+    forgetful: Fluxbase, forgetful_server: EmbeddedServer
+) -> None:
+    """A key that a job seals under must not be taken for one that was never in use."""
+    forgetful.secrets(20)
+    seen: list[object] = []
+
+    def crash() -> None:
+        forgetful_server.restart("immediate")
+        seen.extend(forgetful.rows("SELECT state, to_version FROM fluxbase_rotation.job"))
+
+    report = run_soon(forgetful, Watching(Step.READ, crash, table="functions.secrets"))
+
+    assert seen == [("running", 2)]
     assert_done(report, forgetful, 20)
