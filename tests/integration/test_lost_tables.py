@@ -1,0 +1,89 @@
+"""Tables that are gone when a job is gone on with: without them it would be called completed all the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.job import JobRun, prepare
+from fluxbase_cli.engine.observer import Silent, Step
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.store.jobs import JobKind
+from tests.fixtures.fluxbase import FEW, KEYS, OLD, Fluxbase, Watching, ring_of, seal
+
+_TABLE = "branching.github_config"
+
+
+@pytest.fixture
+def two_tables(flux: Fluxbase) -> Fluxbase:
+    """Values in two tables, one of which a server may do without."""
+    flux.secrets(12)
+    for number in range(4):
+        flux.github(seal(OLD, f"hook {number}"))
+    flux.close()
+    return flux
+
+
+def take_away(flux: Fluxbase) -> None:
+    flux.rows(f"ALTER TABLE {_TABLE} RENAME TO elsewhere")
+
+
+def bring_back(flux: Fluxbase) -> None:
+    flux.rows("ALTER TABLE branching.elsewhere RENAME TO github_config")
+
+
+def interrupt(flux: Fluxbase, **request: Any) -> int:
+    """A job that has done one batch; return its number."""
+    stop = Stop()
+    report = flux.run(observer=Watching(Step.COMMITTED, lambda: stop.request(15)), stop=stop, **request)
+    assert report.state == "interrupted"
+    assert report.job is not None
+    return report.job
+
+
+def old_values(flux: Fluxbase) -> int:
+    return sum(1 in each.versions for each in flux.everything().values())
+
+
+def test_a_job_whose_table_is_gone_is_not_gone_on_with(two_tables: Fluxbase) -> None:
+    job = interrupt(two_tables)
+    left = old_values(two_tables)
+    take_away(two_tables)
+
+    with pytest.raises(ConfigurationError, match=rf"job {job} was begun with tables that are gone: {_TABLE}"):
+        two_tables.run()
+
+    bring_back(two_tables)
+    assert old_values(two_tables) == left
+    assert two_tables.value("SELECT state FROM fluxbase_rotation.job") == "interrupted"
+    report = two_tables.run()
+    assert (report.job, report.state, old_values(two_tables)) == (job, "completed", 0)
+
+
+def test_a_job_that_others_began_while_we_prepared_is_not_joined_without_its_tables(two_tables: Fluxbase) -> None:
+    """Two processes of one run: one looked while a table was away, the other began the job when it was there."""
+    ring = ring_of(KEYS)
+    request = JobRequest(JobKind.RE_ENCRYPT, Goal(2, source=1), limits=FEW, workers=1, run_name="nightly")
+    take_away(two_tables)
+    prepared = prepare(two_tables.database, ring, request)
+    bring_back(two_tables)
+    job = interrupt(two_tables, run_name="nightly")
+    left = old_values(two_tables)
+
+    with pytest.raises(ConfigurationError, match=rf"job {job} was begun with tables that are gone: {_TABLE}"):
+        JobRun(two_tables.database, ring, prepared, stop=Stop(), observer=Silent()).run()
+
+    assert old_values(two_tables) == left
+    report = two_tables.run(run_name="nightly")
+    assert (report.job, report.state, old_values(two_tables)) == (job, "completed", 0)
+
+
+def test_a_job_that_is_begun_anew_does_without_a_table_that_is_gone(two_tables: Fluxbase) -> None:
+    interrupt(two_tables)
+    take_away(two_tables)
+
+    assert two_tables.run(restart=True).state == "completed"
