@@ -56,7 +56,8 @@ class KeyProvider(Protocol):
     def fetch(self, entry: KeyEntry) -> bytes:
         """Return the key of one entry, exactly 32 bytes.
 
-        It is called once per version and run, before the first value is read; it must not cache on disk.
+        It is called once per version and run, before the first value is read, and once more for the version that a job
+        seals under, when the job begins: the key may be gone by then. So it must not cache.
 
         Raises:
             KeyAbsentError: there is no key at that place, or none any more.

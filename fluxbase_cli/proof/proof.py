@@ -173,8 +173,10 @@ def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
 ) -> DatabaseProof | Unexamined | None:
     database = main.beside(further.name)
     try:
+        # A job that ends while we read may seal what we no longer see, and one that begins then is seen afterwards.
+        before = _running_job(database)
         proof = _examine(further, database, keyring, request, workers, stop, Silent())
-        return replace(proof, running_job=_running_job(database))
+        return replace(proof, running_job=before or _running_job(database))
     except NothingHereError:
         return None
     except FluxbaseCliError as error:

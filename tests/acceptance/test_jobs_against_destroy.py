@@ -125,7 +125,7 @@ def test_an_interrupted_job_does_not_go_on_to_a_key_that_was_disabled(rotation: 
         def disable_and_say_yes() -> str:
             rotation.rows(
                 "INSERT INTO fluxbase_rotation.event (os_user, host, what, detail)"
-                " VALUES ('somebody', 'else', 'key-disabled', jsonb_build_object('version', 1, 'fingerprint', %s))",
+                " SELECT 'x', 'y', 'key-disabled', jsonb_build_object('version', 1, 'fingerprint', %s::text)",
                 fingerprint(OLD_KEY),
             )
             return "y"

@@ -85,7 +85,7 @@ def test_a_job_that_begins_and_ends_during_the_audit_keeps_the_key(
     """The audit no longer sees what the job has sealed under the key."""
     outcome = destroy(settings, rotation, lambda: done(rotation, *_BACK), now=now)
 
-    assert outcome.refusals == ("somebody began to work on job 2 during the audit: run this again when it has ended",)
+    assert outcome.refusals == ("a job was begun during the audit: run this again when it has come to its end",)
     assert (outcome.state, outcome.exit_code) == ("enabled", 3)
     assert events(rotation) == []
     assert read(rotation.url).versions == {1: 60}
@@ -166,11 +166,9 @@ def test_a_destroy_waits_for_a_job_that_is_just_beginning(settings: Settings, ro
         with job.transaction():
             job.execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", [KEY_LOCK_CLASS])
             until(lambda: rotation.waits_for_a_lock() or running.ended, "the destroy waits")
-            job.execute(
-                "INSERT INTO fluxbase_rotation.event (job, os_user, host, what) VALUES (2, 'x', 'y', 'started')"
-            )
+            job.execute("INSERT INTO fluxbase_rotation.event (os_user, host, what) VALUES ('x', 'y', 'began-beside')")
         outcome = running.finish()
 
     assert outcome.code == 3, outcome.all
-    assert "somebody began to work on job 2" in outcome.json["refused"][0]
+    assert "a job was begun during the audit" in outcome.json["refused"][0]
     assert events(rotation) == []
