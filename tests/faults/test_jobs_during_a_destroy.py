@@ -9,8 +9,9 @@ import pytest
 from fluxbase_cli.config import load_settings
 from fluxbase_cli.engine.observer import Event, Silent
 from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.lifecycle.destruction import DestroyOutcome, DestroyRequest, Destruction
+from fluxbase_cli.lifecycle.destruction import Destruction
 from fluxbase_cli.lifecycle.register import KeyState
+from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.values import DEFAULT_LIMITS
 from tests.faults.reader import read

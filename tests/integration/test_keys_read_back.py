@@ -16,8 +16,9 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import CreatedKey, ring
 from fluxbase_cli.lifecycle import places
 from fluxbase_cli.lifecycle.creation import create_key, write_key
-from fluxbase_cli.lifecycle.destruction import DestroyOutcome, DestroyRequest, Destruction
+from fluxbase_cli.lifecycle.destruction import Destruction
 from fluxbase_cli.lifecycle.register import KeyState
+from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.values import DEFAULT_LIMITS
