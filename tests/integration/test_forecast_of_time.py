@@ -1,0 +1,83 @@
+"""The forecast of time, on a clock of its own: what each batch takes is known, so what all of them take is too."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from fluxbase_cli.engine import forecast
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.store.values import Limits
+from tests.fixtures.fluxbase import OLD, Fluxbase, seal
+
+_SECRETS = 6_000
+_BATCH = 100
+_BATCHES = _SECRETS / _BATCH
+#: What a run costs besides its batches, at most: a look at the clock for its census, and a constant.
+_BESIDES_S = 2.0
+
+
+@pytest.fixture
+def large(flux: Fluxbase) -> Fluxbase:
+    """A database with just enough rows in one table to rehearse."""
+    flux.rows(
+        "INSERT INTO functions.secrets (id, name, encrypted_value)"
+        " SELECT gen_random_uuid(), 'SECRET_' || n, %s FROM generate_series(1, %s) AS n",
+        seal(OLD, "one of many"),
+        _SECRETS,
+    )
+    flux.rows("VACUUM ANALYZE functions.secrets")
+    return flux
+
+
+def clock(step_s: float) -> Callable[[], float]:
+    """A clock that goes on by so much whenever a thread looks at it: so long is everything between two looks."""
+    own = threading.local()
+
+    def monotonic() -> float:
+        own.now = getattr(own, "now", 0.0) + step_s
+        return float(own.now)
+
+    return monotonic
+
+
+def foretold(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, workers: int = 1) -> float:
+    """The seconds that a dry run forecasts, where a batch takes so long."""
+    monkeypatch.setattr(forecast, "time", SimpleNamespace(monotonic=clock(step_s)))
+    report = flux.run(dry_run=True, workers=workers, limits=Limits(rows=_BATCH, bytes=1 << 20))
+    return seconds(report)
+
+
+def seconds(report: JobReport) -> float:
+    assert report.forecast is not None
+    assert report.forecast.cost is not None, report.forecast.reason
+    return report.forecast.cost.seconds
+
+
+def test_a_run_takes_as_long_as_its_batches(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch takes a second, and a twelfth of one for its share of the reading; rows that stay in their page less."""
+    assert 0.6 * _BATCHES < foretold(large, monkeypatch, 1.0) < 1.2 * _BATCHES + _BESIDES_S
+
+
+def test_a_machine_that_is_ten_times_as_slow_takes_ten_times_as_long(
+    large: Fluxbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, slow = foretold(large, monkeypatch, 1.0), foretold(large, monkeypatch, 10.0)
+
+    assert 8.0 < slow / fast < 12.0
+
+
+def test_workers_share_the_time(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a second for a batch, side by side."""
+    alone, two = foretold(large, monkeypatch, 1.0), foretold(large, monkeypatch, 1.0, workers=2)
+
+    assert 1.7 < alone / two < 2.3
+
+
+def test_a_run_that_is_slowed_down_takes_as_long_as_its_rate_says(large: Fluxbase) -> None:
+    report = large.run(dry_run=True, max_rate_per_s=100.0)
+
+    assert _SECRETS / 100 <= seconds(report) < _SECRETS / 100 + 10
