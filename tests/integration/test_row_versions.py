@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.batch import BatchRunner, Work
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.judge import Judge
+from fluxbase_cli.engine.observer import Silent
+from fluxbase_cli.engine.tables import store_for
+from fluxbase_cli.keyring import Opener
+from fluxbase_cli.store import values
 from fluxbase_cli.store.connect import Access, begin_reading, connect_for_values
+from fluxbase_cli.store.jobs import Cut, JobKind, JobStore, LeaseLostError, NewJob, Shard
+from fluxbase_cli.store.packed import Packed
 from fluxbase_cli.store.places import WHOLE
 from fluxbase_cli.store.preflight import inspect
-from fluxbase_cli.store.values import ID, Old, Reader
-from tests.fixtures.fluxbase import NEW, Fluxbase, seal
+from fluxbase_cli.store.values import ID, Limits, Old, Reader
+from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal
+
+FIVE = Limits(rows=5, bytes=1 << 20)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -30,3 +44,52 @@ def test_what_is_committed_between_two_statements_of_one_reading_is_not_old(flux
         for _ in range(3):
             flux.rows("UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s", seal(NEW, "news"), changed)
         assert read() == {each.bytes for each in rest}
+
+
+def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart of the server leases are freed, and a shard may come to two threads of one runner.
+
+    One writes a batch while the other reads. That one loses its batch, gets the shard again at the very place to which
+    its own would have led, and goes on with what it had read: among it must be nothing that the first one wrote.
+    """
+    flux.secrets(20)
+    monkeypatch.setattr(values, "_AT_A_TIME", 5)
+    unpack, armed = Packed.of, [True]
+    access, goal = Access(), Goal(2, source=1)
+    with connect_for_values(flux.database, access) as first, connect_for_values(flux.database, access) as second:
+        shape = inspect(first, write=True).shapes[0]
+        one, other = JobStore(first), JobStore(second)
+        one.ensure_schema()
+        cuts = {shape: Cut(blocks=10, strides=1)}
+        new = NewJob(JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=20, cuts=cuts)
+        job = one.create(new)
+        begun = one.get(job)
+        assert begun is not None
+        runner = one.register_runner(job, 2)
+
+        def batches() -> BatchRunner:
+            judge = Judge(shape, Opener(ring_of(KEYS), first=1), goal)
+            return BatchRunner(Work(store_for(shape), judge, goal, FIVE, access, job, runner, begun.began), Silent())
+
+        def write_meanwhile(*arguments: Any, **options: Any) -> Packed:
+            if armed:
+                armed.clear()
+                flux.rows("UPDATE fluxbase_rotation.shard SET runner = NULL")
+                shard = other.lease(job, runner)
+                assert shard is not None
+                batches().next_batch(second, other, shard, most=5)
+            return unpack(*arguments, **options)
+
+        leased = one.lease(job, runner)
+        assert leased is not None
+        monkeypatch.setattr(Packed, "of", write_meanwhile)
+        ours = batches()
+        with pytest.raises(LeaseLostError):
+            ours.next_batch(first, one, leased, most=5)
+        shard: Shard | None = one.reread(leased.id, runner)
+        while shard is not None:
+            shard = ours.next_batch(first, one, shard, most=5).shard
+
+        (total,) = one.totals(job)
+    assert total.counts == {"encrypted_value": Counts(scanned=20, re_encrypted=20, updated=20)}
+    assert [each.versions for each in flux.everything().values()] == [(2,)] * 20
