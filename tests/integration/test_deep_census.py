@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -447,6 +450,40 @@ def test_a_value_of_tens_of_megabytes_is_searched(plugin: Fluxbase) -> None:
     data = os.urandom(17_000_000) + b" " + seal(OLD, "in bytes").encode()
     plugin.rows(f"UPDATE {T} SET c = %s, d = %s, e = %s WHERE n = 2", text, document, data)
     assert found(search(plugin)) == {f"{T}.c": {1: 1}, f"{T}.d": {1: 1}, f"{T}.e": {1: 1}}
+
+
+_MEASURED = """
+import os
+from pathlib import Path
+from tests.integration.test_deep_census import found, search
+
+def peak():
+    # The system's other measure also knows the peak of the process that started this one.
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+
+before = peak()
+findings = search(os.environ["FLUXBASE_TEST_URL"], workers=4)
+print(found(findings)["plugin.t.c"][1], peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak memory")
+def test_memory_stays_flat_where_every_row_is_large_and_matches(plugin: Fluxbase) -> None:
+    put(plugin, "text", None)
+    plugin.rows(
+        f"INSERT INTO {T} SELECT n, repeat('a word ', CASE WHEN n < 31 THEN 900000 ELSE 500 END) || %s"
+        " FROM generate_series(11, 3010) AS n",
+        seal(OLD, "x"),
+    )
+    # 126 MB in 20 values, and 10 MB in 2,980.
+    environment = os.environ | {"FLUXBASE_TEST_URL": plugin.url}
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED], env=environment, check=True, capture_output=True, text=True
+    )
+    number, megabytes = map(int, done.stdout.split())
+    assert number == 3_000
+    assert megabytes < 60
 
 
 def test_a_seal_of_many_megabytes_is_opened(plugin: Fluxbase) -> None:
