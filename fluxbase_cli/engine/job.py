@@ -296,9 +296,9 @@ class JobRun:
             self._check_keys(connection, keys)
             jobs.set_state(job.id, JobState.RUNNING)
             jobs.free_dead_leases(job.id)
-            if not joins and jobs.unexamined(job.id):
-                # It failed only because of these: they are looked at again.
-                jobs.next_pass(job.id, self._prepared.preflight.shapes)
+            if not joins:
+                # A closing census speaks of the time before the interruption: others may have written since.
+                jobs.repeat_census(job.id)
             # Where the job stood then: what it has come to since, and in what time, is its rate.
             mark = {"rows_done": jobs.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
             jobs.add_event("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())

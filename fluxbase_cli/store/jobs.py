@@ -502,6 +502,13 @@ class JobStore:
         )
         return number
 
+    def repeat_census(self, job: int) -> None:
+        """Have the present closing census look at everything again; nothing in the main pass.
+
+        It stays the same census and not the next one, which would pass over what this one has not come to yet.
+        """
+        self._rows("repeat_census", job=job)
+
     def relations(self, job: int) -> frozenset[str]:
         """The relations that the job's main pass goes through."""
         return frozenset(row["relation"] for row in self._rows("relations", job=job))

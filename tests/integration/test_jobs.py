@@ -87,7 +87,8 @@ def test_a_job_of_every_kind_of_value_stopped_at_every_batch_comes_to_exact_coun
     reports = [stop_after(full, 4, limits=Limits(rows=4, bytes=1 << 20))]
     while reports[-1].state == "interrupted":
         assert len(reports) < 40
-        reports.append(stop_after(full, 4, limits=Limits(rows=4, bytes=1 << 20)))
+        # Later and later: a closing census that was interrupted begins again, and must be left to its end once.
+        reports.append(stop_after(full, max(4, len(reports) - 10), limits=Limits(rows=4, bytes=1 << 20)))
     last = reports[-1]
     assert len(reports) > 4
     assert last.state == "completed"

@@ -174,6 +174,15 @@ SET pass = pass + 1, news_from = horizon, horizon = pg_snapshot_xmin(pg_current_
 WHERE id = %(job)s
 RETURNING pass;
 
+-- name: repeat_census
+WITH forgotten AS (
+    DELETE FROM fluxbase_rotation.unexamined WHERE job = %(job)s
+)
+UPDATE fluxbase_rotation.shard AS s
+SET done = false, runner = NULL, lease_until = NULL
+FROM fluxbase_rotation.job AS j
+WHERE j.id = s.job AND s.job = %(job)s AND s.pass = j.pass AND s.pass > 0;
+
 -- name: beyond_32_bits
 -- Whether the 32 bits that a row version shows no longer name one transaction.
 SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric >= 4294967296 AS found;
