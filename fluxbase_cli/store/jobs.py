@@ -624,7 +624,8 @@ class JobStore:
             with self._connection.pipeline():
                 self._connection.execute(self._sql["record_batch"], arguments, prepare=True)
                 yield
-                self._connection.execute("COMMIT", prepare=True)
+                # Not prepared: where the record is refused the server never sees it, and the driver thinks it has.
+                self._connection.execute("COMMIT", prepare=False)
         except psycopg.errors.DivisionByZero:
             # How the statement says it, so that the server refuses the COMMIT that is sent along.
             raise LeaseLostError from None

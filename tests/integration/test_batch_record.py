@@ -194,6 +194,22 @@ def test_another_thread_of_the_same_runner_counts_in_the_same_census(
     assert recorded(flux) == before
 
 
+def test_a_session_whose_batch_was_refused_records_the_next_one(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
+    """The COMMIT behind a refused record never reaches the server, so nothing of it may be counted on afterwards."""
+    runner, _ = pair
+    # As after a reading, and a batch that was rolled back: at the second ROLLBACK of a session the driver does not
+    # forget what it has prepared, and what it has seen before it does not ask after.
+    for statement in ("BEGIN", "COMMIT", "BEGIN", "ROLLBACK"):
+        runner._connection.execute(statement)
+    shard = runner.lease()
+    flux.rows("UPDATE fluxbase_rotation.shard SET runner = NULL")
+    assert_refused(flux, runner, shard)
+
+    runner.commit(runner.lease(), to=Place(0, 5))
+
+    assert runner.wrote
+
+
 def test_a_shard_that_is_done_is_not_done_again(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
     """Its last batch was empty and left it at the same place."""
     runner, _ = pair
