@@ -16,7 +16,7 @@ class Cost:
         seconds: from its first statement to its account.
         wal_bytes: WAL that the whole server writes meanwhile.
         growth_bytes: by how much tables and indexes grow.
-        key_calls: keys that were fetched from their places, each once, however many values there are.
+        key_calls: keys that are fetched from elsewhere, however many values there are; that of the target twice.
         standbys: how many standbys are sent that WAL.
     """
 

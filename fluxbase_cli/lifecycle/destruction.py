@@ -134,8 +134,9 @@ class Destruction:
         refusals += interlocks.while_jobs_run_beside(running)
         if refusals:
             return replace(self._refused(attempt, refusals, census), unexamined=proof.unexamined)
-        # Where the active version is kept may answer slowly, so it is asked before the lock is taken.
-        configured = None if self._reload is None else self._reload().encryption.effective_key_version
+        # Where the active version is kept may answer slowly, so it is asked before the lock is taken. Where none is
+        # set, it is the newest of all keys, those in the database included: the ring knows.
+        configured = None if self._reload is None else self._reload().encryption.active_key_version
         active = attempt.keyring.active if configured is None else configured
         with session(self._settings.database) as connection:
             evidence = self._evidence(connection, census)
