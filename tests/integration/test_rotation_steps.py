@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
 from fluxbase_cli.rotation.metrics import Metrics
-from fluxbase_cli.store.rotations import RotationState
+from fluxbase_cli.rotation.surroundings import Moment
+from fluxbase_cli.seal import fingerprint
+from fluxbase_cli.store.rotations import RotationState, RotationStep
 from tests.fixtures.fluxbase import Fluxbase, seal
 from tests.fixtures.kms import Kms
 from tests.fixtures.rotating import FIRST_KEY, Calendar, Rotating
@@ -104,6 +107,31 @@ def test_a_rotation_that_was_rolled_back_from_is_given_up_and_its_key_never_take
     forced = calendar.run(force=True)
     assert (forced.state, forced.from_version, forced.to_version) == ("finished", 1, 3)
     assert versions(rotating) == {(3,)}
+
+
+def test_a_new_key_that_is_disabled_before_the_values_move_is_not_sealed_under(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    """Somebody disables it in the moment in which servers are reloaded."""
+
+    def disable(step: RotationStep, moment: Moment) -> None:
+        if (step, moment) == (RotationStep.RELOAD, Moment.DONE):
+            rotating.rows(
+                "INSERT INTO fluxbase_rotation.event (os_user, host, what, detail)"
+                " SELECT 'x', 'y', 'key-disabled', jsonb_build_object('version', 2, 'fingerprint', %s::text)",
+                fingerprint(rotating.keys()[2]),
+            )
+
+    rotator = calendar.rotator()
+    rotator._around = replace(rotator._around, listener=disable)
+
+    with pytest.raises(ConfigurationError, match=r"key version 2 .* is disabled: nothing is sealed under it any more"):
+        rotator.run()
+
+    assert versions(rotating) == {(1,)}
+    assert rotating.command("keys", "enable", "--key-version", "2").code == 0
+    assert calendar.run().state == "finished"
+    assert versions(rotating) == {(2,)}
 
 
 def test_a_version_set_back_by_hand_is_asked_about_rather_than_overruled(
