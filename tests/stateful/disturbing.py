@@ -1,0 +1,75 @@
+"""What happens to a job while it runs: others write, a transaction ends, connections are cut, the process dies."""
+
+from __future__ import annotations
+
+from fluxbase_cli.engine.observer import Step
+from tests.stateful.jobs import AtStep, Word
+from tests.stateful.model import Effect, Model
+from tests.stateful.reader import Row
+from tests.stateful.strategies import Fate, Run
+from tests.stateful.world import World
+
+#: While a batch's transaction is open its rows are locked, and we would wait for ourselves.
+_FREE = frozenset({Step.READ, Step.BEGUN, Step.COMMITTED})
+_WORDS = {Fate.KILLED: Word.DIE, Fate.STOPPED: Word.STOP}
+
+
+class Disturbance:
+    """Is called at each step of a job.
+
+    Args:
+        world: the database.
+        model: is told what is written.
+        run: what shall happen when.
+        quiet: nothing happens at all.
+
+    Attributes:
+        written: the rows that others have written, and the pass in which they did.
+        open_in_last_pass: whether something was written and not committed when the last pass began.
+    """
+
+    def __init__(self, world: World, model: Model, run: Run, *, quiet: bool) -> None:
+        self._world = world
+        self._model = model
+        self._run = run
+        self._quiet = quiet
+        self._waiting = sorted(run.meanwhile, key=lambda each: each.at)
+        self.written: dict[Row, int] = {}
+        self.open_in_last_pass = False
+
+    def __call__(self, at: AtStep) -> Word:
+        """Do what shall happen at a step."""
+        if not self._quiet:
+            self._end_held(at)
+            self._write(at)
+        if at.step is None:
+            self.open_in_last_pass = self._world.has_open_writes
+        if at.number != self._run.at:
+            return Word.GO
+        if self._run.fate is Fate.CUT:
+            self._world.cut()
+        return _WORDS.get(self._run.fate, Word.GO)
+
+    def _end_held(self, at: AtStep) -> None:
+        """End the open transaction when its time has come, or when the job is about to wait for its rows."""
+        held = self._world.held
+        if held is None:
+            return
+        in_the_way = at.step in _FREE and at.table in held.locked
+        if at.number >= self._run.held_ends_at or in_the_way:
+            self._note(self._world.end_held(self._model, commit=self._run.held_commits), at)
+
+    def _write(self, at: AtStep) -> None:
+        names = [table.name for table in self._world.layout.tables]
+        for each in tuple(self._waiting):
+            if each.here:
+                ready = at.step is Step.READ and at.table == names[each.write.table % len(names)]
+            else:
+                ready = at.step in _FREE and each.at <= at.number
+            if ready:
+                self._waiting.remove(each)
+                self._note(self._world.write(self._model, (each.write,)), at)
+
+    def _note(self, effects: list[Effect], at: AtStep) -> None:
+        for effect in effects:
+            self.written[effect.row] = at.pass_number

@@ -1,0 +1,201 @@
+"""Runs a job in a process of its own, and does to it what can be done to a process.
+
+The process is forked, since starting Python anew would take longer than the job. At each step it tells us and waits
+for our word, so that what happens meanwhile (another writer, a cut connection, the process's death) happens at exactly
+that step, as often as the example is tried.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.job import JobRun, prepare
+from fluxbase_cli.engine.observer import BatchStep, Event, PassStarted, Step
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.errors import FluxbaseCliError
+from fluxbase_cli.keyring import Keyring
+
+#: Longer than a small job with a few retries takes on a busy machine.
+_PATIENCE_S = 60.0
+
+
+class Word(Enum):
+    """What a job is told at a step."""
+
+    GO = "go"
+    STOP = "stop"
+    DIE = "die"
+
+
+@dataclass(frozen=True, slots=True)
+class AtStep:
+    """Where a job is.
+
+    Attributes:
+        number: of the step, from 0, in this run.
+        step: of a batch; None where a pass begins.
+        table: the batch's table.
+        pass_number: 0 in the main pass, then that of the closing census.
+    """
+
+    number: int
+    step: Step | None
+    table: str | None
+    pass_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended.
+
+    Attributes:
+        state: `completed`, `interrupted`, `failed`, `dry-run`, `refused` or `killed`.
+        what: the error's text.
+        remaining: values that are left, by the report.
+        counts: by location, without zeros.
+        bad: what was reported, as location, id and path.
+        last_pass: the last pass that began.
+    """
+
+    state: str
+    what: str = ""
+    remaining: int | None = None
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    bad: frozenset[tuple[str, str, tuple[str, ...]]] = frozenset()
+    last_pass: int = 0
+
+
+def run_job(
+    database: DatabaseSettings, keyring: Keyring, request: JobRequest, at_step: Callable[[AtStep], Word]
+) -> Ending:
+    """Run a job to its end, whichever that is.
+
+    Args:
+        database: where.
+        keyring: the keys.
+        request: what is asked for.
+        at_step: is called at each step, while the job waits.
+
+    Raises:
+        AssertionError: it hangs, or ended with an error that nobody should meet.
+    """
+    ours, theirs = multiprocessing.get_context("fork").Pipe()
+    with warnings.catch_warnings():
+        # Newer Pythons warn of a fork where threads are; here none holds anything that the child needs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        _child(theirs, database, keyring, request)
+    theirs.close()
+    try:
+        return _listen(ours, pid, at_step)
+    finally:
+        ours.close()
+        _end(pid)
+
+
+def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word]) -> Ending:
+    number = pass_number = 0
+    while True:
+        assert pipe.poll(_PATIENCE_S), "the job hangs"
+        try:
+            kind, told = pipe.recv()
+        except EOFError:
+            raise AssertionError("the job's process has vanished") from None
+        if kind == "end":
+            ending: Ending = pickle.loads(told)  # noqa: S301  # from our own child
+            assert ending.state != "broken", ending.what
+            return replace(ending, last_pass=pass_number)
+        step, table, passed = told
+        pass_number = pass_number if passed is None else passed
+        word = at_step(AtStep(number, step, table, pass_number))
+        number += 1
+        if word is Word.DIE:
+            os.kill(pid, signal.SIGKILL)
+            return Ending("killed", last_pass=pass_number)
+        pipe.send(word)
+
+
+def _end(pid: int) -> None:
+    """Make sure that a child is gone."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return
+        time.sleep(0.001)
+
+
+# --- in the child -----------------------------------------------------------------------------------------------------
+
+
+class _Asker:
+    """Tells the parent of each step, and waits for its word."""
+
+    def __init__(self, pipe: Pipe, stop: Stop) -> None:
+        self._pipe = pipe
+        self._stop = stop
+        self._lock = threading.Lock()
+
+    def notify(self, event: Event) -> None:
+        """Tell of an event."""
+        told: tuple[Any, ...]
+        if isinstance(event, BatchStep):
+            told = (event.step, event.table, None)
+        elif isinstance(event, PassStarted):
+            told = (None, None, event.number)
+        else:
+            return
+        with self._lock:
+            self._pipe.send(("step", told))
+            if self._pipe.recv() is Word.STOP:
+                self._stop.request(signal.SIGTERM)
+
+
+def _child(pipe: Pipe, database: DatabaseSettings, keyring: Keyring, request: JobRequest) -> None:
+    """Do as the command does; never return."""
+    try:
+        pipe.send(("end", pickle.dumps(_run(pipe, database, keyring, request))))
+    finally:
+        # Nothing of what the test session wants done at its own end.
+        os._exit(0)
+
+
+def _run(pipe: Pipe, database: DatabaseSettings, keyring: Keyring, request: JobRequest) -> Ending:
+    stop = Stop()
+    try:
+        prepared = prepare(database, keyring, request)
+        return _account(JobRun(database, keyring, prepared, stop=stop, observer=_Asker(pipe, stop)).run())
+    except FluxbaseCliError as error:
+        return Ending("refused", f"{type(error).__name__}: {error.message}")
+    except BaseException:  # noqa: BLE001  # told by the parent
+        return Ending("broken", traceback.format_exc())
+
+
+def _account(report: JobReport) -> Ending:
+    return Ending(
+        report.state,
+        report.error or "",
+        report.remaining,
+        {
+            location: {name: number for name, number in counts.as_dict().items() if number}
+            for location, counts in report.locations.items()
+        },
+        frozenset((entry.location, str(entry.id), entry.path) for entry in report.quarantine),
+    )

@@ -1,0 +1,96 @@
+"""What may happen: writes, jobs and what disturbs them, as Hypothesis draws them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from hypothesis import strategies as st
+
+from fluxbase_cli.store.values import Limits
+from tests.stateful.writer import Cell, How, What, Write
+
+#: More than the steps of a job over a seeded database.
+_LAST_STEP = 160
+#: Versions that a run may come to.
+MOST_VERSIONS = 5
+
+
+class Fate(Enum):
+    """What ends or disturbs a job."""
+
+    NOTHING = "nothing"
+    KILLED = "its process is killed"
+    STOPPED = "it is asked to stop"
+    CUT = "its connections are cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """A write of somebody else at a step of a job.
+
+    Attributes:
+        at: the step; it waits for the next one at which a writer can get his locks.
+        write: what is written.
+        here: whether it comes instead between the reading and the writing of a batch of its table.
+    """
+
+    at: int
+    write: Write
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a job is run, and what happens meanwhile."""
+
+    fate: Fate
+    at: int
+    meanwhile: tuple[Meanwhile, ...]
+    limits: Limits
+    workers: int
+    held_ends_at: int
+    held_commits: bool
+
+
+# Mostly what a server does; each of the others often enough to meet the rest.
+_HOWS = st.sampled_from([*[How.SERVER] * 4, *[How.STALE] * 6, *How])
+_CELLS = st.builds(Cell, _HOWS, st.integers(0, 4))
+NUMBERS = st.integers(0, 30)
+WRITES = st.builds(
+    Write,
+    st.sampled_from(What),
+    table=NUMBERS,
+    row=NUMBERS,
+    cells=st.lists(_CELLS, min_size=3, max_size=3).map(tuple),
+    column=st.integers(0, 5),
+    flag=st.sampled_from([True, True, False, None]),
+)
+_STEPS = st.integers(0, _LAST_STEP)
+LIMITS = st.sampled_from([Limits(2, 1 << 20), Limits(3, 1 << 20), Limits(1000, 1 << 20)])
+_MEANWHILE = st.lists(st.builds(Meanwhile, _STEPS, WRITES, st.sampled_from([True, True, True, False])), max_size=4).map(
+    tuple
+)
+RUNS = st.builds(
+    Run,
+    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT]),
+    _STEPS,
+    _MEANWHILE,
+    LIMITS,
+    st.sampled_from([1, 1, 2]),
+    _STEPS,
+    st.booleans(),
+)
+QUIET_RUNS = st.builds(
+    Run,
+    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.STOPPED, Fate.CUT]),
+    _STEPS,
+    st.just(()),
+    LIMITS,
+    st.just(1),
+    st.just(0),
+    st.booleans(),
+)
+VERSIONS = st.integers(0, MOST_VERSIONS)
+# Mostly the version under which the fewest values are, so that there is something to do.
+TARGETS = st.sampled_from([0, 0, 0, 1, 2])
