@@ -8,6 +8,7 @@ key is the only proof that the key sealed it.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import re
 from binascii import a2b_base64, b2a_base64
@@ -16,8 +17,6 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -231,7 +230,9 @@ def derive_user_key(master: bytes, user_id: UUID) -> bytes:
     Returns:
         32 bytes.
     """
-    return HKDF(SHA256(), KEY_BYTES, salt=str(user_id).encode("ascii"), info=_USER_KEY_INFO).derive(master)
+    # The standard library's HMAC: a key of one block takes two, and half the time of a general HKDF.
+    extracted = hmac.digest(str(user_id).encode("ascii"), master, "sha256")
+    return hmac.digest(extracted, _USER_KEY_INFO + b"\x01", "sha256")
 
 
 def fingerprint(key: bytes) -> str:

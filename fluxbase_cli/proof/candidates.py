@@ -10,10 +10,11 @@ What is found here has the form of a seal. Whether it is one, only a key can tel
 from __future__ import annotations
 
 import re
-from binascii import a2b_hex, b2a_base64
-from collections.abc import Iterator
+from binascii import a2b_base64, a2b_hex, b2a_base64
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from fluxbase_cli.plaintext import is_readable
 from fluxbase_cli.seal import MIN_TEXT_BYTES, OVERHEAD_BYTES
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
@@ -76,6 +77,25 @@ def find_in_bytes(value: bytes, most_raw: int) -> Iterator[bytes]:
     if OVERHEAD_BYTES <= len(value) <= most_raw:
         yield b2a_base64(value, newline=False)
     yield from find_in_text(value)
+
+
+def worth_a_look(values: Sequence[bytes]) -> list[int]:
+    """Of many texts, the numbers of those in which `find_in_text` may find what a key can be tried on.
+
+    In the usual case, such as a column of JSON web tokens, that takes a tenth of the time of looking at each.
+    """
+    doubtful = {
+        number
+        for number, value in enumerate(values)
+        for word in value.translate(_TO_BLANKS).split(b" ")
+        if len(word) >= MIN_TEXT_BYTES and not (word.isalnum() and (len(word) % 4 or _is_harmless(word)))
+    }
+    return sorted(doubtful)
+
+
+def _is_harmless(word: bytes) -> bool:
+    """Whether letters and digits, four or a multiple of them, are hexadecimal, or base64 of readable text."""
+    return _is_hex(word) is not None or is_readable(a2b_base64(word))
 
 
 def _in_region(region: bytes) -> Iterator[bytes]:

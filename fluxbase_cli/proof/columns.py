@@ -21,7 +21,8 @@ from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.searching import Found, Piece, Searcher, Surroundings
 from fluxbase_cli.store.connect import Access, begin_snapshot, session
-from fluxbase_cli.store.deep import HEAP, DeepColumn, DeepRelation, DeepTable, list_relations, speak_its_encoding
+from fluxbase_cli.store.deep import HEAP, DeepColumn, DeepRelation, list_relations, speak_its_encoding
+from fluxbase_cli.store.deep_reading import MOST_COLUMNS, DeepTable
 from fluxbase_cli.store.places import LAST_PLACE, Place, Stretch
 from fluxbase_cli.unexamined import Kind, Unexamined
 
@@ -103,9 +104,9 @@ def search_columns(  # noqa: PLR0913  # what a census is told
     return DeepFindings(
         locations=dict(sorted(found.tallies.items())),
         examples={location: tuple(examples) for location, examples in sorted(found.examples.items())},
-        tables=len(plan.tables),
+        tables=len(plan.relations),
         columns=sum(len(table.columns) for table in plan.tables),
-        bytes=sum(table.relation.bytes for table in plan.tables),
+        bytes=sum(relation.bytes for relation in plan.relations),
         unexamined=(*plan.unexamined, *found.unexamined.values()),
     )
 
@@ -114,6 +115,7 @@ def search_columns(  # noqa: PLR0913  # what a census is told
 class _Plan:
     """What is looked into, and what can't be."""
 
+    relations: list[DeepRelation] = field(default_factory=list)
     tables: list[DeepTable] = field(default_factory=list)
     unexamined: list[Unexamined] = field(default_factory=list)
 
@@ -141,7 +143,11 @@ class _Plan:
                     )
                 )
             else:
-                plan.tables.append(DeepTable(relation, columns))
+                plan.relations.append(relation)
+                plan.tables += (
+                    DeepTable(relation, columns[first : first + MOST_COLUMNS])
+                    for first in range(0, len(columns), MOST_COLUMNS)
+                )
         return plan
 
     def pieces(self, workers: int) -> queue.SimpleQueue[Piece]:

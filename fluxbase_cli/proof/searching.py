@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -19,9 +19,11 @@ from fluxbase_cli.engine.stopping import Stop
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.proof.candidates import worth_a_look
 from fluxbase_cli.proof.opening import Looked, ValueOpener
 from fluxbase_cli.store.connect import Access, Connection, begin_snapshot, connect, first_line
-from fluxbase_cli.store.deep import MAX_RAW_BYTES, ColumnKind, DeepTable, speak_its_encoding
+from fluxbase_cli.store.deep import ColumnKind, speak_its_encoding
+from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
 from fluxbase_cli.store.places import Place, Stretch
 from fluxbase_cli.unexamined import Kind, Unexamined
 
@@ -214,7 +216,7 @@ class _Reading:
         table, stretch, listed = self._table, self._stretch, False
         while not self._around.stop.requested:
             try:
-                matches = table.matches(self._connection, stretch)
+                columns, last = table.matches(self._connection, stretch)
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
                 raise UnreadableError(_CHANGED) from None
             except psycopg.Error as error:
@@ -225,64 +227,62 @@ class _Reading:
             if not listed and not table.stands_as_listed(self._connection):
                 raise UnreadableError(_CHANGED)
             listed = True
-            self._look(matches.small)
-            self._look_at_large(matches.large)
-            if matches.last is None:
+            for number, matched in enumerate(columns):
+                self._look(number, matched.places, matched.values)
+                self._look_at_large(number, matched.large)
+            if last is None:
                 return
-            stretch = Stretch(Place.of(matches.last), stretch.upto)
+            stretch = Stretch(Place.of(last), stretch.upto)
 
-    def _look_at_large(self, sizes_of: Sequence[tuple[bytes, int, int]]) -> None:
+    def _look_at_large(self, column: int, large: Sequence[tuple[bytes, int]]) -> None:
         """Fetch the values that were not sent, a few at a time, and those that are larger than a few alone."""
-        large: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
-        for tid, column, size in sizes_of:
-            large[column].append((tid, size))
-        for column, sizes in large.items():
-            few: list[bytes] = []
-            held = 0
-            for tid, size in sizes:
-                if self._around.stop.requested:
-                    return
-                if size > _FETCHED_BYTES:
-                    with self._around.large:
-                        self._look_at(column, [tid])
-                    continue
-                if held + size > _FETCHED_BYTES:
-                    self._look_at(column, few)
-                    few, held = [], 0
-                few.append(tid)
-                held += size
-            if few:
+        few: list[bytes] = []
+        held = 0
+        for place, size in large:
+            if self._around.stop.requested:
+                return
+            if size > _FETCHED_BYTES:
+                with self._around.large:
+                    self._look_at(column, [place])
+                continue
+            if held + size > _FETCHED_BYTES:
                 self._look_at(column, few)
+                few, held = [], 0
+            few.append(place)
+            held += size
+        if few:
+            self._look_at(column, few)
 
-    def _look_at(self, column: int, tids: Sequence[bytes]) -> None:
-        self._look((tid, column, value) for tid, value in self._table.fetch(self._connection, column, tids))
+    def _look_at(self, column: int, places: Sequence[bytes]) -> None:
+        rows = self._table.fetch(self._connection, column, places)
+        self._look(column, [place for place, _ in rows], [value for _, value in rows])
 
-    def _look(self, values: Iterable[tuple[bytes, int, bytes]]) -> None:
-        doubtful: list[tuple[bytes, int, Looked]] = []
-        for tid, column, value in values:
-            is_bytes = self._table.columns[column].kind is ColumnKind.BYTES
-            looked = self._opener.look(value, is_bytes=is_bytes, most_raw=MAX_RAW_BYTES)
+    def _look(self, column: int, places: Sequence[bytes], values: Sequence[bytes]) -> None:
+        is_bytes = self._table.columns[column].kind is ColumnKind.BYTES
+        doubtful: list[tuple[bytes, Looked]] = []
+        for number in range(len(values)) if is_bytes else worth_a_look(values):
+            looked = self._opener.look(values[number], is_bytes=is_bytes, most_raw=MAX_RAW_BYTES)
             if looked is None:
                 continue
             if looked.doubts:
-                doubtful.append((tid, column, looked))
+                doubtful.append((places[number], looked))
             else:
-                self._count(tid, column, looked)
+                self._count(places[number], column, looked)
         for start in range(0, len(doubtful), _ROWS_OF_USERS):
             group = doubtful[start : start + _ROWS_OF_USERS]
-            rows = self._table.hints(self._connection, [tid for tid, _, _ in group])
-            for tid, column, looked in group:
+            rows = self._table.hints(self._connection, [place for place, _ in group])
+            for place, looked in group:
                 if self._around.stop.requested:
                     return
-                self._opener.try_users(looked, rows.get(tid, b""))
-                self._count(tid, column, looked)
+                self._opener.try_users(looked, rows.get(place, b""))
+                self._count(place, column, looked)
 
-    def _count(self, tid: bytes, column: int, looked: Looked) -> None:
+    def _count(self, place: bytes, column: int, looked: Looked) -> None:
         location = self._table.columns[column].location
         if looked.overflowed:
             self._found.leave_out(
                 location,
-                f"the row at {Place.of(tid)} holds more texts like a seal than are tried under the keys of users",
+                f"the row at {Place.of(place)} holds more texts like a seal than are tried under the keys of users",
             )
         if not looked.opened:
             return
@@ -290,5 +290,5 @@ class _Reading:
             self._found.tallies[location].opened[layers] += 1
         examples = self._found.examples[location]
         if len(examples) < EXAMPLES:
-            key, place = self._table.name_row(self._connection, tid), f"ctid {Place.of(tid)}"
-            examples.append(place if key is None else f"{key} ({place})")
+            key, where = self._table.name_row(self._connection, place), f"ctid {Place.of(place)}"
+            examples.append(where if key is None else f"{key} ({where})")

@@ -27,7 +27,7 @@ from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.proof import searching
 from fluxbase_cli.proof.columns import DeepFindings, search_columns
-from fluxbase_cli.store import deep
+from fluxbase_cli.store import deep_reading
 from fluxbase_cli.store.connect import Access
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import (
@@ -399,7 +399,7 @@ def test_an_independent_reader_counts_the_same(full: Fluxbase) -> None:
 def test_a_table_where_every_row_matches_is_counted_to_the_row(
     flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, rows_a_page: int
 ) -> None:
-    monkeypatch.setattr(deep, "ROWS_A_PAGE", rows_a_page)
+    monkeypatch.setattr(deep_reading, "ROWS_A_PAGE", rows_a_page)
     flux.secrets(600)
     flux.secrets(150, NEW)
     flux.rows("DELETE FROM functions.secrets WHERE id IN (SELECT id FROM functions.secrets LIMIT 50)")
@@ -740,15 +740,15 @@ def test_a_lost_connection_is_made_again(plugin: Fluxbase, monkeypatch: pytest.M
     put(plugin, "text", seal(OLD, "first"))
     plugin.rows(f"INSERT INTO {T} SELECT n, repeat('a word ', 200) FROM generate_series(10, 300) AS n")
     plugin.rows(f"INSERT INTO {T} VALUES (1000, %s)", seal(OLD, "last"))
-    real = deep.DeepTable.stands_as_listed
+    real = deep_reading.DeepTable.stands_as_listed
     cut: list[bool] = []
 
-    def cutting(table: deep.DeepTable, connection: psycopg.Connection[Any]) -> bool:
+    def cutting(table: deep_reading.DeepTable, connection: psycopg.Connection[Any]) -> bool:
         if table.relation.where == T and len(cut) < 3:
             cut.append(plugin.value("SELECT pg_terminate_backend(%s)", connection.info.backend_pid))
         return real(table, connection)
 
-    monkeypatch.setattr(deep.DeepTable, "stands_as_listed", cutting)
+    monkeypatch.setattr(deep_reading.DeepTable, "stands_as_listed", cutting)
     findings = search(plugin)
     assert len(cut) == 3
     assert (found(findings), findings.unexamined) == ({f"{T}.c": {1: 2}}, ())

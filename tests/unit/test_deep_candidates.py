@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxbase_cli.proof.candidates import find_in_bytes, find_in_text
-from fluxbase_cli.store.deep import MAX_RAW_BYTES
+from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES
 from tests.fixtures.fluxbase import OLD, break_lines, seal
 
 #: Sizes of plaintexts, so that each padding occurs, and the shortest seal.

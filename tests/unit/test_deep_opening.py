@@ -13,7 +13,7 @@ import pytest
 
 from fluxbase_cli.keyring import Key, Keyring, Layer
 from fluxbase_cli.proof.opening import MOST_DOUBTS, MOST_USERS, Looked, ValueOpener
-from fluxbase_cli.store.deep import MAX_RAW_BYTES
+from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES
 from tests.fixtures.fluxbase import NEW, OLD, STRANGER, seal
 
 MASTER_1, USER_1, MASTER_2 = Layer(1, derived=False), Layer(1, derived=True), Layer(2, derived=False)
