@@ -21,7 +21,7 @@ from fluxbase_cli.locations import SealedTable
 from fluxbase_cli.store.connect import Access, Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobState, JobStore
 from fluxbase_cli.store.places import WHOLE
-from fluxbase_cli.store.relations import Relations, find_relations
+from fluxbase_cli.store.relations import Relations, find_relations, is_still
 from fluxbase_cli.store.values import Limits, News, Portions, Reader, Shape, Versions
 from fluxbase_cli.store.writers import OpenTransactions
 from fluxbase_cli.unexamined import Unexamined
@@ -196,8 +196,7 @@ class Closing:
         versions = self.versions(jobs)
         opened = self._snapshot(reading, own, shape, self.wait_s)
         try:
-            there = self.find(reading, shape.relation)
-            if there is None or there.oid != shape.oid:
+            if not is_still(reading, shape):
                 raise RelationGoneError
             yield from self._read(reading, shape, judge, versions)
         finally:

@@ -26,6 +26,7 @@ from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.locations import SealedTable
 from fluxbase_cli.store.connect import Access, Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobStore, LeaseLostError, Shard
+from fluxbase_cli.store.relations import is_still
 from fluxbase_cli.store.values import Limits, Shape
 from fluxbase_cli.unexamined import Unexamined
 
@@ -198,8 +199,10 @@ class Worker:
     def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
         """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
         task, connection = self._assignment, self._connected()
-        # As it is now: it may have come after the job was prepared, or be another table of the same name.
-        shape = self._closing.find(connection, shard.relation)
+        shape = task.shapes.get(shard.relation)
+        if shape is None or not is_still(connection, shape):
+            # It has come after the job was prepared, or is another table of the same name.
+            shape = self._closing.find(connection, shard.relation)
         if shape is None:
             raise RelationGoneError
         runner = self._make_runner(shape)

@@ -116,6 +116,14 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
     return Relations(release, tuple(shapes), tuple(unexamined), tuple(unusable), tuple(foreign), is_tenant)
 
 
+def is_still(connection: Connection, shape: Shape) -> bool:
+    """Whether the relation of that name is still the one that was found."""
+    row = connection.execute(
+        named_queries("relations.sql")["oid"], {"schema": shape.schema, "name": shape.name}
+    ).fetchone()
+    return row is not None and int(row[0]) == shape.oid
+
+
 def _signs(cursor: psycopg.Cursor[dict[str, Any]]) -> tuple[Signs, bool]:
     queries = named_queries("relations.sql")
     row = cursor.execute(queries["signs"]).fetchone() or {}

@@ -76,3 +76,7 @@ SELECT schema_fingerprint AS found FROM platform.declarative_state ORDER BY id D
 -- name: early_fingerprint
 -- Where 2026.3.7-rc.1 to rc.10 keep it.
 SELECT schema_fingerprint AS found FROM migrations.declarative_state ORDER BY id DESC LIMIT 1;
+
+-- name: oid
+SELECT c.oid::bigint AS found FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(name)s AND c.relkind = 'r';
