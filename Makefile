@@ -1,5 +1,5 @@
 # The names that a newcomer would guess. `make install` once, then any of the others.
-.PHONY: install lint types imports test faults bench demo runbook
+.PHONY: install lint types imports test faults stateful mutation bench demo runbook
 BIN = .venv/bin
 
 install:
@@ -19,6 +19,12 @@ test:
 
 faults:
 	FLUXBASE_TEST_FAULT_ROUNDS=30 FLUXBASE_TEST_FAULT_VALUES=50000 $(BIN)/pytest -q -s tests/faults
+
+stateful:
+	FLUXBASE_TEST_STATEFUL_MINUTES=60 $(BIN)/pytest -q -m stateful tests/stateful
+
+mutation:
+	$(BIN)/pip install -q -e '.[mutation]' && $(BIN)/mutmut run
 
 bench:
 	$(BIN)/python -m tests.bench
