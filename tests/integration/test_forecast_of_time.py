@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from fluxbase_cli.engine import forecast
-from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.store.values import Limits
 from tests.fixtures.fluxbase import OLD, Fluxbase, seal
 
@@ -44,14 +44,10 @@ def clock(step_s: float) -> Callable[[], float]:
     return monotonic
 
 
-def foretold(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, workers: int = 1) -> float:
+def foretold(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, **request: Any) -> float:
     """The seconds that a dry run forecasts, where a batch takes so long."""
     monkeypatch.setattr(forecast, "time", SimpleNamespace(monotonic=clock(step_s)))
-    report = flux.run(dry_run=True, workers=workers, limits=Limits(rows=_BATCH, bytes=1 << 20))
-    return seconds(report)
-
-
-def seconds(report: JobReport) -> float:
+    report = flux.run(dry_run=True, limits=Limits(rows=_BATCH, bytes=1 << 20), **request)
     assert report.forecast is not None
     assert report.forecast.cost is not None, report.forecast.reason
     return report.forecast.cost.seconds
@@ -77,7 +73,27 @@ def test_workers_share_the_time(large: Fluxbase, monkeypatch: pytest.MonkeyPatch
     assert 1.7 < alone / two < 2.3
 
 
-def test_a_run_that_is_slowed_down_takes_as_long_as_its_rate_says(large: Fluxbase) -> None:
-    report = large.run(dry_run=True, max_rate_per_s=100.0)
+def test_a_run_that_is_slowed_down_takes_as_long_as_its_rate_says(
+    large: Fluxbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = foretold(large, monkeypatch, 0.001, max_rate_per_s=100.0)
+    slow = foretold(large, monkeypatch, 10.0, max_rate_per_s=100.0)
 
-    assert _SECRETS / 100 <= seconds(report) < _SECRETS / 100 + 10
+    assert _SECRETS / 100 <= fast < _SECRETS / 100 + _BESIDES_S
+    assert slow > 0.6 * 10 * _BATCHES
+
+
+@pytest.mark.parametrize(
+    ("first_wal", "byte_s"),
+    [
+        pytest.param(3_300.0, 0.01 / 3_000, id="pages were logged whole"),
+        pytest.param(301.0, 0.0, id="nearly as much"),
+        pytest.param(300.0, 0.0, id="as much"),
+        pytest.param(299.0, 0.0, id="less"),
+    ],
+)
+def test_batches_that_happened_to_be_slow_are_no_pages_that_are_logged_whole(first_wal: float, byte_s: float) -> None:
+    """A byte more a row, written by another session, made a second of a job into an hour."""
+    sample = forecast._Sample(forecast._Phase(100, 0.02, first_wal), forecast._Phase(100, 0.01, 300.0))
+
+    assert sample.page_byte_s == pytest.approx(byte_s)
