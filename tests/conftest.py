@@ -5,6 +5,9 @@ shell has SIGINT and SIGQUIT ignored.
 """
 
 import signal
+from pathlib import Path
+
+import pytest
 
 for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:
@@ -25,3 +28,26 @@ pytest_plugins = [
     "tests.fixtures.clocks",
     "tests.fixtures.fleet",
 ]
+
+#: What takes long. `.ci/run` runs it; the README's command leaves it out (see the markers in pyproject.toml).
+_SLOW = (
+    "faults/",
+    "acceptance/test_demo_and_examples.py",
+    "acceptance/test_fleet.py",
+    "acceptance/test_jobs_against_destroy.py",
+    "acceptance/test_proof.py",
+    "acceptance/test_release_stories.py",
+    "acceptance/test_rotation_examples.py",
+    "acceptance/test_rotation_year.py",
+    "acceptance/test_wrong_clocks.py",
+    "integration/test_databases.py",
+    "integration/test_deep_census.py",
+    "integration/test_embedded_server.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long, by its file."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(_SLOW):
+            item.add_marker(pytest.mark.slow)

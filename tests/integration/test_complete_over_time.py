@@ -346,7 +346,7 @@ def test_the_mark_of_the_storage_names_the_cluster_and_its_timeline(flux: Fluxba
     marks = flux.value("SELECT storage FROM fluxbase_rotation.job WHERE id = %s", report.job)
     identifier = str(flux.value("SELECT system_identifier FROM pg_control_system()"))
     assert marks
-    assert all(mark.split("/")[:2] == [identifier, "00000001"] for mark in marks)
+    assert all(mark.split(":")[:2] == [identifier, "00000001"] for mark in marks)
 
 
 def test_a_job_whose_mark_is_that_of_another_cluster_opens_everything(flux: Fluxbase) -> None:
@@ -358,7 +358,7 @@ def test_a_job_whose_mark_is_that_of_another_cluster_opens_everything(flux: Flux
     assert report.state == "interrupted"
     flux.rows(
         "UPDATE fluxbase_rotation.job SET storage ="
-        " ARRAY(SELECT regexp_replace(mark, '^[0-9]+/', '1/') FROM unnest(storage) AS mark)"
+        " ARRAY(SELECT regexp_replace(mark, '^[0-9]+:', '1:') FROM unnest(storage) AS mark)"
     )
     # Rows in other places than those that were done.
     flux.rows("UPDATE fluxbase_rotation.shard SET done = true")

@@ -199,7 +199,7 @@ def test_a_branch_with_a_copied_job_for_other_keys_begins_anew(flux: Fluxbase, f
     branch = further.branch("other")
     move(flux)
     further.rows(
-        branch, "UPDATE fluxbase_rotation.job SET state = 'interrupted', from_version = 7, storage = '{1/1/1/1/1}'"
+        branch, "UPDATE fluxbase_rotation.job SET state = 'interrupted', from_version = 7, storage = '{1:1:1:1:1}'"
     )
     flux.secrets(1)
     further.rows(branch, "UPDATE functions.secrets SET encrypted_value = %s", seal(OLD, "again"))

@@ -51,8 +51,8 @@ SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
 -- Whether the job was begun in another database than this one, and came here in a copy of it.
 SELECT cardinality(j.storage) > 0 AND NOT EXISTS (
            SELECT FROM unnest(j.storage) AS mark
-           WHERE split_part(mark, '/', 1) = (SELECT system_identifier::text FROM pg_control_system())
-             AND split_part(mark, '/', 3) = (SELECT d.oid::text FROM pg_database AS d
+           WHERE split_part(mark, ':', 1) = (SELECT system_identifier::text FROM pg_control_system())
+             AND split_part(mark, ':', 3) = (SELECT d.oid::text FROM pg_database AS d
                                              WHERE d.datname = current_database())) AS found
 FROM fluxbase_rotation.job AS j WHERE j.id = %(job)s;
 
@@ -83,7 +83,7 @@ SELECT DISTINCT relation FROM fluxbase_rotation.shard WHERE job = %(job)s AND pa
 -- in. A dump that is restored into another cluster may find the same numbers there for all but the first. And what fires
 -- even under session_replication_role = replica: a trigger or rule that appears during a job may put back what we have
 -- overwritten.
-SELECT coalesce(array_agg(format('%%s/%%s/%%s/%%s/%%s%%s', (SELECT system_identifier FROM pg_control_system()),
+SELECT coalesce(array_agg(format('%%s:%%s:%%s:%%s:%%s%%s', (SELECT system_identifier FROM pg_control_system()),
                                  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
                                  d.oid, c.oid, pg_relation_filenode(c.oid), f.firing) ORDER BY c.oid), '{}') AS storage
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
