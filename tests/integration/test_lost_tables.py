@@ -82,8 +82,9 @@ def test_a_job_that_others_began_while_we_prepared_is_not_joined_without_its_tab
     assert (report.job, report.state, old_values(two_tables)) == (job, "completed", 0)
 
 
-def test_a_job_that_is_begun_anew_does_without_a_table_that_is_gone(two_tables: Fluxbase) -> None:
+def test_a_job_that_is_begun_anew_does_the_others_and_names_the_table_that_is_gone(two_tables: Fluxbase) -> None:
     interrupt(two_tables)
     take_away(two_tables)
 
-    assert two_tables.run(restart=True).state == "completed"
+    report = two_tables.run(restart=True)
+    assert (report.state, report.remaining, len(report.unexamined)) == ("failed", 0, 1)
