@@ -274,5 +274,6 @@ class _Collected:
             self._quarantine.extend(judged.quarantine)
 
     def findings(self) -> Findings:
-        ordered = sorted(self._quarantine, key=lambda entry: (entry.location, entry.id, entry.path))
+        # One that was read again after the snapshot is listed once.
+        ordered = sorted(set(self._quarantine), key=lambda entry: (entry.location, entry.id, entry.path))
         return Findings(self._tallies, tuple(ordered))
