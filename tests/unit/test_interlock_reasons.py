@@ -58,8 +58,8 @@ def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_s
             "`fluxbase-cli secrets re-encrypt --from-version 4` moves them"
         ),
         (
-            "1 value opens under version 4 (public.notes.body 1), which no release of Fluxbase has: name the place in a "
-            "file for --locations, so that re-encrypt moves them, or leave it out there with a reason"
+            "1 value opens under version 4 (public.notes.body 1), which no release of Fluxbase has: "
+            "name the place in a file for --locations, so that re-encrypt moves them, or leave it out there with a reason"
         ),
         (
             "3 values open under no key, and nobody can say which one they need: "
@@ -73,7 +73,8 @@ def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_s
     beside = NeededBy("branch_a", both, 1)
     assert interlocks.while_needed(4, [NeededBy("main", {}, 0), beside], accept_undecryptable=False) == [
         (
-            "3 values open under version 4 of database branch_a (app.settings.encrypted_value 2, auth.users.totp_secret 1):"
+            "3 values open under version 4 of database branch_a "
+            "(app.settings.encrypted_value 2, auth.users.totp_secret 1):"
             " `fluxbase-cli secrets re-encrypt --from-version 4` moves them"
         ),
         (
