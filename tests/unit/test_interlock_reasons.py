@@ -59,7 +59,8 @@ def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_s
         ),
         (
             "1 value opens under version 4 (public.notes.body 1), which no release of Fluxbase has: "
-            "name the place in a file for --locations, so that re-encrypt moves them, or leave it out there with a reason"
+            "name the place in a file for --locations, so that re-encrypt moves them, "
+            "or leave it out there with a reason"
         ),
         (
             "3 values open under no key, and nobody can say which one they need: "
