@@ -29,6 +29,8 @@ _ALPHABETS = tuple(
     )
 )
 _BASE64_CHARACTERS = 64
+#: With tab and line breaks.
+_PRINTABLE = bytes((*range(0x20, 0x7F), 0x09, 0x0A, 0x0D))
 _DER_INTEGER, _DER_SEQUENCE = 0x02, 0x30
 _SYMBOL = re.compile(rb"[+/]").search
 
@@ -75,7 +77,7 @@ def _has_small_alphabet(text: bytes) -> bool:
 
 def is_readable(raw: bytes) -> bool:
     """Whether the decoded bytes are printable ASCII: for 28 random bytes the odds are one in 10**12."""
-    return raw.isascii() and raw.decode("ascii").replace("\n", "").replace("\r", "").replace("\t", "").isprintable()
+    return not raw.translate(None, _PRINTABLE)
 
 
 def _is_der(raw: bytes) -> bool:

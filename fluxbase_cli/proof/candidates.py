@@ -95,7 +95,7 @@ def worth_a_look(values: Sequence[bytes]) -> list[int]:
 
 def _is_harmless(word: bytes) -> bool:
     """Whether letters and digits, four or a multiple of them, are hexadecimal, or base64 of readable text."""
-    return _is_hex(word) is not None or is_readable(a2b_base64(word))
+    return is_readable(a2b_base64(word[:MIN_TEXT_BYTES])) or _is_hex(word) is not None
 
 
 def _in_region(region: bytes) -> Iterator[bytes]:

@@ -135,7 +135,7 @@ def _own_filter() -> Iterator[sql.Composed]:
             yield run
         else:
             yield sql.SQL("octet_length({}) >= 40 AND {} ~ {} AND NOT ({}) AND {}").format(
-                value, value, sql.Literal(NO_HEX), IS_TOKEN.format(value=value, least=40), run
+                value, value, sql.Literal(NO_HEX), IS_TOKEN.format(value=value), run
             )
 
 
