@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.keys import keys_data
-from fluxbase_cli.cli.loading import load, messages_for
 from fluxbase_cli.cli.options import Options, command, group_options
-from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def check(options: Options) -> int:
 
 
 def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[str], None]) -> list[dict[str, Any]]:
-    from fluxbase_cli.lifecycle.listing import list_keys  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.keys.inventory import list_keys  # noqa: PLC0415  # start-up time
 
     away = any(finding["check"] == "connection" for finding in findings)
     try:
@@ -138,7 +138,7 @@ def _silent(_text: str) -> None:
 
 
 def _examine(settings: Settings) -> tuple[list[dict[str, Any]], ExitCode]:
-    from fluxbase_cli.engine.checkup import examine_database  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.prepare.checkup import examine_database  # noqa: PLC0415  # start-up time
 
     try:
         found = examine_database(settings.database)

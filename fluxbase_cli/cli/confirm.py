@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from fluxbase_cli.cli.loading import Loaded
-    from fluxbase_cli.engine.everywhere import Targets
-    from fluxbase_cli.engine.job import Prepared
+    from fluxbase_cli.cli.context import Loaded
+    from fluxbase_cli.engine.databases import Targets
+    from fluxbase_cli.engine.run.job_run import Prepared
 
 
 def confirmed(loaded: Loaded, targets: Targets) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli.cli.options import Options
 from fluxbase_cli.cli.signals import stop_on_signals
-from fluxbase_cli.engine.census import take_census
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import progress_for
 from fluxbase_cli.store.values import DEFAULT_LIMITS

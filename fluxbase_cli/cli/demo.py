@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fluxbase_cli.cli.options import Options, command
-from fluxbase_cli.cli.printing import write
+from fluxbase_cli.cli.output import write
 from fluxbase_cli.errors import ExitCode
 
 _EXAMPLES = """\b

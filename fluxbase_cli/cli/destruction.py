@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fluxbase_cli.cli.loading import load, messages_for
+from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command
-from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.cli.scope import LocationsOption, TransactionWait, places_of
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from fluxbase_cli.lifecycle.request import DestroyOutcome
+    from fluxbase_cli.keys.destroy_request import DestroyOutcome
 
 KeyVersion = Annotated[
     int,
@@ -140,9 +140,9 @@ def destroy(  # noqa: PLR0913  # a command's options
     are by the database server's clock.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
-    from fluxbase_cli.lifecycle.destruction import Destruction  # noqa: PLC0415
-    from fluxbase_cli.lifecycle.request import DestroyRequest  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.keys.destroy import Destruction  # noqa: PLC0415
+    from fluxbase_cli.keys.destroy_request import DestroyRequest  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 
@@ -261,7 +261,7 @@ Example:
 
 def enable(options: Options, *, key_version: KeyVersion) -> int:
     """Take back the first step of `keys destroy`."""
-    from fluxbase_cli.lifecycle.enabling import enable_key  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.keys.enable import enable_key  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     key = enable_key(load(options, messages), os.environ, key_version, warn=messages.warn_once)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from fluxbase_cli.cli.loading import messages_for
+from fluxbase_cli.cli.context import messages_for
 from fluxbase_cli.cli.options import Options, current_context
-from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fluxbase_cli.cli import destruction
-from fluxbase_cli.cli.loading import load, messages_for
+from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command, group_options
-from fluxbase_cli.cli.printing import print_result, write
+from fluxbase_cli.cli.output import print_result, write
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from fluxbase_cli.lifecycle.creation import StoredKey
-    from fluxbase_cli.lifecycle.listing import ListedKey
-    from fluxbase_cli.lifecycle.verification import Verified
+    from fluxbase_cli.keys.create import StoredKey
+    from fluxbase_cli.keys.inventory import ListedKey
+    from fluxbase_cli.keys.verify import Verified
 
 _GROUP_HELP = "Make keys, see which there are, and destroy those that nothing needs any more."
 
@@ -98,14 +98,14 @@ def generate(
     it is stored instead, read back and compared, and only its place and its fingerprint are printed.
     """
     if out is not None:
-        from fluxbase_cli.lifecycle.creation import write_key  # noqa: PLC0415  # start-up time
+        from fluxbase_cli.keys.create import write_key  # noqa: PLC0415  # start-up time
 
         _print_stored(options, write_key(out, encoding))
         return ExitCode.DONE
     if store:
         if encoding is not Encoding.HEX:
             raise ConfigurationError("--encoding goes with printing a key or with --out", hint="Leave it out.")
-        from fluxbase_cli.lifecycle.creation import create_key  # noqa: PLC0415  # start-up time
+        from fluxbase_cli.keys.create import create_key  # noqa: PLC0415  # start-up time
 
         messages = messages_for(options)
         settings = load(options, messages)
@@ -171,7 +171,7 @@ def list_keys(
     ] = False,
 ) -> int:
     """Show the key versions, their places, fingerprints, states and ages; never the keys."""
-    from fluxbase_cli.lifecycle.listing import list_keys as lifecycle_list  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.keys.inventory import list_keys as lifecycle_list  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     settings = load(options, messages)
@@ -181,7 +181,7 @@ def list_keys(
     values = None
     if count:
         from fluxbase_cli.cli.counting import count_values  # noqa: PLC0415  # start-up time
-        from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+        from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
 
         stop = Stop()
         values = count_values(options, settings.database, listed.keyring, messages, stop)
@@ -261,7 +261,7 @@ def verify(options: Options) -> int:
     A key is good when it can be had, has the right length, is no other version's key, and opens what it seals. Exit 0
     when all are, else 2.
     """
-    from fluxbase_cli.lifecycle.verification import verify_keys  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.keys.verify import verify_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     verification = verify_keys(load(options, messages), os.environ, warn=messages.warn_once)
@@ -322,7 +322,7 @@ def rewrap(
 
     The keys stay what they are, and so do their fingerprints; only what wraps them is exchanged, inside KMS.
     """
-    from fluxbase_cli.lifecycle.wrapping import rewrap_keys  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.keys.rewrap import rewrap_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     done = rewrap_keys(load(options, messages), os.environ, kms_key_id, warn=messages.warn_once)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fluxbase_cli.cli.loading import load, messages_for
+from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.options import Databases, Options, command, group_options
-from fluxbase_cli.cli.printing import print_result
+from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.cli.scope import DatabasesOption, LocationsOption, places_of
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError
 
 if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
-    from fluxbase_cli.rotation.surroundings import Surroundings
+    from fluxbase_cli.rotation.context import Surroundings
 
 _GROUP_HELP = "The rotation that happens by itself, as `security.encryption.key_rotation` says."
 _MAX_PORT = 65535
@@ -91,8 +91,8 @@ def plan(options: Options) -> int:
     Exit 0 when nothing is due, 3 when a rotation is due or is to be gone on with.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
-    from fluxbase_cli.rotation.planning import make_plan  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.rotation.plan import make_plan  # noqa: PLC0415
 
     messages = messages_for(options)
     settings = load(options, messages)
@@ -143,7 +143,7 @@ def run(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.rotation.metrics import Metrics  # noqa: PLC0415
-    from fluxbase_cli.rotation.run import Rotator  # noqa: PLC0415
+    from fluxbase_cli.rotation.rotator import Rotator  # noqa: PLC0415
 
     messages = messages_for(options)
     around = _surroundings(options, messages, batch_size, concurrency, databases, locations)
@@ -209,8 +209,8 @@ def test_notification(options: Options) -> int:
     """Send one notification to notification_webhook, signed as all are, and say whether it was taken."""
     from uuid import uuid4  # noqa: PLC0415  # start-up time
 
-    from fluxbase_cli.rotation.notice import Kind, Notice  # noqa: PLC0415
-    from fluxbase_cli.rotation.notify import DeliveryError, post  # noqa: PLC0415
+    from fluxbase_cli.notifications.message import Kind, Notice  # noqa: PLC0415
+    from fluxbase_cli.notifications.webhook import DeliveryError, post  # noqa: PLC0415
     from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415
 
     settings = load(options)
@@ -241,7 +241,7 @@ def _surroundings(  # noqa: PLR0913, PLR0917  # a command's options
     databases: Databases,
     locations: Path | None,
 ) -> Surroundings:
-    from fluxbase_cli.rotation.surroundings import Surroundings  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.rotation.context import Surroundings  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ import typer
 from fluxbase_cli.cli.options import Databases
 
 if TYPE_CHECKING:
-    from fluxbase_cli.extra_locations import Places
+    from fluxbase_cli.catalogue.extra import Places
 
 DatabasesOption = Annotated[
     Databases,
@@ -51,6 +51,6 @@ def places_of(path: Path | None) -> Places:
     Raises:
         ConfigurationError: the file can't be used.
     """
-    from fluxbase_cli.extra_locations import read_places  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.catalogue.extra import read_places  # noqa: PLC0415  # start-up time
 
     return read_places(path)

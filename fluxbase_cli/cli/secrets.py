@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fluxbase_cli.cli import steering
+from fluxbase_cli.cli import control
 from fluxbase_cli.cli.confirm import confirmed
+from fluxbase_cli.cli.context import load, load_with_keys, messages_for
+from fluxbase_cli.cli.control import MaxRate, MaxReplicaLag
 from fluxbase_cli.cli.fleet import with_fleet
-from fluxbase_cli.cli.loading import load, load_with_keys, messages_for
 from fluxbase_cli.cli.options import Databases, Options, Output, command, group_options
-from fluxbase_cli.cli.printing import print_result, write
+from fluxbase_cli.cli.output import print_result, write
 from fluxbase_cli.cli.scope import DatabasesOption, LocationsOption, TransactionWait, places_of
-from fluxbase_cli.cli.steering import MaxRate, MaxReplicaLag
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def make_app() -> typer.Typer:
     app.command("audit", epilog=_AUDIT_EXAMPLES)(command(with_fleet(audit)))
     app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(with_fleet(rollback)))
     app.command("status", epilog=_STATUS_EXAMPLES)(command(status))
-    steering.add_to(app)
+    control.add_to(app)
     return app
 
 
@@ -230,7 +230,7 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
     from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
 
-    max_lag = steering.max_lag(max_replica_lag)
+    max_lag = control.max_lag(max_replica_lag)
     places = places_of(locations)
 
     def request(active: int) -> JobRequest:
@@ -318,7 +318,7 @@ def rollback(  # noqa: PLR0913  # a command's options
     if not reason.strip():
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
 
-    max_lag = steering.max_lag(max_replica_lag)
+    max_lag = control.max_lag(max_replica_lag)
     places = places_of(locations)
 
     def request(_active: int) -> JobRequest:
@@ -378,14 +378,14 @@ def _batch_s(batch_size: int | None, batch_time: float) -> float | None:
 
 def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes: bool, databases: Databases) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.everywhere import EverywhereRun, prepare_everywhere  # noqa: PLC0415
-    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
-    from fluxbase_cli.lifecycle.opening import refuse_as_target  # noqa: PLC0415
-    from fluxbase_cli.lifecycle.register import read_register  # noqa: PLC0415
-    from fluxbase_cli.lifecycle.target import target_check  # noqa: PLC0415
+    from fluxbase_cli.engine.databases import EverywhereRun, prepare_everywhere  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.keys.history import read_register  # noqa: PLC0415
+    from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415
+    from fluxbase_cli.keys.target_check import target_check  # noqa: PLC0415
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415
+    from fluxbase_cli.report.json_report import everywhere_report  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.report.structured import everywhere_report  # noqa: PLC0415
     from fluxbase_cli.report.text import database_lines, job_lines, job_title  # noqa: PLC0415
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
 
@@ -431,7 +431,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
 
 
 def _list_quarantine(messages: Messages, entries: Any, job: int | None) -> None:  # noqa: ANN401  # start-up time
-    from fluxbase_cli.report.structured import quarantine  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.json_report import quarantine  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.text import quarantine_lines  # noqa: PLC0415
 
     if messages.as_json:
@@ -484,10 +484,10 @@ def audit(  # noqa: PLR0913  # a command's options
     ends with 4: only exit 0 means that nothing needs the key.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.proof.proof import ProofRequest, take_proof  # noqa: PLC0415
+    from fluxbase_cli.report.json_report import proof_report  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.report.structured import proof_report  # noqa: PLC0415
     from fluxbase_cli.report.text import census_lines, proof_lines  # noqa: PLC0415
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
 
@@ -559,7 +559,7 @@ def status(
     ] = 2.0,
 ) -> int:
     """Show jobs, how far and how fast they are, who works on them, and what they could not open."""
-    from fluxbase_cli.engine.overview import job_details, recent_jobs  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.observe.status import job_details, recent_jobs  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.status import details_data, details_lines, jobs_data, jobs_lines  # noqa: PLC0415
 
     settings = load(options)
@@ -580,10 +580,10 @@ def status(
 def _watch(options: Options, database: DatabaseSettings, job: int | None, interval: float) -> int | None:
     """Watch a job and return the exit code; None where there is none to watch."""
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.stopping import Stop  # noqa: PLC0415
-    from fluxbase_cli.engine.watching import watch  # noqa: PLC0415
+    from fluxbase_cli.engine.observe.watch import watch  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.report.progress import LineProgress  # noqa: PLC0415
-    from fluxbase_cli.report.watching import display_for  # noqa: PLC0415
+    from fluxbase_cli.report.watch import display_for  # noqa: PLC0415
 
     form = (options.output or Output.TABLE).value
     stop, seen = Stop(), False

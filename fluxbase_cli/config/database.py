@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.address import Address, holds_connection_string, parse_address
+from fluxbase_cli.config.conninfo import Address, holds_connection_string, parse_address
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.errors import ConfigurationError
 

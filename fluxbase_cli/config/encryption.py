@@ -106,7 +106,7 @@ class EncryptionSettings:
         provider: `security.encryption.provider`, if it is set.
         active_key_version: the version the server seals with, if it is configured; see `effective_key_version`.
         active_pointer: where that version's number is kept instead; whoever needs it looks there first (see
-            `fluxbase_cli.lifecycle.pointing`).
+            `fluxbase_cli.keys.active_version`).
         keys: the entries, by ascending version.
         kms_key_id: the key that AWS KMS wraps keys with.
         vault: where HashiCorp Vault is, and how to log in.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.pacing import TARGET_BATCH_S, MaxLag
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.retry import PATIENCE_S
-from fluxbase_cli.engine.settled import WRITERS_WAIT_S
-from fluxbase_cli.locations import CATALOGUE, SealedTable
+from fluxbase_cli.engine.throttle.pacing import TARGET_BATCH_S, MaxLag
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
 

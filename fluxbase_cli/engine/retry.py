@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 
-from fluxbase_cli.engine.observer import Observer, Waiting
-from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.store.connect import first_line
+from fluxbase_cli.engine.events import Observer, Waiting
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.store.connection import first_line
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

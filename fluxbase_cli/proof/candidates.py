@@ -14,7 +14,7 @@ from binascii import a2b_base64, a2b_hex, b2a_base64
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from fluxbase_cli.plaintext import is_readable
+from fluxbase_cli.catalogue.plaintext import is_readable
 from fluxbase_cli.seal import MIN_TEXT_BYTES, OVERHEAD_BYTES
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.observer import BatchDone, Observer, PassStarted
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.searching import Found, Piece, Searcher, Surroundings
-from fluxbase_cli.store.connect import Access, begin_snapshot, session
+from fluxbase_cli.store.connection import Access, begin_snapshot, session
+from fluxbase_cli.store.ctid import LAST_PLACE, Place, Stretch
 from fluxbase_cli.store.deep import HEAP, DeepColumn, DeepRelation, list_relations, speak_its_encoding
 from fluxbase_cli.store.deep_reading import MOST_COLUMNS, DeepTable
-from fluxbase_cli.store.places import LAST_PLACE, Place, Stretch
 from fluxbase_cli.unexamined import Kind, Unexamined
 
 #: The observer is told of pages, as of one location.

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from fluxbase_cli.catalogue.plaintext import is_no_seal, is_readable
 from fluxbase_cli.keyring import Keyring, Layer, Opener
-from fluxbase_cli.plaintext import is_no_seal, is_readable
 from fluxbase_cli.proof.candidates import find_in_bytes, find_in_text
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, decode, may_be_seal
 

@@ -10,18 +10,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fluxbase_cli.catalogue.extra import ONLY_RELEASES, LeftOut, Places
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.census import take_census
-from fluxbase_cli.engine.everywhere import MAIN, in_parallel, list_databases, still_exists
-from fluxbase_cli.engine.observer import Observer, Silent
+from fluxbase_cli.engine.databases import MAIN, in_parallel, list_databases, still_exists
+from fluxbase_cli.engine.events import Observer, Silent
 from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
-from fluxbase_cli.engine.settled import WRITERS_WAIT_S
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
-from fluxbase_cli.extra_locations import ONLY_RELEASES, LeftOut, Places
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.columns import DeepFindings, search_columns
-from fluxbase_cli.store.connect import session
+from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.databases import Databases, Further
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect

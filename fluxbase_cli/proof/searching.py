@@ -13,18 +13,18 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.observer import Observer
+from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.retry import patiently
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.candidates import worth_a_look
 from fluxbase_cli.proof.opening import Looked, ValueOpener
-from fluxbase_cli.store.connect import Access, Connection, begin_snapshot, connect, first_line
+from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect, first_line
+from fluxbase_cli.store.ctid import Place, Stretch
 from fluxbase_cli.store.deep import ColumnKind, speak_its_encoding
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
-from fluxbase_cli.store.places import Place, Stretch
 from fluxbase_cli.unexamined import Kind, Unexamined
 
 #: Rows named for each column.

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.replication import (
     Receiver,

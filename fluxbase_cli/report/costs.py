@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Gain
 from fluxbase_cli.engine.outcome import JobReport
-from fluxbase_cli.engine.pacing import in_bytes
+from fluxbase_cli.engine.throttle.pacing import in_bytes
 
 
 def cost_lines(report: JobReport) -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from fluxbase_cli.engine.observer import BatchDone, Event, PassStarted, Told, Waiting
+from fluxbase_cli.engine.events import BatchDone, Event, PassStarted, Told, Waiting
 from fluxbase_cli.report.messages import Messages
 
 if TYPE_CHECKING:

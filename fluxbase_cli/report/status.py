@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from fluxbase_cli.engine.overview import JobDetails, JobSummary
-from fluxbase_cli.report.structured import dotted, quarantine
+from fluxbase_cli.engine.observe.status import JobDetails, JobSummary
+from fluxbase_cli.report.json_report import dotted, quarantine
 from fluxbase_cli.report.text import table
 from fluxbase_cli.store.jobs import Event, Runner
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fluxbase_cli.engine.everywhere import EverywhereReport
+from fluxbase_cli.engine.databases import EverywhereReport
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.proof.proof import Proof
-from fluxbase_cli.report.structured import dotted
+from fluxbase_cli.report.json_report import dotted
 from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
 
 #: Beyond this many, listed values scroll the result off the screen; `secrets status JOB` has them all.

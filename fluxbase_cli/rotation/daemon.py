@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
 from fluxbase_cli.rotation.clock import RotationClock
+from fluxbase_cli.rotation.context import Surroundings
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.rotation.outcome import RotationReport, moment_json
 from fluxbase_cli.rotation.policy import read_policy
-from fluxbase_cli.rotation.run import Rotator
+from fluxbase_cli.rotation.rotator import Rotator
 from fluxbase_cli.rotation.schedule import moment_text
-from fluxbase_cli.rotation.surroundings import Surroundings
 
 #: However far the next date is, so often it is looked whether a disabled key has cooled off.
 _LOOK_EVERY = timedelta(hours=1)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.rotation.retiring import Retired
+from fluxbase_cli.rotation.retention import Retired
 from fluxbase_cli.rotation.schedule import Verdict, moment_text
 from fluxbase_cli.store.rotations import Retirement, RotationStep
 

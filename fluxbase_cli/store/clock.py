@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.store.connect import Connection, session
+from fluxbase_cli.store.connection import Connection, session
 
 Clock = Callable[[], datetime]
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 import psycopg
 from psycopg.rows import dict_row
 
-from fluxbase_cli.store.connect import Access, Connection, begin_survey, first_line
+from fluxbase_cli.store.connection import Access, Connection, begin_survey, first_line
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.unexamined import Kind, Unexamined
 

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from fluxbase_cli.store.connect import Connection, for_values
+from fluxbase_cli.store.connection import Connection, for_values
 from fluxbase_cli.store.queries import named_queries
 
 #: The only access method whose rows have an order by place.

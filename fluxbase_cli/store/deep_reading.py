@@ -14,9 +14,9 @@ from psycopg import sql
 from psycopg.pq import Escaping
 
 from fluxbase_cli.seal import MIN_TEXT_BYTES, OVERHEAD_BYTES
-from fluxbase_cli.store.connect import Connection, TextArray
+from fluxbase_cli.store.connection import Connection, TextArray
+from fluxbase_cli.store.ctid import Place, Stretch
 from fluxbase_cli.store.deep import ColumnKind, DeepColumn, DeepRelation
-from fluxbase_cli.store.places import Place, Stretch
 from fluxbase_cli.store.queries import named_queries
 
 #: A `bytea` of at most so many bytes may be a decoded seal; of a longer one only the text in it is looked at.

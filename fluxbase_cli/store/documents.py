@@ -12,9 +12,9 @@ from typing import Any
 
 from psycopg import sql
 
-from fluxbase_cli.locations import SealedColumn
-from fluxbase_cli.store.connect import Connection, Uuid
-from fluxbase_cli.store.places import NO_PAGES, Pages, Place
+from fluxbase_cli.catalogue.locations import SealedColumn
+from fluxbase_cli.store.connection import Connection, Uuid
+from fluxbase_cli.store.ctid import NO_PAGES, Pages, Place
 from fluxbase_cli.store.values import ID, TID, Edit, Reader
 
 #: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.

@@ -24,8 +24,8 @@ from psycopg.types.json import Jsonb
 from fluxbase_cli import __version__
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import JobRunningError, PreflightRefusedError
-from fluxbase_cli.store.connect import Connection
-from fluxbase_cli.store.places import Place
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.ctid import Place
 from fluxbase_cli.store.queries import named_queries, read_sql
 from fluxbase_cli.store.values import Shape
 from fluxbase_cli.unexamined import Unexamined

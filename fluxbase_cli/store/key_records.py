@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import KEY_LOCK_CLASS, JobStore
 from fluxbase_cli.store.queries import named_queries
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
+from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
+from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.errors import PreflightRefusedError
-from fluxbase_cli.locations import CATALOGUE, SealedTable
-from fluxbase_cli.releases import Release
-from fluxbase_cli.store.connect import APPLICATION_NAME, Access, Connection
+from fluxbase_cli.store.connection import APPLICATION_NAME, Access, Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relations import Relations, find_relations

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.ctid import Stretch
 from fluxbase_cli.store.jobs import JobStore, QuarantineEntry, Shard
-from fluxbase_cli.store.places import Stretch
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.values import Shape
 

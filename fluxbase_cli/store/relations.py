@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from fluxbase_cli.locations import CATALOGUE, Form, Layout, SealedColumn, SealedTable
-from fluxbase_cli.releases import Release, Signs, tell_release
-from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.catalogue.locations import CATALOGUE, Form, Layout, SealedColumn, SealedTable
+from fluxbase_cli.catalogue.releases import Release, Signs, tell_release
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.values import Shape
 from fluxbase_cli.unexamined import Kind, Unexamined

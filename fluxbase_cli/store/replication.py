@@ -9,7 +9,7 @@ from datetime import datetime
 
 from psycopg.rows import dict_row
 
-from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
 
 #: What receivers call themselves that make one backup and are gone then.

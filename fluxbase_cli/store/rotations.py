@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from fluxbase_cli.errors import JobRunningError, PreflightRefusedError
-from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import LOCK_CLASS, SCHEMA, JobStore
 from fluxbase_cli.store.queries import named_queries
 

@@ -19,8 +19,8 @@ from typing import Any, LiteralString, overload
 
 from psycopg import sql
 
-from fluxbase_cli.locations import Form, SealedColumn, SealedTable
-from fluxbase_cli.store.connect import (
+from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
+from fluxbase_cli.store.connection import (
     Connection,
     TextArray,
     TextElements,
@@ -28,8 +28,8 @@ from fluxbase_cli.store.connect import (
     TidElements,
     UuidArray,
 )
-from fluxbase_cli.store.packed import Packed
-from fluxbase_cli.store.places import NO_PAGES, Pages, Place, Stretch
+from fluxbase_cli.store.ctid import NO_PAGES, Pages, Place, Stretch
+from fluxbase_cli.store.row_block import Packed
 
 Row = tuple[Any, ...]
 Rows = Packed | Sequence[Row]

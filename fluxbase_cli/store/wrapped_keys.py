@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from fluxbase_cli.errors import ConfigurationError, PreflightRefusedError
-from fluxbase_cli.store.connect import Connection
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import LOCK_CLASS, SCHEMA, JobStore
 from fluxbase_cli.store.queries import named_queries
 

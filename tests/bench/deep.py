@@ -30,12 +30,12 @@ from psycopg import sql
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.demo.server import EmbeddedServer
-from fluxbase_cli.engine.observer import Silent
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.proof.columns import search_columns
 from fluxbase_cli.seal import Sealer
-from fluxbase_cli.store.connect import Access
+from fluxbase_cli.store.connection import Access
 from fluxbase_cli.store.deep_reading import IS_TOKEN, NO_HEX, RUN
 
 _TABLE = "plugin_data"

@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Lock
 
 from fluxbase_cli.config import load_settings
+from fluxbase_cli.engine.events import BatchStep, Event, Step
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.job import JobRun, prepare
-from fluxbase_cli.engine.observer import BatchStep, Event, Step
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.run.job_run import JobRun, prepare
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import load_keyring
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import Limits

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fluxbase_cli.config import load_settings
-from fluxbase_cli.rotation.retiring import Retiring
-from fluxbase_cli.rotation.run import Rotator
-from fluxbase_cli.rotation.surroundings import Moment, Surroundings
+from fluxbase_cli.rotation.context import Moment, Surroundings
+from fluxbase_cli.rotation.retention import Retiring
+from fluxbase_cli.rotation.rotator import Rotator
 from fluxbase_cli.store.rotations import RotationStep
 
 Place = tuple[RotationStep, Moment | str]

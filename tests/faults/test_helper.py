@@ -26,7 +26,7 @@ _GO_ON = (*_RE_ENCRYPT, "--max-rate", "1000000", "-o", "json")
 #: The command, for which jobs are large much earlier, and machines have two processors.
 _EAGER = """
 import os, sys
-import fluxbase_cli.engine.helper as helper
+import fluxbase_cli.engine.run.worker_process as helper
 from fluxbase_cli.cli.app import main
 helper.MANY_ROWS = 1
 os.sched_getaffinity = lambda _: {0, 1}
@@ -35,7 +35,7 @@ os.sched_getaffinity = lambda _: {0, 1}
 _TOGETHER = """
 import time
 import psycopg
-from fluxbase_cli.engine.pool import Pool
+from fluxbase_cli.engine.run.pool import Pool
 run = Pool.run
 def run_when_both_are_there(pool):
     with psycopg.connect(os.environ["FLUXBASE_DATABASE_URL"], autocommit=True) as connection:

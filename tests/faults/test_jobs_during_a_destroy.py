@@ -7,11 +7,11 @@ from contextlib import ExitStack
 import pytest
 
 from fluxbase_cli.config import load_settings
-from fluxbase_cli.engine.observer import Event, Silent
-from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.lifecycle.destruction import Destruction
-from fluxbase_cli.lifecycle.register import KeyState
-from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.engine.events import Event, Silent
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.keys.destroy import Destruction
+from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.values import DEFAULT_LIMITS
 from tests.faults.reader import read

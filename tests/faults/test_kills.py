@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.events import Step
 from tests.faults.reader import Contents, read
 from tests.faults.writers import Writers
 from tests.fixtures.command import Rotation, Running, until

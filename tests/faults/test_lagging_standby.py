@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fluxbase_cli.engine.pacing import MaxLag
+from fluxbase_cli.engine.throttle.pacing import MaxLag
 from fluxbase_cli.errors import PreflightRefusedError
-from fluxbase_cli.store.activity import standbys
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
+from fluxbase_cli.store.server_load import standbys
 from tests.faults.reader import read
 from tests.fixtures.command import Rotation, until
 from tests.fixtures.fluxbase import Fluxbase, Role

@@ -13,14 +13,14 @@ import pytest
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.demo.tables import create_tables
-from fluxbase_cli.engine import pool
-from fluxbase_cli.engine.closing import Closing, Verdict
-from fluxbase_cli.engine.observer import BatchStep, Observer, Step
+from fluxbase_cli.engine.events import BatchStep, Observer, Step
 from fluxbase_cli.engine.outcome import JobReport
-from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.store import connect as store_connect
+from fluxbase_cli.engine.run import pool
+from fluxbase_cli.engine.run.catch_up import Closing, Verdict
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.store import connection as store_connect
 from fluxbase_cli.store import jobs
-from fluxbase_cli.store.connect import Connection, session
+from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import LOCK_CLASS, JobStore, Shard
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.values import Limits

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from fluxbase_cli.demo.server import EmbeddedServer
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.proof.standbys import examine_standbys
 from fluxbase_cli.seal import fingerprint
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
 from tests.faults.reader import read
 from tests.fixtures.command import OLD_KEY, Outcome, Rotation, until
 from tests.fixtures.embedded import PostgresServer

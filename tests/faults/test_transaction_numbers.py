@@ -13,8 +13,8 @@ import pytest
 
 from fluxbase_cli.demo.server import EmbeddedServer, installations
 from fluxbase_cli.demo.tables import create_tables
-from fluxbase_cli.engine.observer import BatchDone, Event
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.events import BatchDone, Event
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.store.jobs import JobStore
 from tests.fixtures.fluxbase import FEW, KEYS, Fluxbase, open_all
 

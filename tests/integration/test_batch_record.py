@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.store.connect import Access, Connection, begin_batch, connect_for_values
+from fluxbase_cli.store.connection import Access, Connection, begin_batch, connect_for_values
+from fluxbase_cli.store.ctid import Place
 from fluxbase_cli.store.jobs import Cut, JobKind, JobState, JobStore, LeaseLostError, NewJob, Shard
-from fluxbase_cli.store.places import Place
 from fluxbase_cli.store.preflight import inspect
 from tests.fixtures.fluxbase import OLD, SECRETS, Fluxbase, Spot, seal
 

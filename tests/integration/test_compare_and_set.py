@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
 from tests.fixtures.fluxbase import (
     ACCESS,

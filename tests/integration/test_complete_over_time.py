@@ -11,11 +11,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fluxbase_cli.engine.census import take_census
-from fluxbase_cli.engine.observer import BatchDone, Event, Observer, PassStarted, Silent, Waiting
+from fluxbase_cli.engine.events import BatchDone, Event, Observer, PassStarted, Silent, Waiting
 from fluxbase_cli.engine.outcome import CensusReport
-from fluxbase_cli.engine.settled import WRITERS_WAIT_S
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.unexamined import Kind

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.everywhere import EverywhereReport, EverywhereRun, prepare_everywhere
+from fluxbase_cli.engine.databases import EverywhereReport, EverywhereRun, prepare_everywhere
+from fluxbase_cli.engine.events import Silent
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.observer import Silent
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.proof.proof import Proof, ProofRequest, take_proof
 from fluxbase_cli.store.databases import Databases

@@ -20,15 +20,15 @@ import psycopg
 import pytest
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.observer import BatchDone, Event, PassStarted, Silent
+from fluxbase_cli.engine.events import BatchDone, Event, PassStarted, Silent
 from fluxbase_cli.engine.retry import patiently
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.proof import searching
 from fluxbase_cli.proof.columns import DeepFindings, search_columns
 from fluxbase_cli.store import deep_reading
-from fluxbase_cli.store.connect import Access
+from fluxbase_cli.store.connection import Access
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import (
     COLUMNS,

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from fluxbase_cli.config import Settings, load_settings
-from fluxbase_cli.engine.observer import Event, Silent
-from fluxbase_cli.engine.stopping import Stop
-from fluxbase_cli.lifecycle.destruction import Destruction
-from fluxbase_cli.lifecycle.enabling import CheckRefusedError, enable_key
-from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.engine.events import Event, Silent
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.keys.destroy import Destruction
+from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys.enable import CheckRefusedError, enable_key
 from fluxbase_cli.seal import fingerprint
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.jobs import KEY_LOCK_CLASS
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.values import DEFAULT_LIMITS

@@ -7,10 +7,10 @@ import time
 import psycopg
 import pytest
 
-from fluxbase_cli.engine import aftermath
-from fluxbase_cli.engine import job as job_module
 from fluxbase_cli.engine.cost import FEW_ROWS
+from fluxbase_cli.engine.observe import vacuum
 from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.run import job_run as job_module
 from fluxbase_cli.report.costs import cost_lines
 from fluxbase_cli.store.values import DEFAULT_LIMITS
 from tests.fixtures.command import until
@@ -107,7 +107,7 @@ def test_a_role_that_only_reads_gets_its_dry_run_and_no_forecast(large: Fluxbase
 
 def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_module, "_WORTH_A_FORECAST", FEW_ROWS)
-    monkeypatch.setattr(aftermath, "_GROWN_BYTES", 0)
+    monkeypatch.setattr(vacuum, "_GROWN_BYTES", 0)
     wal = large.value("SELECT pg_current_wal_lsn()")
 
     report = large.run(workers=2, limits=DEFAULT_LIMITS)
@@ -176,7 +176,7 @@ def test_a_small_run_is_not_rehearsed(flux: Fluxbase) -> None:
 
 
 def test_vacuum_is_done_where_it_is_asked_for(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aftermath, "_GROWN_BYTES", 0)
+    monkeypatch.setattr(vacuum, "_GROWN_BYTES", 0)
     observer = Watching()
 
     report = large.run(workers=2, limits=DEFAULT_LIMITS, vacuum=True, observer=observer)
@@ -197,7 +197,7 @@ def test_a_role_that_may_not_vacuum_is_told_and_the_job_is_done_all_the_same(
     large.rows(f"GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA {_SCHEMAS} TO {role.name}")
     large.rows(f"GRANT SET ON PARAMETER session_replication_role TO {role.name}")
     large.rows(f'GRANT CREATE ON DATABASE "{large.value("SELECT current_database()")}" TO {role.name}')
-    monkeypatch.setattr(aftermath, "_GROWN_BYTES", 0)
+    monkeypatch.setattr(vacuum, "_GROWN_BYTES", 0)
     observer = Watching()
 
     report = large.run(workers=2, limits=DEFAULT_LIMITS, vacuum=True, database=role.database, observer=observer)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fluxbase_cli.engine import forecast
+from fluxbase_cli.engine.prepare import estimate
 from fluxbase_cli.store.values import Limits
 from tests.fixtures.fluxbase import OLD, Fluxbase, seal
 
@@ -46,7 +46,7 @@ def clock(step_s: float) -> Callable[[], float]:
 
 def foretold(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, **request: Any) -> float:
     """The seconds that a dry run forecasts, where a batch takes so long."""
-    monkeypatch.setattr(forecast, "time", SimpleNamespace(monotonic=clock(step_s)))
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(monotonic=clock(step_s)))
     report = flux.run(dry_run=True, limits=Limits(rows=_BATCH, bytes=1 << 20), **request)
     assert report.forecast is not None
     assert report.forecast.cost is not None, report.forecast.reason
@@ -94,6 +94,6 @@ def test_a_run_that_is_slowed_down_takes_as_long_as_its_rate_says(
 )
 def test_batches_that_happened_to_be_slow_are_no_pages_that_are_logged_whole(first_wal: float, byte_s: float) -> None:
     """A byte more a row, written by another session, made a second of a job into an hour."""
-    sample = forecast._Sample(forecast._Phase(100, 0.02, first_wal), forecast._Phase(100, 0.01, 300.0))
+    sample = estimate._Sample(estimate._Phase(100, 0.02, first_wal), estimate._Phase(100, 0.01, 300.0))
 
     assert sample.page_byte_s == pytest.approx(byte_s)

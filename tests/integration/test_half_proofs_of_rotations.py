@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.rotation.context import Moment
 from fluxbase_cli.rotation.outcome import RotationReport
-from fluxbase_cli.rotation.surroundings import Moment
 from fluxbase_cli.store.rotations import RotationStep
 from tests.fixtures.fluxbase import Fluxbase
 from tests.fixtures.rotating import Calendar, Rotating

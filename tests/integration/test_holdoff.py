@@ -7,10 +7,10 @@ import threading
 import psycopg
 import pytest
 
-from fluxbase_cli.engine import job as job_module
-from fluxbase_cli.engine.holdoff import HoldOff
-from fluxbase_cli.engine.observer import Step
-from fluxbase_cli.store.connect import Access, connect
+from fluxbase_cli.engine.events import Step
+from fluxbase_cli.engine.run import job_run as job_module
+from fluxbase_cli.engine.throttle.autovacuum_lock import HoldOff
+from fluxbase_cli.store.connection import Access, connect
 from fluxbase_cli.store.preflight import inspect
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.events import Silent, Step
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.job import JobRun, prepare
-from fluxbase_cli.engine.observer import Silent, Step
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.run.job_run import JobRun, prepare
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobRunningError
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.jobs import JobKind, JobStore
 from fluxbase_cli.store.values import Limits
 from tests.fixtures.fluxbase import (

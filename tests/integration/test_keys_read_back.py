@@ -10,15 +10,15 @@ import pytest
 
 from fluxbase_cli.config import KeyEntry, Secret, Settings, load_settings
 from fluxbase_cli.encoding import Encoding
-from fluxbase_cli.engine.observer import Silent
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import CreatedKey, ring
-from fluxbase_cli.lifecycle import places
-from fluxbase_cli.lifecycle.creation import create_key, write_key
-from fluxbase_cli.lifecycle.destruction import Destruction
-from fluxbase_cli.lifecycle.register import KeyState
-from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys import sources
+from fluxbase_cli.keys.create import create_key, write_key
+from fluxbase_cli.keys.destroy import Destruction
+from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.values import DEFAULT_LIMITS
@@ -67,7 +67,7 @@ class Place:
 def place(monkeypatch: pytest.MonkeyPatch) -> Place:
     """The place that all entries lead to, whatever their provider is called."""
     made = Place()
-    for module in (places, ring):
+    for module in (sources, ring):
         monkeypatch.setattr(module, "load_provider", lambda _name, _context: made)
     return made
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from fluxbase_cli.engine import pool
-from fluxbase_cli.engine.observer import BatchStep, Event, Step, Waiting
+from fluxbase_cli.engine.events import BatchStep, Event, Step, Waiting
 from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.run import pool
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.store import connect as store_connect
+from fluxbase_cli.store import connection as store_connect
 from fluxbase_cli.store import jobs
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.values import Limits
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching

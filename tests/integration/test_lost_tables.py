@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from fluxbase_cli.engine.events import Silent, Step
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.job import JobRun, prepare
-from fluxbase_cli.engine.observer import Silent, Step
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.run.job_run import JobRun, prepare
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.store.jobs import JobKind
 from tests.fixtures.fluxbase import FEW, KEYS, OLD, Fluxbase, Watching, ring_of, seal

@@ -9,7 +9,7 @@ import pytest
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import ConfigurationError, ExitCode, PreflightRefusedError, WrongKeyError
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.preflight import Verdict, inspect
 from tests.fixtures.fluxbase import (
     KEYS_OF_THREE,

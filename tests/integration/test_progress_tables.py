@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxbase_cli.engine.overview import job_details, recent_jobs
+from fluxbase_cli.engine.observe.status import job_details, recent_jobs
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.jobs import SCHEMA_VERSION, JobState, JobStore
 from tests.fixtures.fluxbase import Fluxbase, Role

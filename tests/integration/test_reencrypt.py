@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobKind
@@ -300,7 +300,7 @@ def test_rows_read_ahead_of_their_batch_belong_to_whoever_changes_or_deletes_the
 
 def test_rows_that_were_read_long_ago_are_read_again(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = flux.secrets(8)
-    monkeypatch.setattr("fluxbase_cli.engine.ahead._FRESH_S", 0.0)
+    monkeypatch.setattr("fluxbase_cli.engine.run.shard_reader._FRESH_S", 0.0)
     update = "UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s"
     meddler = writer(flux, Step.COMMITTED, lambda: flux.rows(update, seal(NEW, "theirs"), rows[5]))
     report = flux.run(observer=meddler, limits=Limits(rows=2, bytes=1 << 20))

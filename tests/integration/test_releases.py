@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from fluxbase_cli.catalogue.locations import Layout
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.demo.tables import SchemaRelease
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.locations import Layout
-from fluxbase_cli.store.connect import Connection, connect
+from fluxbase_cli.store.connection import Connection, connect
 from fluxbase_cli.store.databases import find_databases
 from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.relations import Relations, find_relations

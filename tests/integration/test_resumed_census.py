@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from fluxbase_cli.engine.observer import BatchStep, Event, PassStarted, Step
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.events import BatchStep, Event, PassStarted, Step
+from fluxbase_cli.engine.stop import Stop
 from tests.fixtures.fluxbase import GITHUB, OLD, SECRETS, Fluxbase, seal
 
 _TABLES = [SECRETS.rpartition(".")[0], GITHUB.rpartition(".")[0]]

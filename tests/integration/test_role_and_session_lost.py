@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fluxbase_cli.engine import worker
-from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.events import Step
+from fluxbase_cli.engine.run import worker
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.store import connect as store_connect
-from fluxbase_cli.store.connect import Access, Connection, connect, connect_for_values
+from fluxbase_cli.store import connection as store_connect
+from fluxbase_cli.store.connection import Access, Connection, connect, connect_for_values
 from tests.fixtures.fluxbase import OLD, SECRETS, TABLES, Fluxbase, Opened, Role, Spot, Watching, seal
 
 _SCHEMAS = "functions, app, platform, auth, branching"

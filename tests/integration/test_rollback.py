@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.events import BatchStep, Told
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.job import prepare
-from fluxbase_cli.engine.observer import BatchStep, Told
 from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.run.job_run import prepare
 from fluxbase_cli.errors import ConfigurationError, ExitCode, WrongKeyError
 from fluxbase_cli.store.jobs import JobKind
 from tests.fixtures.fluxbase import KEYS, NEW, OLD, STRANGER, Fluxbase, Watching, ring_of, seal

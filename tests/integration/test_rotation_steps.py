@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
+from fluxbase_cli.rotation.context import Moment
 from fluxbase_cli.rotation.metrics import Metrics
-from fluxbase_cli.rotation.surroundings import Moment
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.rotations import RotationState, RotationStep
 from tests.fixtures.fluxbase import Fluxbase, seal

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.batch import BatchRunner, Work
+from fluxbase_cli.engine.events import Silent
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.judge import Judge
-from fluxbase_cli.engine.observer import Silent
+from fluxbase_cli.engine.run.batch import BatchRunner, Work
+from fluxbase_cli.engine.run.resealer import Judge
 from fluxbase_cli.engine.tables import store_for
 from fluxbase_cli.keyring import Opener
 from fluxbase_cli.store import values
-from fluxbase_cli.store.connect import Access, begin_reading, connect_for_values
+from fluxbase_cli.store.connection import Access, begin_reading, connect_for_values
+from fluxbase_cli.store.ctid import WHOLE
 from fluxbase_cli.store.jobs import Cut, JobKind, JobStore, LeaseLostError, NewJob, Shard
-from fluxbase_cli.store.packed import Packed
-from fluxbase_cli.store.places import WHOLE
 from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.row_block import Packed
 from fluxbase_cli.store.values import ID, Limits, Old, Reader
 from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fluxbase_cli.store.clock import ServerClock, seconds_since_boot
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
 from tests.fixtures.fluxbase import Fluxbase
 
 

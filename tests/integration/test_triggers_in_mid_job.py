@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.errors import ExitCode
 from tests.fixtures.fluxbase import Fluxbase, Watching

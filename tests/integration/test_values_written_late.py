@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.store.jobs import JobKind, JobStore, NewJob
 from tests.fixtures.fluxbase import NEW, OLD, SECRETS, Fluxbase, Opened, Spot, Watching, seal

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from fluxbase_cli.errors import ConfigurationError, ExitCode, PreflightRefusedError
-from fluxbase_cli.store.connect import connect
+from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.wrapped_keys import WrappedKey, WrappedKeyStore
 from tests.fixtures.fluxbase import Fluxbase, Role

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxbase_cli.engine.observer import Step
+from fluxbase_cli.engine.events import Step
 from tests.stateful.jobs import AtStep, Word
 from tests.stateful.model import Effect, Model
 from tests.stateful.reader import Row

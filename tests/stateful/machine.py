@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from fluxbase_cli.engine.goal import Goal as EngineGoal
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.lifecycle.register import KeyState
-from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import Limits

@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings, Settings, load_settings
-from fluxbase_cli.engine.census import take_census
-from fluxbase_cli.engine.observer import Silent
+from fluxbase_cli.engine.events import Silent
 from fluxbase_cli.engine.outcome import CensusReport
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import Key, Keyring
-from fluxbase_cli.lifecycle.destruction import Destruction
-from fluxbase_cli.lifecycle.enabling import enable_key
-from fluxbase_cli.lifecycle.request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys.destroy import Destruction
+from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
+from fluxbase_cli.keys.enable import enable_key
 from fluxbase_cli.store.values import Limits
 from tests.fixtures.command import until
 from tests.stateful.layouts import MAIN, Layout

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fluxbase_cli.rotation import edit
-from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file
+from fluxbase_cli.rotation import yaml_edit
+from fluxbase_cli.rotation.yaml_edit import CantEditError, Change, edit_file
 
 _BEFORE = "security:\n  encryption:\n    active_key_version: 1\n"
 _THEIRS = "security:\n  encryption:\n    active_key_version: 1\n    kms_key_id: theirs\n"
@@ -24,13 +24,13 @@ def path(tmp_path: Path) -> Path:
 
 def change_meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
     """Somebody acts when the file was read and its new text is made."""
-    edited = edit.edit_text
+    edited = yaml_edit.edit_text
 
     def edit_text(text: str, change: Change) -> str:
         action()
         return edited(text, change)
 
-    monkeypatch.setattr(edit, "edit_text", edit_text)
+    monkeypatch.setattr(yaml_edit, "edit_text", edit_text)
 
 
 def test_what_somebody_else_has_written_meanwhile_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxbase_cli.catalogue.extra import LeftOut, read_places
+from fluxbase_cli.catalogue.locations import CATALOGUE, Form, Unsealed, catalogue_digest
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.extra_locations import LeftOut, read_places
-from fluxbase_cli.locations import CATALOGUE, Form, Unsealed, catalogue_digest
 
 _DOCUMENTED = Path(__file__).parents[2] / "docs" / "locations.md"
 

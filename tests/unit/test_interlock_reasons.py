@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from fluxbase_cli.lifecycle import interlocks
-from fluxbase_cli.lifecycle.interlocks import NeededBy
+from fluxbase_cli.keys import interlocks
+from fluxbase_cli.keys.interlocks import NeededBy
 from fluxbase_cli.store.jobs import Job, JobKind, JobState
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
 

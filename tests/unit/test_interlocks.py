@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from fluxbase_cli.lifecycle import interlocks
-from fluxbase_cli.lifecycle.interlocks import NeededBy
+from fluxbase_cli.keys import interlocks
+from fluxbase_cli.keys.interlocks import NeededBy
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)

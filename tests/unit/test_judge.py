@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxbase_cli.catalogue.locations import CATALOGUE
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.judge import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, Judge, Judged, strings
+from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, Judge, Judged, strings
 from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError
-from fluxbase_cli.locations import CATALOGUE
 from fluxbase_cli.seal import Sealer, derive_user_key
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.jobs import QuarantineEntry

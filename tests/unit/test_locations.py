@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fluxbase_cli.locations import CATALOGUE, Form, SealedColumn, Unsealed, catalogue_digest, names_a_secret
+from fluxbase_cli.catalogue.locations import CATALOGUE, Form, SealedColumn, Unsealed, catalogue_digest, names_a_secret
 
 SPECIFICATION = Path(__file__).parents[1] / "data" / "sealed-locations.md"
 

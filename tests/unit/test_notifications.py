@@ -13,10 +13,10 @@ import pytest
 import standardwebhooks
 
 from fluxbase_cli.config import Secret
-from fluxbase_cli.engine.observer import BatchDone, PassStarted, Waiting
-from fluxbase_cli.rotation.listening import ProgressNotices
-from fluxbase_cli.rotation.notice import Kind, Notice
-from fluxbase_cli.rotation.notify import DeliveryError, WebhookNotifier, post
+from fluxbase_cli.engine.events import BatchDone, PassStarted, Waiting
+from fluxbase_cli.notifications.message import Kind, Notice
+from fluxbase_cli.notifications.progress import ProgressNotices
+from fluxbase_cli.notifications.webhook import DeliveryError, WebhookNotifier, post
 from fluxbase_cli.rotation.policy import Format, Webhook
 from tests.fixtures.webhook import SECRET, Endpoint
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.overview import JobDetails, JobSummary, LocationProgress, Pace
-from fluxbase_cli.engine.watching import paced
+from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress, Pace
+from fluxbase_cli.engine.observe.watch import paced
 from fluxbase_cli.report.status import details_data, headline, span
 from fluxbase_cli.store.jobs import Job, JobKind, JobState
 

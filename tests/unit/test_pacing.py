@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fluxbase_cli.engine.pacing import BatchSize, Behind, CheckpointWatch, LagClock, MaxLag, Throttle, in_bytes
+from fluxbase_cli.engine.throttle.pacing import BatchSize, Behind, CheckpointWatch, LagClock, MaxLag, Throttle, in_bytes
 
 
 class Clock:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxbase_cli.catalogue.locations import CATALOGUE
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.judge import Judge
+from fluxbase_cli.engine.run.resealer import Judge
 from fluxbase_cli.keyring import Key, Keyring, Opener
-from fluxbase_cli.locations import CATALOGUE
 from fluxbase_cli.seal import ReopenError, Sealer
-from fluxbase_cli.store.packed import Packed
-from fluxbase_cli.store.places import Place
+from fluxbase_cli.store.ctid import Place
+from fluxbase_cli.store.row_block import Packed
 from fluxbase_cli.store.values import FIRST, ID, TID, Limits, Row, Shape, fitting, last_place, unpacked, withheld
 
 OLD, NEW, FOREIGN = (bytes([n]) * 32 for n in (1, 2, 3))

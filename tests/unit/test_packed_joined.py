@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fluxbase_cli.store.packed import Packed
+from fluxbase_cli.store.row_block import Packed
 from fluxbase_cli.store.values import unpacked
 from tests.unit.test_packed import packed
 

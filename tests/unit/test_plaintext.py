@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxbase_cli.plaintext import hold_no_seals, is_no_seal
+from fluxbase_cli.catalogue.plaintext import hold_no_seals, is_no_seal
 from tests.fixtures.fluxbase import seal
 
 _DER = bytes.fromhex("3082010a0282010100") + bytes(range(1, 256)) + b"\x07\x02\x03\x01\x00\x01"

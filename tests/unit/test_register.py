@@ -8,8 +8,8 @@ import pytest
 
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key
-from fluxbase_cli.lifecycle.opening import refuse_as_target
-from fluxbase_cli.lifecycle.register import KeyState, Register
+from fluxbase_cli.keys.history import KeyState, Register
+from fluxbase_cli.keys.loader import refuse_as_target
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fluxbase_cli.locations import Layout
-from fluxbase_cli.releases import Signs, tell_release
+from fluxbase_cli.catalogue.locations import Layout
+from fluxbase_cli.catalogue.releases import Signs, tell_release
 
 DASHBOARD, PLATFORM = frozenset({Layout.DASHBOARD}), frozenset({Layout.PLATFORM})
 _SHARED = frozenset({"auth.users", "auth.oauth_tokens", "functions.secrets", "functions.secret_versions"})

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.observer import BatchDone, BatchStep, PassStarted, Step, Told, Waiting
+from fluxbase_cli.engine.events import BatchDone, BatchStep, PassStarted, Step, Told, Waiting
 from fluxbase_cli.engine.outcome import CensusReport, JobReport, LocationCensus
+from fluxbase_cli.report.json_report import census_report, job_report, to_json, to_yaml
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import LineProgress, ProgressState, QuietProgress, TableProgress, progress_for
-from fluxbase_cli.report.structured import census_report, job_report, to_json, to_yaml
 from fluxbase_cli.report.text import census_lines, job_lines, job_title, quarantine_lines, table, whole_seconds
 from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
 
@@ -202,7 +202,7 @@ def test_a_signal_in_the_middle_of_a_message_does_not_stop_the_program() -> None
     program = """
         import os, signal, sys
         from fluxbase_cli.cli.signals import stop_on_signals
-        from fluxbase_cli.engine.stopping import Stop
+        from fluxbase_cli.engine.stop import Stop
         from fluxbase_cli.report.messages import Messages
 
         class Stream:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fluxbase_cli.rotation.edit import CantEditError, Change, edit_file, edit_text
+from fluxbase_cli.rotation.yaml_edit import CantEditError, Change, edit_file, edit_text
 
 VAULT = {"key": "{{ vault `secret/fluxbase/keys/v3` }}"}
 FILE = """\

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fluxbase_cli.lifecycle import interlocks
+from fluxbase_cli.keys import interlocks
 from fluxbase_cli.proof import standbys
 from fluxbase_cli.proof.standbys import Standbys, synchronous_names
 from fluxbase_cli.store.replication import Receiver, Seen, Slot

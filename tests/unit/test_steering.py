@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fluxbase_cli.engine.observer import Event, Told, Waiting
-from fluxbase_cli.engine.pacing import Behind
-from fluxbase_cli.engine.steering import Manners, Steering
-from fluxbase_cli.engine.stopping import Stop
+from fluxbase_cli.engine.events import Event, Told, Waiting
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.engine.throttle.pacing import Behind
+from fluxbase_cli.engine.throttle.throttler import Manners, Steering
 from fluxbase_cli.store.jobs import Orders
 from fluxbase_cli.store.values import Limits
 

@@ -39,7 +39,7 @@ JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = wanted.table_name
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm');
 
 -- name: signs
--- What tells the release (`fluxbase_cli/releases.py`).
+-- What tells the release (`fluxbase_cli/catalogue/releases.py`).
 SELECT ARRAY(SELECT n.nspname || '.' || c.relname
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
              WHERE n.nspname IN ('dashboard', 'platform', 'migrations', 'auth', 'functions')

@@ -1,0 +1,1 @@
+"""What Fluxbase seals, and where: by release, and what an operator adds."""

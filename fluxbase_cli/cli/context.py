@@ -1,0 +1,93 @@
+"""From the common options to settings, keys and the parts that commands need."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.cli.options import LogFormat, Options
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config import Settings
+    from fluxbase_cli.keyring import Keyring
+    from fluxbase_cli.report.messages import Messages
+
+
+#: More versions than anybody has.
+_MANY_VERSIONS = 10_000
+
+
+def load(options: Options, messages: Messages | None = None) -> Settings:
+    """Read the configuration and the environment, and the active version where they only say where it is kept.
+
+    Args:
+        options: the common options.
+        messages: for warnings of who is asked for the active version; without it nobody is asked.
+
+    Raises:
+        ConfigurationError: they can't be used.
+    """
+    settings = _read(options)
+    if messages is None or settings.encryption.active_pointer is None:
+        return settings
+    from fluxbase_cli.keys.active_version import follow_pointer  # noqa: PLC0415  # start-up time
+
+    return follow_pointer(settings, os.environ, warn=messages.warn_once)
+
+
+def _read(options: Options) -> Settings:
+    from fluxbase_cli.config import UnsetKeyError, load_settings  # noqa: PLC0415  # start-up time
+
+    def read(destroyed: frozenset[int] = frozenset()) -> Settings:
+        return load_settings(
+            config=options.config,
+            database_url=options.database_url,
+            directory=Path.cwd(),
+            environ=os.environ,
+            destroyed=destroyed,
+        )
+
+    try:
+        return read()
+    except UnsetKeyError:
+        # The key may be unset because it was destroyed. Only the database knows; where it doesn't say so, or can't be
+        # asked, the error stands.
+        from fluxbase_cli.keys.loader import destroyed_versions  # noqa: PLC0415  # start-up time
+
+        everything = frozenset(range(1, _MANY_VERSIONS))
+        return read(destroyed_versions(read(everything).database))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Loaded:
+    """Settings with their keys."""
+
+    settings: Settings
+    keyring: Keyring
+
+
+def load_with_keys(options: Options, messages: Messages) -> Loaded:
+    """As `load`, and fetch the keys; tells what is worth a warning.
+
+    Raises:
+        ConfigurationError: the configuration or a key can't be used.
+    """
+    from fluxbase_cli.keys.loader import open_keyring  # noqa: PLC0415  # start-up time
+
+    settings = load(options, messages)
+    keyring = open_keyring(settings, os.environ, warn=messages.warn_once)
+    for warning in settings.warnings:
+        messages.warn(warning)
+    for key in keyring.keys:
+        for warning in key.warnings:
+            messages.warn(f"key version {key.version} ({key.source}): {warning}")
+    return Loaded(settings, keyring)
+
+
+def messages_for(options: Options) -> Messages:
+    """Where messages go: stderr, in the form and as loud as the options say."""
+    from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
+
+    return Messages(quiet=bool(options.quiet), as_json=options.log_format is LogFormat.JSON, color=options.color)

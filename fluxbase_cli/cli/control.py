@@ -1,0 +1,156 @@
+"""`fluxbase-cli secrets pause`, `resume` and `tune`: orders to a job that runs in another terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fluxbase_cli.cli.context import load
+from fluxbase_cli.cli.options import Options, command
+from fluxbase_cli.cli.output import print_result
+from fluxbase_cli.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from fluxbase_cli.engine.observe.control import Ordered
+    from fluxbase_cli.engine.throttle.pacing import MaxLag
+
+MaxRate = Annotated[
+    float | None,
+    typer.Option(
+        "--max-rate",
+        min=0,
+        metavar="N",
+        envvar="FLUXBASE_CLI_MAX_RATE",
+        show_envvar=False,
+        help="Secrets a second at most, of the whole job: its runners share them evenly. 0 lifts the limit.",
+    ),
+]
+MaxReplicaLag = Annotated[
+    str | None,
+    typer.Option(
+        "--max-replica-lag",
+        metavar="LAG",
+        envvar="FLUXBASE_CLI_MAX_REPLICA_LAG",
+        show_envvar=False,
+        help="Wait while a standby is further behind than this: 10s, 64MB, or both (10s,64MB). 0 lifts the limit.",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the group `secrets`."""
+    app.command("pause", epilog=_PAUSE_EXAMPLES)(command(pause))
+    app.command("resume", epilog=_RESUME_EXAMPLES)(command(resume))
+    app.command("tune", epilog=_TUNE_EXAMPLES)(command(tune))
+
+
+def max_lag(text: str | None) -> Any:  # noqa: ANN401  # MaxLag or None, imported when used
+    """Read `--max-replica-lag`.
+
+    Raises:
+        ConfigurationError: it can't be read.
+    """
+    from fluxbase_cli.engine.throttle.pacing import MaxLag  # noqa: PLC0415  # start-up time
+
+    if text is None:
+        return None
+    try:
+        return MaxLag.parse(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"--max-replica-lag {text!r} is neither a time nor a size", hint="Write 10s, 500ms, 2m, 64MB, or 10s,64MB."
+        ) from None
+
+
+_PAUSE_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets pause
+  fluxbase-cli secrets pause --reason "the shop's sale begins at noon"
+"""
+
+
+def pause(
+    options: Options,
+    *,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            "--reason", envvar="FLUXBASE_CLI_REASON", show_envvar=False, help="Why; the runners say it while they wait."
+        ),
+    ] = None,
+) -> int:
+    """Have the running job wait, on all machines, until `secrets resume`.
+
+    The batches in hand are finished; no new one is begun. The processes stay alive and say what they wait for.
+    """
+    from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
+
+    return _show(options, control.pause(load(options).database, reason))
+
+
+_RESUME_EXAMPLES = """\b
+Example:
+  fluxbase-cli secrets resume
+"""
+
+
+def resume(options: Options) -> int:
+    """Let a job that was paused with `secrets pause` go on.
+
+    (A job that was interrupted goes on with the command that began it.)
+    """
+    from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
+
+    return _show(options, control.resume(load(options).database))
+
+
+_TUNE_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets tune --max-rate 2000
+  fluxbase-cli secrets tune --max-rate 0 --max-replica-lag 5s
+  fluxbase-cli secrets tune --batch-size 50
+"""
+
+
+def tune(
+    options: Options,
+    *,
+    max_rate: MaxRate = None,
+    max_replica_lag: MaxReplicaLag = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=0,
+            max=50_000,
+            metavar="N",
+            envvar="FLUXBASE_CLI_BATCH_SIZE",
+            show_envvar=False,
+            help="Rows in one batch's transaction, for all runners. 0 gives each its own size back.",
+        ),
+    ] = None,
+) -> int:
+    """Change how fast the running job goes, on all machines, while it runs.
+
+    Without options it shows what holds now. What is set stays with the job, also when it is interrupted and gone on
+    with.
+    """
+    from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.jobs import Tuning  # noqa: PLC0415
+
+    lag: MaxLag | None = max_lag(max_replica_lag)
+    tuning = Tuning(
+        max_rate_per_s=max_rate,
+        batch_rows=batch_size,
+        max_lag_s=None if lag is None else lag.seconds or 0.0,
+        max_lag_bytes=None if lag is None else lag.size or 0,
+    )
+    return _show(options, control.tune(load(options).database, tuning))
+
+
+def _show(options: Options, ordered: Ordered) -> int:
+    from fluxbase_cli.report.control import orders_data, orders_lines  # noqa: PLC0415  # start-up time
+
+    print_result(options, orders_data(ordered), orders_lines(ordered))
+    return ExitCode.DONE

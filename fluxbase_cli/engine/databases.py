@@ -1,0 +1,365 @@
+"""One job in several databases: the main one, and those of branches and tenants.
+
+Each database keeps its own progress, under one number. A database that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import psycopg
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.events import Event, Observer, Told, Waiting
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.run.job_run import BeforeBegin, JobRun, Prepared, prepare
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import DatabaseError, FluxbaseCliError, NothingHereError
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.connection import first_line, session
+from fluxbase_cli.store.databases import Databases, Further, FurtherDatabases, exists, find_databases
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.unexamined import Kind, Unexamined, in_database
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+MAIN = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database that a job is for.
+
+    Attributes:
+        name: the database's name.
+        kind: `main`, `branch` or `tenant`.
+        database: how to connect.
+        prepared: the job there; None where it can't begin.
+        error: why it can't begin.
+    """
+
+    name: str
+    kind: str
+    database: DatabaseSettings
+    prepared: Prepared | None = None
+    error: FluxbaseCliError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """All databases that a job is for.
+
+    Attributes:
+        found: those that hold values, or may.
+        unexamined: lists of databases that may not be read.
+        several: whether more than the main database was asked for.
+    """
+
+    found: tuple[Target, ...]
+    unexamined: tuple[Unexamined, ...]
+    several: bool
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth telling before the job begins."""
+        told = [str(each) for each in self.unexamined]
+        for target in self.found:
+            name = f"{target.name}: " if self.several else ""
+            if target.error is not None:
+                told.append(f"{name}{target.error.message}")
+            elif target.prepared is not None:
+                told += [f"{name}{warning}" for warning in target.prepared.preflight.warnings]
+        return tuple(told)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseOutcome:
+    """What became of the job in one database.
+
+    Attributes:
+        name, kind: the database.
+        report: the account; None where the job could not begin, or was broken off.
+        error: why.
+    """
+
+    name: str
+    kind: str
+    report: JobReport | None
+    error: FluxbaseCliError | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is left to do there."""
+        return self.report is None or self.report.state not in {"completed", "dry-run"}
+
+
+@dataclass(frozen=True, slots=True)
+class EverywhereReport:
+    """The account of a job in several databases.
+
+    Attributes:
+        together: the account of all, as if they were one database.
+        databases: each one's.
+        several: whether more than the main database was asked for.
+    """
+
+    together: JobReport
+    databases: tuple[DatabaseOutcome, ...]
+    several: bool
+
+
+def list_databases(database: DatabaseSettings, wanted: Databases) -> FurtherDatabases:
+    """The databases beside the main one that exist.
+
+    Raises:
+        ConfigurationError, DatabaseError, PreflightRefusedError: the main database can't be asked.
+    """
+    with session(database) as connection:
+        preflight = inspect(connection, write=False)
+        if wanted is Databases.ALL:
+            return preflight.further
+        return find_databases(connection, preflight.access, wanted)
+
+
+def still_exists(database: DatabaseSettings, name: str) -> bool:
+    """Whether a database of that name exists on the server of the main one; True where nobody can tell."""
+    try:
+        with session(database) as connection:
+            return exists(connection, name)
+    except FluxbaseCliError:
+        return True
+
+
+def prepare_everywhere(
+    database: DatabaseSettings, keyring: Keyring, request: JobRequest, wanted: Databases, observer: Observer
+) -> Targets:
+    """Prepare a job in each database. Writes nothing.
+
+    Args:
+        database: the main database.
+        keyring: the keys.
+        request: what is asked for.
+        wanted: which databases.
+        observer: is told of a rollback's dry count.
+
+    Raises:
+        FluxbaseCliError: the main database can't be asked, or the job can't begin in it.
+    """
+    if wanted is Databases.MAIN:
+        only = Target(database.name, MAIN, database, prepare(database, keyring, request, observer))
+        return Targets((only,), (), several=False)
+    further = list_databases(database, wanted)
+    targets: list[Target] = []
+    if wanted.has_main:
+        targets.append(Target(database.name, MAIN, database, prepare(database, keyring, request, observer)))
+    for each in further.found:
+        target = _prepare_beside(database, keyring, request, each, observer)
+        if target is not None:
+            targets.append(target)
+    number = 1 + max((_newest(target) for target in targets if target.prepared is not None), default=0)
+    return Targets(tuple(_numbered(target, number) for target in targets), further.unexamined, several=True)
+
+
+def _prepare_beside(
+    main: DatabaseSettings, keyring: Keyring, request: JobRequest, further: Further, observer: Observer
+) -> Target | None:
+    database = main.beside(further.name)
+    asked = replace(request, beside=True, alone=True)
+    try:
+        prepared = prepare(database, keyring, asked, _Named(observer, further.name))
+    except NothingHereError:
+        return None
+    except FluxbaseCliError as error:
+        if not still_exists(main, further.name):
+            return None
+        return Target(further.name, further.kind, database, error=error)
+    return Target(further.name, further.kind, database, prepared)
+
+
+def _newest(target: Target) -> int:
+    with session(target.database) as connection:
+        return JobStore(connection).newest()
+
+
+def _numbered(target: Target, number: int) -> Target:
+    prepared = target.prepared
+    if prepared is None or not prepared.decision.begins:
+        return target
+    return replace(target, prepared=replace(prepared, request=replace(prepared.request, number=number)))
+
+
+class EverywhereRun:
+    """Carries out a job in several databases: the main one first, then several at a time.
+
+    Args:
+        keyring: the keys.
+        targets: what `prepare_everywhere` returned.
+        request: what was asked for; its workers are the limit of all databases together.
+        stop: asked for by signals.
+        observer: is told what happens in the main database, and in short what happens in the others.
+        before_begin: as for `JobRun`.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a job is told
+        self,
+        keyring: Keyring,
+        targets: Targets,
+        request: JobRequest,
+        *,
+        stop: Stop,
+        observer: Observer,
+        before_begin: BeforeBegin | None = None,
+    ) -> None:
+        self._keyring = keyring
+        self._targets = targets
+        self._request = request
+        self._stop = stop
+        self._observer = observer
+        self._before_begin = before_begin
+
+    def run(self) -> EverywhereReport:
+        """Do the jobs and give the account.
+
+        Raises:
+            FluxbaseCliError: where only the main database was asked for, as for `JobRun.run`.
+        """
+        started = time.monotonic()
+        if not self._targets.several:
+            # One database is what nearly everybody has: its own account, and its own errors.
+            return self._only(self._targets.found[0])
+        main = [target for target in self._targets.found if target.kind == MAIN]
+        others = [target for target in self._targets.found if target.kind != MAIN]
+        outcomes = [self._run(target, self._observer, self._request.workers) for target in main]
+        outcomes += in_parallel(others, self._beside, self._request.workers)
+        together = self._together(outcomes, time.monotonic() - started)
+        return EverywhereReport(together, tuple(outcomes), several=True)
+
+    def _only(self, target: Target) -> EverywhereReport:
+        assert target.prepared is not None  # noqa: S101  # else it was refused
+        report = self._job(target, target.prepared, self._observer).run()
+        return EverywhereReport(report, (DatabaseOutcome(target.name, target.kind, report),), several=False)
+
+    def _job(self, target: Target, prepared: Prepared, observer: Observer) -> JobRun:
+        return JobRun(
+            target.database,
+            self._keyring,
+            prepared,
+            stop=self._stop,
+            observer=observer,
+            before_begin=self._before_begin,
+        )
+
+    def _beside(self, target: Target, workers: int) -> DatabaseOutcome:
+        observer = _Named(self._observer, target.name)
+        outcome = self._run(target, observer, workers)
+        state = outcome.error.message if outcome.error else outcome.report.state if outcome.report else "not begun"
+        observer.notify(Told(state, warning=outcome.failed))
+        return outcome
+
+    def _run(self, target: Target, observer: Observer, workers: int) -> DatabaseOutcome:
+        if target.prepared is None:
+            return DatabaseOutcome(target.name, target.kind, None, target.error)
+        if self._stop.requested:
+            error: FluxbaseCliError = DatabaseError("not begun: a signal asked for a stop")
+            return DatabaseOutcome(target.name, target.kind, None, error)
+        prepared = replace(target.prepared, request=replace(target.prepared.request, workers=workers))
+        try:
+            report = self._job(target, prepared, observer).run()
+        except FluxbaseCliError as error:
+            return DatabaseOutcome(target.name, target.kind, None, error)
+        except psycopg.Error as error:
+            explained = DatabaseError(f"{target.database.describe()}: {type(error).__name__}: {first_line(error)}")
+            return DatabaseOutcome(target.name, target.kind, None, explained)
+        return DatabaseOutcome(target.name, target.kind, report)
+
+    def _together(self, outcomes: Sequence[DatabaseOutcome], elapsed_s: float) -> JobReport:
+        reports = [outcome.report for outcome in outcomes if outcome.report is not None]
+        failed = [outcome for outcome in outcomes if outcome.failed]
+        unexamined = list(self._targets.unexamined)
+        for outcome in outcomes:
+            if outcome.report is not None:
+                unexamined += in_database(outcome.report.unexamined, outcome.name)
+            elif outcome.error is not None:
+                unexamined.append(Unexamined(Kind.DATABASE, outcome.name, outcome.error.message))
+        locations: dict[str, Counts] = {}
+        for report in reports:
+            for name, counts in report.locations.items():
+                locations[name] = locations.get(name, Counts()) + counts
+        remaining = [report.remaining for report in reports]
+        return JobReport(
+            job=next((report.job for report in reports if report.job is not None), None),
+            kind=self._request.kind,
+            state=self._state(failed, unexamined),
+            from_version=self._request.goal.source,
+            to_version=self._request.goal.target,
+            reason=self._request.reason,
+            locations=locations,
+            remaining=sum(number for number in remaining if number is not None) if None not in remaining else None,
+            elapsed_seconds=elapsed_s,
+            handled=sum(report.handled for report in reports),
+            quarantine=tuple(entry for report in reports for entry in report.quarantine),
+            error=_error(failed, unexamined),
+            signal=self._stop.signal,
+            unexamined=tuple(unexamined),
+        )
+
+    def _state(self, failed: Sequence[DatabaseOutcome], unexamined: Sequence[Unexamined]) -> str:
+        if self._stop.requested and failed:
+            return "interrupted"
+        if self._request.dry_run and not any(outcome.report is None for outcome in failed):
+            return "dry-run"
+        return "failed" if failed or unexamined else "completed"
+
+
+def _error(failed: Sequence[DatabaseOutcome], unexamined: Sequence[Unexamined]) -> str | None:
+    if failed:
+        are = "databases are" if len(failed) > 1 else "database is"
+        return f"{len(failed)} {are} not done: {', '.join(outcome.name for outcome in failed)}"
+    return f"this could not be examined: {unexamined[0]}" if unexamined else None
+
+
+def in_parallel(databases: Sequence[_T], work: Callable[[_T, int], _R], workers: int) -> list[_R]:
+    """Work on several databases at a time, within one limit of workers.
+
+    Args:
+        databases: what to work on.
+        work: works on one of them with so many workers.
+        workers: of all together.
+
+    Returns:
+        What came of each, in order.
+    """
+    if not databases:
+        return []
+    at_a_time = max(1, min(len(databases), workers))
+    each = max(1, workers // at_a_time)
+    with ThreadPoolExecutor(at_a_time, thread_name_prefix="database") as pool:
+        return list(pool.map(lambda database: work(database, each), databases))
+
+
+class _Named:
+    """Passes on what is told of one of several databases, with its name, and leaves its progress out."""
+
+    def __init__(self, observer: Observer, name: str) -> None:
+        self._observer = observer
+        self._name = name
+        self._lock = threading.Lock()
+
+    def notify(self, event: Event) -> None:
+        if isinstance(event, Told):
+            event = replace(event, message=f"{self._name}: {event.message}")
+        elif isinstance(event, Waiting):
+            event = replace(event, reason=f"{self._name}: {event.reason}")
+        else:
+            return
+        with self._lock:
+            self._observer.notify(event)

@@ -1,0 +1,1 @@
+"""Looking at a job from outside: status, watch, pause, tune, vacuum."""

@@ -1,0 +1,110 @@
+"""Looking at a job again and again: two readings tell what no single one does, how fast it goes just now."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Self
+
+import psycopg
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.events import Observer
+from fluxbase_cli.engine.observe.status import JobDetails, Pace, read_details
+from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import DatabaseError
+from fluxbase_cli.store.connection import Connection, connect, connect_or_explain, first_line
+
+#: Rates are those of so many readings: one batch more or less shall not make them jump.
+_READINGS = 10
+
+
+def watch(
+    database: DatabaseSettings, number: int | None, *, every_s: float, stop: Stop, observer: Observer
+) -> Iterator[JobDetails]:
+    """Read a job every few seconds until it has ended or a stop is asked for.
+
+    Args:
+        database: where.
+        number: the job; when None the unfinished one, and whichever takes its place.
+        every_s: seconds between two readings.
+        stop: ends it.
+        observer: is told when the server is waited for.
+
+    Yields:
+        The job at each reading, the last time when it has ended; nothing where there is no such job.
+
+    Raises:
+        ConfigurationError, DatabaseError: as for `connect_or_explain`, or the server stayed away too long.
+    """
+    with _Reader(database, stop, observer) as reader:
+        recent: deque[JobDetails] = deque(maxlen=_READINGS)
+        while not stop.requested:
+            details = reader.read(number)
+            if details is None and recent:
+                # Of the unfinished job there is nothing more to see but how it ended.
+                details = reader.read(recent[-1].summary.job.id)
+            if details is None:
+                return
+            if recent and recent[-1].summary.job.id != details.summary.job.id:
+                recent.clear()
+            recent.append(details)
+            yield paced(recent[0], details)
+            if details.summary.ended or stop.wait(every_s):
+                return
+
+
+def paced(earlier: JobDetails, now: JobDetails) -> JobDetails:
+    """The later one of two readings with the rates between them; as it is where they tell none."""
+    seconds = (now.now - earlier.now).total_seconds()
+    if seconds <= 0 or not now.summary.alive or now.summary.ended:
+        return now
+    pace = Pace.of(
+        values=now.summary.counts.scanned - earlier.summary.counts.scanned,
+        rows=now.summary.rows_done - earlier.summary.rows_done,
+        seconds=seconds,
+        rows_left=now.summary.rows_left,
+    )
+    locations = dict(now.locations)
+    for name, progress in now.locations.items():
+        before = earlier.locations.get(name)
+        values = progress.counts.scanned - (0 if before is None else before.counts.scanned)
+        locations[name] = replace(progress, rate_per_s=values / seconds)
+    return replace(now, summary=replace(now.summary, pace=pace), locations=locations)
+
+
+class _Reader:
+    """Reads over one connection, and comes back when the server has been away."""
+
+    def __init__(self, database: DatabaseSettings, stop: Stop, observer: Observer) -> None:
+        self._database = database
+        self._stop = stop
+        self._observer = observer
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        # An address that is wrong is told at once; only a server that was there is waited for.
+        self._connection = connect_or_explain(self._database)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def read(self, number: int | None) -> JobDetails | None:
+        try:
+            return patiently(lambda: read_details(self._connected(), number), self._stop, self._observer)
+        except psycopg.Error as error:
+            if self._stop.requested:
+                return None
+            raise DatabaseError(
+                f"{self._database.describe()}: {type(error).__name__}: {first_line(error)}",
+                hint="Whoever works on the job is not troubled by that; watch again when the server is back.",
+            ) from None
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._database)
+        return self._connection

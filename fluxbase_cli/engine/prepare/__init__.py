@@ -1,0 +1,1 @@
+"""What happens before the first write: checks, plan, sample, resume, estimate."""

@@ -1,0 +1,107 @@
+"""The canary: a sample of every location is opened before the first write.
+
+A wrong key must be recognised as that, and not as thousands of damaged values (promise 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fluxbase_cli.catalogue.locations import Unsealed
+from fluxbase_cli.catalogue.plaintext import hold_no_seals
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.run.resealer import Judge
+from fluxbase_cli.engine.tally import Tally
+from fluxbase_cli.errors import WrongKeyError
+from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.table_stats import Survey, spread_ids
+from fluxbase_cli.store.values import FIRST, ID, Reader, Shape
+
+#: Values sampled of each location, spread over its key space.
+SAMPLE = 200
+#: Fewer than this say nothing.
+_ENOUGH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """What the sample showed.
+
+    Attributes:
+        samples: by `schema.table.column`.
+        tokens: the locations that may hold plaintext, and whose sampled values that no key opens are tokens of letters
+            and digits: all of them together are too many to have no other character by chance.
+    """
+
+    samples: Mapping[str, Tally]
+    tokens: frozenset[str] = frozenset()
+
+    def refuse_wrong_key(self, goal: Goal) -> None:
+        """Raise where over half of ten or more sampled values open under no key.
+
+        Raises:
+            WrongKeyError: the message says whether the from-key, the to-key or neither opened any.
+        """
+        together = Tally()
+        for tally in self.samples.values():
+            together.add(tally)
+        suspects = {**self.samples, "all locations together": together}
+        for location, tally in suspects.items():
+            if tally.scanned >= _ENOUGH and 2 * tally.undecryptable > tally.scanned:
+                raise WrongKeyError(
+                    f"{tally.undecryptable} of {tally.scanned} sampled values of {location} open under no configured "
+                    f"key: {_who_opened(tally, goal)}. Nothing was written",
+                    hint="The key given is not the key that sealed these values. Check it (`fluxbase-cli keys list` "
+                    "shows fingerprints), or leave such values as they are with --accept-undecryptable.",
+                )
+
+
+def _who_opened(tally: Tally, goal: Goal) -> str:
+    opened = tally.by_version()
+    target = opened.get(goal.target, 0)
+    if goal.source is None:
+        source = sum(number for version, number in opened.items() if version != goal.target)
+        source_name = "the other keys"
+    else:
+        source = opened.get(goal.source, 0)
+        source_name = f"the key of version {goal.source}"
+    if source and target:
+        return f"{source_name} opened {source}, that of version {goal.target} opened {target}"
+    if source:
+        return f"{source_name} opened {source}, that of version {goal.target} none"
+    if target:
+        return f"the key of version {goal.target} opened {target}, {source_name} opened none"
+    return f"neither {source_name} nor that of version {goal.target} opened any"
+
+
+def sing(connection: Connection, surveys: Mapping[Shape, Survey], keyring: Keyring) -> Canary:
+    """Open up to 200 values of each location.
+
+    Args:
+        connection: inside a transaction in which the values may be read.
+        surveys: how much each relation holds.
+        keyring: the keys to try.
+    """
+    opener = Opener(keyring)
+    samples: dict[str, Tally] = {}
+    unopened: dict[str, list[bytes]] = {}
+    for shape, found in surveys.items():
+        reader = Reader(shape)
+        judge = Judge(shape, opener, goal=None)
+        for index, column in enumerate(shape.columns):
+            # Spread over the keys, not from the head: a table may begin with a thousand damaged rows.
+            ids = spread_ids(connection, shape, column, found.values[column.name], SAMPLE)
+            rows = reader.reread(connection, ids) if ids else []
+            location = shape.table.location(column)
+            judged = judge.judge(rows)
+            samples.setdefault(location, Tally()).add(judged.tallies[index])
+            if column.unsealed is Unsealed.PLAINTEXT:
+                bad = {e.id.bytes for e in judged.quarantine if e.location == location}
+                unopened.setdefault(location, []).extend(row[FIRST + index] for row in rows if row[ID] in bad)
+    tokens = frozenset(location for location, texts in unopened.items() if hold_no_seals(texts))
+    for location in tokens:
+        tally = samples[location]
+        tally.plaintext, tally.undecryptable = tally.plaintext + tally.undecryptable, 0
+    return Canary(samples, tokens)

@@ -1,0 +1,399 @@
+"""What a run will cost: measured by a rehearsal, batches of a sample that are rolled back before they are recorded.
+
+A rehearsed batch is a batch (`fluxbase_cli.engine.run.batch`) whose record fails on purpose, so its transaction never
+commits. It holds no row longer than a batch would, gives way at once where somebody else holds one, and keeps triggers
+silent as batches do; where that is not possible nothing is rehearsed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Forecast
+from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.prepare.plan import Plan
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.run.batch import BatchRunner, Work
+from fluxbase_cli.engine.run.resealer import Judge
+from fluxbase_cli.engine.run.worker_process import helping_workers
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.engine.tables import limits_for, store_for
+from fluxbase_cli.errors import FluxbaseCliError
+from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect_for_values, first_line
+from fluxbase_cli.store.ctid import Place, Stretch
+from fluxbase_cli.store.jobs import Shard
+from fluxbase_cli.store.preflight import Preflight
+from fluxbase_cli.store.rehearsal import (
+    NoJobStore,
+    RehearsedError,
+    WalSettings,
+    next_transaction,
+    wal_position,
+    wal_settings,
+    writers,
+)
+from fluxbase_cli.store.server_load import standbys
+from fluxbase_cli.store.table_size import Size, sizes
+from fluxbase_cli.store.values import Limits, News, Reader, Shape
+
+#: Rows that each worker rehearses at a time, in one batch or several.
+_WORKER_ROWS = 1_000
+#: At most so much of a relation is rehearsed: each row of it leaves a dead one behind until the next vacuum.
+_SAMPLED_SHARE = 1 / 8
+_WARM_UP_ROWS = 20
+#: Pages that a closing census is timed on.
+_CENSUS_BLOCKS = 400
+#: How many of the rows behind the first stride find room in their page. Measured on 1,000,000 rows of
+#: `functions.secrets` that were just loaded, without any room to begin with: 0.93 to 0.96.
+_ROOM_SHARE = 0.95
+#: Bytes of WAL for a row that finds none: its old page is locked and its record is longer, less what pruning logs for
+#: the others; and for each new entry in an index. Counted by `pg_waldump --stats=record` on the same run.
+_ELSEWHERE_WAL = 103
+_ENTRY_WAL = 73
+#: What of its time such a row saves when it does find room, as a share of what it saves of its WAL. Measured likewise:
+#: a row of the run takes 0.62 to 0.70 of the time of a rehearsed one.
+_ELSEWHERE_S = 0.5
+#: How much more WAL first batches write than the same ones again, at least, where their pages are logged whole: a few
+#: bytes a row are another session's, and not what the first ones took longer for.
+_LOGGED_WHOLE = 0.5
+#: What of an index's page is logged: not the room that is kept free in it, nor pages that get no entry.
+_PAGE_FILL = 0.55
+#: What of its time a run takes when a helper has half of the workers: 0.80 with batches of 1,000 rows, 0.72 of 100.
+_HELPED_S = 0.77
+#: What a run costs besides: a small rehearsal, connections, leases, the account; in seconds.
+_OVERHEAD_S = 0.4
+
+
+class Meter:
+    """Measures what a run really costs.
+
+    Args:
+        connection: of the run's beginning, outside a transaction.
+        shapes: the relations that it writes to.
+    """
+
+    def __init__(self, connection: Connection, shapes: tuple[Shape, ...]) -> None:
+        self._shapes = shapes
+        self._began = time.monotonic()
+        self._wal = wal_position(connection)
+        self.before: Mapping[str, Size] = sizes(connection, shapes)
+
+    def read(self, connection: Connection, keyring: Keyring) -> tuple[Cost, Mapping[str, Size]]:
+        """What it has cost so far, and how large the relations are now.
+
+        Args:
+            connection: any, outside a transaction.
+            keyring: the keys that were fetched.
+        """
+        now = sizes(connection, self._shapes)
+        cost = Cost(
+            seconds=time.monotonic() - self._began,
+            wal_bytes=wal_position(connection) - self._wal,
+            growth_bytes=_total(now) - _total(self.before),
+            key_calls=key_calls(keyring),
+            standbys=len(standbys(connection)),
+        )
+        return cost, now
+
+
+def key_calls(keyring: Keyring) -> int:
+    """How many keys came from outside of this machine."""
+    return sum(key.provider != "env" for key in keyring.keys)
+
+
+def _total(found: Mapping[str, Size]) -> int:
+    return sum(size.total for size in found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """What all workers did side by side.
+
+    Attributes:
+        rows: rows of their batches.
+        row_s: seconds a row, of all of them together.
+        row_wal: bytes of WAL a row.
+    """
+
+    rows: int
+    row_s: float
+    row_wal: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What was rehearsed of one relation.
+
+    Attributes:
+        first: batches on pages that nobody has touched for a while: they are read, and logged whole.
+        again: the same batches once more.
+    """
+
+    first: _Phase
+    again: _Phase
+
+    @property
+    def rows(self) -> int:
+        """Rows that were rehearsed, each time counted."""
+        return self.first.rows + self.again.rows
+
+    @property
+    def page_byte_s(self) -> float:
+        """Seconds for each byte of pages that are logged whole; 0 where that was done before, so that none were."""
+        whole = self.first.row_wal - self.again.row_wal
+        if whole < _LOGGED_WHOLE * self.again.row_wal:
+            return 0.0
+        return max(0.0, self.first.row_s - self.again.row_s) / whole
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    connection: Connection
+    opener: Opener
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    rows: int
+    seconds: float
+
+
+class Rehearsal:
+    """Measures a sample of a plan's batches.
+
+    Args:
+        database: where.
+        keyring: the keys.
+        request: what was asked for; its limits and workers hold here too.
+        preflight: what the database is like.
+        plan: what there is to do.
+        stop: ends it early.
+        rounds: how often each worker does its batches again.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a run is told
+        self,
+        database: DatabaseSettings,
+        keyring: Keyring,
+        request: JobRequest,
+        preflight: Preflight,
+        plan: Plan,
+        *,
+        stop: Stop,
+        rounds: int,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._request = request
+        self._preflight = preflight
+        self._plan = plan
+        self._stop = stop
+        self._rounds = rounds
+
+    def run(self) -> Forecast:
+        """Rehearse and forecast. Commits nothing; what fails is told in the forecast."""
+        large = [shape for shape, found in self._plan.surveys.items() if found.rows >= FEW_ROWS]
+        if not large:
+            return Forecast(None, "there is too little to rehearse")
+        if self._preflight.triggers_fire:
+            return Forecast(None, "triggers would fire")
+        try:
+            return self._rehearse(large)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            return Forecast(None, "other sessions hold the rows of the sample")
+        except (psycopg.Error, FluxbaseCliError) as error:
+            return Forecast(None, first_line(error))
+
+    def _rehearse(self, large: list[Shape]) -> Forecast:
+        began = time.monotonic()
+        with connect_for_values(self._database, self._access) as connection, ExitStack() as stack:
+            before = sizes(connection, self._preflight.shapes)
+            settings = wal_settings(connection)
+            workers = [stack.enter_context(self._worker()) for _ in range(self._request.workers)]
+            sampled: dict[Shape, _Sample] = {}
+            for shape in large:
+                if self._stop.requested:
+                    return Forecast(None, "it was interrupted")
+                sampled[shape] = self._sample(connection, workers, shape)
+            census_s = max(self._census_s(connection, shape) for shape in large)
+            costs = [
+                self._relation(shape, sample, before[shape.relation], settings) for shape, sample in sampled.items()
+            ]
+            # The small ones are like the large ones, as far as that matters.
+            done = sum(self._plan.surveys[shape].rows for shape in large)
+            share = self._plan.rows / done
+            seconds = sum(cost.seconds for cost in costs) * share
+            if helping_workers(self._plan.rows, self._request.workers):
+                seconds *= _HELPED_S
+            seconds = self._at_the_rate(seconds)
+            cost = Cost(
+                seconds=seconds + census_s + _OVERHEAD_S,
+                wal_bytes=int(sum(cost.wal_bytes for cost in costs) * share),
+                growth_bytes=int(sum(cost.growth_bytes for cost in costs) * share),
+                key_calls=key_calls(self._keyring),
+                standbys=len(standbys(connection)),
+            )
+        return Forecast(cost, rows=sum(sample.rows for sample in sampled.values()), took_s=time.monotonic() - began)
+
+    def _relation(self, shape: Shape, sample: _Sample, size: Size, settings: WalSettings) -> Cost:
+        """What the main pass over a relation costs."""
+        rows, strides = self._plan.surveys[shape].rows, self._plan.cuts[shape].strides
+        # A rehearsal frees no room in a page, so each row goes to another page, with a new entry in every index. In the
+        # run most find room that earlier strides have left in their page (HOT updates), and need neither. In a page of
+        # few rows each of them comes in a stride of its own.
+        first = max(1 / strides, self._plan.surveys[shape].blocks / max(rows, 1))
+        hot = _ROOM_SHARE * max(0.0, 1 - first) if strides > 1 else 0.0
+        again = sample.again
+        saved = min(_ELSEWHERE_WAL + _ENTRY_WAL * size.entries_a_row, again.row_wal)
+        row_s = again.row_s * (1 - hot * _ELSEWHERE_S * saved / max(again.row_wal, 1.0))
+        row_wal = rows * (again.row_wal - hot * saved)
+        # What is stored beside the rows (TOAST) is written anew, and its room is free only after a VACUUM.
+        growth = (1 - hot) * (size.heap + size.indexes / 4) + size.whole - size.heap
+        whole = 0.0
+        if settings.full_page_writes:
+            # A page is logged whole when it is first touched after a checkpoint: pages of rows once, since a shard is
+            # done in one go; those of indexes after every checkpoint, since entries go all over the place.
+            index_pages = _PAGE_FILL * size.indexes
+            once = size.heap + index_pages
+            whole = once + index_pages * (once + row_wal) / settings.checkpoint_bytes
+        return Cost(
+            seconds=rows * row_s + whole * sample.page_byte_s,
+            wal_bytes=int(row_wal + whole),
+            growth_bytes=int(growth),
+            key_calls=0,
+            standbys=0,
+        )
+
+    def _at_the_rate(self, seconds: float) -> float:
+        rate = self._request.max_rate_per_s
+        return max(seconds, sum(self._plan.values_by_location.values()) / rate) if rate else seconds
+
+    # --- one relation ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _worker(self) -> Iterator[_Worker]:
+        with connect_for_values(self._database, self._access) as connection:
+            # Who holds a row shall not wait for a rehearsal, nor the rehearsal for him.
+            connection.execute("SET lock_timeout = '200ms'")
+            yield _Worker(connection, Opener(self._keyring, first=self._request.goal.source))
+
+    def _sample(self, holder: Connection, workers: Sequence[_Worker], shape: Shape) -> _Sample:
+        """Have all workers do batches of a relation at once, as they will in the run, and the same batches again."""
+        began = next_transaction(holder)
+        share = int(self._plan.surveys[shape].rows * _SAMPLED_SHARE) // (1 + self._rounds)
+        rows = max(1, min(_WORKER_ROWS, limits_for(shape, self._request.limits).rows, share))
+        used = workers[: max(1, share // rows)]
+        # Of small batches each worker does some.
+        places = max(1, min(_WORKER_ROWS, share // len(used)) // rows)
+        shards = _spread(list(self._shards(shape)), len(used) * places)
+        pairs = [(worker, shards[number :: len(used)]) for number, worker in enumerate(used)]
+
+        def phase(rows: int, rounds: int) -> _Phase:
+            wal = wal_position(holder)
+            with ThreadPoolExecutor(len(pairs), "rehearsal") as pool:
+                done = list(
+                    pool.map(
+                        lambda pair: self._batches(*pair, shape=shape, began=began, rows=rows, rounds=rounds), pairs
+                    )
+                )
+            number = sum(each.rows for each in done)
+            per_s = sum(each.rows / each.seconds for each in done)
+            return _Phase(number, 1 / per_s if per_s else 0.0, (wal_position(holder) - wal) / max(number, 1))
+
+        # So that plans are made and catalogues are read.
+        phase(_WARM_UP_ROWS, 1)
+        return _Sample(phase(rows, 1), phase(rows, self._rounds))
+
+    def _shards(self, shape: Shape) -> Iterator[Shard]:
+        """A relation's shards, as `create_shards` would cut them."""
+        found, cut = self._plan.surveys[shape], self._plan.cuts[shape]
+        for number, block in enumerate(range(0, found.blocks, cut.blocks)):
+            first = Place(block, 0)
+            upto = Place(min(block + cut.blocks, found.blocks), 0)
+            yield Shard(
+                id=number,
+                pass_number=0,
+                table=shape.table.qualified,
+                relation=shape.relation,
+                first=first,
+                upto=upto,
+                strides=cut.strides,
+                stride=number % cut.strides,
+                cursor=first,
+                rows_done=0,
+                counts={},
+            )
+
+    def _batches(  # noqa: PLR0913  # what a batch is told
+        self, worker: _Worker, shards: Sequence[Shard], *, shape: Shape, began: int, rows: int, rounds: int
+    ) -> _Done:
+        done = [self._batch(worker, shape, began, shard, rows) for _ in range(rounds) for shard in shards]
+        return _Done(sum(each.rows for each in done), sum(each.seconds for each in done))
+
+    def _batch(self, worker: _Worker, shape: Shape, began: int, shard: Shard, rows: int) -> _Done:
+        """Do a batch and roll it back."""
+        most = limits_for(shape, self._request.limits)
+        work = Work(
+            store_for(shape),
+            Judge(shape, worker.opener, self._request.goal),
+            self._request.goal,
+            Limits(min(rows, most.rows), most.bytes),
+            self._access,
+            job=0,
+            runner=0,
+            began=began,
+        )
+        runner = BatchRunner(work, Silent())
+        start = time.monotonic()
+        listed = runner.read_ahead(worker.connection, self._around(shape, shard, rows))
+        # A batch's share of it: rows of all strides are read at once.
+        reading_s = (time.monotonic() - start) / max(listed, 1)
+        start = time.monotonic()
+        try:
+            runner.next_batch(worker.connection, NoJobStore(worker.connection), shard, most=work.limits.rows)
+        except RehearsedError as rehearsed:
+            done = rehearsed.after.rows_done
+            return _Done(done, max(time.monotonic() - start + done * reading_s, 1e-6))
+        message = "a rehearsed batch has come to its end"
+        raise AssertionError(message)
+
+    def _around(self, shape: Shape, shard: Shard, rows: int) -> Shard:
+        """A shard cut down to the pages in which one stride has so many rows."""
+        found = self._plan.surveys[shape]
+        blocks = -(-rows * shard.strides * found.blocks // max(found.rows, 1))
+        return replace(shard, upto=min(shard.upto, Place(shard.first.block + blocks, 0)))
+
+    @property
+    def _access(self) -> Access:
+        return self._preflight.access
+
+    def _census_s(self, connection: Connection, shape: Shape) -> float:
+        """How long the closing census of a relation will take: one thread passes over all rows, ours by then."""
+        blocks = self._plan.surveys[shape].blocks
+        timed = min(blocks, _CENSUS_BLOCKS)
+        stretch = Stretch(Place(0, 0), Place(timed, 0))
+        connection.execute(begin_snapshot(self._access))
+        try:
+            ours = writers(connection, shape, stretch)
+            start = time.monotonic()
+            Reader(shape).list_rows(connection, stretch, self._request.limits.rows, News(_FIRST_TRANSACTION, ours))
+            return (time.monotonic() - start) * blocks / timed
+        finally:
+            connection.execute("ROLLBACK")
+
+
+#: The first transaction id that a row may carry; 0 to 2 mean other things.
+_FIRST_TRANSACTION = 3
+
+
+def _spread(shards: list[Shard], number: int) -> list[Shard]:
+    """So many shards, evenly from all over; some more than once where there are too few."""
+    return [shards[index * len(shards) // number] for index in range(number)]

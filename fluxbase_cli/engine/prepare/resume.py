@@ -1,0 +1,194 @@
+"""What to do about the job that stands unfinished: go on with it, join it, replace it, or leave it alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from fluxbase_cli.catalogue.locations import catalogue_digest
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.throttle.pacing import MaxLag
+from fluxbase_cli.errors import ConfigurationError, JobRunningError, PreflightRefusedError
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, Runner
+from fluxbase_cli.store.preflight import Preflight
+from fluxbase_cli.store.server_load import sees_standbys
+
+#: How long the server may take to notice that a client is gone, in seconds.
+_NOTICE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done with the unfinished job, if there is one.
+
+    Attributes:
+        resumes: it is gone on with, or joined.
+        supersedes: a new job takes its place.
+        ended: no job is unfinished, and this one was completed by processes of the same run: nothing is left to do.
+    """
+
+    resumes: Job | None = None
+    supersedes: Job | None = None
+    ended: Job | None = None
+
+    @property
+    def begins(self) -> bool:
+        """Whether a new job is to be begun."""
+        return self.resumes is None and self.ended is None
+
+    def is_as(self, other: Decision) -> bool:
+        """Whether another decision is about the same job, and the same."""
+        return (self._numbers()) == (other._numbers())
+
+    def _numbers(self) -> tuple[int | None, ...]:
+        return tuple(None if job is None else job.id for job in (self.resumes, self.supersedes, self.ended))
+
+
+def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
+    """Decide about the unfinished job. Writes nothing.
+
+    Raises:
+        ConfigurationError: it is another kind of job, or was begun with other keys or another list of locations; or the
+            name of the run is that of a job which this one is not.
+        JobRunningError: a process is at work on it, and helping was not asked for or is not possible.
+    """
+    job = jobs.unfinished() if jobs.exists() else None
+    if job is None:
+        ended = _ended_run(jobs, request, keyring)
+        if ended is not None and ended.state is not JobState.COMPLETED:
+            # Another process of the run has begun it between our two looks.
+            return decide(jobs, request, keyring)
+        if ended is not None:
+            return Decision(ended=ended)
+        if request.join:
+            raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
+        return Decision()
+    same_goal = _is_goal_of(job, request)
+    helps = request.join or (request.run_name is not None and same_goal)
+    alive = _alive(jobs, job)
+    if alive and not helps:
+        # One that was killed a moment ago counts as alive until the server has noticed.
+        time.sleep(_NOTICE_S)
+        alive = _alive(jobs, job)
+    if alive and not helps:
+        raise JobRunningError(
+            f"job {job.id} ({job.kind.value}, {_versions(job)}) is running {_where(alive)}, {percent(jobs, job)}% done",
+            hint="`--join` takes a share of the same job; `fluxbase-cli secrets status` shows it."
+            if same_goal
+            else "Stop it first (it can be gone on with, or rolled back); `fluxbase-cli secrets status` shows it.",
+        )
+    if not request.join and (request.restart or _rolls_back(request, job)):
+        return Decision(supersedes=job)
+    if not same_goal and request.beside and jobs.is_copy(job.id):
+        # It came with a copy of the main database, where it goes on, or has ended.
+        return Decision(supersedes=job)
+    if not same_goal:
+        raise ConfigurationError(
+            f"job {job.id} ({job.kind.value}, {_versions(job)}) is not finished",
+            hint="Finish it with the same command, or give it up with --restart.",
+        )
+    _refuse_strangers(job, keyring, request)
+    return Decision(resumes=job)
+
+
+def _is_goal_of(job: Job, request: JobRequest) -> bool:
+    return (job.kind, job.from_version, job.to_version) == (request.kind, request.goal.source, request.goal.target)
+
+
+def _ended_run(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | None:
+    """The job that earlier processes of the same run have completed, if any.
+
+    Raises:
+        ConfigurationError: the name is that of another kind of job, or somebody has superseded the job. A process that
+            comes late, or again and again, must not undo what was done on purpose after it.
+    """
+    if request.run_name is None or not jobs.exists():
+        return None
+    job = jobs.of_run(request.run_name)
+    if job is None:
+        return None
+    if not _is_goal_of(job, request):
+        raise ConfigurationError(
+            f"the run {request.run_name} belongs to job {job.id} ({job.kind.value}, {_versions(job)})",
+            hint="Give each run a --run-name of its own.",
+        )
+    if job.state is JobState.SUPERSEDED:
+        raise ConfigurationError(
+            f"job {job.id} of the run {request.run_name} was given up for another one, so nothing is begun",
+            hint="`fluxbase-cli secrets status` shows which. Begin anew under another --run-name.",
+        )
+    _refuse_strangers(job, keyring, request)
+    return job
+
+
+def _rolls_back(request: JobRequest, job: Job) -> bool:
+    return request.kind is JobKind.ROLLBACK and job.kind is not JobKind.ROLLBACK
+
+
+def _refuse_strangers(job: Job, keyring: Keyring, request: JobRequest) -> None:
+    if job.catalogue != catalogue_digest(request.catalogue):
+        raise ConfigurationError(
+            f"job {job.id} was begun with another list of sealed locations",
+            hint="Use the same version of fluxbase-cli and the same --locations on all machines, or begin anew with "
+            "--restart.",
+        )
+    if dict(job.fingerprints) != fingerprints(keyring):
+        raise ConfigurationError(
+            f"job {job.id} was begun with other keys than these",
+            hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin anew with --restart.",
+        )
+
+
+def _alive(jobs: JobStore, job: Job) -> list[Runner]:
+    return [runner for runner in jobs.runners(job.id) if runner.alive]
+
+
+def refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
+    """Raise where a table that the job goes through is not there any more.
+
+    Raises:
+        ConfigurationError: it names them.
+    """
+    gone = jobs.relations(job.id) - {shape.relation for shape in preflight.shapes}
+    if gone:
+        raise ConfigurationError(
+            f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",
+            hint="Is this the right database? If so, begin anew with --restart.",
+        )
+
+
+def refuse_unseen_standbys(connection: Connection, request: JobRequest) -> None:
+    """Raise where standbys are to be spared and the role can't see how they are.
+
+    Raises:
+        PreflightRefusedError: the hint is the GRANT that mends it.
+    """
+    if request.max_lag in (None, MaxLag()) or sees_standbys(connection):
+        return
+    raise PreflightRefusedError(
+        "--max-replica-lag: this role may not see how far standbys are behind",
+        hint=f'Have someone who may run:\n\n    GRANT pg_monitor TO "{connection.info.user}";',
+    )
+
+
+def _versions(job: Job) -> str:
+    source = "any version" if job.from_version is None else f"version {job.from_version}"
+    return f"{source} to {job.to_version}"
+
+
+def _where(runners: list[Runner]) -> str:
+    return ", ".join(f"on {runner.host} (process {runner.pid}, {runner.os_user})" for runner in runners)
+
+
+def percent(jobs: JobStore, job: Job) -> int:
+    """How much of a job is done, never 100 before its end."""
+    if job.pass_number > 0:
+        return 99
+    return min(99, 100 * jobs.rows_done(job.id) // max(job.total_rows, 1))
+
+
+def fingerprints(keyring: Keyring) -> dict[str, str]:
+    """The keys as a job remembers them."""
+    return {str(key.version): key.fingerprint for key in keyring.keys}

@@ -1,0 +1,1 @@
+"""Reading every value without writing: the audit and the dry run."""

@@ -1,0 +1,117 @@
+"""The audit: open every value with every key of the ring, and say which keys are still needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.events import Observer
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
+from fluxbase_cli.engine.prepare.plan import make_plan
+from fluxbase_cli.engine.read.full_read import ReadingRun, RelationsChangedError
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import NothingHereError
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.connection import for_values, session
+from fluxbase_cli.store.open_transactions import in_recovery
+from fluxbase_cli.store.preflight import Verdict, inspect
+from fluxbase_cli.store.values import Limits
+from fluxbase_cli.unexamined import Kind, Unexamined
+
+#: How often everything is read again because tables came or went meanwhile.
+_ATTEMPTS = 3
+_STANDBY = Unexamined(
+    Kind.STANDBY,
+    "this server",
+    "it is a standby, where open transactions of its primary can't be seen: this speaks of the moment that the standby "
+    "shows, and is no proof that a key can go",
+)
+
+
+def take_census(  # noqa: PLR0913  # what a census is told
+    database: DatabaseSettings,
+    keyring: Keyring,
+    *,
+    key_version: int | None,
+    limits: Limits,
+    workers: int,
+    stop: Stop,
+    observer: Observer,
+    catalogue: Sequence[SealedTable] = CATALOGUE,
+    wait_s: float = WRITERS_WAIT_S,
+    beside: bool = False,
+) -> CensusReport:
+    """Open every value; write nothing. A read-only role that sees all rows is enough, and so is a standby.
+
+    Args:
+        database: where.
+        keyring: the keys to try.
+        key_version: the version asked for, which must be in the ring; None for all.
+        limits: how much to read at once.
+        workers: threads, each with a connection.
+        stop: ends it early.
+        observer: is told of the progress.
+        catalogue: the sealed tables to look for.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        beside: this is not the main database, and may hold none of the sealed tables.
+
+    Raises:
+        NothingHereError: it holds none.
+        ConfigurationError: the version is not configured, or the connection is refused.
+        DatabaseError: the server can't be reached.
+        PreflightRefusedError: database or role are not fit.
+    """
+    started = time.monotonic()
+    if key_version is not None:
+        keyring.key(key_version)
+    for attempt in range(1, _ATTEMPTS + 1):
+        with session(database) as connection:
+            preflight = inspect(connection, write=False, catalogue=catalogue, beside=beside)
+            if beside and not preflight.shapes and not preflight.unexamined:
+                raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
+            preflight.refuse_if_unfit()
+            plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
+            standby = in_recovery(connection)
+        reading = ReadingRun(
+            database,
+            preflight.access,
+            keyring,
+            limits=limits,
+            workers=workers,
+            stop=stop,
+            observer=observer,
+            goal=Goal(target=keyring.active),
+            catalogue=catalogue,
+            wait_s=wait_s,
+        )
+        try:
+            findings = reading.run(plan)
+            break
+        except RelationsChangedError:
+            if attempt == _ATTEMPTS or stop.requested:
+                raise
+    unexamined = preflight.unexamined + findings.unexamined
+    if standby:
+        unexamined += (_STANDBY,)
+    warnings = [finding.message for finding in preflight.findings if finding.verdict is Verdict.TELL]
+    warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
+    if key_version is not None and findings.quarantine:
+        warnings.append(
+            f"{len(findings.quarantine)} values open under no configured key; nobody can say which key sealed them"
+        )
+    return CensusReport(
+        key_version=key_version,
+        locations={
+            location: LocationCensus(tally.scanned, tally.by_version(), tally.plaintext, tally.undecryptable)
+            for location, tally in findings.tallies.items()
+        },
+        versions=tuple(sorted(keyring.versions)),
+        elapsed_seconds=time.monotonic() - started,
+        quarantine=findings.quarantine,
+        warnings=tuple(warnings),
+        unexamined=unexamined,
+    )

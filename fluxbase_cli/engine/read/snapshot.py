@@ -1,0 +1,92 @@
+"""A snapshot from which may be concluded that something is not there.
+
+The relations are locked before the snapshot is taken, so that none of them is rewritten under it, and transactions that
+may have written to them and are not committed are waited for, with a limit. What is still open then is named.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import psycopg
+
+from fluxbase_cli.engine.events import Observer, Waiting
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, lock_for_reading
+from fluxbase_cli.store.open_transactions import OpenTransactions, in_recovery, open_transactions
+from fluxbase_cli.store.values import Shape
+
+#: How long open transactions that may have written sealed values are waited for, in seconds.
+WRITERS_WAIT_S = 10.0
+_POLL_S = 0.05
+#: When to tell what is waited for, in seconds.
+_TELL_AFTER_S = 1.0
+#: On a busy server there is always a transaction that ended between the snapshot and the look at the locks, or that has
+#: just begun to write. After so many attempts what such transactions wrote is read afterwards instead.
+_ATTEMPTS = 20
+
+NOTHING_OPEN = OpenTransactions(since=0, ended=False, running=(), relations=())
+
+
+def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long to wait for it
+    connection: Connection,
+    looking: Connection,
+    shapes: Sequence[Shape],
+    access: Access,
+    *,
+    stop: Stop,
+    observer: Observer,
+    wait_s: float = WRITERS_WAIT_S,
+) -> OpenTransactions:
+    """Begin a transaction on the values as they are at one moment; end it with ROLLBACK.
+
+    Args:
+        connection: outside a transaction.
+        looking: another session, outside a transaction.
+        shapes: the relations that will be read.
+        access: how to read.
+        stop: ends the waiting.
+        observer: is told what is waited for.
+        wait_s: how long to wait for open transactions, in seconds.
+
+    Returns:
+        The transactions whose writes the snapshot may lack; on a standby none, since they can't be seen there.
+
+    Raises:
+        psycopg.Error: a relation can't be locked, or is gone.
+    """
+    deadline = time.monotonic() + wait_s
+    for attempt in range(1, _ATTEMPTS + 1):
+        opened = _begin(connection, looking, shapes, access)
+        if not opened or stop.requested or time.monotonic() >= deadline or attempt == _ATTEMPTS:
+            return opened
+        connection.execute("ROLLBACK")
+        _wait_for(looking, opened, deadline, stop, observer)
+    raise AssertionError  # pragma: no cover  # the last attempt returns
+
+
+def _begin(connection: Connection, looking: Connection, shapes: Sequence[Shape], access: Access) -> OpenTransactions:
+    connection.execute(begin_snapshot(access))
+    try:
+        if shapes:
+            connection.execute(lock_for_reading([shape.identifier for shape in shapes]))
+        if in_recovery(connection):
+            return NOTHING_OPEN
+        return open_transactions(connection, looking, shapes)
+    except psycopg.Error:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _wait_for(looking: Connection, opened: OpenTransactions, deadline: float, stop: Stop, observer: Observer) -> None:
+    began, told = time.monotonic(), False
+    while (running := opened.still_running(looking)) and time.monotonic() < deadline:
+        if not told and time.monotonic() - began >= _TELL_AFTER_S:
+            told = True
+            writer = running[0].unexamined()
+            name = f"{writer.kind.value.replace('-', ' ')} {writer.where}"
+            observer.notify(Waiting(f"the end of {name}, which has written to a sealed table", None))
+        if stop.wait(_POLL_S):
+            return

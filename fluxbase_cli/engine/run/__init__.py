@@ -1,0 +1,1 @@
+"""A job at work: runners, workers, batches, and the catch-up at the end."""

@@ -1,0 +1,261 @@
+"""One batch: judge and reseal, write with compare-and-set, record; the last two in one short transaction.
+
+The progress is committed with the values it speaks of, so whatever happens in between costs one batch of work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.events import BatchStep, Observer, Step
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.run.resealer import Judge, Judged
+from fluxbase_cli.engine.run.shard_reader import ReadAhead
+from fluxbase_cli.engine.tables import ValueStore
+from fluxbase_cli.store.connection import Access, Connection, begin_batch
+from fluxbase_cli.store.ctid import NO_PAGES, Pages
+from fluxbase_cli.store.jobs import JobStore, Shard
+from fluxbase_cli.store.values import ID, TID, Limits, Row, first_place, last_place
+
+#: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What a batch has come to.
+
+    Attributes:
+        shard: what is left of the shard, or None when nothing is.
+        rows: rows judged.
+        counts: by column.
+    """
+
+    shard: Shard | None
+    rows: int
+    counts: Mapping[str, Counts]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the batches of one relation are done with.
+
+    Attributes:
+        store: reads and writes it.
+        judge: judges its rows.
+        goal: what values shall become.
+        limits: how much one batch may hold.
+        access: how values are read and written.
+        job, runner: the numbers under which progress is kept and leases are held.
+        began: the job's first possible transaction.
+    """
+
+    store: ValueStore
+    judge: Judge
+    goal: Goal
+    limits: Limits
+    access: Access
+    job: int
+    runner: int
+    began: int
+
+
+class BatchRunner:
+    """Does the batches of one relation over connections that are outside a transaction.
+
+    Args:
+        work: what to do.
+        observer: is told each step.
+    """
+
+    def __init__(self, work: Work, observer: Observer) -> None:
+        self._work = work
+        self._observer = observer
+        self._steps = {step: BatchStep(work.store.shape.relation, step) for step in Step}
+        self._begin = begin_batch(work.access).as_bytes(None)
+        self._ahead = ReadAhead(work.store, work.access, work.limits.bytes, work.began)
+
+    def read_ahead(self, connection: Connection, shard: Shard) -> int:
+        """Read a shard's rows before its next batch asks for them; return how many there are."""
+        return self._ahead.prepare(connection, shard)
+
+    def next_batch(self, connection: Connection, jobs: JobStore, shard: Shard, *, most: int) -> BatchOutcome:
+        """Read, judge, write and record the next rows of a shard.
+
+        Args:
+            connection: where to work, outside a transaction.
+            jobs: the progress tables over the same connection.
+            shard: as the database has it.
+            most: rows of this batch, at most.
+
+        Raises:
+            LeaseLostError: the shard is somebody else's now; nothing was written.
+            psycopg.Error: nothing was written, or (the connection was lost at the commit) all of it was.
+        """
+        rows, after = self._ahead.next_rows(connection, shard, most)
+        judged = self._work.judge.judge(rows)
+        self._tell(Step.READ)
+        done = after.stride == after.strides
+        # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
+        tidied = Pages(first_place(rows), last_place(rows)) if rows and shard.strides > 1 else NO_PAGES
+        with self._transaction(connection):
+            outcome = self._write(connection, jobs, shard, judged, after, rows=len(rows), done=done, tidied=tidied)
+        self._tell(Step.COMMITTED)
+        return outcome
+
+    def write_found(
+        self, connection: Connection, jobs: JobStore, shard: Shard, judged: Judged, *, done: bool
+    ) -> BatchOutcome:
+        """Write what a closing census found, and record it.
+
+        Args:
+            connection: where to write, outside a transaction.
+            jobs: the progress tables over the same connection.
+            shard: as the database has it.
+            judged: the verdict on some rows.
+            done: whether the census of this relation is over.
+
+        Raises:
+            LeaseLostError, psycopg.Error: as for `next_batch`.
+        """
+        with self._transaction(connection):
+            outcome = self._write(connection, jobs, shard, judged, shard, rows=0, done=done)
+        self._tell(Step.COMMITTED)
+        return outcome
+
+    @contextmanager
+    def _transaction(self, connection: Connection) -> Iterator[None]:
+        connection.execute(self._begin)
+        try:
+            self._tell(Step.BEGUN)
+            yield
+        finally:
+            # Nothing to do after a commit, nor where the connection is gone.
+            if not connection.closed and connection.info.transaction_status:
+                connection.execute("ROLLBACK")
+
+    def _write(  # noqa: PLR0913  # the parts of one transaction
+        self,
+        connection: Connection,
+        jobs: JobStore,
+        shard: Shard,
+        judged: Judged,
+        after: Shard,
+        *,
+        rows: int,
+        done: bool,
+        tidied: Pages = NO_PAGES,
+    ) -> BatchOutcome:
+        """Write, record and commit the batch's transaction; `after` is the shard then, but for its counts."""
+        written = self._write_values(connection, judged, tidied)
+        self._tell(Step.WRITTEN)
+        if self._work.access.role is not None:
+            # Our own tables are written as ourselves: the server's roles are granted nothing on them.
+            connection.execute("SET LOCAL ROLE NONE")
+        if judged.quarantine:
+            jobs.quarantine(self._work.job, judged.quarantine)
+        if written.unwritten:
+            jobs.need_full_census(self._work.job)
+        counts = self._counts(judged, written, main_pass=shard.pass_number == 0)
+        after = _with_counts(after, counts)
+        with jobs.recorded(
+            shard,
+            self._work.runner,
+            after,
+            done=done,
+            wrote=written.wrote,
+            unwritten=written.unwritten,
+        ):
+            self._tell(Step.RECORDED)
+        return BatchOutcome(None if done else after, rows, counts)
+
+    def _write_values(self, connection: Connection, judged: Judged, tidied: Pages) -> _Written:
+        """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
+        written = _Written([0] * len(judged.tallies))
+        edits, store, judge = judged.edits, self._work.store, self._work.judge
+        refused: list[Row] = []
+        if edits and not store.shape.keyed:
+            # Which row was written only its place tells; those that moved are the next census's business.
+            places = store.write_by_place(connection, edits)
+            written.wrote = bool(places)
+            refused, edits = [row for row, _ in edits if row[TID] not in places], []
+        for _ in range(_ROUNDS):
+            if not edits:
+                break
+            matched = store.write(connection, edits, tidied)
+            tidied = NO_PAGES
+            written.wrote = written.wrote or matched > 0
+            if matched == len(edits):
+                edits = []
+                break
+            # Somebody came between. Which rows are ours? Those that now hold what we wrote.
+            now: dict[bytes, Row] = {row[ID]: row for row in store.reread(connection, [row[ID] for row, _ in edits])}
+            ours = judge.written(edits, now)
+            lost = [row for row, _ in edits if row[ID] not in ours]
+            # The very row version that we read is still there: nobody changed it, but something keeps us from it.
+            refused += [row for row in lost if now.get(row[ID]) == row]
+            lost = [row for row in lost if now.get(row[ID]) != row]
+            before = judge.judge(lost)
+            again = judge.judge([now[row[ID]] for row in lost if row[ID] in now])
+            for index, tally in enumerate(judged.tallies):
+                tally.remove(before.tallies[index])
+                tally.add(again.tallies[index])
+                written.moved[index] += before.tallies[index].moving(self._work.goal)
+            gone = {row[ID] for row in lost}
+            judged.quarantine[:] = [e for e in judged.quarantine if e.id.bytes not in gone] + again.quarantine
+            edits = again.edits
+        # Still moving, or a trigger refuses our update: not done, and the census will look at everything again.
+        left = [row for row, _ in edits] + refused
+        if left:
+            unwritten = judge.judge(left)
+            for index, tally in enumerate(judged.tallies):
+                tally.remove(unwritten.tallies[index])
+            written.unwritten = len(left)
+        return written
+
+    def _counts(self, judged: Judged, written: _Written, *, main_pass: bool) -> Mapping[str, Counts]:
+        counts = {}
+        for column, tally, moved in zip(self._work.store.columns, judged.tallies, written.moved, strict=True):
+            found = tally.counts(self._work.goal, written=True)
+            if not main_pass:
+                # What the census finds under the old key was sealed by another writer since; all else that it sees
+                # has been counted by the main pass.
+                found = Counts(
+                    scanned=found.re_encrypted,
+                    re_encrypted=found.re_encrypted,
+                    updated=found.updated,
+                    moved=found.re_encrypted,
+                )
+            counts[column.name] = found + Counts(moved=moved)
+        return counts
+
+    def _tell(self, step: Step) -> None:
+        self._observer.notify(self._steps[step])
+
+
+@dataclass(slots=True)
+class _Written:
+    """What came of writing.
+
+    Attributes:
+        moved: values lost to another writer, by column.
+        wrote: whether anything was written.
+        unwritten: rows that were given up for this pass.
+    """
+
+    moved: list[int]
+    wrote: bool = False
+    unwritten: int = 0
+
+
+def _with_counts(shard: Shard, counts: Mapping[str, Counts]) -> Shard:
+    """The shard with a batch's counts added to its own."""
+    if not any(counts.values()):
+        return shard
+    names = [*shard.counts, *(name for name in counts if name not in shard.counts)]
+    return replace(
+        shard, counts={name: shard.counts.get(name, Counts()) + counts.get(name, Counts()) for name in names}
+    )

@@ -1,0 +1,173 @@
+"""The worker pool of one process: its threads, its heartbeat, and how it stops."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Self
+
+import psycopg
+
+from fluxbase_cli.engine.events import Observer
+from fluxbase_cli.engine.run.catch_up import Closing
+from fluxbase_cli.engine.run.worker import Assignment, Worker
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.engine.throttle.autovacuum_lock import HoldOff
+from fluxbase_cli.engine.throttle.throttler import Steering
+from fluxbase_cli.errors import FluxbaseCliError
+from fluxbase_cli.store.connection import Connection, connect
+from fluxbase_cli.store.jobs import LEASE_S, JobStore
+
+_HEARTBEAT_S = LEASE_S / 6
+#: How often the database is asked what operators want of the job, in seconds: a pause is heard within it.
+_LOOK_S = 1.0
+#: After a stop was asked for, how long batches in hand may take before their statements are cancelled, in seconds.
+_GRACE_S = 3.0
+
+
+class Heartbeat:
+    """Holds the advisory lock that says "alive", renews the leases, asks what is wanted, holds autovacuum off."""
+
+    def __init__(self, assignment: Assignment, steering: Steering, workers: Sequence[Worker]) -> None:
+        self._assignment = assignment
+        self._workers = workers
+        self._steering = steering
+        self._hold_off = HoldOff(assignment.database, assignment.access, assignment.large)
+        self._connection: Connection | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        # Before any shard is taken: without the lock others would think us dead and take it back.
+        self._beat()
+        self._look()
+        self._hold_off.look(wanted=not self._steering.waiting)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._ended.set()
+        self._thread.join(5.0)
+        self._hold_off.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _run(self) -> None:
+        beaten = time.monotonic()
+        while not self._ended.wait(_LOOK_S):
+            # While the server is away there is nothing to hold; the workers decide how long to wait for it.
+            with suppress(psycopg.Error, FluxbaseCliError):
+                if time.monotonic() - beaten >= _HEARTBEAT_S:
+                    self._beat()
+                    beaten = time.monotonic()
+                    self._steering.look_around(self._connected())
+                self._look()
+            self._hold_off.look(wanted=not self._steering.waiting)
+
+    def _beat(self) -> None:
+        in_hand = [worker.shard for worker in self._workers]
+        JobStore(self._connected()).heartbeat(
+            self._assignment.runner, (shard for shard in in_hand if shard is not None)
+        )
+
+    def _look(self) -> None:
+        self._steering.look(self._connected())
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._assignment.database)
+            JobStore(self._connection).take_runner_lock(self._assignment.runner)
+        return self._connection
+
+
+class Pool:
+    """Runs a number of workers until the job ends, one fails, or a stop is asked for.
+
+    Args:
+        assignment: what each of them is told.
+        workers: how many.
+        stop: ends them; is requested when one fails.
+        observer: is told what they do.
+        told: is told what operators ask of the job, and what it waits for then; the observer when left out.
+    """
+
+    def __init__(
+        self, assignment: Assignment, workers: int, stop: Stop, observer: Observer, *, told: Observer | None = None
+    ) -> None:
+        self._stop = stop
+        self._failures: list[BaseException] = []
+        closing = Closing(
+            assignment.job,
+            assignment.database,
+            assignment.goal,
+            assignment.catalogue,
+            assignment.access,
+            assignment.limits,
+            assignment.keyring,
+            assignment.last_census,
+            stop,
+            observer,
+            assignment.wait_s,
+            assignment.tokens,
+        )
+        steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=told or observer)
+        self._workers = [Worker(assignment, stop, observer, closing, steering) for _ in range(workers)]
+        self._heartbeat = Heartbeat(assignment, steering, self._workers)
+
+    def run(self) -> None:
+        """Work until the end.
+
+        Raises:
+            Exception: the first trouble that a worker could not mend; the others have finished their batches by then.
+        """
+        threads = [
+            threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)
+            for number, worker in enumerate(self._workers, 1)
+        ]
+        with self._heartbeat, _rare_collections():
+            for thread in threads:
+                thread.start()
+            self._join(threads)
+        if self._failures:
+            raise self._failures[0]
+
+    def _body(self, worker: Worker) -> None:
+        try:
+            worker.run()
+        except BaseException as error:  # noqa: BLE001  # handed to the main thread
+            # A statement that we cancelled ourselves, or a wait cut short, is not a failure but the stop.
+            if not self._stop.requested:
+                self._failures.append(error)
+            self._stop.request()
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        asked: float | None = None
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                # In short steps, so that the main thread handles signals meanwhile.
+                thread.join(0.1)
+            if not self._stop.requested:
+                continue
+            asked = asked or time.monotonic()
+            if time.monotonic() - asked > _GRACE_S:
+                for worker in self._workers:
+                    worker.cancel()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Have Python look for reference cycles rarely.
+
+    A batch makes a few tuples for each value, and no cycles: by default they set off a collection every 700 tuples,
+    which cost a tenth of the whole run. The threshold is beyond what all workers hold at once, so that what does pile
+    up is found all the same.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(500_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

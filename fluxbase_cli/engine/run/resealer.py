@@ -1,0 +1,287 @@
+"""Judging the rows of one table: which key sealed each value, what it shall be instead, and what is wrong with it.
+
+Which key sealed a value is decided by opening it, never by a label (promise 3).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from fluxbase_cli.catalogue.locations import Form, SealedColumn, Unsealed, names_a_secret
+from fluxbase_cli.catalogue.plaintext import has_symbols, is_no_seal
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.tally import Tally
+from fluxbase_cli.keyring import Layer, Opener, reseal
+from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
+from fluxbase_cli.store.documents import LeafEdit
+from fluxbase_cli.store.jobs import QuarantineEntry
+from fluxbase_cli.store.row_block import Packed
+from fluxbase_cli.store.values import FIRST, ID, Edit, PackedEdits, Row, Rows, Shape, unpacked
+
+NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
+NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"
+EMPTY = "empty, where the server always stores a sealed value"
+TOO_DEEP = "the document is nested too deeply to be walked"
+
+
+@dataclass(slots=True)
+class Judged:
+    """The verdict on some rows.
+
+    Attributes:
+        tallies: what was found, one for each sealed column in order.
+        edits: the rows to write.
+        quarantine: the values that no key opens.
+    """
+
+    tallies: tuple[Tally, ...]
+    edits: Sequence[Edit] = field(default_factory=list)
+    quarantine: list[QuarantineEntry] = field(default_factory=list)
+
+    @classmethod
+    def nothing(cls, shape: Shape) -> Judged:
+        """The verdict on no rows."""
+        return cls(tuple(Tally() for _ in shape.columns))
+
+
+class _Plan(NamedTuple):
+    """How a value is sealed anew.
+
+    Attributes:
+        layers: the layers that it shall have.
+        sealers: theirs, outermost first; empty where they depend on the row's user.
+    """
+
+    layers: tuple[Layer, ...]
+    sealers: tuple[Sealer, ...]
+
+
+class Judge:
+    """Judges the rows of one table.
+
+    Args:
+        shape: the table.
+        opener: opens and reseals; belongs to the calling thread.
+        goal: what values shall become; None to look only, and make no edits.
+        tokens: locations (`schema.table.column`) whose values that no key opens are tokens of letters and digits, as a
+            sample has shown.
+    """
+
+    def __init__(self, shape: Shape, opener: Opener, goal: Goal | None, tokens: frozenset[str] = frozenset()) -> None:
+        self._tokens = frozenset(column for column in shape.columns if shape.table.location(column) in tokens)
+        self._shape = shape
+        self._opener = opener
+        self._goal = goal
+        self._columns = tuple(enumerate(shape.columns))
+        # There are few combinations of layers and many values, so each is judged once: the sealers for the new value,
+        # or None where the value stays as it is.
+        self._plans: dict[tuple[Layer, ...], _Plan | None] = {}
+
+    def judge(self, rows: Rows) -> Judged:
+        """Judge rows as `Reader.complete` returned them."""
+        if isinstance(rows, Packed):
+            return self._packed(rows)
+        judged = Judged.nothing(self._shape)
+        news = [self._column(rows, index, column, judged) for index, column in self._columns]
+        if len(news) == 1:
+            judged.edits = [(row, (new,)) for row, new in zip(rows, news[0], strict=True) if new is not None]
+            return judged
+        unchanged = self._shape.values_of
+        edits = []
+        for row, *new in zip(rows, *news, strict=True):
+            if any(value is not None for value in new):
+                pairs = zip(new, unchanged(row), strict=True)
+                edits.append((row, tuple([old if value is None else value for value, old in pairs])))
+        judged.edits = edits
+        return judged
+
+    def _packed(self, rows: Packed) -> Judged:
+        """Judge packed rows."""
+        judged = Judged.nothing(self._shape)
+        tally, column = judged.tallies[0], self._shape.columns[0]
+        done, others = self._likely(rows.each_text(), len(rows), tally)
+        if not others:
+            if done:
+                judged.edits = PackedEdits(rows, cast("list[bytes]", done))
+            return judged
+        edits: list[Edit] = [(unpacked(rows, index), (new,)) for index, new in enumerate(done) if new is not None]
+        for index in others:
+            row = unpacked(rows, index)
+            new = self._value(row, 0, column, judged, tally)
+            if new is not None:
+                edits.append((row, (new,)))
+        judged.edits = edits
+        return judged
+
+    def _column(self, rows: Sequence[Row], index: int, column: SealedColumn, judged: Judged) -> list[Any]:
+        """Judge one column of the rows; return what each is to hold instead, or None."""
+        tally = judged.tallies[index]
+        if column.form is Form.JSON:
+            return [self._document(row, column, row[FIRST + index], judged, tally) for row in rows]
+        if self._shape.user_index is not None:
+            # Each value has keys of its own.
+            return [self._value(row, index, column, judged, tally) for row in rows]
+        done, others = self._likely([row[FIRST + index] for row in rows], len(rows), tally)
+        news = done or [None] * len(rows)
+        for number in others:
+            news[number] = self._value(rows[number], index, column, judged, tally)
+        return news
+
+    def _likely(self, texts: Iterable[bytes | None], number: int, tally: Tally) -> tuple[list[bytes | None], list[int]]:
+        """Do for all values what is likely to be done, in the engine's hot loop: nearly all are under one key.
+
+        Args:
+            texts: values as stored, of a column whose keys don't depend on the row.
+            number: how many there are.
+            tally: is told of those that were judged.
+
+        Returns:
+            What each is to hold instead, or None; nothing at all where they stay as they are. And the numbers of the
+            others, which are left to `_value`.
+        """
+        layers = self._opener.likely
+        plan = self._plan(layers)
+        done: list[bytes | None] = []
+        if plan is None:
+            others = self._opener.open_each(texts, number)
+        else:
+            done = self._opener.reseal_each(plan.sealers[0], texts, number)
+            others = [index for index, new in enumerate(done) if new is None] if None in done else []
+        if number > len(others):
+            tally.opened[layers] += number - len(others)
+        return done, others
+
+    def _value(self, row: Row, index: int, column: SealedColumn, judged: Judged, tally: Tally) -> bytes | None:
+        """Judge one value by itself; return what its column is to hold instead, or None."""
+        stored, user_index = row[FIRST + index], self._shape.user_index
+        if stored is None or (not stored and column.empty_is_unset):
+            return None
+        user = None if user_index is None or row[user_index] is None else UUID(bytes=row[user_index])
+        try:
+            layers, plaintext = self._opener.open(stored, user)
+        except SealError as error:
+            self._unopened(error, row, column, judged, tally)
+            return None
+        tally.opened[layers] += 1
+        plan = self._plan(layers)
+        return None if plan is None else reseal(plaintext, plan.sealers or self._opener.sealers(plan.layers, user))
+
+    def _plan(self, layers: tuple[Layer, ...]) -> _Plan | None:
+        """What becomes of values with these layers; None where they stay as they are."""
+        if layers in self._plans:
+            return self._plans[layers]
+        plan = None
+        if self._goal is not None and self._goal.moves_any(layers):
+            target = self._goal.layers_for(layers)
+            derived = any(layer.derived for layer in target)
+            plan = _Plan(target, () if derived else self._opener.sealers(target, None))
+        self._plans[layers] = plan
+        return plan
+
+    def _unopened(self, error: SealError, row: Row, column: SealedColumn, judged: Judged, tally: Tally) -> None:
+        """Count a value that no key opens.
+
+        In a text column one that has the form of a seal is reported, unless the row itself says that it is plaintext,
+        or the column may hold plaintext and the text looks like nothing that a seal ever looks like.
+        """
+        stored: bytes = row[FIRST + self._shape.columns.index(column)]
+        flag_index = self._shape.flag_index
+        plaintext = flag_index is not None and not row[flag_index]
+        reason = NO_KEY
+        if isinstance(error, NotASealError):
+            reason = NOT_A_SEAL if stored else EMPTY
+            plaintext = plaintext or column.unsealed is Unsealed.PLAINTEXT
+        elif column.unsealed is Unsealed.PLAINTEXT:
+            plaintext = (
+                plaintext
+                or is_no_seal(stored, least_plaintext=column.least_plaintext)
+                or (column in self._tokens and not has_symbols(stored))
+            )
+        if plaintext:
+            tally.plaintext += 1
+            return
+        tally.undecryptable += 1
+        judged.quarantine.append(self._entry(row, column, (), reason))
+
+    def written(self, edits: Sequence[Edit], now: Mapping[bytes, Row]) -> set[bytes]:
+        """The ids of the edits whose rows hold what the edit wrote.
+
+        Args:
+            edits: edits that were written, or lost to another writer.
+            now: the rows as they are now, by id; those that are gone are missing.
+        """
+        return {row[ID] for row, new in edits if row[ID] in now and self._holds(now[row[ID]], new)}
+
+    def _holds(self, row: Row, new: tuple[Any, ...]) -> bool:
+        for (index, column), value in zip(self._columns, new, strict=True):
+            stored = row[FIRST + index]
+            if column.form is Form.JSON:
+                leaves = dict(strings(stored)) if stored is not None else {}
+                if any(leaves.get(leaf.path) != leaf.value for leaf in value):
+                    return False
+            elif stored != value:
+                return False
+        return True
+
+    def _document(
+        self, row: Row, column: SealedColumn, stored: bytes | None, judged: Judged, tally: Tally
+    ) -> list[LeafEdit] | None:
+        """Judge the strings of one document; return those to store instead, if any."""
+        if stored is None:
+            return None
+        try:
+            leaves = list(strings(stored))
+        except RecursionError:
+            tally.undecryptable += 1
+            judged.quarantine.append(self._entry(row, column, (), TOO_DEEP))
+            return None
+        edits = []
+        for path, text in leaves:
+            sealed = text.encode()
+            if not may_be_seal(sealed):
+                continue
+            try:
+                layers, plaintext = self._opener.open(sealed)
+            except NotASealError:
+                continue
+            except NotMyKeyError:
+                # Any other string that happens to be base64 is just a string.
+                if names_a_secret(path) and not is_no_seal(sealed):
+                    tally.undecryptable += 1
+                    judged.quarantine.append(self._entry(row, column, path, NO_KEY))
+                continue
+            tally.opened[layers] += 1
+            plan = self._plan(layers)
+            if plan is not None:
+                edits.append(LeafEdit(path, reseal(plaintext, plan.sealers).decode("ascii")))
+        return edits or None
+
+    def _entry(self, row: Row, column: SealedColumn, path: tuple[str, ...], reason: str) -> QuarantineEntry:
+        return QuarantineEntry(self._shape.table.location(column), UUID(bytes=row[ID]), path, reason)
+
+
+def strings(document: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
+    """All strings of a JSON document with their paths (keys, and array indexes as text), however deep.
+
+    Raises:
+        RecursionError: the document is nested more deeply than the parser goes.
+    """
+    # Numbers are of no interest, and one of thousands of digits must not be converted.
+    root = json.loads(document, parse_int=_no_number, parse_float=_no_number)
+    pending: list[tuple[tuple[str, ...], Any]] = [((), root)]
+    while pending:
+        path, node = pending.pop()
+        if isinstance(node, str):
+            yield path, node
+        elif isinstance(node, dict):
+            pending.extend(((*path, key), child) for key, child in node.items())
+        elif isinstance(node, list):
+            pending.extend(((*path, str(index)), child) for index, child in enumerate(node))
+
+
+def _no_number(_digits: str) -> None:
+    return None

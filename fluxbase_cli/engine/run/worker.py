@@ -1,0 +1,260 @@
+"""A worker: a thread with a connection of its own that leases shards and does their batches, until none is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+
+from fluxbase_cli.catalogue.locations import SealedTable
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.events import BatchDone, Observer
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
+from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.run.batch import BatchRunner, Work
+from fluxbase_cli.engine.run.catch_up import Closing, RelationGoneError, Verdict
+from fluxbase_cli.engine.run.resealer import Judge, Judged
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.engine.tables import limits_for, store_for
+from fluxbase_cli.engine.throttle.throttler import Manners, Steering
+from fluxbase_cli.keyring import Keyring, Opener
+from fluxbase_cli.store.connection import Access, Connection, connect_for_values
+from fluxbase_cli.store.jobs import JobStore, LeaseLostError, Shard
+from fluxbase_cli.store.relations import is_still
+from fluxbase_cli.store.values import Limits, Shape
+from fluxbase_cli.unexamined import Unexamined
+
+_T = TypeVar("_T")
+
+#: How long to wait before looking again whether another runner has finished its shards, in seconds.
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What every worker of a run is told.
+
+    Attributes:
+        job: the job's number.
+        runner: this process's number.
+        goal: what values shall become.
+        catalogue: the sealed tables.
+        shapes: the relations by `schema.name`, as they were when the job was prepared.
+        large: those that autovacuum is held off.
+        began: the job's first possible transaction.
+        last_census: the closing census after which the job is given up.
+        access: how values are read and written.
+        limits: how much a batch may hold.
+        manners: how large batches are within these limits.
+        keyring: the keys.
+        database: where.
+        patience_s: how long one and the same trouble may last, in seconds.
+        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        tokens: as for `Judge`.
+    """
+
+    job: int
+    runner: int
+    goal: Goal
+    catalogue: Sequence[SealedTable]
+    shapes: Mapping[str, Shape]
+    large: tuple[Shape, ...]
+    began: int
+    last_census: int
+    access: Access
+    limits: Limits
+    manners: Manners
+    keyring: Keyring
+    database: DatabaseSettings
+    patience_s: float
+    wait_s: float = WRITERS_WAIT_S
+    tokens: frozenset[str] = frozenset()
+
+
+class Worker:
+    """Works through shards. `run` is the body of a thread.
+
+    Attributes:
+        shard: the number of the shard that it has in hand, if any.
+    """
+
+    def __init__(
+        self, assignment: Assignment, stop: Stop, observer: Observer, closing: Closing, steering: Steering
+    ) -> None:
+        self._assignment = assignment
+        self._stop = stop
+        self._observer = observer
+        self._closing = closing
+        self._steering = steering
+        self.shard: int | None = None
+        self._connection: Connection | None = None
+        self._reading: Connection | None = None
+        self._lock = threading.Lock()
+        self._opener = Opener(assignment.keyring, first=assignment.goal.source)
+        self._runners: dict[str, BatchRunner] = {}
+
+    def run(self) -> None:
+        """Lease shards and do them until the job is at its end or a stop is asked for.
+
+        Raises:
+            Exception: whatever was not mended by retrying.
+        """
+        try:
+            while self._steering.admit():
+                shard = self._patiently(lambda jobs: jobs.lease(self._assignment.job, self._assignment.runner))
+                if shard is not None:
+                    self._do(shard)
+                    continue
+                verdict = self._patiently(lambda jobs: self._closing.advance(self._connected(), jobs))
+                if verdict is Verdict.ENDED:
+                    return
+                if verdict is Verdict.WAIT:
+                    self._stop.wait(_POLL_S)
+        finally:
+            with self._lock:
+                if self._connection is not None:
+                    self._connection.close()
+
+    def cancel(self) -> None:
+        """Cancel what the worker's session is waiting for in the server; its batch is rolled back. From any thread."""
+        with self._lock:
+            connections = [c for c in (self._connection, self._reading) if c is not None and not c.closed]
+        for connection in connections:
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=1.0)
+
+    def _connected(self) -> Connection:
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = connect_for_values(self._assignment.database, self._assignment.access)
+            with self._lock:
+                self._connection = connection
+        return connection
+
+    def _patiently(self, action: Callable[[JobStore], _T]) -> _T:
+        return patiently(
+            lambda: action(JobStore(self._connected())),
+            self._stop,
+            self._observer,
+            patience_s=self._assignment.patience_s,
+        )
+
+    def _do(self, leased: Shard) -> None:
+        """Do a shard, from where the database says that it stands."""
+        shard: Shard | None = leased
+        self.shard = leased.id
+        while shard is not None and self._steering.admit():
+            shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._census)
+        self.shard = None
+
+    def _retried(self, shard: Shard, step: Callable[[JobStore, Shard], Shard | None]) -> Shard | None:
+        """Take a step with a shard; return what is left of it, None when it is done or somebody else's."""
+        known: Shard | None = shard
+
+        def attempt(jobs: JobStore) -> Shard | None:
+            nonlocal known
+            # After trouble the database is asked: a commit whose answer was lost is not done twice.
+            current, known = known or jobs.reread(shard.id, self._assignment.runner), None
+            if current is None:
+                return None
+            try:
+                return step(jobs, current)
+            except LeaseLostError:
+                # Still ours by number where only its place has changed: by another thread of ours, or by a commit that
+                # came late over a lost connection. Nobody may be at work on it, so anyone may take it.
+                jobs.give_back(shard.id, self._assignment.runner)
+                return None
+            except (RelationGoneError, psycopg.errors.UndefinedTable) as error:
+                if not jobs.has_relation(current):
+                    # A partition was dropped, or a table renamed: the closing census finds what is there instead.
+                    jobs.abandon(self._assignment.job, current.id, self._assignment.runner)
+                    return None
+                if isinstance(error, RelationGoneError):
+                    # Another table has come to its name: it is looked at anew.
+                    return current
+                raise
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+                # It is tried again, and with fewer rows it is less in the way.
+                self._steering.pressed(shard.relation)
+                raise
+
+        return self._patiently(attempt)
+
+    def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
+        began = time.monotonic()
+        # Of the size that is right now.
+        limits = self._steering.limits(shard.relation, self._limits(shard.relation))
+        outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard, most=limits.rows)
+        values = sum(counts.scanned for counts in outcome.counts.values())
+        self._steering.done(shard.relation, rows=outcome.rows, values=values, seconds=time.monotonic() - began)
+        self._observer.notify(BatchDone(shard.table, outcome.rows, outcome.counts, shard.pass_number))
+        return outcome.shard
+
+    def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
+        """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
+        task, connection = self._assignment, self._connected()
+        shape = task.shapes.get(shard.relation)
+        if shape is None or not is_still(connection, shape):
+            # It has come after the job was prepared, or is another table of the same name.
+            shape = self._closing.find(connection, shard.relation)
+        if shape is None:
+            raise RelationGoneError
+        runner = self._make_runner(shape)
+        after: Shard = shard
+        left: list[Unexamined] = []
+        # The reading keeps its snapshot over a connection of its own while batches are written over ours.
+        with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
+            judge = Judge(shape, self._opener, task.goal, task.tokens)
+            for judged in self._closing.read_whole(reading, connection, shape, judge, left):
+                # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
+                if self._steering.paused or not self._steering.admit():
+                    return after
+                if judged.edits or judged.quarantine:
+                    outcome = runner.write_found(connection, jobs, after, judged, done=False)
+                    self._observer.notify(BatchDone(shard.table, 0, outcome.counts, shard.pass_number))
+                    after = outcome.shard or after
+                values = sum(tally.scanned for tally in judged.tallies)
+                self._steering.done(shard.relation, rows=0, values=values, seconds=0.0)
+        if left:
+            jobs.note_unexamined(task.job, left)
+        runner.write_found(connection, jobs, after, Judged.nothing(shape), done=True)
+        return None
+
+    @contextmanager
+    def _cancellable(self, reading: Connection) -> Iterator[None]:
+        with self._lock:
+            self._reading = reading
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reading = None
+
+    def _runner(self, relation: str) -> BatchRunner:
+        runner = self._runners.get(relation)
+        if runner is None:
+            runner = self._runners[relation] = self._make_runner(self._assignment.shapes[relation])
+        return runner
+
+    def _make_runner(self, shape: Shape) -> BatchRunner:
+        task = self._assignment
+        work = Work(
+            store_for(shape),
+            Judge(shape, self._opener, task.goal, task.tokens),
+            task.goal,
+            limits_for(shape, task.limits),
+            task.access,
+            task.job,
+            task.runner,
+            task.began,
+        )
+        return BatchRunner(work, self._observer)
+
+    def _limits(self, relation: str) -> Limits:
+        return limits_for(self._assignment.shapes[relation], self._assignment.limits)

@@ -1,0 +1,286 @@
+"""What a runner is asked while it works (pause, slow down), what it waits for, and how large its batches are.
+
+The heartbeat asks the database once a second; workers look at what it has found before each batch, without a round
+trip of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fluxbase_cli.engine.events import Observer, Told, Waiting
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.engine.throttle.pacing import (
+    TARGET_BATCH_S,
+    BatchSize,
+    Behind,
+    CheckpointWatch,
+    Clock,
+    LagClock,
+    MaxLag,
+    Throttle,
+    in_bytes,
+)
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.jobs import JobStore, Orders
+from fluxbase_cli.store.server_load import Standby, checkpoints, standbys
+from fluxbase_cli.store.values import Limits
+
+#: How long a worker that must wait sleeps before it looks again, in seconds.
+_LOOK_S = 0.1
+#: How often the operator is told of one and the same wait, in seconds.
+_TELL_AGAIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a runner is to behave; an order to the job overrules it.
+
+    Attributes:
+        rows: the most rows that a batch may hold.
+        batch_s: how long a batch's transaction should take at most, in seconds; None keeps the size as it is.
+    """
+
+    rows: int
+    batch_s: float | None = TARGET_BATCH_S
+
+
+@dataclass(slots=True)
+class _Wait:
+    """What is being waited for, and when that was last told."""
+
+    reason: str
+    told_at: float
+
+
+@dataclass(slots=True)
+class _Sizes:
+    """The size of each relation's batches, as long as the bound is this one."""
+
+    manners: Manners
+    relations: dict[str, BatchSize] = field(default_factory=dict)
+
+
+class Steering:
+    """Admits batches. One for each runner, shared by its threads.
+
+    Args:
+        job: the job's number.
+        workers: how many threads there are.
+        manners: how it was started.
+        stop: ends every wait.
+        observer: is told what is waited for.
+        clock: seconds.
+    """
+
+    def __init__(  # noqa: PLR0913  # what steering is told
+        self,
+        job: int,
+        workers: int,
+        manners: Manners,
+        *,
+        stop: Stop,
+        observer: Observer,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._job = job
+        self._workers = workers
+        self._manners = manners
+        self._stop = stop
+        self._observer = observer
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._orders = Orders()
+        self._hold: str | None = None
+        self._wait: _Wait | None = None
+        self._throttle = Throttle(clock)
+        self._share_per_s: float | None = None
+        self._sizes = _Sizes(manners)
+        self._lag_clock = LagClock()
+        self._standbys: frozenset[str] | None = None
+        self._checkpoints = CheckpointWatch()
+
+    # --- the heartbeat's side -------------------------------------------------------------------------------------
+
+    def look(self, connection: Connection) -> None:
+        """Ask the database what is wanted of the job, and how its standbys are.
+
+        Raises:
+            psycopg.Error: what was known before stays.
+        """
+        orders = JobStore(connection).orders(self._job)
+        watched = MaxLag(orders.max_lag_s, orders.max_lag_bytes)
+        found = standbys(connection) if watched != MaxLag() else None
+        self.take(orders, None if found is None else self._behind(found))
+
+    def look_around(self, connection: Connection) -> None:
+        """Look whether the server can keep up with the WAL.
+
+        Raises:
+            psycopg.Error: nothing is told then.
+        """
+        news = self._checkpoints.note(self._clock(), *checkpoints(connection))
+        if news is not None:
+            self._observer.notify(Told(news, warning=True))
+
+    def take(self, orders: Orders, behind: Sequence[Behind] | None) -> None:
+        """Take new orders.
+
+        Args:
+            orders: what operators ask of the job.
+            behind: how far each standby is behind; None where nobody asked for that.
+        """
+        with self._lock:
+            self._orders = orders
+            self._set_rate(orders)
+            self._set_size(orders)
+            self._hold = self._reason(orders, behind)
+            if self._hold is None and self._wait is not None:
+                self._wait = None
+                self._observer.notify(Told("going on"))
+
+    def _behind(self, found: Sequence[Standby]) -> list[Behind]:
+        now = self._clock()
+        names = frozenset(standby.name for standby in found)
+        if self._standbys is None and not found:
+            self._observer.notify(Told("no standby is connected, so there is no lag to watch", warning=True))
+        for name in sorted((self._standbys or frozenset()) - names):
+            self._observer.notify(Told(f"standby {name} is gone; its lag can't be watched any more", warning=True))
+        if any(standby.hidden for standby in found) and self._standbys is None:
+            self._observer.notify(Told("this role may not see how far standbys are: GRANT pg_monitor", warning=True))
+        self._standbys = names
+        behind = []
+        for standby in found:
+            self._lag_clock.note(now, standby.written)
+            if standby.replayed is not None:
+                seconds = self._lag_clock.seconds_behind(now, standby.replayed)
+                size = max(0, standby.written - standby.replayed)
+                # PostgreSQL's figure stands still where nothing is written any more; then nothing is missing either.
+                known = standby.lag_s or 0.0 if size else 0.0
+                behind.append(Behind(standby.name, max(seconds, known), size))
+        return behind
+
+    @staticmethod
+    def _reason(orders: Orders, behind: Sequence[Behind] | None) -> str | None:
+        if orders.paused_at is not None:
+            why = f" ({orders.pause_reason})" if orders.pause_reason else ""
+            return (
+                f"the job was paused by {orders.paused_by or 'somebody'}{why}; "
+                "`fluxbase-cli secrets resume` lets it go on"
+            )
+        most = MaxLag(orders.max_lag_s, orders.max_lag_bytes)
+        late = [standby for standby in behind or () if standby.exceeds(most)]
+        if not late:
+            return None
+        worst = max(late, key=lambda standby: (standby.seconds, standby.size))
+        return (
+            f"standby {worst.name} is {worst.seconds:.1f}s and {in_bytes(worst.size)} behind; "
+            f"it may be {most} (--max-replica-lag)"
+        )
+
+    def _set_rate(self, orders: Orders) -> None:
+        share = None if orders.max_rate_per_s is None else orders.max_rate_per_s / max(1, orders.runners)
+        if share == self._share_per_s:
+            return
+        self._share_per_s = share
+        self._throttle.limit(share)
+        if share is None:
+            self._observer.notify(Told("as fast as it goes from now on"))
+            return
+        of = (
+            ""
+            if orders.runners <= 1
+            else f", its share of {orders.max_rate_per_s:,.10g}/s for {orders.runners} runners"
+        )
+        self._observer.notify(Told(f"at most {share:,.10g} secrets/s{of} (--max-rate)"))
+
+    def _set_size(self, orders: Orders) -> None:
+        manners = self._manners if orders.batch_rows is None else Manners(orders.batch_rows, None)
+        if manners == self._sizes.manners:
+            return
+        self._sizes = _Sizes(manners)
+        if orders.batch_rows is not None:
+            self._observer.notify(Told(f"batches of {orders.batch_rows} rows, as `secrets tune` asks"))
+
+    # --- the workers' side ----------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether an operator has paused the job."""
+        return self._orders.paused_at is not None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether no batch may begin now."""
+        return self._hold is not None
+
+    def admit(self) -> bool:
+        """Wait until a batch may begin; tell what is waited for.
+
+        Returns:
+            False where a stop was asked for meanwhile.
+        """
+        while not self._stop.requested:
+            with self._lock:
+                hold = self._hold
+                if hold is not None:
+                    self._tell_wait(hold)
+            pause_s = _LOOK_S if hold is not None else min(_LOOK_S, self._throttle.delay_s())
+            if pause_s <= 0:
+                return True
+            self._stop.wait(pause_s)
+        return False
+
+    def _tell_wait(self, reason: str) -> None:
+        # The figures within a reason change all the time; that alone is not worth another line.
+        now = self._clock()
+        if self._wait is None or now - self._wait.told_at >= _TELL_AGAIN_S:
+            self._wait = _Wait(reason, now)
+            self._observer.notify(Waiting(reason, None))
+
+    def limits(self, relation: str, most: Limits) -> Limits:
+        """How much the next batch of a relation may hold.
+
+        Args:
+            relation: as `schema.name`.
+            most: what this kind of relation allows.
+        """
+        with self._lock:
+            rows = self._size(relation).rows
+            if self._share_per_s is not None:
+                # A second's worth at most, so that the rate is kept in every second and a pause is heard soon.
+                rows = min(rows, max(1, round(self._share_per_s / self._workers)))
+        return Limits(min(rows, most.rows), most.bytes)
+
+    def done(self, relation: str, *, rows: int, values: int, seconds: float) -> None:
+        """Take note of a batch.
+
+        Args:
+            relation: as `schema.name`.
+            rows: rows that it held; 0 where its size says nothing.
+            values: sealed values that were in them.
+            seconds: how long its transaction took.
+        """
+        self._throttle.book(values)
+        if rows:
+            with self._lock:
+                self._size(relation).took(rows, seconds)
+
+    def pressed(self, relation: str) -> None:
+        """Take note that a batch had to give way to another session's locks."""
+        with self._lock:
+            smaller = self._size(relation).pressed()
+        if smaller is not None:
+            self._observer.notify(
+                Told(f"other sessions hold rows of {relation}: batches of {smaller} rows for a while", warning=True)
+            )
+
+    def _size(self, relation: str) -> BatchSize:
+        size = self._sizes.relations.get(relation)
+        if size is None:
+            manners = self._sizes.manners
+            size = self._sizes.relations[relation] = BatchSize(manners.rows, manners.batch_s, self._clock)
+        return size

@@ -1,0 +1,187 @@
+"""Making a new key where keys are kept, reading it back, and only then saying so."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fluxbase_cli import seal
+from fluxbase_cli.config import KeyEntry, Secret, Settings
+from fluxbase_cli.encoding import Encoding
+from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
+from fluxbase_cli.keyring import CreatedKey, KeyAbsentError, KeyCreator, generate_key, parse_key
+from fluxbase_cli.keys.history import Register, entry_of, read_register
+from fluxbase_cli.keys.loader import keeps_wrapped_keys
+from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.store.connection import session
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
+from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
+
+_OWNER_ONLY = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key that was made, stored and read back.
+
+    Attributes:
+        version: its version; None in a file, which has none.
+        provider: who keeps it.
+        source: where it is, never a value.
+        fingerprint: the key's.
+        setting: what its entry in `security.encryption.keys` must hold besides the version; empty where it needs none.
+        configured: whether the configuration has its entry already, or needs none.
+    """
+
+    version: int | None
+    provider: str
+    source: str
+    fingerprint: str
+    setting: Mapping[str, str]
+    configured: bool
+
+
+def create_key(
+    settings: Settings, environ: Mapping[str, str], version: int | None, *, warn: Callable[[str], None]
+) -> StoredKey:
+    """Make a new key and store it at the provider of the configuration, never over an existing one.
+
+    Args:
+        settings: what is configured.
+        environ: the environment, for providers that need credentials.
+        version: the new key's version; the next one when left out.
+        warn: is called with what an operator should know.
+
+    Raises:
+        ConfigurationError: the provider can't keep keys, there is one of that version already, the version was used
+            before, or what was read back is not what was stored.
+        DatabaseError: the key is to be kept in the database, and that can't be reached.
+    """
+    register = _register(settings, warn)
+    places = find_places(settings.encryption, register, environ, warn)
+    chosen = _next_version(places, register) if version is None else version
+    if register.may_be_gone(chosen):
+        raise ConfigurationError(
+            f"key version {chosen} was used before, and its key was destroyed",
+            hint="Take a higher number, so that no old value and no backup is ever taken for one of the new key.",
+        )
+    name = places.provider_for_new(chosen)
+    provider = places.provider(name)
+    if not isinstance(provider, KeyCreator):
+        raise ConfigurationError(
+            f"the provider '{name}' can't store a key of version {chosen}",
+            hint="Set `provider: vault` or `provider: aws_kms` in security.encryption, write the key to a file with "
+            "--out PATH, or print it by leaving --store out.",
+        )
+    configured = chosen in settings.encryption.versions
+    created = provider.create(chosen, tuple(places.entries.values()))
+    entry = created.entry
+    if "ciphertext" in created.entry.options:
+        entry = _keep_wrapped(settings, created)
+        configured = True
+    _refuse_unlike(places.provider(name).fetch(entry), created, entry)
+    _record(settings, entry, created, warn)
+    return StoredKey(chosen, name, entry.source, created.fingerprint, created.setting, configured)
+
+
+def write_key(path: Path, encoding: Encoding) -> StoredKey:
+    """Make a new key and write it into a new file that only its owner can read.
+
+    Args:
+        path: the file; it must not exist.
+        encoding: how the key is written.
+
+    Raises:
+        ConfigurationError: the file exists or can't be written, or holds something else when it is read back.
+    """
+    text = generate_key(encoding)
+    try:
+        # Mode and existence are settled by the same call that makes the file: there is no moment at which others
+        # could read it, and none at which an existing file could be lost.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        back = path.read_text(encoding="ascii").removesuffix("\n")
+    except FileExistsError:
+        raise ConfigurationError(f"{path} exists already", hint="It was left as it is: name a new file.") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be written: {error.strerror or type(error).__name__}") from None
+    fingerprint = seal.fingerprint(parse_key(text, "the new key"))
+    if seal.fingerprint(parse_key(back, str(path))) != fingerprint:
+        raise ConfigurationError(f"{path} does not hold what was written to it", hint="Is the disk sound?")
+    return StoredKey(None, "file", str(path), fingerprint, {}, configured=False)
+
+
+def _register(settings: Settings, warn: Callable[[str], None]) -> Register:
+    try:
+        return read_register(settings.database)
+    except FluxbaseCliError as error:
+        if keeps_wrapped_keys(settings.encryption):
+            raise
+        warn(f"the database can't be asked which versions there were ({error.message})")
+        return Register()
+
+
+def _next_version(places: Places, register: Register) -> int:
+    """The version to make: one that is configured and has no key yet, else one more than there ever was."""
+    newest = max(places.entries, default=0)
+    if newest and not register.may_be_gone(newest):
+        entry = places.entries[newest]
+        try:
+            places.provider(entry.provider).fetch(entry)
+        except KeyAbsentError:
+            return newest
+    return max({newest, *register.versions}, default=0) + 1
+
+
+def _keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
+    """Store a key's wrapped form in the database, and return the entry as it is read back from there."""
+    options = created.entry.options
+    with session(settings.database) as connection:
+        JobStore(connection).ensure_schema()
+        wrapped = WrappedKeyStore(connection)
+        wrapped.ensure()
+        wrapped.add(
+            version=created.entry.version,
+            provider=created.entry.provider,
+            kms_key_id=_text(options.get("kms_key_id")),
+            ciphertext=base64.b64decode(_text(options["ciphertext"])),
+            fingerprint=created.fingerprint,
+        )
+        kept = wrapped.get(created.entry.version)
+    if kept is None:
+        raise ConfigurationError(f"the wrapped key of version {created.entry.version} is not in the database")
+    return entry_of(kept)
+
+
+def _text(option: object) -> str:
+    return option.reveal() if isinstance(option, Secret) else ""
+
+
+def _refuse_unlike(secret: bytes, created: CreatedKey, entry: KeyEntry) -> None:
+    if seal.fingerprint(secret) != created.fingerprint:
+        raise ConfigurationError(
+            f"the key at {entry.source} is not the one that was stored there",
+            hint="Somebody wrote there at the same moment. Use another version, and find out who.",
+        )
+
+
+def _record(settings: Settings, entry: KeyEntry, created: CreatedKey, warn: Callable[[str], None]) -> None:
+    try:
+        with session(settings.database) as connection:
+            JobStore(connection).ensure_schema()
+            KeyRecords(connection).add(
+                KeyEvent.CREATED,
+                entry.version,
+                created.fingerprint,
+                detail={"provider": entry.provider, "source": entry.source},
+            )
+    except FluxbaseCliError as error:
+        # The key is stored and was read back; only its age will not be known.
+        warn(f"that the key was made could not be recorded in the database ({error.message})")

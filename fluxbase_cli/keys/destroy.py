@@ -1,0 +1,323 @@
+"""Disabling a key, and destroying it for good, with proof that nothing needs it any more.
+
+Two steps, as the best key services have them: first the key is disabled, then, after a cooling-off time, destroyed.
+Each step takes a fresh census of its own and looks at every interlock (`fluxbase_cli.keys.interlocks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from fluxbase_cli.config import Settings
+from fluxbase_cli.engine.databases import MAIN
+from fluxbase_cli.engine.events import Observer
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring import Key, Keyring
+from fluxbase_cli.keys import interlocks
+from fluxbase_cli.keys.dates import Dates
+from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest, Subject
+from fluxbase_cli.keys.evidence import Evidence
+from fluxbase_cli.keys.history import KeyState, register_over, state_after
+from fluxbase_cli.keys.interlocks import NeededBy
+from fluxbase_cli.keys.loader import open_keyring
+from fluxbase_cli.keys.source_removal import destroy_at_its_place
+from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.proof.proof import DatabaseProof, Proof, ProofRequest, take_proof
+from fluxbase_cli.proof.standbys import PATIENCE_S, examine_standbys
+from fluxbase_cli.store.clock import Clock, ServerClock
+from fluxbase_cli.store.connection import Connection, session
+from fluxbase_cli.store.databases import Databases
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
+from fluxbase_cli.store.replication import is_standby
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """The key and all that was known of it before the census.
+
+    Attributes:
+        places: who keeps which key.
+        subject: the key.
+        dates: its dates.
+        clock: what time it is.
+        keyring: all keys.
+        record: the last event that says where the key stands, if there is one.
+        jobs_begun: how many jobs were ever begun.
+    """
+
+    places: Places
+    subject: Subject
+    dates: Dates
+    clock: Clock
+    keyring: Keyring
+    record: KeyRecord | None
+    jobs_begun: int
+
+
+class Destruction:
+    """Carries out one request.
+
+    Args:
+        settings: what is configured.
+        environ: the environment, for providers.
+        request: what is asked for.
+        stop: ends a census early.
+        observer: is told of its progress.
+        warn: is called with what an operator should know.
+        clock: what time it is; the database server's when left out.
+        reload: reads the configuration again after the census, for the version that is active then.
+    """
+
+    def __init__(  # noqa: PLR0913  # what a destruction is told
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        request: DestroyRequest,
+        *,
+        stop: Stop,
+        observer: Observer,
+        warn: Callable[[str], None],
+        clock: Clock | None = None,
+        reload: Callable[[], Settings] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._request = request
+        self._stop = stop
+        self._observer = observer
+        self._warn = warn
+        self._clock = clock
+        self._reload = reload
+
+    def run(self) -> DestroyOutcome:
+        """Disable the key, or destroy it; or say why not.
+
+        Raises:
+            ConfigurationError: there never was such a key, or its provider can't be asked.
+            DatabaseError, PreflightRefusedError: the database can't be asked.
+        """
+        request = self._request
+        with session(self._settings.database) as connection:
+            register = register_over(connection)
+            clock = self._clock or ServerClock(connection)
+        places = find_places(self._settings.encryption, register, self._environ, self._warn)
+        last = register.last(request.version)
+        if last is not None and last.what is KeyEvent.DESTROYED and self._was_the_last(last, places):
+            return self._destroyed_already(last, places)
+        keyring = open_keyring(
+            self._settings, self._environ, warn=self._warn, gone=self._known_to_be_gone(last, places)
+        )
+        subject = self._subject(keyring, places, last)
+        record = register.last(subject.version, subject.fingerprint)
+        dates = Dates(register, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
+        with session(self._settings.database) as connection:
+            attempt = _Attempt(places, subject, dates, clock, keyring, record, _jobs_begun(connection))
+            # The census takes its time, so what is refused anyway is told before it.
+            refusals = self._interlocks(connection, attempt, keyring.active)
+        return self._refused(attempt, refusals) if refusals else self._prove(attempt)
+
+    def _prove(self, attempt: _Attempt) -> DestroyOutcome:
+        """Audit the values, look at the standbys, and then take the steps that are asked for."""
+        request, version = self._request, attempt.subject.version
+        proof = self._take_proof(attempt.keyring)
+        if self._stop.requested:
+            return self._interrupted(attempt)
+        census = tuple(_needed_by(each, version) for each in proof.databases)
+        refusals = interlocks.while_needed(version, list(census), accept_undecryptable=request.accept_undecryptable)
+        refusals += interlocks.while_unexamined(proof.unexamined)
+        running = {each.name: each.running_job for each in proof.databases if each.kind != MAIN and each.running_job}
+        refusals += interlocks.while_jobs_run_beside(running)
+        if refusals:
+            return replace(self._refused(attempt, refusals, census), unexamined=proof.unexamined)
+        # Where the active version is kept may answer slowly, so it is asked before the lock is taken. Where none is
+        # set, it is the newest of all keys, those in the database included: the ring knows.
+        configured = None if self._reload is None else self._reload().encryption.active_key_version
+        active = attempt.keyring.active if configured is None else configured
+        with session(self._settings.database) as connection:
+            evidence = self._evidence(connection, census)
+            if self._stop.requested:
+                return self._interrupted(attempt)
+            skip = request.skip_standbys or not self._second
+            refusals = interlocks.while_standbys_are_behind(evidence.standbys, skip=skip)
+            if refusals:
+                return replace(self._refused(attempt, refusals, census), **evidence.shown())
+            JobStore(connection).ensure_schema()
+            with KeyRecords(connection).destroying() as alone:
+                if not alone:
+                    return self._refused(attempt, interlocks.while_another_is_at_work(), census)
+                return replace(self._take_steps(connection, attempt, active, evidence), **evidence.shown())
+
+    @property
+    def _second(self) -> bool:
+        """Whether the key is to be destroyed, and not only disabled."""
+        return self._request.now or self._request.confirm is not None
+
+    def _interlocks(self, connection: Connection, attempt: _Attempt, active: int) -> list[str]:
+        """What speaks against it, apart from the values themselves."""
+        refusals = interlocks.on_a_standby(standby=is_standby(connection))
+        refusals += interlocks.while_active(attempt.subject.version, active)
+        jobs = JobStore(connection)
+        if jobs.exists():
+            refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
+        if self._second:
+            refusals += self._before_the_second_step(attempt.subject, attempt.dates, attempt.clock())
+        return refusals
+
+    def _take_steps(self, connection: Connection, attempt: _Attempt, active: int, evidence: Evidence) -> DestroyOutcome:
+        """Record what is done, and do it, unless something has changed since the census began."""
+        records, subject = KeyRecords(connection), attempt.subject
+        detail = evidence.detail(connection, subject, self._request)
+        with connection.transaction():
+            # A job takes this lock too when it begins. Whoever comes second sees here what the first has recorded.
+            records.hold()
+            register = register_over(connection)
+            record = register.last(subject.version, subject.fingerprint)
+            now = replace(attempt, dates=replace(attempt.dates, register=register), record=record)
+            refusals = self._interlocks(connection, now, active)
+            refusals += interlocks.after_a_job_began(attempt.jobs_begun, _jobs_begun(connection))
+            refusals += interlocks.after_it_was_destroyed(record)
+            disabled_at = now.dates.disabled_at
+            if not refusals and (disabled_at is None or (self._request.keep_until is not None and not self._second)):
+                self._record(records, KeyEvent.DISABLED, subject, detail)
+            if not refusals and self._second:
+                # Before the provider is asked: who finds the key gone, finds out here why.
+                self._record(records, KeyEvent.DESTROYING, subject, detail)
+        if refusals:
+            return self._refused(now, refusals, evidence.census)
+        if not self._second:
+            return replace(
+                self._refused(now, [], evidence.census),
+                state=KeyState.DISABLED,
+                not_before=now.dates.not_before(disabled_at or attempt.clock()),
+            )
+        gone, left = destroy_at_its_place(connection, attempt.places, subject.entry)
+        self._record(records, KeyEvent.DESTROYED, subject, {**detail, "gone": gone, "left_to_do": list(left)})
+        return DestroyOutcome(
+            subject.version,
+            subject.fingerprint,
+            subject.source,
+            KeyState.DESTROYED,
+            census=evidence.census,
+            left_to_do=left,
+            gone=gone,
+        )
+
+    def _record(self, records: KeyRecords, what: KeyEvent, subject: Subject, detail: Mapping[str, Any]) -> None:
+        records.add(what, subject.version, subject.fingerprint, reason=self._request.reason, detail=detail)
+
+    def _evidence(self, connection: Connection, census: tuple[NeededBy, ...]) -> Evidence:
+        """The census, and where the standbys are after it. Before the second step they get time to catch up."""
+        databases = [each.database for each in census]
+        patience_s = PATIENCE_S if self._second and not self._request.skip_standbys else 0.0
+        return Evidence(
+            census, examine_standbys(connection, databases=databases, stop=self._stop, patience_s=patience_s)
+        )
+
+    def _known_to_be_gone(self, last: KeyRecord | None, places: Places) -> frozenset[int]:
+        # A key that somebody has removed by hand after it was disabled can still be recorded as destroyed.
+        if last is None or self._request.version not in places.entries:
+            return frozenset()
+        return frozenset({self._request.version})
+
+    def _was_the_last(self, last: KeyRecord, places: Places) -> bool:
+        """Whether the destroyed key is the one asked for, and not an earlier one of the same version."""
+        if self._request.version not in places.entries:
+            return True
+        entry = places.entry(self._request.version)
+        try:
+            ring = open_keyring(
+                replace(
+                    self._settings,
+                    encryption=replace(places.encryption, keys=(entry,), active_key_version=None, kms_key_id=None),
+                ),
+                self._environ,
+                warn=self._warn,
+            )
+        except ConfigurationError:
+            return True
+        return ring.key(entry.version).fingerprint == last.fingerprint
+
+    def _subject(self, keyring: Keyring, places: Places, last: KeyRecord | None) -> Subject:
+        version = self._request.version
+        if version in keyring.versions:
+            key: Key = keyring.key(version)
+            entry = places.entry(version)
+            return Subject(version, key.fingerprint, key.provider, places.source(entry), entry)
+        if last is None:
+            places.entry(version)
+            keyring.key(version)
+        assert last is not None  # noqa: S101  # both lines above raise otherwise
+        known = places.entries.get(version)
+        if known is not None:
+            return Subject(version, last.fingerprint, known.provider, places.source(known), known)
+        provider, source = str(last.detail.get("provider", "")), str(last.detail.get("source", ""))
+        return Subject(version, last.fingerprint, provider, source, None)
+
+    def _before_the_second_step(self, subject: Subject, dates: Dates, now: datetime) -> list[str]:
+        request, limits, disabled_at = self._request, dates.limits, dates.disabled_at
+        refusals = interlocks.unless_confirmed(subject.fingerprint, request.confirm)
+        if not request.now:
+            refusals += interlocks.before_it_is_disabled(subject.version, disabled=disabled_at is not None)
+            refusals += interlocks.before_it_has_cooled_off(disabled_at, limits.cooling_off, now)
+        refusals += interlocks.before_backups_have_passed(
+            dates.keep_until,
+            dates.last_needed(disabled_at, now) if limits.backup_horizon else None,
+            limits.backup_horizon,
+            now,
+        )
+        return refusals
+
+    def _take_proof(self, keyring: Keyring) -> Proof:
+        """Open everything anew, in all databases and all columns that are not skipped on purpose."""
+        request = self._request
+        return take_proof(
+            self._settings.database,
+            keyring,
+            ProofRequest(
+                limits=request.limits,
+                databases=Databases.MAIN if request.skip_copies else Databases.ALL,
+                deep=not request.skip_deep,
+                places=request.places,
+                workers=request.workers,
+                wait_s=request.wait_s,
+            ),
+            stop=self._stop,
+            observer=self._observer,
+        )
+
+    def _destroyed_already(self, last: KeyRecord, places: Places) -> DestroyOutcome:
+        entry = places.entries.get(last.version)
+        left = () if entry is None else (f"the entry at {entry.source} can go from the configuration",)
+        source = str(last.detail.get("source", ""))
+        return DestroyOutcome(last.version, last.fingerprint, source, KeyState.DESTROYED, already=True, left_to_do=left)
+
+    def _interrupted(self, attempt: _Attempt) -> DestroyOutcome:
+        return replace(self._refused(attempt, []), interrupted=self._stop.signal or 2)
+
+    @staticmethod
+    def _refused(attempt: _Attempt, refusals: list[str], census: tuple[NeededBy, ...] = ()) -> DestroyOutcome:
+        subject, record = attempt.subject, attempt.record
+        state = KeyState.ENABLED if record is None else state_after(record.what)
+        return DestroyOutcome(
+            subject.version, subject.fingerprint, subject.source, state, refusals=tuple(refusals), census=census
+        )
+
+
+def _needed_by(proof: DatabaseProof, version: int) -> NeededBy:
+    locations = proof.census.locations
+    return NeededBy(
+        proof.name,
+        {location: found.by_version.get(version, 0) for location, found in locations.items()},
+        proof.census.undecryptable,
+        {location: found.scanned for location, found in locations.items()},
+        proof.unlisted,
+    )
+
+
+def _jobs_begun(connection: Connection) -> int:
+    return KeyRecords(connection).jobs_begun() if JobStore(connection).exists() else 0

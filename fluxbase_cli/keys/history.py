@@ -1,0 +1,128 @@
+"""What the database knows of keys: their history, the wrapped ones, and when values were last moved to each version."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from fluxbase_cli.config import DatabaseSettings, KeyEntry, Secret
+from fluxbase_cli.store.connection import Connection, session
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
+from fluxbase_cli.store.wrapped_keys import WrappedKey, WrappedKeyStore
+
+_STATES = {
+    KeyEvent.DISABLED: "disabled",
+    KeyEvent.ENABLED: "enabled",
+    KeyEvent.CREATED: "enabled",
+    # Begun and not recorded to its end: not to be used any more, and still there perhaps.
+    KeyEvent.DESTROYING: "disabled",
+    KeyEvent.DESTROYED: "destroyed",
+}
+
+
+class KeyState(StrEnum):
+    """Where a key stands (DESIGN.md section 2, `keys list`)."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    DESTROYED = "destroyed"
+
+
+def state_after(what: KeyEvent) -> KeyState:
+    """Where a key stands after an event that says so."""
+    return KeyState(_STATES[what])
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """All that the database knows of keys.
+
+    Attributes:
+        records: the events of all keys, the oldest first.
+        wrapped: the keys that are kept in the database, wrapped by a key of a key service.
+        rotations: when the last job to each version was completed.
+        targets: the versions that values were ever to be moved to.
+    """
+
+    records: tuple[KeyRecord, ...] = ()
+    wrapped: tuple[WrappedKey, ...] = ()
+    rotations: Mapping[int, datetime] = field(default_factory=dict)
+    targets: frozenset[int] = frozenset()
+
+    def last(self, version: int, fingerprint: str | None = None) -> KeyRecord | None:
+        """The last event that says where a key stands.
+
+        Args:
+            version: the key's version.
+            fingerprint: the key; whichever was under that version last when left out.
+        """
+        for record in reversed(self.records):
+            if record.version == version and record.what in _STATES and fingerprint in (None, record.fingerprint):
+                return record
+        return None
+
+    def state(self, version: int, fingerprint: str) -> KeyState:
+        """Where a key stands; of one that is not recorded, nothing bad is known."""
+        record = self.last(version, fingerprint)
+        return KeyState.ENABLED if record is None else state_after(record.what)
+
+    def may_be_gone(self, version: int) -> bool:
+        """Whether the key that was under a version last was destroyed, or its destruction was begun."""
+        record = self.last(version)
+        return record is not None and record.what in (KeyEvent.DESTROYING, KeyEvent.DESTROYED)
+
+    def is_to_come(self, version: int) -> bool:
+        """Whether a version was never in use, as far as is known: no key of it was made, and no job moved to it."""
+        return version not in self.targets and version not in self.versions
+
+    def created_at(self, version: int, fingerprint: str) -> datetime | None:
+        """When a key was made, where we made it."""
+        moments = [
+            record.at
+            for record in self.records
+            if (record.version, record.fingerprint, record.what) == (version, fingerprint, KeyEvent.CREATED)
+        ]
+        moments += [key.created_at for key in self.wrapped if (key.version, key.fingerprint) == (version, fingerprint)]
+        return min(moments, default=None)
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """All versions that are or ever were."""
+        return frozenset({record.version for record in self.records} | {key.version for key in self.wrapped})
+
+
+def entry_of(key: WrappedKey) -> KeyEntry:
+    """The entry by which a provider opens a wrapped key."""
+    options = {
+        "ciphertext": Secret(base64.b64encode(key.ciphertext).decode("ascii")),
+        "kms_key_id": Secret(key.kms_key_id),
+    }
+    source = f"fluxbase_rotation.wrapped_key, version {key.version}"
+    return KeyEntry(key.version, key.provider, source, Secret(""), MappingProxyType(options))
+
+
+def read_register(database: DatabaseSettings) -> Register:
+    """Read what the database knows of keys; nothing where no job ever ran. Writes nothing.
+
+    Raises:
+        ConfigurationError, DatabaseError, PreflightRefusedError: as for `fluxbase_cli.store.connection.session`.
+    """
+    with session(database) as connection:
+        return register_over(connection)
+
+
+def register_over(connection: Connection) -> Register:
+    """As `read_register`, over an open connection."""
+    wrapped = WrappedKeyStore(connection)
+    keys = wrapped.all() if wrapped.exists() else ()
+    if not JobStore(connection).exists():
+        return Register(wrapped=keys)
+    records = KeyRecords(connection)
+    rotations = records.rotations()
+    completed = {version: at for version, at in rotations.items() if at is not None}
+    return Register(records.all(), keys, completed, frozenset(rotations))

@@ -1,0 +1,154 @@
+"""The keys as `keys list` shows them: where each is, where it stands, how old it is, and what should be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fluxbase_cli.config import Settings
+from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
+from fluxbase_cli.keyring import Key, KeyDater, Keyring
+from fluxbase_cli.keys.history import KeyState, Register, register_over
+from fluxbase_cli.keys.loader import open_keyring
+from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.store.clock import Clock, ServerClock
+from fluxbase_cli.store.connection import session
+from fluxbase_cli.store.key_records import KeyEvent
+
+#: The quarterly rotation of the runbook.
+OLDEST_ACTIVE = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """One key version.
+
+    Attributes:
+        version, provider, source, fingerprint: the key and its place, never a value.
+        active: whether it is the one to seal with.
+        state: where it stands.
+        warnings: what should be looked at.
+        created_at: when it was made, where that is known.
+        last_rotation: when values were last moved to it, where that is known.
+    """
+
+    version: int
+    provider: str
+    source: str
+    fingerprint: str
+    active: bool
+    state: KeyState
+    warnings: tuple[str, ...]
+    created_at: datetime | None
+    last_rotation: datetime | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyList:
+    """The keys, oldest first, and the ring that holds those that are there."""
+
+    keys: tuple[ListedKey, ...]
+    keyring: Keyring
+
+
+def list_keys(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    warn: Callable[[str], None],
+    clock: Clock | None = None,
+) -> KeyList:
+    """List the configured keys, those that the database keeps wrapped, and those that were destroyed.
+
+    Args:
+        settings: what is configured.
+        environ: the environment, for providers.
+        warn: is called with what an operator should know.
+        clock: what time it is; the database server's when left out. Where that can't be asked, no key is called old.
+
+    Raises:
+        ConfigurationError: a key can't be had or can't be used.
+    """
+    keyring = open_keyring(settings, environ, warn=warn)
+    register, now = _ask_database(settings, warn, clock)
+    places = find_places(settings.encryption, register, environ, warn)
+    listed = [_listed(key, keyring, places, register, now) for key in keyring.keys]
+    listed += _destroyed(register, keyring)
+    return KeyList(tuple(sorted(listed, key=lambda key: key.version)), keyring)
+
+
+def _ask_database(
+    settings: Settings, warn: Callable[[str], None], clock: Clock | None
+) -> tuple[Register, datetime | None]:
+    """What the database knows of keys, and what time it is there."""
+    try:
+        with session(settings.database) as connection:
+            return register_over(connection), (clock or ServerClock(connection))()
+    except FluxbaseCliError as error:
+        warn(f"the database can't be asked which keys are disabled or destroyed: {error.message}")
+        return Register(), None if clock is None else clock()
+
+
+def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now: datetime | None) -> ListedKey:
+    active = key.version == keyring.active
+    state = register.state(key.version, key.fingerprint)
+    created_at = register.created_at(key.version, key.fingerprint) or _dated(key, places)
+    last_rotation = register.rotations.get(key.version)
+    source = places.source(places.entry(key.version))
+    warnings = list(key.warnings)
+    if state is KeyState.DESTROYED:
+        warnings.append(f"it is recorded as destroyed, and its key is still at {source}: remove it there")
+    if active and state is not KeyState.ENABLED:
+        warnings.append(f"it is active and {state}: nothing should be sealed under it")
+    in_use_since = created_at or last_rotation
+    age = None if now is None or in_use_since is None else now - in_use_since
+    if active and age is not None and age > OLDEST_ACTIVE:
+        warnings.append(
+            f"it is active and {age.days} days old: rotate it, keys are changed every {OLDEST_ACTIVE.days} days"
+        )
+    return ListedKey(
+        version=key.version,
+        provider=key.provider,
+        source=source,
+        fingerprint=key.fingerprint,
+        active=active,
+        state=state,
+        warnings=tuple(warnings),
+        created_at=created_at,
+        last_rotation=last_rotation,
+    )
+
+
+def _dated(key: Key, places: Places) -> datetime | None:
+    """When the key's place says that it was made; a list is not refused for want of an age."""
+    provider = places.provider(key.provider)
+    if not isinstance(provider, KeyDater):
+        return None
+    try:
+        return provider.created_at(places.entry(key.version))
+    except ConfigurationError:
+        return None
+
+
+def _destroyed(register: Register, keyring: Keyring) -> list[ListedKey]:
+    there = {(key.version, key.fingerprint) for key in keyring.keys}
+    destroyed = {
+        (record.version, record.fingerprint): record
+        for record in register.records
+        if record.what is KeyEvent.DESTROYED and (record.version, record.fingerprint) not in there
+    }
+    return [
+        ListedKey(
+            version=record.version,
+            provider=str(record.detail.get("provider", "")),
+            source=str(record.detail.get("source", "")),
+            fingerprint=record.fingerprint,
+            active=False,
+            state=KeyState.DESTROYED,
+            warnings=(),
+            created_at=register.created_at(record.version, record.fingerprint),
+            last_rotation=register.rotations.get(record.version),
+        )
+        for record in destroyed.values()
+    ]

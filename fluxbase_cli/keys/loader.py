@@ -1,0 +1,122 @@
+"""Opening the ring: the configured keys, those that the database keeps wrapped, and without those destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Settings
+from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
+from fluxbase_cli.keyring import Key, Keyring, fetch_keys
+from fluxbase_cli.keys.history import KeyState, Register, entry_of, read_register
+
+#: The provider whose keys are kept in the database, wrapped.
+_KEEPS_WRAPPED = "aws_kms"
+
+
+class _Asked:
+    """Asks the database once, and only when it must: a bad key is told before any connection is made."""
+
+    def __init__(self, database: DatabaseSettings) -> None:
+        self._database = database
+        self._register: Register | None = None
+
+    def register(self) -> Register:
+        if self._register is None:
+            self._register = read_register(self._database)
+        return self._register
+
+    def may_be_gone(self, entry: KeyEntry) -> bool:
+        try:
+            return self.register().may_be_gone(entry.version)
+        except FluxbaseCliError:
+            # That the key is not there is what must be told then.
+            return False
+
+    def is_to_come(self, entry: KeyEntry) -> bool:
+        try:
+            return self.register().is_to_come(entry.version)
+        except FluxbaseCliError:
+            return False
+
+
+def keeps_wrapped_keys(encryption: EncryptionSettings) -> bool:
+    """Whether keys may be in the database, wrapped by a key service."""
+    return encryption.kms_key_id is not None or encryption.provider == _KEEPS_WRAPPED
+
+
+def wrapped_entries(encryption: EncryptionSettings, register: Register) -> tuple[KeyEntry, ...]:
+    """The entries of the keys that the database keeps wrapped; a configured entry of the same version comes first."""
+    configured = {entry.version for entry in encryption.keys}
+    return tuple(entry_of(key) for key in register.wrapped if key.version not in configured)
+
+
+def open_keyring(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    warn: Callable[[str], None],
+    gone: frozenset[int] = frozenset(),
+) -> Keyring:
+    """Fetch all keys: those of the configuration, and those that the database keeps wrapped.
+
+    Args:
+        settings: what is configured.
+        environ: the environment, for providers that need credentials.
+        warn: is called with what an operator should know.
+        gone: versions that may be missing at their places, besides those recorded as destroyed.
+
+    Raises:
+        ConfigurationError: a key can't be had or can't be used.
+        DatabaseError: there may be wrapped keys, and the database can't be reached.
+    """
+    asked = _Asked(settings.database)
+    active = settings.encryption.effective_key_version
+    to_come: set[int] = set()
+
+    def may_be_gone(entry: KeyEntry) -> bool:
+        if entry.version in gone:
+            return True
+        # An entry may be written before its key is made. Below the active version, or once it was in use, a key that
+        # is not there is a key that is missing.
+        if active is not None and entry.version > active and asked.is_to_come(entry):
+            to_come.add(entry.version)
+            return True
+        if not asked.may_be_gone(entry):
+            return False
+        warn(f"key version {entry.version} was destroyed, and its entry is still at {entry.source}: remove it")
+        return True
+
+    encryption = settings.encryption
+    keys = fetch_keys(encryption, environ, warn=warn, may_be_gone=may_be_gone)
+    if keeps_wrapped_keys(encryption):
+        wrapped = replace(encryption, keys=wrapped_entries(encryption, asked.register()))
+        keys += fetch_keys(wrapped, environ, warn=warn, may_be_gone=may_be_gone)
+    return Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come))
+
+
+def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:
+    """The versions whose keys are recorded as destroyed; none where the database can't be asked."""
+    try:
+        register = read_register(database)
+    except FluxbaseCliError:
+        return frozenset()
+    return frozenset(version for version in register.versions if register.may_be_gone(version))
+
+
+def refuse_as_target(register: Register, key: Key) -> None:
+    """Raise where nothing may be sealed under a key any more.
+
+    Raises:
+        ConfigurationError: it is disabled or destroyed.
+    """
+    state = register.state(key.version, key.fingerprint)
+    if state is KeyState.ENABLED:
+        return
+    hint = "Choose another version."
+    if state is KeyState.DISABLED:
+        hint = f"`fluxbase-cli keys enable --key-version {key.version}` takes that back."
+    raise ConfigurationError(
+        f"key version {key.version} (fingerprint {key.fingerprint}) is {state}: nothing is sealed under it any more",
+        hint=hint,
+    )

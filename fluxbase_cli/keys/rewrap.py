@@ -1,0 +1,87 @@
+"""Moving the wrapped keys to another key of the key service, without touching a single secret."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fluxbase_cli.config import KeyEntry, Secret, Settings
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring import CreatedKey, KeyRewrapper
+from fluxbase_cli.keys.history import entry_of, register_over
+from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.store.connection import Connection, session
+from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
+from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """One key that was wrapped anew.
+
+    Attributes:
+        version, fingerprint: the key, which is the same as before.
+        source: where its wrapped form is kept.
+        wrapping_key: the key that wraps it now.
+        setting: what its entry in the configuration must hold now; empty where the database keeps it.
+    """
+
+    version: int
+    fingerprint: str
+    source: str
+    wrapping_key: str
+    setting: Mapping[str, str]
+
+
+def rewrap_keys(
+    settings: Settings, environ: Mapping[str, str], wrapping_key: str, *, warn: Callable[[str], None]
+) -> tuple[Rewrapped, ...]:
+    """Wrap every wrapped key by another key of the key service. Run again, it does what is left.
+
+    Args:
+        settings: what is configured.
+        environ: the environment, for providers that need credentials.
+        wrapping_key: the key that shall wrap them.
+        warn: is called with what an operator should know.
+
+    Raises:
+        ConfigurationError: there is no wrapped key, or the key service refuses.
+        DatabaseError: the database can't be reached.
+    """
+    with session(settings.database) as connection:
+        register = register_over(connection)
+        places = find_places(settings.encryption, register, environ, warn)
+        entries = [entry for _, entry in sorted(places.entries.items()) if "ciphertext" in entry.options]
+        if not entries:
+            raise ConfigurationError(
+                "no key is kept wrapped, neither in the configuration nor in the database",
+                hint="`fluxbase-cli keys generate --store` makes one, with `provider: aws_kms`.",
+            )
+        return tuple(_rewrap(connection, places, entry, wrapping_key) for entry in entries)
+
+
+def _rewrap(connection: Connection, places: Places, entry: KeyEntry, wrapping_key: str) -> Rewrapped:
+    provider = places.provider(entry.provider)
+    if not isinstance(provider, KeyRewrapper):
+        raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} anew")
+    created = provider.rewrap(entry, wrapping_key)
+    wrapped_by = _text(created, "kms_key_id") or wrapping_key
+    kept = WrappedKeyStore(connection)
+    row = None if entry.version in places.encryption.versions else kept.get(entry.version)
+    if row is None:
+        return Rewrapped(entry.version, created.fingerprint, entry.source, wrapped_by, created.setting)
+    with connection.transaction():
+        replaced = kept.replace(row, kms_key_id=wrapped_by, ciphertext=base64.b64decode(_text(created, "ciphertext")))
+        KeyRecords(connection).add(
+            KeyEvent.REWRAPPED,
+            entry.version,
+            created.fingerprint,
+            detail={"from": row.kms_key_id, "to": wrapped_by},
+        )
+    return Rewrapped(entry.version, created.fingerprint, entry_of(replaced).source, wrapped_by, {})
+
+
+def _text(created: CreatedKey, name: str) -> str:
+    option = created.entry.options.get(name)
+    return option.reveal() if isinstance(option, Secret) else ""

@@ -1,0 +1,120 @@
+"""Whether every key can be had and works: it has the right length, is unlike the others, and opens what it seals."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fluxbase_cli.config import KeyEntry, Settings
+from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+from fluxbase_cli.keyring import KeyAbsentError
+from fluxbase_cli.keys.history import Register, read_register
+from fluxbase_cli.keys.loader import keeps_wrapped_keys
+from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.seal import KEY_BYTES, Sealer, SealError, decode, fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One key's verdict.
+
+    Attributes:
+        version, provider, source: the key and its place.
+        fingerprint: the key's; None where it can't be had.
+        problem: what is wrong, and what to do about it; None where nothing is.
+        gone: whether it is gone because it was destroyed, so that only its entry is left.
+        to_come: whether it has an entry and no key yet.
+    """
+
+    version: int
+    provider: str
+    source: str
+    fingerprint: str | None
+    problem: str | None
+    gone: bool = False
+    to_come: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All verdicts, by ascending version."""
+
+    keys: tuple[Verified, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """2 where a key can't be used, as for any configuration that can't."""
+        bad = not self.keys or any(key.problem is not None for key in self.keys)
+        return ExitCode.USAGE if bad else ExitCode.DONE
+
+
+def verify_keys(settings: Settings, environ: Mapping[str, str], *, warn: Callable[[str], None]) -> Verification:
+    """Ask every provider for every key, and try each; one bad key does not keep the others from being tried.
+
+    Raises:
+        DatabaseError: there may be wrapped keys, and the database can't be reached.
+    """
+    register = _register(settings)
+    places = find_places(settings.encryption, register, environ, warn)
+    found: dict[int, bytes] = {}
+    verdicts = []
+    for version in sorted(places.entries):
+        verdict, secret = _verify(places.entries[version], places, register, found)
+        verdicts.append(verdict)
+        if secret is not None:
+            found[version] = secret
+    return Verification(tuple(verdicts))
+
+
+def _register(settings: Settings) -> Register:
+    try:
+        return read_register(settings.database)
+    except FluxbaseCliError:
+        if keeps_wrapped_keys(settings.encryption):
+            raise
+        # Keys can be verified without a database; that one was destroyed is not known then.
+        return Register()
+
+
+def _verify(
+    entry: KeyEntry, places: Places, register: Register, others: Mapping[int, bytes]
+) -> tuple[Verified, bytes | None]:
+    source = places.source(entry)
+    try:
+        secret = places.provider(entry.provider).fetch(entry)
+    except FluxbaseCliError as error:
+        absent = isinstance(error, KeyAbsentError)
+        gone = absent and register.may_be_gone(entry.version)
+        active = places.encryption.effective_key_version or 0
+        to_come = absent and entry.version > active and register.is_to_come(entry.version)
+        problem = None if gone or to_come else _told(error)
+        return Verified(entry.version, entry.provider, source, None, problem, gone, to_come), None
+    problem = _problem_of(secret, others)
+    verdict = Verified(entry.version, entry.provider, source, fingerprint(secret), problem)
+    return verdict, secret if problem is None else None
+
+
+def _problem_of(secret: bytes, others: Mapping[int, bytes]) -> str | None:
+    if len(secret) != KEY_BYTES:
+        return f"it is {len(secret)} bytes long and not {KEY_BYTES}"
+    for version, other in others.items():
+        if hmac.compare_digest(secret, other):
+            return f"it is the same key as version {version}: each version needs one of its own"
+    if not _opens_what_it_seals(secret):
+        return "a canary sealed under it does not open (is this machine sound?)"
+    return None
+
+
+def _opens_what_it_seals(secret: bytes) -> bool:
+    canary = secrets.token_bytes(KEY_BYTES)
+    sealer = Sealer(secret)
+    try:
+        return sealer.open(decode(sealer.seal(canary))) == canary
+    except SealError:
+        return False
+
+
+def _told(error: FluxbaseCliError) -> str:
+    return error.message if error.hint is None else f"{error.message}. {error.hint}"

@@ -1,0 +1,273 @@
+"""Telling a webhook, from a thread of its own, so that no endpoint can stop or slow a rotation.
+
+Each notification is tried a few times with growing pauses. After one that could not be delivered at all, the others are
+tried once each until one gets through: an endpoint that is down costs little. What failed is told at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import queue
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
+
+from fluxbase_cli.notifications.message import Notice, headers
+from fluxbase_cli.rotation.policy import Webhook
+
+_ATTEMPTS = 4
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 8.0
+_TIMEOUT_S = 10.0
+#: More than a rotation ever says while one notification is being delivered.
+_MOST_WAITING = 256
+#: How long the end of a rotation waits for what is still to be sent.
+_PATIENCE_S = 20.0
+_TRY_AGAIN = frozenset({408, 425, 429})
+_SERVER_ERROR = 500
+
+
+class DeliveryError(Exception):
+    """A notification was not taken. Its text names the host and says why, and holds no part of the URL.
+
+    Args:
+        message: what happened.
+        temporary: whether another attempt may help.
+    """
+
+    def __init__(self, message: str, *, temporary: bool) -> None:
+        super().__init__(message)
+        self.temporary = temporary
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a notification.
+
+    Attributes:
+        notice: the notification's id.
+        error: why it was not delivered; None if it was.
+    """
+
+    notice: UUID
+    error: str | None = None
+
+
+class Notifier(Protocol):
+    """Takes notifications."""
+
+    def send(self, notice: Notice) -> None:
+        """Take a notification; returns at once and raises nothing."""
+        ...
+
+    def deliveries(self) -> list[Delivery]:
+        """What has become of the notifications since this was last asked."""
+        ...
+
+    def close(self) -> None:
+        """Wait a while for what is still to be sent."""
+        ...
+
+
+class Nobody:
+    """Where no webhook is configured."""
+
+    def send(self, notice: Notice) -> None:
+        """Drop it."""
+
+    def deliveries(self) -> list[Delivery]:
+        """None."""
+        return []
+
+    def close(self) -> None:
+        """Nothing to wait for."""
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would send the notification to somebody whom nobody has configured, and as a GET."""
+
+    def redirect_request(self, *_arguments: object) -> None:
+        """Follow none."""
+        return
+
+
+def post(webhook: Webhook, notice: Notice, *, timeout_s: float = _TIMEOUT_S) -> None:
+    """Send a notification once; proxies and `SSL_CERT_FILE` are taken from the environment. TLS is always verified.
+
+    Raises:
+        DeliveryError: it was not taken.
+    """
+    body = notice.body(webhook.form)
+    url = webhook.url.reveal()
+    opener = urllib.request.OpenerDirector()
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _NoRedirects(),
+    ]
+    if urlsplit(url).scheme == "https":
+        # Reading all authorities takes longer than the rest.
+        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+    else:
+        handlers.append(urllib.request.HTTPHandler())
+    for handler in handlers:
+        opener.add_handler(handler)
+    request = urllib.request.Request(  # noqa: S310  # the policy lets http and https through, the opener knows no other
+        url, data=body, method="POST", headers=headers(notice, body, webhook, int(time.time()))
+    )
+    try:
+        response = opener.open(request, timeout=timeout_s)
+        if response is None:
+            raise DeliveryError(f"{webhook.host}: no way to it", temporary=False)
+        response.close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        temporary = error.code in _TRY_AGAIN or error.code >= _SERVER_ERROR
+        raise DeliveryError(f"{webhook.host} answered {error.code}", temporary=temporary) from None
+    except urllib.error.URLError as error:
+        raise DeliveryError(f"{webhook.host}: {_words(error.reason)}", temporary=_may_pass(error.reason)) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DeliveryError(f"{webhook.host}: {_words(error)}", temporary=_may_pass(error)) from None
+
+
+class WebhookNotifier:
+    """Delivers notifications from a thread.
+
+    Args:
+        webhook: whom to tell.
+        deliver: sends one, once; `post` except in tests.
+        first_pause_s: the pause after the first failed attempt; it doubles from there.
+        patience_s: how long `close` waits at most.
+        most_waiting: how many notifications may wait.
+    """
+
+    def __init__(
+        self,
+        webhook: Webhook,
+        *,
+        deliver: Callable[[Webhook, Notice], None] = post,
+        first_pause_s: float = _FIRST_PAUSE_S,
+        patience_s: float = _PATIENCE_S,
+        most_waiting: int = _MOST_WAITING,
+    ) -> None:
+        self._webhook = webhook
+        self._deliver = deliver
+        self._first_pause_s = first_pause_s
+        self._patience_s = patience_s
+        self._waiting: queue.Queue[Notice | None] = queue.Queue(maxsize=most_waiting)
+        self._closing = threading.Event()
+        self._hurry = threading.Event()
+        self._lock = threading.Lock()
+        self._outcomes: list[Delivery] = []
+        self._pending: dict[UUID, None] = {}
+        self._is_down = False
+        # A daemon: whatever hangs in it must not keep the program from its end.
+        self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
+        self._thread.start()
+
+    def send(self, notice: Notice) -> None:
+        """Take a notification; returns at once."""
+        with self._lock:
+            self._pending[notice.id] = None
+        try:
+            self._waiting.put_nowait(notice)
+        except queue.Full:
+            self._end(notice.id, "too many notifications are waiting")
+
+    def deliveries(self) -> list[Delivery]:
+        """What has become of the notifications since this was last asked."""
+        with self._lock:
+            outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def close(self) -> None:
+        """Wait for what is still to be sent, but not for ever; what is not sent by then has failed."""
+        self._closing.set()
+        # Where it is full, the thread finds out by `_closing`.
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self._thread.join(self._patience_s)
+        if self._thread.is_alive():
+            self._hurry.set()
+            self._thread.join(0.1)
+        with self._lock:
+            left = list(self._pending)
+        for each in left:
+            self._end(each, f"{self._webhook.host}: not delivered in time")
+
+    def _work(self) -> None:
+        while not self._hurry.is_set():
+            try:
+                notice = self._waiting.get(timeout=0.2)
+            except queue.Empty:
+                if self._closing.is_set():
+                    return
+                continue
+            if notice is None:
+                return
+            self._try(notice)
+
+    def _try(self, notice: Notice) -> None:
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, DeliveryError) and error.temporary),
+            stop=stop_after_attempt(1 if self._is_down else _ATTEMPTS),
+            wait=wait_exponential(multiplier=self._first_pause_s, max=_LONGEST_PAUSE_S)
+            + wait_random(0, self._first_pause_s),
+            sleep=sleep_using_event(self._hurry),
+            reraise=True,
+        )
+        try:
+            retrying(self._deliver, self._webhook, notice)
+        except DeliveryError as error:
+            self._is_down = error.temporary
+            self._end(notice.id, str(error))
+        except Exception as error:  # noqa: BLE001  # nothing that happens here may reach the rotation
+            self._end(notice.id, f"{self._webhook.host}: unexpected {type(error).__name__}")
+        else:
+            self._is_down = False
+            self._end(notice.id, None)
+
+    def _end(self, notice: UUID, error: str | None) -> None:
+        with self._lock:
+            # What `close` has given up for lost stays lost, even when it gets through after all.
+            if notice in self._pending:
+                del self._pending[notice]
+                self._outcomes.append(Delivery(notice, error))
+
+
+def notifier_for(webhook: Webhook | None) -> Notifier:
+    """Who takes the notifications."""
+    return Nobody() if webhook is None else WebhookNotifier(webhook)
+
+
+def _words(reason: object) -> str:
+    """What an error may say: its kind, and the system's words where it has them, never the address that it quotes."""
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate can't be trusted ({reason.verify_message})"
+    if isinstance(reason, TimeoutError):
+        return "no answer in time"
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    return type(reason).__name__ if isinstance(reason, BaseException) else "it can't be reached"
+
+
+def _may_pass(reason: object) -> bool:
+    return not isinstance(reason, ssl.SSLCertVerificationError | ValueError | http.client.InvalidURL)

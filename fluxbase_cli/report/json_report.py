@@ -1,0 +1,147 @@
+"""Results as one JSON object or YAML document; the fields are those of DESIGN.md section 2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fluxbase_cli.engine.cost import Cost
+from fluxbase_cli.engine.databases import EverywhereReport
+from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.proof.proof import Proof
+from fluxbase_cli.store.jobs import QuarantineEntry
+
+
+def to_json(data: Mapping[str, Any]) -> str:
+    """One object, indented by two spaces."""
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def to_yaml(data: Mapping[str, Any]) -> str:
+    """One document, its fields in their order."""
+    import yaml  # noqa: PLC0415  # start-up time
+
+    return str(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)).rstrip("\n")
+
+
+def job_report(report: JobReport) -> dict[str, Any]:
+    """A re-encryption or a rollback."""
+    return {
+        "job": report.job,
+        "kind": report.kind.value,
+        "state": report.state,
+        "from_version": report.from_version,
+        "to_version": report.to_version,
+        "reason": report.reason,
+        **report.total.as_dict(),
+        "remaining": report.remaining,
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+        "rate_per_second": round(report.rate_per_second, 1),
+        "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
+        "quarantine": quarantine(report.quarantine),
+        "forecast": _cost(None if report.forecast is None else report.forecast.cost),
+        "measured": _cost(report.measured),
+        "vacuum": [
+            {
+                "table": gain.table,
+                "dead_rows": gain.dead_rows,
+                "grown_bytes": gain.grown_bytes,
+                "vacuumed": gain.vacuumed,
+            }
+            for gain in report.gains
+        ],
+        # Only where there are any.
+        **({"unexamined": [each.as_dict() for each in report.unexamined]} if report.unexamined else {}),
+        **({"error": report.error} if report.error else {}),
+    }
+
+
+def everywhere_report(report: EverywhereReport) -> dict[str, Any]:
+    """A job in one database, or in several: then with an account of each."""
+    data = job_report(report.together)
+    if report.several:
+        data["databases"] = [
+            {
+                "database": each.name,
+                "kind_of_database": each.kind,
+                **({} if each.report is None else job_report(each.report)),
+                **({} if each.error is None else {"state": "failed", "error": each.error.message}),
+            }
+            for each in report.databases
+        ]
+    return data
+
+
+def _cost(cost: Cost | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {
+        "seconds": round(cost.seconds, 3),
+        "wal_bytes": cost.wal_bytes,
+        "wal_bytes_per_second": round(cost.wal_bytes_per_s),
+        "growth_bytes": cost.growth_bytes,
+        "key_calls": cost.key_calls,
+        "standbys": cost.standbys,
+    }
+
+
+def census_report(report: CensusReport) -> dict[str, Any]:
+    """An audit."""
+    return {
+        "key_version": report.key_version,
+        "found": report.found,
+        "by_version": _versions(report.by_version),
+        "plaintext": report.plaintext,
+        "undecryptable": report.undecryptable,
+        "scanned": report.scanned,
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+        "locations": [
+            {
+                "location": name,
+                "by_version": _versions({v: census.by_version.get(v, 0) for v in report.versions}),
+                "plaintext": census.plaintext,
+                "undecryptable": census.undecryptable,
+                "scanned": census.scanned,
+            }
+            for name, census in report.locations.items()
+        ],
+        "quarantine": quarantine(report.quarantine),
+        "warnings": list(report.warnings),
+        "unexamined": [each.as_dict() for each in report.unexamined],
+    }
+
+
+def proof_report(proof: Proof) -> dict[str, Any]:
+    """An audit of one database or several."""
+    data = census_report(proof.together)
+    if proof.several:
+        data["databases"] = [
+            {"database": each.name, "kind_of_database": each.kind, **census_report(each.census)}
+            for each in proof.databases
+        ]
+    if proof.left_out:
+        data["left_out"] = [{"where": each.where, "reason": each.reason} for each in proof.left_out]
+    return data
+
+
+def quarantine(entries: Iterable[QuarantineEntry]) -> list[dict[str, Any]]:
+    """The values that no key opens; `path` is null where the column is the value."""
+    return [
+        {
+            "location": entry.location,
+            "id": str(entry.id),
+            "path": dotted(entry.path) if entry.path else None,
+            "reason": entry.reason,
+        }
+        for entry in entries
+    ]
+
+
+def dotted(path: tuple[str, ...]) -> str:
+    """A JSON path as the documentation writes it, with dots."""
+    return ".".join(path)
+
+
+def _versions(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(version): counts[version] for version in sorted(counts)}

@@ -1,0 +1,166 @@
+"""A job that is watched: a live table on a terminal; elsewhere a line, an object or a document for each reading."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from fluxbase_cli.engine.observe.status import JobDetails
+from fluxbase_cli.report.json_report import dotted, to_yaml
+from fluxbase_cli.report.status import details_data, details_lines, headline, last_heard_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+    from rich.table import Table
+
+#: More of them would push the locations off the screen; `secrets status JOB` lists all.
+_LISTED = 5
+
+
+class Display(Protocol):
+    """Shows one reading after the other; a context manager."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+    def show(self, details: JobDetails) -> None:
+        """Show a reading."""
+        ...
+
+
+class LinesDisplay:
+    """Writes each reading as text of its own.
+
+    Args:
+        form: `table` for a line, with all details at the end; `json` for an object on a line; `yaml` for a document.
+    """
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Nothing is left behind."""
+
+    def show(self, details: JobDetails) -> None:
+        """Write a reading."""
+        if self._form == "json":
+            text = json.dumps(details_data(details), ensure_ascii=False)
+        elif self._form == "yaml":
+            text = f"---\n{to_yaml(details_data(details))}"
+        elif details.summary.ended:
+            text = "\n".join(details_lines(details))
+        else:
+            text = f"{details.now.astimezone():%H:%M:%S}  {headline(details)}"
+        print(text, flush=True)  # noqa: T201
+
+
+class TableDisplay:
+    """A table on a terminal that is drawn anew for each reading; the last one stays."""
+
+    def __init__(self, *, color: bool) -> None:
+        self._live = _make_live(color=color)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, details: JobDetails) -> None:
+        """Draw a reading."""
+        self._live.update(_drawn(details), refresh=True)
+
+
+def display_for(form: str, *, color: bool) -> Display:
+    """The display that fits the form asked for, and where stdout goes."""
+    if form == "table" and sys.stdout.isatty():
+        return TableDisplay(color=color)
+    return LinesDisplay(form)
+
+
+def _make_live(*, color: bool) -> Live:
+    from rich.console import Console  # noqa: PLC0415  # start-up time
+    from rich.live import Live  # noqa: PLC0415
+
+    return Live(console=Console(no_color=not color), auto_refresh=False)
+
+
+def _drawn(details: JobDetails) -> RenderableType:
+    from rich.console import Group  # noqa: PLC0415  # start-up time
+    from rich.text import Text  # noqa: PLC0415
+
+    job = details.summary.job
+    parts: list[RenderableType] = [Text(headline(details), style="bold")]
+    parts += [Text(f"Reason: {job.reason}")] if job.reason else []
+    parts += [Text(f"Error: {job.error}", style="red")] if job.error else []
+    parts.append(_locations(details))
+    if any(runner.ended_at is None for runner in details.runners):
+        parts.append(_runners(details))
+    if details.quarantine:
+        parts.append(Text(f"{len(details.quarantine)} values could not be opened and are left as they are:"))
+        for entry in details.quarantine[:_LISTED]:
+            path = f" {dotted(entry.path)}" if entry.path else ""
+            parts.append(Text(f"  {entry.location} {entry.id}{path}: {entry.reason}", no_wrap=True))
+        if len(details.quarantine) > _LISTED:
+            more = len(details.quarantine) - _LISTED
+            parts.append(Text(f"  … and {more} more; `fluxbase-cli secrets status {job.id}` lists them all"))
+    return Group(*parts)
+
+
+def _locations(details: JobDetails) -> Table:
+    from rich.progress_bar import ProgressBar  # noqa: PLC0415  # start-up time
+
+    table = _table(
+        ("LOCATION", False), ("DONE", True), ("", False), ("SCANNED", True), ("RE-ENCRYPTED", True), ("/S", True)
+    )
+    for name, progress in details.locations.items():
+        rate = progress.rate_per_s
+        table.add_row(
+            name,
+            f"{progress.percent}%",
+            ProgressBar(total=100, completed=progress.percent, width=12),
+            f"{progress.counts.scanned:,}",
+            f"{progress.counts.re_encrypted:,}",
+            f"{rate:,.0f}" if rate else "",
+        )
+    return table
+
+
+def _runners(details: JobDetails) -> Table:
+    table = _table(("RUNNER", False), ("HOST", False), ("PROCESS", True), ("WORKERS", True), ("LAST HEARD OF", False))
+    for runner in details.runners:
+        if runner.ended_at is None:
+            table.add_row(
+                "alive" if runner.alive else "gone",
+                runner.host,
+                str(runner.pid),
+                str(runner.workers),
+                last_heard_of(runner, details.now),
+            )
+    return table
+
+
+def _table(*columns: tuple[str, bool]) -> Table:
+    """A table of columns that are numbers or not; names give way where the terminal is narrow."""
+    from rich.table import Table  # noqa: PLC0415  # start-up time
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, number in columns:
+        table.add_column(name, justify="right" if number else "left", overflow="ellipsis", no_wrap=True)
+    return table

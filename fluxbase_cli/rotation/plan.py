@@ -1,0 +1,105 @@
+"""What `rotation run` would do now, found out without writing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from fluxbase_cli.config import Settings
+from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.outcome import CensusReport
+from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.keys.history import Register, read_register
+from fluxbase_cli.rotation.due import due
+from fluxbase_cli.rotation.next_key import NewKey, open_ring
+from fluxbase_cli.rotation.outcome import Plan, PlannedRetirement
+from fluxbase_cli.rotation.policy import Policy, read_policy
+from fluxbase_cli.rotation.retention import beyond_retention
+from fluxbase_cli.rotation.schedule import Verdict
+from fluxbase_cli.store.clock import ServerClock
+from fluxbase_cli.store.connection import session
+from fluxbase_cli.store.rotations import RotationRecord, RotationStep, RotationStore
+from fluxbase_cli.store.values import DEFAULT_LIMITS
+
+
+def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[[str], None], stop: Stop) -> Plan:
+    """Look at the schedule, the keys and, by a census, at the values. Reads only.
+
+    Raises:
+        ConfigurationError, DatabaseError, PreflightRefusedError: the configuration, a key or the database can't be had.
+    """
+    policy = read_policy(settings.encryption.key_rotation)
+    keyring = open_ring(settings, environ, warn=warn)
+    register = read_register(settings.database)
+    with session(settings.database) as connection:
+        store, now = RotationStore(connection), ServerClock(connection)()
+        unfinished = store.unfinished() if store.exists() else None
+        verdict = due(policy, settings, register, store, now)
+        used = store.used_versions() if store.exists() else frozenset(register.rotations)
+        step = None if unfinished is None else _next_step(store, unfinished)
+    census = take_census(
+        settings.database,
+        keyring,
+        key_version=None,
+        limits=DEFAULT_LIMITS,
+        workers=1,
+        stop=stop,
+        observer=Silent(),
+    )
+    obstacle, version = None, None if unfinished is None else unfinished.to_version
+    if version is None:
+        try:
+            version = NewKey(settings, environ, register, used, warn=warn).choose()
+        except ConfigurationError as error:
+            obstacle = error.message
+    if unfinished is not None:
+        verdict = Verdict(due=True, why=f"rotation {unfinished.id} is not finished")
+    return Plan(
+        verdict=verdict,
+        from_version=keyring.active if unfinished is None else unfinished.from_version,
+        to_version=version,
+        resumes=None if unfinished is None else unfinished.id,
+        step=step,
+        obstacle=obstacle,
+        re_encrypts=policy.auto_reencrypt,
+        values=sum(number for each, number in census.by_version.items() if each != version),
+        by_version=census.by_version,
+        undecryptable=census.undecryptable,
+        retirements=_retirements(policy, settings, keyring, register, census, version),
+        reload_command=policy.reload_command[0] if policy.reload_command else None,
+        next=_next(policy, verdict, now),
+    )
+
+
+def _next_step(store: RotationStore, rotation: RotationRecord) -> RotationStep | None:
+    done = store.steps(rotation.id)
+    return next((step for step in RotationStep if step not in done or done[step].finished_at is None), None)
+
+
+def _retirements(  # noqa: PLR0913, PLR0917  # what is known by then
+    policy: Policy,
+    settings: Settings,
+    keyring: Keyring,
+    register: Register,
+    census: CensusReport,
+    version: int | None,
+) -> tuple[PlannedRetirement, ...]:
+    """The keys beyond retention once the new version is active; where none can be, those that are beyond it now."""
+    beyond = beyond_retention(
+        keyring, register, settings, active=version or keyring.active, retain=policy.retain_old_keys
+    )
+    return tuple(
+        PlannedRetirement(
+            each.version, each.fingerprint, each.action, each.not_before, census.by_version.get(each.version, 0)
+        )
+        for each in beyond
+    )
+
+
+def _next(policy: Policy, verdict: Verdict, now: datetime) -> datetime | None:
+    if not policy.enabled or policy.schedule is None:
+        return None
+    return verdict.next or policy.schedule.next_after(now)

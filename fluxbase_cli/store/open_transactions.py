@@ -1,0 +1,121 @@
+"""Transactions that were open when a snapshot was taken, and may have written sealed values that it can't see.
+
+A value that was written and not committed is in no snapshot. So whoever concludes from a snapshot that no value needs a
+key must know which transactions were open then, and have waited for those that may have written to a sealed table.
+Readers, such as a dump, take no lock that writing takes, and keep nobody waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg.rows import dict_row
+
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.values import Shape
+from fluxbase_cli.unexamined import Kind, Unexamined
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A transaction that has written, or may have.
+
+    Attributes:
+        xid: its number, 32 bits of it.
+        pid: the server's process; None for a prepared transaction.
+        gid: the name of a prepared transaction.
+        age_s: for how long it is open, in seconds; None where that may not be seen.
+        relations: the relations that it may have written to.
+    """
+
+    xid: int
+    pid: int | None
+    gid: str | None
+    age_s: float | None
+    relations: tuple[str, ...]
+
+    def unexamined(self) -> Unexamined:
+        """What of it could not be examined."""
+        tables = ", ".join(self.relations)
+        age = "" if self.age_s is None else f", open for {self.age_s:.0f}s"
+        if self.pid is None:
+            name = self.gid or f"number {self.xid}"
+            return Unexamined(
+                Kind.PREPARED_TRANSACTION,
+                f"'{name}'",
+                f"it has written to {tables} and is not committed{age}: end it with COMMIT PREPARED or ROLLBACK "
+                "PREPARED, then run this again",
+            )
+        return Unexamined(
+            Kind.TRANSACTION,
+            f"of process {self.pid}",
+            f"it has written to {tables} and is not committed{age}: wait for its end, then run this again",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransactions:
+    """The transactions that were open at a snapshot, and may have written to some relations.
+
+    Attributes:
+        since: transactions below this one had ended when the snapshot was taken.
+        ended: whether some have ended since, so that nobody can tell any more what they wrote to.
+        running: those that still run and hold a lock that writing takes.
+        relations: the object ids of the relations that matter.
+    """
+
+    since: int
+    ended: bool
+    running: tuple[Writer, ...]
+    relations: tuple[int, ...]
+
+    def __bool__(self) -> bool:
+        return self.ended or bool(self.running)
+
+    def still_running(self, looking: Connection) -> tuple[Writer, ...]:
+        """Those that run now.
+
+        Args:
+            looking: outside a transaction.
+        """
+        known = {writer.xid for writer in self.running}
+        return tuple(writer for writer in _running(looking, self.relations) if writer.xid in known) if known else ()
+
+
+def open_transactions(connection: Connection, looking: Connection, shapes: Sequence[Shape]) -> OpenTransactions:
+    """The transactions that were open when a session's snapshot was taken.
+
+    Args:
+        connection: in a transaction with a snapshot of its own (see `begin_snapshot`).
+        looking: another session, outside a transaction, which sees what has ended since.
+        shapes: the relations that matter.
+    """
+    relations = tuple(shape.oid for shape in shapes)
+    since, upto, opened = _snapshot(connection)
+    running = _running(looking, relations)
+    _, upto_now, _ = _snapshot(looking)
+    running_now = {writer.xid for writer in running}
+    # A transaction that wrote and had ended when its locks were looked at: one that the snapshot lists, or one that had
+    # a number above all that the snapshot knows of.
+    ended = upto_now > upto or any(xid % 2**32 not in running_now for xid in opened)
+    return OpenTransactions(since, ended, tuple(writer for writer in running if writer.relations), relations)
+
+
+def in_recovery(connection: Connection) -> bool:
+    """Whether the server is a standby, where the primary's transactions can't be seen."""
+    row = connection.execute(named_queries("writers.sql")["in_recovery"]).fetchone()
+    return bool(row and row[0])
+
+
+def _snapshot(connection: Connection) -> tuple[int, int, frozenset[int]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(named_queries("writers.sql")["snapshot"]).fetchone() or {}
+    return int(row["since"]), int(row["upto"]), frozenset(map(int, row["open"]))
+
+
+def _running(connection: Connection, relations: Sequence[int]) -> tuple[Writer, ...]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(named_queries("writers.sql")["running"], {"relations": list(relations)}).fetchall()
+    return tuple(Writer(int(row["xid"]), row["pid"], row["gid"], row["age_s"], tuple(row["relations"])) for row in rows)

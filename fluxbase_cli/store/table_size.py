@@ -1,0 +1,87 @@
+"""How large relations are on disk, and vacuuming them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.values import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A relation on disk, in bytes, and what PostgreSQL counts in it.
+
+    Attributes:
+        heap: its rows.
+        whole: with what is stored beside them (TOAST).
+        indexes: its indexes, together.
+        entries_a_row: how many entries a row has in them, on average.
+        live, dead: row versions, as the statistics have them.
+    """
+
+    heap: int
+    whole: int
+    indexes: int
+    entries_a_row: float
+    live: int
+    dead: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.whole + self.indexes
+
+
+def sizes(connection: Connection, shapes: Sequence[Shape]) -> Mapping[str, Size]:
+    """The sizes of relations by `schema.name`."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(named_queries("upkeep.sql")["sizes"], _names(shapes))
+        return {str(row.pop("relation")): Size(**row) for row in cursor.fetchall()}
+
+
+def may_vacuum(connection: Connection, shapes: Sequence[Shape]) -> frozenset[str]:
+    """The relations that this role may vacuum, as `schema.name`."""
+    rows = connection.execute(named_queries("upkeep.sql")["may_vacuum"], _names(shapes)).fetchall()
+    return frozenset(str(relation) for relation, may in rows if may)
+
+
+def vacuum(connection: Connection, shape: Shape) -> None:
+    """Vacuum a relation and bring its statistics up to date. Outside a transaction only."""
+    # As gently as autovacuum.
+    connection.execute("SET vacuum_cost_delay = '2ms'")
+    connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(shape.identifier))
+
+
+def _names(shapes: Sequence[Shape]) -> dict[str, list[str]]:
+    return {"schemas": [shape.schema for shape in shapes], "names": [shape.name for shape in shapes]}
+
+
+def hold_off(connection: Connection, shape: Shape) -> bool:
+    """Lock a relation against VACUUM and ANALYZE, if that can be done at once and by this role; return whether.
+
+    Args:
+        connection: inside a transaction, which keeps the lock.
+        shape: the relation.
+    """
+    connection.execute("SAVEPOINT hold_off")
+    try:
+        connection.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(shape.identifier))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
+        connection.execute("ROLLBACK TO SAVEPOINT hold_off")
+        return False
+    return True
+
+
+def waits_for_us(connection: Connection) -> bool:
+    """Whether another session waits for a relation that this one has locked. Leaves no snapshot behind."""
+    # Never prepared: the portal of a prepared statement keeps its snapshot until the session's next statement, and with
+    # it everything that nobody else needs any more.
+    row = connection.execute(named_queries("upkeep.sql")["waits_for_us"], prepare=False).fetchone()
+    return bool(row and row[0])

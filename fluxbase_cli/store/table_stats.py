@@ -1,0 +1,103 @@
+"""How much there is and how its keys are spread: what plan, canary and confirmation need to know beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from fluxbase_cli.catalogue.locations import Form, SealedColumn
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.values import Shape
+
+#: Rows looked at to learn how keys are spread. Below it all rows are; above it a sample of the table's pages.
+_SAMPLE_ROWS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """How much a relation holds.
+
+    Attributes:
+        rows: rows that hold anything.
+        values: non-empty values (for JSON: documents) by sealed column.
+        blocks: its size in pages.
+    """
+
+    rows: int
+    values: Mapping[str, int]
+    blocks: int
+
+
+def survey(connection: Connection, shape: Shape) -> Survey:
+    """Count one relation's rows and values."""
+    counts: list[sql.Composable] = [sql.SQL("count(*) FILTER (WHERE {})").format(shape.holds_value())]
+    counts += [sql.SQL("count(*) FILTER (WHERE {})").format(_filled(column)) for column in shape.columns]
+    rows, *values = _one(
+        connection,
+        sql.SQL("SELECT {counts} FROM ONLY {table} AS t").format(
+            counts=sql.SQL(", ").join(counts), table=shape.identifier
+        ),
+    )
+    names = [column.name for column in shape.columns]
+    return Survey(
+        int(rows),
+        {name: int(value) for name, value in zip(names, values, strict=True)},
+        count_blocks(connection, shape),
+    )
+
+
+def count_blocks(connection: Connection, shape: Shape) -> int:
+    """A relation's size in pages, without what is stored beside it (TOAST)."""
+    row = _one(
+        connection,
+        sql.SQL("SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint").format(
+            sql.Literal(shape.identifier.as_string(None))
+        ),
+    )
+    return int(row[0])
+
+
+def spread_ids(connection: Connection, shape: Shape, column: SealedColumn, values: int, wanted: int) -> list[bytes]:
+    """The ids of rows with a value in a column, spread over the table's keys.
+
+    Args:
+        connection: one that hands over uuids as bytes (see `for_values`).
+        shape: the relation.
+        column: the column that must hold a value.
+        values: how many it holds, about.
+        wanted: how many ids at most.
+    """
+    if values == 0:
+        return []
+    source: sql.Composable = sql.SQL("ONLY {} AS t").format(shape.identifier)
+    if values > _SAMPLE_ROWS:
+        # By pages: the cost stays the same however large the table is.
+        percent = max(100 * _SAMPLE_ROWS / values, 0.01)
+        source += sql.SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(sql.Literal(percent))
+    parts = min(wanted, values)
+    row = _one(
+        connection,
+        sql.SQL(
+            "SELECT percentile_disc(%(at)s::float8[]) WITHIN GROUP (ORDER BY {key}) FROM {source} WHERE {filled}"
+        ).format(key=shape.key, source=source, filled=_filled(column)),
+        {"at": [(part + 0.5) / parts for part in range(parts)]},
+        binary=True,
+    )
+    return sorted({key for key in row[0] or () if key is not None})
+
+
+def _filled(column: SealedColumn) -> sql.Composed:
+    reference = sql.Identifier("t", column.name)
+    if column.form is Form.JSON or not column.empty_is_unset:
+        return sql.SQL("{} IS NOT NULL").format(reference)
+    return sql.SQL("octet_length({}) > 0").format(reference)
+
+
+def _one(
+    connection: Connection, statement: sql.Composed, arguments: dict[str, Any] | None = None, *, binary: bool = False
+) -> Sequence[Any]:
+    row = connection.execute(statement, arguments, binary=binary).fetchone()
+    return row if row is not None else ()
