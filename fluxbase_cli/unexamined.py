@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class UnexaminedKind(StrEnum):
     """What could not be examined."""
 
     LOCATION = "location"
@@ -36,7 +36,7 @@ class Unexamined:
         reason: why it could not be examined, and what to do about it.
     """
 
-    kind: Kind
+    kind: UnexaminedKind
     where: str
     reason: str
 
@@ -47,7 +47,7 @@ class Unexamined:
     @classmethod
     def from_dict(cls, data: dict[str, str]) -> Unexamined:
         """The inverse of `as_dict`."""
-        return cls(Kind(data["kind"]), data["where"], data["reason"])
+        return cls(UnexaminedKind(data["kind"]), data["where"], data["reason"])
 
     def __str__(self) -> str:
         return f"{self.kind.value.replace('-', ' ')} {self.where}: {self.reason}"
@@ -57,7 +57,7 @@ def in_database(found: Iterable[Unexamined], database: str) -> tuple[Unexamined,
     """The same with the database's name in front of each place, for accounts of several databases."""
     return tuple(
         each
-        if each.kind in (Kind.DATABASE, Kind.LIST)
+        if each.kind in (UnexaminedKind.DATABASE, UnexaminedKind.LIST)
         else Unexamined(each.kind, f"{each.where} of database {database}", each.reason)
         for each in found
     )

@@ -49,7 +49,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SearchScope:
     """Where sealed values are looked for.
 
     Attributes:
@@ -66,10 +66,10 @@ class Places:
 
 
 #: Without a file.
-ONLY_RELEASES = Places()
+ONLY_RELEASES = SearchScope()
 
 
-def read_places(path: Path | None) -> Places:
+def read_places(path: Path | None) -> SearchScope:
     """Read the file of `--locations`.
 
     Args:
@@ -110,7 +110,9 @@ def read_places(path: Path | None) -> Places:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise _mistake(f"{label}: locations", f"{twice} is named twice, or is one of Fluxbase's own", "Remove one.")
-    return Places((*releases, *extra), tuple(_left_out(sections.get("skip"), f"{label}: skip", "place")), absent, label)
+    return SearchScope(
+        (*releases, *extra), tuple(_left_out(sections.get("skip"), f"{label}: skip", "place")), absent, label
+    )
 
 
 def _tables(section: object, place: str) -> Iterator[SealedTable]:

@@ -9,11 +9,11 @@ import typer
 
 if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
-    from fluxbase_cli.engine.databases import Targets
+    from fluxbase_cli.engine.databases import PreparedDatabases
     from fluxbase_cli.engine.run.job_run import Prepared
 
 
-def confirmed(loaded: Loaded, targets: Targets) -> bool:
+def confirmed(loaded: Loaded, targets: PreparedDatabases) -> bool:
     """Show what is about to happen and ask; without a terminal nothing is asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True

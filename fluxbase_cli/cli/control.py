@@ -12,7 +12,7 @@ from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from fluxbase_cli.engine.observe.control import Ordered
+    from fluxbase_cli.engine.observe.control import ControlState
     from fluxbase_cli.engine.throttle.pacing import MaxLag
 
 MaxRate = Annotated[
@@ -149,7 +149,7 @@ def tune(
     return _show(options, control.tune(load(options).database, tuning))
 
 
-def _show(options: Options, ordered: Ordered) -> int:
+def _show(options: Options, ordered: ControlState) -> int:
     from fluxbase_cli.report.control import orders_data, orders_lines  # noqa: PLC0415  # start-up time
 
     print_result(options, orders_data(ordered), orders_lines(ordered))

@@ -71,8 +71,8 @@ def demo(
 
     Needs nothing but this program, installed with its extra `demo`; works as root and not, and leaves nothing behind.
     """
-    from fluxbase_cli.demo.story import tell  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.demo.story import run_demo  # noqa: PLC0415  # start-up time
     from fluxbase_cli.demo.tables import SchemaRelease  # noqa: PLC0415
 
-    tell(release=SchemaRelease(release), count=secrets, keep=keep, say=write)
+    run_demo(release=SchemaRelease(release), count=secrets, keep=keep, say=write)
     return ExitCode.DONE

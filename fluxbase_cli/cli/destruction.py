@@ -158,7 +158,7 @@ def destroy(  # noqa: PLR0913  # a command's options
         skip_copies=skip_copies,
         skip_standbys=skip_standbys,
         skip_deep=skip_deep,
-        places=places_of(locations),
+        scope=places_of(locations),
         wait_s=transaction_wait,
     )
     settings = load(options, messages)

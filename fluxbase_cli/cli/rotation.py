@@ -22,7 +22,7 @@ from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError
 
 if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
-    from fluxbase_cli.rotation.context import Surroundings
+    from fluxbase_cli.rotation.context import RotationContext
 
 _GROUP_HELP = "The rotation that happens by itself, as `security.encryption.key_rotation` says."
 _MAX_PORT = 65535
@@ -146,9 +146,9 @@ def run(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.rotation.rotator import Rotator  # noqa: PLC0415
 
     messages = messages_for(options)
-    around = _surroundings(options, messages, batch_size, concurrency, databases, locations)
-    with stop_on_signals(around.stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        rotator = Rotator(replace(around, observer=progress))
+    context = _surroundings(options, messages, batch_size, concurrency, databases, locations)
+    with stop_on_signals(context.stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        rotator = Rotator(replace(context, observer=progress))
         try:
             report = rotator.run(force=force)
         finally:
@@ -193,9 +193,9 @@ def daemon(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.rotation.daemon import Daemon  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    around = _surroundings(options, messages, batch_size, concurrency, databases, locations)
-    made = Daemon(around, listen=_address(listen))
-    with _daemon_signals(around, made.wake, messages.tell):
+    context = _surroundings(options, messages, batch_size, concurrency, databases, locations)
+    made = Daemon(context, listen=_address(listen))
+    with _daemon_signals(context, made.wake, messages.tell):
         return made.serve()
 
 
@@ -209,7 +209,7 @@ def test_notification(options: Options) -> int:
     """Send one notification to notification_webhook, signed as all are, and say whether it was taken."""
     from uuid import uuid4  # noqa: PLC0415  # start-up time
 
-    from fluxbase_cli.notifications.message import Kind, Notice  # noqa: PLC0415
+    from fluxbase_cli.notifications.message import Notification, NotificationType  # noqa: PLC0415
     from fluxbase_cli.notifications.webhook import DeliveryError, post  # noqa: PLC0415
     from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415
 
@@ -220,8 +220,12 @@ def test_notification(options: Options) -> int:
             f"{settings.encryption.key_rotation.place('notification_webhook')} is not set",
             hint="Set it to the URL that shall be told, and notification_secret to what signs the notifications.",
         )
-    notice = Notice(
-        uuid4(), Kind.TEST, datetime.now(UTC), "A test of fluxbase-cli", database=settings.database.describe()
+    notice = Notification(
+        uuid4(),
+        NotificationType.TEST,
+        datetime.now(UTC),
+        "A test of fluxbase-cli",
+        database=settings.database.describe(),
     )
     try:
         post(webhook, notice)
@@ -240,12 +244,12 @@ def _surroundings(  # noqa: PLR0913, PLR0917  # a command's options
     concurrency: int,
     databases: Databases,
     locations: Path | None,
-) -> Surroundings:
-    from fluxbase_cli.rotation.context import Surroundings  # noqa: PLC0415  # start-up time
+) -> RotationContext:
+    from fluxbase_cli.rotation.context import RotationContext  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
     from fluxbase_cli.store.values import DEFAULT_LIMITS  # noqa: PLC0415
 
-    return Surroundings(
+    return RotationContext(
         load=lambda: load(options, messages),
         environ=os.environ,
         tell=messages.tell,
@@ -253,7 +257,7 @@ def _surroundings(  # noqa: PLR0913, PLR0917  # a command's options
         limits=replace(DEFAULT_LIMITS, rows=batch_size),
         workers=concurrency,
         databases=Wanted(databases.value),
-        places=places_of(locations),
+        scope=places_of(locations),
     )
 
 
@@ -267,11 +271,11 @@ def _address(listen: str) -> tuple[str, int] | None:
 
 
 @contextmanager
-def _daemon_signals(around: Surroundings, wake: Callable[[], None], tell: Callable[[str], None]) -> Iterator[None]:
+def _daemon_signals(context: RotationContext, wake: Callable[[], None], tell: Callable[[str], None]) -> Iterator[None]:
     """Within the block, SIGHUP wakes the daemon, and SIGINT and SIGTERM stop it."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        around.stop.request(number)
+        context.stop.request(number)
         wake()
         tell("Stopping…")
 

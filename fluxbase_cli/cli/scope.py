@@ -10,7 +10,7 @@ import typer
 from fluxbase_cli.cli.options import Databases
 
 if TYPE_CHECKING:
-    from fluxbase_cli.catalogue.extra import Places
+    from fluxbase_cli.catalogue.extra import SearchScope
 
 DatabasesOption = Annotated[
     Databases,
@@ -45,7 +45,7 @@ TransactionWait = Annotated[
 ]
 
 
-def places_of(path: Path | None) -> Places:
+def places_of(path: Path | None) -> SearchScope:
     """The places of the releases, and those of the file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`fluxbase-cli secrets`: re-encrypt, audit, rollback, status; see `steering` for pause, resume and tune."""
+"""`fluxbase-cli secrets`: re-encrypt, audit, rollback, status; see `control` for pause, resume and tune."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
 
     max_lag = control.max_lag(max_replica_lag)
-    places = places_of(locations)
+    scope = places_of(locations)
 
     def request(active: int) -> JobRequest:
         target = active if to_version is None else to_version
@@ -252,10 +252,10 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
             join=join,
             restart=restart,
             run_name=_run_name(run_name, restart=restart, dry_run=dry_run),
-            patience_s=patience,
+            retry_limit_s=patience,
             allow_triggers=allow_triggers,
             accept_undecryptable=accept_undecryptable,
-            catalogue=places.catalogue,
+            catalogue=scope.catalogue,
             wait_s=transaction_wait,
         )
 
@@ -319,7 +319,7 @@ def rollback(  # noqa: PLR0913  # a command's options
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
 
     max_lag = control.max_lag(max_replica_lag)
-    places = places_of(locations)
+    scope = places_of(locations)
 
     def request(_active: int) -> JobRequest:
         return JobRequest(
@@ -336,10 +336,10 @@ def rollback(  # noqa: PLR0913  # a command's options
             join=join,
             restart=restart,
             run_name=_run_name(run_name, restart=restart, dry_run=dry_run),
-            patience_s=patience,
+            retry_limit_s=patience,
             allow_triggers=allow_triggers,
             accept_undecryptable=accept_undecryptable,
-            catalogue=places.catalogue,
+            catalogue=scope.catalogue,
             wait_s=transaction_wait,
         )
 
@@ -378,13 +378,13 @@ def _batch_s(batch_size: int | None, batch_time: float) -> float | None:
 
 def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes: bool, databases: Databases) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.databases import EverywhereRun, prepare_everywhere  # noqa: PLC0415
+    from fluxbase_cli.engine.databases import DatabasesRun, prepare_databases  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
-    from fluxbase_cli.keys.history import read_register  # noqa: PLC0415
+    from fluxbase_cli.keys.history import read_history  # noqa: PLC0415
     from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415
     from fluxbase_cli.keys.target_check import target_check  # noqa: PLC0415
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415
-    from fluxbase_cli.report.json_report import everywhere_report  # noqa: PLC0415
+    from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.text import database_lines, job_lines, job_title  # noqa: PLC0415
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
@@ -398,9 +398,9 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
             if request.goal.source is not None:
                 loaded.keyring.key(request.goal.source)
             # Both keys are there, or it was said without asking the database.
-            refuse_as_target(read_register(loaded.settings.database), target)
+            refuse_as_target(read_history(loaded.settings.database), target)
         with progress_for(messages, color=options.color) as progress:
-            targets = prepare_everywhere(loaded.settings.database, loaded.keyring, request, wanted, progress)
+            targets = prepare_databases(loaded.settings.database, loaded.keyring, request, wanted, progress)
         for warning in targets.warnings:
             messages.warn(warning)
         if not request.dry_run and not yes and not confirmed(loaded, targets):
@@ -415,10 +415,10 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], *, yes:
         check = target_check(
             loaded.settings, os.environ, loaded.keyring.key(request.goal.target), warn=messages.warn_once
         )
-        run = EverywhereRun(loaded.keyring, targets, request, stop=stop, observer=progress, before_begin=check)
+        run = DatabasesRun(loaded.keyring, targets, request, stop=stop, observer=progress, before_begin=check)
         everywhere = run.run()
     report = everywhere.together
-    print_result(options, everywhere_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
+    print_result(options, databases_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
     for each in report.unexamined:
         messages.warn(f"not examined: {each}")
     if report.quarantine:
@@ -492,14 +492,14 @@ def audit(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
 
     messages = messages_for(options)
-    places = places_of(locations)
+    scope = places_of(locations)
     loaded = load_with_keys(options, messages)
     request = ProofRequest(
         limits=_limits(batch_size),
         key_version=key_version,
         databases=Wanted(databases.value),
         deep=deep,
-        places=places,
+        scope=scope,
         workers=concurrency,
         wait_s=transaction_wait,
     )

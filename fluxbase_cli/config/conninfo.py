@@ -31,7 +31,7 @@ _PAIR = re.compile(
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 
 
-class Address(NamedTuple):
+class ConnInfo(NamedTuple):
     """The parts of a connection string that are no secrets; None where it says nothing and libpq's defaults hold.
 
     Attributes:
@@ -61,7 +61,7 @@ class Address(NamedTuple):
         return "".join(character if character.isprintable() else "…" for character in text)
 
 
-def parse_address(text: str, place: str) -> Address:
+def parse_conninfo(text: str, place: str) -> ConnInfo:
     """Take a connection string apart, in either of libpq's forms (`postgresql://…` and `host=… user=…`).
 
     Args:
@@ -86,7 +86,7 @@ def holds_connection_string(text: str) -> bool:
     return "://" in text or "=" in text
 
 
-def _parse_url(text: str) -> Address | None:
+def _parse_url(text: str) -> ConnInfo | None:
     match = _URL.fullmatch(text)
     if match is None or re.search(r"[\s\x00-\x1f\x7f]", text) or _BAD_ESCAPE.search(text):
         return None
@@ -106,7 +106,7 @@ def _parse_url(text: str) -> Address | None:
     return _address({name: unquote(value) for name, value in found.items() if value is not None})
 
 
-def _parse_pairs(text: str) -> Address | None:
+def _parse_pairs(text: str) -> ConnInfo | None:
     pairs = dict(_pairs(text))
     # What is no pair hides behind an empty name, see `_pairs`.
     return None if "" in pairs or not pairs else _address(pairs)
@@ -126,14 +126,14 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
         position = match.end()
 
 
-def _address(found: dict[str, str]) -> Address | None:
+def _address(found: dict[str, str]) -> ConnInfo | None:
     port = found.get("port", "")
     if not _PORTS.fullmatch(port):
         return None
     # libpq takes a connection string for the name of a database in places, and users follow its example.
     if any(holds_connection_string(found.get(name, "")) for name in ("user", "host", "hostaddr", "dbname")):
         return None
-    return Address(
+    return ConnInfo(
         user=found.get("user") or None,
         host=found.get("host") or found.get("hostaddr") or None,
         port=port if port.strip(",") else None,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.conninfo import Address, holds_connection_string, parse_address
+from fluxbase_cli.config.conninfo import ConnInfo, holds_connection_string, parse_conninfo
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from fluxbase_cli.config.reader import Found, Reader
+    from fluxbase_cli.config.reader import Reader, SettingValue
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _MAX_PORT = 65535
@@ -51,7 +51,7 @@ class DatabaseSettings:
         """The database's name, as far as it is configured."""
         return self.instead or self.database or "the default one"
 
-    def beside(self, database: str) -> DatabaseSettings:
+    def with_database(self, database: str) -> DatabaseSettings:
         """The same server and role, and another database."""
         return replace(self, instead=database)
 
@@ -66,7 +66,7 @@ class DatabaseSettings:
         Raises:
             ConfigurationError: it can't be read. The message quotes nothing of it.
         """
-        address = parse_address(url.strip(), source)
+        address = parse_conninfo(url.strip(), source)
         return cls(
             host=address.host,
             port=int(address.port) if address.port is not None and "," not in address.port else None,
@@ -98,10 +98,10 @@ class DatabaseSettings:
     def describe(self) -> str:
         """The address as `user@host:port/database`, for messages: no password, whatever the form."""
         if self.url is not None:
-            address = parse_address(self.url.reveal(), self.source)
+            address = parse_conninfo(self.url.reveal(), self.source)
             return (address if self.instead is None else address._replace(database=self.instead)).describe()
         port = None if self.port is None else str(self.port)
-        return Address(self.user, self.host, port, self.instead or self.database).describe()
+        return ConnInfo(self.user, self.host, port, self.instead or self.database).describe()
 
 
 def read_database(reader: Reader, database_url: str | None) -> DatabaseSettings:
@@ -141,7 +141,7 @@ def read_database(reader: Reader, database_url: str | None) -> DatabaseSettings:
     )
 
 
-def _plain(reader: Reader, name: str) -> Found | None:
+def _plain(reader: Reader, name: str) -> SettingValue | None:
     """A setting that is shown to the user; None when it is not set or empty."""
     found = reader.text(f"database.{name}")
     if found is None or not found.text:
@@ -153,7 +153,7 @@ def _plain(reader: Reader, name: str) -> Found | None:
     return found
 
 
-def _ssl_mode(reader: Reader) -> Found | None:
+def _ssl_mode(reader: Reader) -> SettingValue | None:
     found = reader.text("database.ssl_mode")
     if found is None or not found.text:
         return None

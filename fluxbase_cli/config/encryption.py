@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.expand import UnsetVariableError
-from fluxbase_cli.config.reader import MAX_INTEGER, Found, Unquoted, parse_integer, variable_name
+from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer, variable_name
 from fluxbase_cli.config.rotation import KeyRotationSettings, read_key_rotation
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.vault import VaultSettings, read_vault
@@ -213,7 +213,7 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
     explicit = members.pop("provider", None)
     explicit_name = None if explicit is None else _provider_name(reader.text_of(explicit, Unquoted.AS_WRITTEN))
     key = members.pop("key", None)
-    found = Found("", item.place) if key is None else _key_text(reader, key, number)
+    found = SettingValue("", item.place) if key is None else _key_text(reader, key, number)
     name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
     if name == "env" and not found.text:
         raise ConfigurationError(
@@ -223,7 +223,7 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
     return KeyEntry(number, name, found.place, Secret(found.text), MappingProxyType(options))
 
 
-def _key_text(reader: Reader, key: Value, version: int) -> Found:
+def _key_text(reader: Reader, key: Value, version: int) -> SettingValue:
     try:
         return reader.text_of(key, Unquoted.REFUSE)
     except UnsetVariableError as error:
@@ -272,7 +272,7 @@ def _provider(reader: Reader) -> str | None:
     return _provider_name(found) if found is not None and found.text else None
 
 
-def _provider_name(found: Found) -> str:
+def _provider_name(found: SettingValue) -> str:
     name = found.text.strip().lower()
     if not _PROVIDER_NAME.fullmatch(name):
         raise ConfigurationError(
@@ -370,11 +370,11 @@ def _warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...], *, from_file
     return [f"{place} is not used: {instead} the keyring" for place in unused]
 
 
-def _unused_single(reader: Reader) -> Found | None:
+def _unused_single(reader: Reader) -> SettingValue | None:
     try:
         found = reader.text(_SINGLE_KEY)
     except ConfigurationError:
         # Nobody needs it, so it may be as wrong as it likes; but it is there.
         value = reader.section(_SINGLE_KEY)
-        return None if value is None else Found("", value.place)
+        return None if value is None else SettingValue("", value.place)
     return found if found is not None and found.text else None

@@ -36,7 +36,7 @@ class Unquoted(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SettingValue:
     """The text of a setting and where it was found.
 
     Attributes:
@@ -66,19 +66,19 @@ class Reader:
         """The names of the variables that gave a value so far."""
         return frozenset(self._used)
 
-    def variable(self, name: str) -> Found | None:
+    def variable(self, name: str) -> SettingValue | None:
         """A variable as it is, never expanded; None when it is unset or empty."""
         variable = self.environment.get(name)
         if variable is None:
             return None
         self._used.add(name)
-        return Found(variable.value, variable.place)
+        return SettingValue(variable.value, variable.place)
 
     def section(self, path: str) -> Value | None:
         """A section of the file; None when there is none."""
         return None if self.document is None else self.document.find(path)
 
-    def text(self, path: str, unquoted: Unquoted = Unquoted.IF_PLAIN) -> Found | None:
+    def text(self, path: str, unquoted: Unquoted = Unquoted.IF_PLAIN) -> SettingValue | None:
         """A setting as text: `FLUXBASE_<PATH>` if that is set, else what the file says; None when neither does.
 
         Args:
@@ -94,7 +94,7 @@ class Reader:
         value = self.section(path)
         return None if value is None else self.text_of(value, unquoted)
 
-    def text_of(self, value: Value, unquoted: Unquoted = Unquoted.IF_PLAIN) -> Found:
+    def text_of(self, value: Value, unquoted: Unquoted = Unquoted.IF_PLAIN) -> SettingValue:
         """A value of the file as text, expanded.
 
         Args:
@@ -108,14 +108,16 @@ class Reader:
         if scalar.is_text:
             expanded = expand(scalar.written, self._value_of, value.place)
             if not expanded.names:
-                return Found(expanded.text, value.place)
-            return Found(expanded.text, f"{value.place} ({', '.join(f'${{{name}}}' for name in expanded.names)})")
+                return SettingValue(expanded.text, value.place)
+            return SettingValue(
+                expanded.text, f"{value.place} ({', '.join(f'${{{name}}}' for name in expanded.names)})"
+            )
         if unquoted is Unquoted.REFUSE or (unquoted is Unquoted.IF_PLAIN and not scalar.is_plain):
             raise ConfigurationError(
                 f"{value.place} is not text: put quotes around it",
                 hint="Without quotes YAML reads digits such as 0123 or 12e34 as a number, and changes them.",
             )
-        return Found(scalar.written, value.place)
+        return SettingValue(scalar.written, value.place)
 
     def integer(self, path: str, *, minimum: int, maximum: int = MAX_INTEGER) -> int | None:
         """A setting as a whole number; None when it is not set.
@@ -150,7 +152,7 @@ def variable_name(path: str) -> str:
     return "FLUXBASE_" + path.upper().replace(".", "_")
 
 
-def parse_integer(found: Found, *, minimum: int, maximum: int = MAX_INTEGER) -> int:
+def parse_integer(found: SettingValue, *, minimum: int, maximum: int = MAX_INTEGER) -> int:
     """Read a whole number in decimal digits.
 
     Raises:

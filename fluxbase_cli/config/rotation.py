@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.reader import Found, variable_name
+from fluxbase_cli.config.reader import SettingValue, variable_name
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.errors import ConfigurationError
 
@@ -91,13 +91,13 @@ def read_key_rotation(reader: Reader) -> KeyRotationSettings:
     )
 
 
-def _command(reader: Reader) -> list[Found]:
+def _command(reader: Reader) -> list[SettingValue]:
     """A list of the file; or a variable, which a shell's rules cut into words (no shell ever runs it)."""
     path = f"{SECTION}.reload_command"
     variable = reader.variable(variable_name(path))
     if variable is not None:
         try:
-            return [Found(word, variable.place) for word in shlex.split(variable.text)]
+            return [SettingValue(word, variable.place) for word in shlex.split(variable.text)]
         except ValueError:
             raise ConfigurationError(f"{variable.place} can't be cut into words: a quote is not closed") from None
     section = reader.section(path)

@@ -52,7 +52,7 @@ _STEPS = (
 )
 
 
-def tell(*, release: SchemaRelease, count: int, keep: bool, say: Callable[[str], None]) -> None:
+def run_demo(*, release: SchemaRelease, count: int, keep: bool, say: Callable[[str], None]) -> None:
     """Run the demo.
 
     Args:

@@ -33,7 +33,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class Estimate:
     """What a rehearsal came to.
 
     Attributes:
@@ -50,7 +50,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
+class VacuumCandidate:
     """A table that would gain from VACUUM, or has.
 
     Attributes:

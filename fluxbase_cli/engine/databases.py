@@ -16,7 +16,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.events import Event, Observer, Told, Waiting
+from fluxbase_cli.engine.events import Event, Message, Observer, Waiting
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import BeforeBegin, JobRun, Prepared, prepare
@@ -24,10 +24,10 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError, NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import first_line, session
-from fluxbase_cli.store.databases import Databases, Further, FurtherDatabases, exists, find_databases
+from fluxbase_cli.store.databases import Databases, FurtherDatabases, SecondaryDatabase, exists, find_databases
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
-from fluxbase_cli.unexamined import Kind, Unexamined, in_database
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -36,7 +36,7 @@ MAIN = "main"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PreparedDatabase:
     """A database that a job is for.
 
     Attributes:
@@ -55,7 +55,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class PreparedDatabases:
     """All databases that a job is for.
 
     Attributes:
@@ -64,7 +64,7 @@ class Targets:
         several: whether more than the main database was asked for.
     """
 
-    found: tuple[Target, ...]
+    found: tuple[PreparedDatabase, ...]
     unexamined: tuple[Unexamined, ...]
     several: bool
 
@@ -103,7 +103,7 @@ class DatabaseOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class EverywhereReport:
+class DatabasesReport:
     """The account of a job in several databases.
 
     Attributes:
@@ -139,9 +139,9 @@ def still_exists(database: DatabaseSettings, name: str) -> bool:
         return True
 
 
-def prepare_everywhere(
+def prepare_databases(
     database: DatabaseSettings, keyring: Keyring, request: JobRequest, wanted: Databases, observer: Observer
-) -> Targets:
+) -> PreparedDatabases:
     """Prepare a job in each database. Writes nothing.
 
     Args:
@@ -155,25 +155,25 @@ def prepare_everywhere(
         FluxbaseCliError: the main database can't be asked, or the job can't begin in it.
     """
     if wanted is Databases.MAIN:
-        only = Target(database.name, MAIN, database, prepare(database, keyring, request, observer))
-        return Targets((only,), (), several=False)
+        only = PreparedDatabase(database.name, MAIN, database, prepare(database, keyring, request, observer))
+        return PreparedDatabases((only,), (), several=False)
     further = list_databases(database, wanted)
-    targets: list[Target] = []
+    targets: list[PreparedDatabase] = []
     if wanted.has_main:
-        targets.append(Target(database.name, MAIN, database, prepare(database, keyring, request, observer)))
+        targets.append(PreparedDatabase(database.name, MAIN, database, prepare(database, keyring, request, observer)))
     for each in further.found:
         target = _prepare_beside(database, keyring, request, each, observer)
         if target is not None:
             targets.append(target)
     number = 1 + max((_newest(target) for target in targets if target.prepared is not None), default=0)
-    return Targets(tuple(_numbered(target, number) for target in targets), further.unexamined, several=True)
+    return PreparedDatabases(tuple(_numbered(target, number) for target in targets), further.unexamined, several=True)
 
 
 def _prepare_beside(
-    main: DatabaseSettings, keyring: Keyring, request: JobRequest, further: Further, observer: Observer
-) -> Target | None:
-    database = main.beside(further.name)
-    asked = replace(request, beside=True, alone=True)
+    main: DatabaseSettings, keyring: Keyring, request: JobRequest, further: SecondaryDatabase, observer: Observer
+) -> PreparedDatabase | None:
+    database = main.with_database(further.name)
+    asked = replace(request, secondary=True, alone=True)
     try:
         prepared = prepare(database, keyring, asked, _Named(observer, further.name))
     except NothingHereError:
@@ -181,28 +181,28 @@ def _prepare_beside(
     except FluxbaseCliError as error:
         if not still_exists(main, further.name):
             return None
-        return Target(further.name, further.kind, database, error=error)
-    return Target(further.name, further.kind, database, prepared)
+        return PreparedDatabase(further.name, further.kind, database, error=error)
+    return PreparedDatabase(further.name, further.kind, database, prepared)
 
 
-def _newest(target: Target) -> int:
+def _newest(target: PreparedDatabase) -> int:
     with session(target.database) as connection:
         return JobStore(connection).newest()
 
 
-def _numbered(target: Target, number: int) -> Target:
+def _numbered(target: PreparedDatabase, number: int) -> PreparedDatabase:
     prepared = target.prepared
     if prepared is None or not prepared.decision.begins:
         return target
     return replace(target, prepared=replace(prepared, request=replace(prepared.request, number=number)))
 
 
-class EverywhereRun:
+class DatabasesRun:
     """Carries out a job in several databases: the main one first, then several at a time.
 
     Args:
         keyring: the keys.
-        targets: what `prepare_everywhere` returned.
+        targets: what `prepare_databases` returned.
         request: what was asked for; its workers are the limit of all databases together.
         stop: asked for by signals.
         observer: is told what happens in the main database, and in short what happens in the others.
@@ -212,7 +212,7 @@ class EverywhereRun:
     def __init__(  # noqa: PLR0913  # what a job is told
         self,
         keyring: Keyring,
-        targets: Targets,
+        targets: PreparedDatabases,
         request: JobRequest,
         *,
         stop: Stop,
@@ -226,7 +226,7 @@ class EverywhereRun:
         self._observer = observer
         self._before_begin = before_begin
 
-    def run(self) -> EverywhereReport:
+    def run(self) -> DatabasesReport:
         """Do the jobs and give the account.
 
         Raises:
@@ -241,14 +241,14 @@ class EverywhereRun:
         outcomes = [self._run(target, self._observer, self._request.workers) for target in main]
         outcomes += in_parallel(others, self._beside, self._request.workers)
         together = self._together(outcomes, time.monotonic() - started)
-        return EverywhereReport(together, tuple(outcomes), several=True)
+        return DatabasesReport(together, tuple(outcomes), several=True)
 
-    def _only(self, target: Target) -> EverywhereReport:
+    def _only(self, target: PreparedDatabase) -> DatabasesReport:
         assert target.prepared is not None  # noqa: S101  # else it was refused
         report = self._job(target, target.prepared, self._observer).run()
-        return EverywhereReport(report, (DatabaseOutcome(target.name, target.kind, report),), several=False)
+        return DatabasesReport(report, (DatabaseOutcome(target.name, target.kind, report),), several=False)
 
-    def _job(self, target: Target, prepared: Prepared, observer: Observer) -> JobRun:
+    def _job(self, target: PreparedDatabase, prepared: Prepared, observer: Observer) -> JobRun:
         return JobRun(
             target.database,
             self._keyring,
@@ -258,14 +258,14 @@ class EverywhereRun:
             before_begin=self._before_begin,
         )
 
-    def _beside(self, target: Target, workers: int) -> DatabaseOutcome:
+    def _beside(self, target: PreparedDatabase, workers: int) -> DatabaseOutcome:
         observer = _Named(self._observer, target.name)
         outcome = self._run(target, observer, workers)
         state = outcome.error.message if outcome.error else outcome.report.state if outcome.report else "not begun"
-        observer.notify(Told(state, warning=outcome.failed))
+        observer.notify(Message(state, warning=outcome.failed))
         return outcome
 
-    def _run(self, target: Target, observer: Observer, workers: int) -> DatabaseOutcome:
+    def _run(self, target: PreparedDatabase, observer: Observer, workers: int) -> DatabaseOutcome:
         if target.prepared is None:
             return DatabaseOutcome(target.name, target.kind, None, target.error)
         if self._stop.requested:
@@ -289,7 +289,7 @@ class EverywhereRun:
             if outcome.report is not None:
                 unexamined += in_database(outcome.report.unexamined, outcome.name)
             elif outcome.error is not None:
-                unexamined.append(Unexamined(Kind.DATABASE, outcome.name, outcome.error.message))
+                unexamined.append(Unexamined(UnexaminedKind.DATABASE, outcome.name, outcome.error.message))
         locations: dict[str, Counts] = {}
         for report in reports:
             for name, counts in report.locations.items():
@@ -355,7 +355,7 @@ class _Named:
         self._lock = threading.Lock()
 
     def notify(self, event: Event) -> None:
-        if isinstance(event, Told):
+        if isinstance(event, Message):
             event = replace(event, message=f"{self._name}: {event.message}")
         elif isinstance(event, Waiting):
             event = replace(event, reason=f"{self._name}: {event.reason}")

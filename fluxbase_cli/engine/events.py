@@ -70,14 +70,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Message:
     """Something the operator should know."""
 
     message: str
     warning: bool = False
 
 
-Event = PassStarted | BatchStep | BatchDone | Waiting | Told
+Event = PassStarted | BatchStep | BatchDone | Waiting | Message
 
 
 class Observer(Protocol):
@@ -88,7 +88,7 @@ class Observer(Protocol):
         ...
 
 
-class Silent:
+class NullObserver:
     """A listener that does nothing."""
 
     def notify(self, event: Event) -> None:

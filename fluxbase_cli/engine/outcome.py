@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.cost import Cost, Forecast, Gain
+from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
 from fluxbase_cli.unexamined import Unexamined
@@ -51,9 +51,9 @@ class JobReport:
     error: str | None = None
     signal: int | None = None
     warnings: tuple[str, ...] = ()
-    forecast: Forecast | None = None
+    estimate: Estimate | None = None
     measured: Cost | None = None
-    gains: tuple[Gain, ...] = ()
+    vacuum_candidates: tuple[VacuumCandidate, ...] = ()
     unexamined: tuple[Unexamined, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
-from fluxbase_cli.engine.retry import PATIENCE_S
+from fluxbase_cli.engine.retry import RETRY_LIMIT_S
 from fluxbase_cli.engine.throttle.pacing import TARGET_BATCH_S, MaxLag
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
@@ -35,7 +35,7 @@ class JobRequest:
         allow_triggers: accept that triggers fire where they can't be kept silent.
         accept_undecryptable: go on though most sampled values of a location open under no key.
         run_name: processes with the same name share one job, whoever comes first, late or again.
-        patience_s: how long one and the same trouble may last, in seconds.
+        retry_limit_s: how long one and the same trouble may last, in seconds.
         catalogue: the sealed tables to go through.
         number: the job's number, where it is one of several in as many databases; None for the next one.
         beside: the database is a branch's or a tenant's, not the main one.
@@ -58,9 +58,9 @@ class JobRequest:
     allow_triggers: bool = False
     accept_undecryptable: bool = False
     run_name: str | None = None
-    patience_s: float = PATIENCE_S
+    retry_limit_s: float = RETRY_LIMIT_S
     catalogue: tuple[SealedTable, ...] = CATALOGUE
     wait_s: float = WRITERS_WAIT_S
     number: int | None = None
-    beside: bool = False
+    secondary: bool = False
     alone: bool = False

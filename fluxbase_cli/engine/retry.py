@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 #: How long one and the same trouble may last, in seconds: a server's restart with crash recovery, with room to spare.
-PATIENCE_S = 120.0
+RETRY_LIMIT_S = 120.0
 
-PASSING_TROUBLE: tuple[type[Exception], ...] = (
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     # Classes 08, 40, 53, 55, 57 and 58: connections, deadlocks, resources, locks, shutdowns, the disk.
     psycopg.OperationalError,
     # The connection is closed on our side already.
@@ -28,14 +28,16 @@ PASSING_TROUBLE: tuple[type[Exception], ...] = (
 )
 
 
-def patiently(action: Callable[[], _T], stop: Stop, observer: Observer, *, patience_s: float = PATIENCE_S) -> _T:
+def retry_transient(
+    action: Callable[[], _T], stop: Stop, observer: Observer, *, retry_limit_s: float = RETRY_LIMIT_S
+) -> _T:
     """Do something that can be done again, until it is done, the trouble has lasted too long, or a stop is asked for.
 
     Args:
         action: what to do; called again after each passing trouble.
         stop: ends the waiting when a stop is asked for.
         observer: is told of each wait and why.
-        patience_s: how long to go on trying.
+        retry_limit_s: how long to go on trying.
 
     Returns:
         What the action returned.
@@ -46,11 +48,11 @@ def patiently(action: Callable[[], _T], stop: Stop, observer: Observer, *, patie
     # Nearly always nothing is the matter, and then tenacity is not even imported.
     try:
         return action()
-    except PASSING_TROUBLE as error:
-        return _again(action, error, stop, observer, patience_s)
+    except TRANSIENT_ERRORS as error:
+        return _again(action, error, stop, observer, retry_limit_s)
 
 
-def _again(action: Callable[[], _T], trouble: Exception, stop: Stop, observer: Observer, patience_s: float) -> _T:
+def _again(action: Callable[[], _T], trouble: Exception, stop: Stop, observer: Observer, retry_limit_s: float) -> _T:
     from tenacity import (  # noqa: PLC0415  # as late as can be
         Retrying,
         retry_if_exception_type,
@@ -75,9 +77,9 @@ def _again(action: Callable[[], _T], trouble: Exception, stop: Stop, observer: O
             observer.notify(Waiting(f"{type(trouble).__name__}: {first_line(trouble)}", seconds))
 
     retrying = Retrying(
-        retry=retry_if_exception_type(PASSING_TROUBLE),
+        retry=retry_if_exception_type(TRANSIENT_ERRORS),
         wait=wait_random_exponential(multiplier=0.1, max=5.0),
-        stop=stop_after_delay(patience_s) | stop_when_event_set(stop.event),
+        stop=stop_after_delay(retry_limit_s) | stop_when_event_set(stop.event),
         sleep=sleep_using_event(stop.event),
         before_sleep=tell,
         reraise=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fluxbase_cli.store.documents import DocumentStore
-from fluxbase_cli.store.values import Limits, Shape, TextStore
+from fluxbase_cli.store.values import Limits, Relation, TextStore
 
 #: A batch of documents is smaller: each takes a statement of its own.
 _MOST_DOCUMENTS = 100
@@ -11,11 +11,11 @@ _MOST_DOCUMENTS = 100
 ValueStore = TextStore | DocumentStore
 
 
-def store_for(shape: Shape) -> ValueStore:
+def store_for(relation: Relation) -> ValueStore:
     """The store that reads and writes a table of this shape."""
-    return DocumentStore(shape) if shape.holds_documents else TextStore(shape)
+    return DocumentStore(relation) if relation.holds_documents else TextStore(relation)
 
 
-def limits_for(shape: Shape, limits: Limits) -> Limits:
+def limits_for(relation: Relation, limits: Limits) -> Limits:
     """The limits of a batch of this table."""
-    return Limits(min(limits.rows, _MOST_DOCUMENTS), limits.bytes) if shape.holds_documents else limits
+    return Limits(min(limits.rows, _MOST_DOCUMENTS), limits.bytes) if relation.holds_documents else limits

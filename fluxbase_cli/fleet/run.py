@@ -33,7 +33,7 @@ _STRAY_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class InstanceMessage:
     """What an instance says on stderr.
 
     Attributes:
@@ -53,7 +53,7 @@ class Listener(Protocol):
     def started(self, instance: Instance) -> None:
         """An instance's process was started."""
 
-    def heard(self, instance: Instance, message: Message) -> None:
+    def heard(self, instance: Instance, message: InstanceMessage) -> None:
         """An instance says something."""
 
     def ended(self, result: InstanceResult) -> None:
@@ -155,7 +155,7 @@ class FleetRun:
         ended = InstanceResult(instance, 128 - code if code < 0 else code, elapsed, result)
         if said.stray and ended.outcome not in (Outcome.DONE, Outcome.INTERRUPTED):
             # A crash of the program itself, say. (An interrupted start ends in a traceback, which tells nothing.)
-            self._listener.heard(instance, Message("warning", "\n".join(said.stray), {}))
+            self._listener.heard(instance, InstanceMessage("warning", "\n".join(said.stray), {}))
         return self._told(InstanceResult(instance, ended.exit_code, elapsed, result, _error(ended, said)))
 
     def _start(self, instance: Instance, stdout: IO[bytes]) -> subprocess.Popen[bytes] | None:
@@ -205,12 +205,12 @@ class _Said:
         self.stray: list[str] = []
 
 
-def _message(line: bytes) -> Message | None:
+def _message(line: bytes) -> InstanceMessage | None:
     data = _parse(line)
     if data is None or not isinstance(data.get("message"), str):
         return None
     fields = {name: value for name, value in data.items() if name not in ("time", "level", "message")}
-    return Message(str(data.get("level")), data["message"], fields)
+    return InstanceMessage(str(data.get("level")), data["message"], fields)
 
 
 def _parse(text: bytes) -> dict[str, Any] | None:

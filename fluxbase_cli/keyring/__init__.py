@@ -3,7 +3,7 @@
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
 from fluxbase_cli.keyring.opener import Layer, Opened, Opener, reseal
 from fluxbase_cli.keyring.provider import (
-    ActiveKeeper,
+    ActiveVersionStore,
     CreatedKey,
     KeyAbsentError,
     KeyCreator,
@@ -21,7 +21,7 @@ from fluxbase_cli.seal import ReopenError
 
 __all__ = [
     "SAMPLE_KEYS",
-    "ActiveKeeper",
+    "ActiveVersionStore",
     "CreatedKey",
     "Key",
     "KeyAbsentError",

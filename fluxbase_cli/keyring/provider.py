@@ -7,7 +7,7 @@ engine nor the keyring knows any provider.
 What else a place can do is said by further protocols of a method or two each, which a provider has or has not: make
 new keys (`KeyCreator`), find them there (`KeyFinder`), destroy them (`KeyDestroyer`), name their places (`KeyNamer`),
 say how old they are (`KeyDater`), wrap them anew (`KeyRewrapper`), keep the number of the active version
-(`ActiveKeeper`).
+(`ActiveVersionStore`).
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class KeyDater(Protocol):
 
 
 @runtime_checkable
-class ActiveKeeper(Protocol):
+class ActiveVersionStore(Protocol):
     """A provider that can keep the number of the active version, so that no file need be changed in a rotation."""
 
     def read_active(self, pointer: ActivePointer) -> int:

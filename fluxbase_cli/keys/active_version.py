@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fluxbase_cli.config import ActivePointer, Settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import ActiveKeeper, ProviderContext, load_provider
+from fluxbase_cli.keyring import ActiveVersionStore, ProviderContext, load_provider
 
 Warn = Callable[[str], None]
 
@@ -41,8 +41,8 @@ def move_pointer(settings: Settings, environ: Mapping[str, str], version: int, *
         raise ConfigurationError(f"{pointer.source}: version {version} was written, and {now} is what stands there")
 
 
-def _keeper(settings: Settings, pointer: ActivePointer, environ: Mapping[str, str], warn: Warn) -> ActiveKeeper:
+def _keeper(settings: Settings, pointer: ActivePointer, environ: Mapping[str, str], warn: Warn) -> ActiveVersionStore:
     provider = load_provider(pointer.provider, ProviderContext(settings.encryption, environ, warn))
-    if not isinstance(provider, ActiveKeeper):
+    if not isinstance(provider, ActiveVersionStore):
         raise ConfigurationError(f"{pointer.source}: the provider '{pointer.provider}' can't keep the active version")
     return provider

@@ -13,9 +13,9 @@ from fluxbase_cli.config import KeyEntry, Secret, Settings
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import CreatedKey, KeyAbsentError, KeyCreator, generate_key, parse_key
-from fluxbase_cli.keys.history import Register, entry_of, read_register
+from fluxbase_cli.keys.history import KeyHistory, entry_of, read_history
 from fluxbase_cli.keys.loader import keeps_wrapped_keys
-from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
@@ -61,16 +61,16 @@ def create_key(
             before, or what was read back is not what was stored.
         DatabaseError: the key is to be kept in the database, and that can't be reached.
     """
-    register = _register(settings, warn)
-    places = find_places(settings.encryption, register, environ, warn)
-    chosen = _next_version(places, register) if version is None else version
-    if register.may_be_gone(chosen):
+    history = _history(settings, warn)
+    sources = find_key_sources(settings.encryption, history, environ, warn)
+    chosen = _next_version(sources, history) if version is None else version
+    if history.may_be_gone(chosen):
         raise ConfigurationError(
             f"key version {chosen} was used before, and its key was destroyed",
             hint="Take a higher number, so that no old value and no backup is ever taken for one of the new key.",
         )
-    name = places.provider_for_new(chosen)
-    provider = places.provider(name)
+    name = sources.provider_for_new(chosen)
+    provider = sources.provider(name)
     if not isinstance(provider, KeyCreator):
         raise ConfigurationError(
             f"the provider '{name}' can't store a key of version {chosen}",
@@ -78,12 +78,12 @@ def create_key(
             "--out PATH, or print it by leaving --store out.",
         )
     configured = chosen in settings.encryption.versions
-    created = provider.create(chosen, tuple(places.entries.values()))
+    created = provider.create(chosen, tuple(sources.entries.values()))
     entry = created.entry
     if "ciphertext" in created.entry.options:
         entry = _keep_wrapped(settings, created)
         configured = True
-    _refuse_unlike(places.provider(name).fetch(entry), created, entry)
+    _refuse_unlike(sources.provider(name).fetch(entry), created, entry)
     _record(settings, entry, created, warn)
     return StoredKey(chosen, name, entry.source, created.fingerprint, created.setting, configured)
 
@@ -118,26 +118,26 @@ def write_key(path: Path, encoding: Encoding) -> StoredKey:
     return StoredKey(None, "file", str(path), fingerprint, {}, configured=False)
 
 
-def _register(settings: Settings, warn: Callable[[str], None]) -> Register:
+def _history(settings: Settings, warn: Callable[[str], None]) -> KeyHistory:
     try:
-        return read_register(settings.database)
+        return read_history(settings.database)
     except FluxbaseCliError as error:
         if keeps_wrapped_keys(settings.encryption):
             raise
         warn(f"the database can't be asked which versions there were ({error.message})")
-        return Register()
+        return KeyHistory()
 
 
-def _next_version(places: Places, register: Register) -> int:
+def _next_version(sources: KeySources, history: KeyHistory) -> int:
     """The version to make: one that is configured and has no key yet, else one more than there ever was."""
-    newest = max(places.entries, default=0)
-    if newest and not register.may_be_gone(newest):
-        entry = places.entries[newest]
+    newest = max(sources.entries, default=0)
+    if newest and not history.may_be_gone(newest):
+        entry = sources.entries[newest]
         try:
-            places.provider(entry.provider).fetch(entry)
+            sources.provider(entry.provider).fetch(entry)
         except KeyAbsentError:
             return newest
-    return max({newest, *register.versions}, default=0) + 1
+    return max({newest, *history.versions}, default=0) + 1
 
 
 def _keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from fluxbase_cli.config import KeyDestructionSettings
 from fluxbase_cli.keys.destroy_request import Subject
-from fluxbase_cli.keys.history import Register
+from fluxbase_cli.keys.history import KeyHistory
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
 
 
@@ -22,7 +22,7 @@ class Dates:
         asked: the date that this request names, if it does.
     """
 
-    register: Register
+    history: KeyHistory
     subject: Subject
     limits: KeyDestructionSettings
     asked: datetime | None = None
@@ -44,7 +44,7 @@ class Dates:
 
     def last_needed(self, disabled_at: datetime | None, now: datetime) -> datetime:
         """When values were under the key for the last time, as far as is known."""
-        rotations = [at for version, at in self.register.rotations.items() if version != self.subject.version]
+        rotations = [at for version, at in self.history.rotations.items() if version != self.subject.version]
         return max(rotations, default=disabled_at or now)
 
     def not_before(self, disabled_at: datetime) -> datetime:
@@ -57,7 +57,7 @@ class Dates:
     def _disablings(self) -> list[KeyRecord]:
         """The events that disabled the key and were not taken back since, the oldest first."""
         found: list[KeyRecord] = []
-        for record in self.register.records:
+        for record in self.history.records:
             if (record.version, record.fingerprint) != (self.subject.version, self.subject.fingerprint):
                 continue
             if record.what is KeyEvent.DISABLED:

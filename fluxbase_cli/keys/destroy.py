@@ -21,13 +21,13 @@ from fluxbase_cli.keys import interlocks
 from fluxbase_cli.keys.dates import Dates
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest, Subject
 from fluxbase_cli.keys.evidence import Evidence
-from fluxbase_cli.keys.history import KeyState, register_over, state_after
+from fluxbase_cli.keys.history import KeyState, history_over, state_after
 from fluxbase_cli.keys.interlocks import NeededBy
 from fluxbase_cli.keys.loader import open_keyring
 from fluxbase_cli.keys.source_removal import destroy_at_its_place
-from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.proof.proof import DatabaseProof, Proof, ProofRequest, take_proof
-from fluxbase_cli.proof.standbys import PATIENCE_S, examine_standbys
+from fluxbase_cli.proof.standbys import RETRY_LIMIT_S, examine_standbys
 from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.databases import Databases
@@ -50,7 +50,7 @@ class _Attempt:
         jobs_begun: how many jobs were ever begun.
     """
 
-    places: Places
+    sources: KeySources
     subject: Subject
     dates: Dates
     clock: Clock
@@ -103,20 +103,20 @@ class Destruction:
         """
         request = self._request
         with session(self._settings.database) as connection:
-            register = register_over(connection)
+            history = history_over(connection)
             clock = self._clock or ServerClock(connection)
-        places = find_places(self._settings.encryption, register, self._environ, self._warn)
-        last = register.last(request.version)
-        if last is not None and last.what is KeyEvent.DESTROYED and self._was_the_last(last, places):
-            return self._destroyed_already(last, places)
+        sources = find_key_sources(self._settings.encryption, history, self._environ, self._warn)
+        last = history.last(request.version)
+        if last is not None and last.what is KeyEvent.DESTROYED and self._was_the_last(last, sources):
+            return self._destroyed_already(last, sources)
         keyring = open_keyring(
-            self._settings, self._environ, warn=self._warn, gone=self._known_to_be_gone(last, places)
+            self._settings, self._environ, warn=self._warn, gone=self._known_to_be_gone(last, sources)
         )
-        subject = self._subject(keyring, places, last)
-        record = register.last(subject.version, subject.fingerprint)
-        dates = Dates(register, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
+        subject = self._subject(keyring, sources, last)
+        record = history.last(subject.version, subject.fingerprint)
+        dates = Dates(history, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
         with session(self._settings.database) as connection:
-            attempt = _Attempt(places, subject, dates, clock, keyring, record, _jobs_begun(connection))
+            attempt = _Attempt(sources, subject, dates, clock, keyring, record, _jobs_begun(connection))
             # The census takes its time, so what is refused anyway is told before it.
             refusals = self._interlocks(connection, attempt, keyring.active)
         return self._refused(attempt, refusals) if refusals else self._prove(attempt)
@@ -175,9 +175,9 @@ class Destruction:
         with connection.transaction():
             # A job takes this lock too when it begins. Whoever comes second sees here what the first has recorded.
             records.hold()
-            register = register_over(connection)
-            record = register.last(subject.version, subject.fingerprint)
-            now = replace(attempt, dates=replace(attempt.dates, register=register), record=record)
+            history = history_over(connection)
+            record = history.last(subject.version, subject.fingerprint)
+            now = replace(attempt, dates=replace(attempt.dates, history=history), record=record)
             refusals = self._interlocks(connection, now, active)
             refusals += interlocks.after_a_job_began(attempt.jobs_begun, _jobs_begun(connection))
             refusals += interlocks.after_it_was_destroyed(record)
@@ -195,7 +195,7 @@ class Destruction:
                 state=KeyState.DISABLED,
                 not_before=now.dates.not_before(disabled_at or attempt.clock()),
             )
-        gone, left = destroy_at_its_place(connection, attempt.places, subject.entry)
+        gone, left = destroy_at_its_place(connection, attempt.sources, subject.entry)
         self._record(records, KeyEvent.DESTROYED, subject, {**detail, "gone": gone, "left_to_do": list(left)})
         return DestroyOutcome(
             subject.version,
@@ -213,27 +213,27 @@ class Destruction:
     def _evidence(self, connection: Connection, census: tuple[NeededBy, ...]) -> Evidence:
         """The census, and where the standbys are after it. Before the second step they get time to catch up."""
         databases = [each.database for each in census]
-        patience_s = PATIENCE_S if self._second and not self._request.skip_standbys else 0.0
+        retry_limit_s = RETRY_LIMIT_S if self._second and not self._request.skip_standbys else 0.0
         return Evidence(
-            census, examine_standbys(connection, databases=databases, stop=self._stop, patience_s=patience_s)
+            census, examine_standbys(connection, databases=databases, stop=self._stop, retry_limit_s=retry_limit_s)
         )
 
-    def _known_to_be_gone(self, last: KeyRecord | None, places: Places) -> frozenset[int]:
+    def _known_to_be_gone(self, last: KeyRecord | None, sources: KeySources) -> frozenset[int]:
         # A key that somebody has removed by hand after it was disabled can still be recorded as destroyed.
-        if last is None or self._request.version not in places.entries:
+        if last is None or self._request.version not in sources.entries:
             return frozenset()
         return frozenset({self._request.version})
 
-    def _was_the_last(self, last: KeyRecord, places: Places) -> bool:
+    def _was_the_last(self, last: KeyRecord, sources: KeySources) -> bool:
         """Whether the destroyed key is the one asked for, and not an earlier one of the same version."""
-        if self._request.version not in places.entries:
+        if self._request.version not in sources.entries:
             return True
-        entry = places.entry(self._request.version)
+        entry = sources.entry(self._request.version)
         try:
             ring = open_keyring(
                 replace(
                     self._settings,
-                    encryption=replace(places.encryption, keys=(entry,), active_key_version=None, kms_key_id=None),
+                    encryption=replace(sources.encryption, keys=(entry,), active_key_version=None, kms_key_id=None),
                 ),
                 self._environ,
                 warn=self._warn,
@@ -242,19 +242,19 @@ class Destruction:
             return True
         return ring.key(entry.version).fingerprint == last.fingerprint
 
-    def _subject(self, keyring: Keyring, places: Places, last: KeyRecord | None) -> Subject:
+    def _subject(self, keyring: Keyring, sources: KeySources, last: KeyRecord | None) -> Subject:
         version = self._request.version
         if version in keyring.versions:
             key: Key = keyring.key(version)
-            entry = places.entry(version)
-            return Subject(version, key.fingerprint, key.provider, places.source(entry), entry)
+            entry = sources.entry(version)
+            return Subject(version, key.fingerprint, key.provider, sources.source(entry), entry)
         if last is None:
-            places.entry(version)
+            sources.entry(version)
             keyring.key(version)
         assert last is not None  # noqa: S101  # both lines above raise otherwise
-        known = places.entries.get(version)
+        known = sources.entries.get(version)
         if known is not None:
-            return Subject(version, last.fingerprint, known.provider, places.source(known), known)
+            return Subject(version, last.fingerprint, known.provider, sources.source(known), known)
         provider, source = str(last.detail.get("provider", "")), str(last.detail.get("source", ""))
         return Subject(version, last.fingerprint, provider, source, None)
 
@@ -282,7 +282,7 @@ class Destruction:
                 limits=request.limits,
                 databases=Databases.MAIN if request.skip_copies else Databases.ALL,
                 deep=not request.skip_deep,
-                places=request.places,
+                scope=request.scope,
                 workers=request.workers,
                 wait_s=request.wait_s,
             ),
@@ -290,8 +290,8 @@ class Destruction:
             observer=self._observer,
         )
 
-    def _destroyed_already(self, last: KeyRecord, places: Places) -> DestroyOutcome:
-        entry = places.entries.get(last.version)
+    def _destroyed_already(self, last: KeyRecord, sources: KeySources) -> DestroyOutcome:
+        entry = sources.entries.get(last.version)
         left = () if entry is None else (f"the entry at {entry.source} can go from the configuration",)
         source = str(last.detail.get("source", ""))
         return DestroyOutcome(last.version, last.fingerprint, source, KeyState.DESTROYED, already=True, left_to_do=left)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fluxbase_cli.catalogue.extra import ONLY_RELEASES, Places
+from fluxbase_cli.catalogue.extra import ONLY_RELEASES, SearchScope
 from fluxbase_cli.config import KeyEntry
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.errors import ExitCode
@@ -30,7 +30,7 @@ class DestroyRequest:
         skip_copies: do not look into branch and tenant databases.
         skip_standbys: go on though standbys or replication slots are behind, or can't be seen.
         skip_deep: look only where values are known to be, not into every column.
-        places: where values are looked for, and what is left out on purpose.
+        scope: where values are looked for, and what is left out on purpose.
         limits, workers: how the audit reads.
         wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
     """
@@ -45,7 +45,7 @@ class DestroyRequest:
     skip_copies: bool = False
     skip_standbys: bool = False
     skip_deep: bool = False
-    places: Places = ONLY_RELEASES
+    scope: SearchScope = ONLY_RELEASES
     workers: int = 4
     wait_s: float = WRITERS_WAIT_S
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.keyring import Key
-from fluxbase_cli.keys.history import KeyState, read_register, register_over
+from fluxbase_cli.keys.history import KeyState, history_over, read_history
 from fluxbase_cli.keys.loader import open_keyring
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
@@ -29,20 +29,20 @@ def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, 
         CheckRefusedError: it was destroyed, or is being destroyed now.
         ConfigurationError, DatabaseError: the key or the database can't be had.
     """
-    _refuse_destroyed(read_register(settings.database).last(version))
+    _refuse_destroyed(read_history(settings.database).last(version))
     key = open_keyring(settings, environ, warn=warn).key(version)
     with session(settings.database) as connection, connection.transaction():
         records = KeyRecords(connection)
         records.hold()
-        register = register_over(connection)
-        last = register.last(version, key.fingerprint)
+        history = history_over(connection)
+        last = history.last(version, key.fingerprint)
         _refuse_destroyed(last)
         if last is not None and last.what is KeyEvent.DESTROYING and records.is_destroying():
             raise CheckRefusedError(
                 f"key version {version} is being destroyed now, by {last.os_user} on {last.host}",
                 hint="`fluxbase-cli keys list` shows what has become of it.",
             )
-        if register.state(version, key.fingerprint) is not KeyState.ENABLED:
+        if history.state(version, key.fingerprint) is not KeyState.ENABLED:
             records.add(KeyEvent.ENABLED, version, key.fingerprint, detail={"source": key.source})
     return key
 

@@ -67,7 +67,7 @@ class Evidence:
             yield {"what": "copies"}
         if request.skip_deep:
             yield {"what": "deep census"}
-        left_out = (*request.places.absent, *(() if request.skip_deep else request.places.skip))
+        left_out = (*request.scope.absent, *(() if request.skip_deep else request.scope.skip))
         for each in left_out:
             yield {"what": "place", "where": each.where, "reason": each.reason}
         undecryptable = sum(each.undecryptable for each in self.census)

@@ -39,7 +39,7 @@ def state_after(what: KeyEvent) -> KeyState:
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class KeyHistory:
     """All that the database knows of keys.
 
     Attributes:
@@ -106,23 +106,23 @@ def entry_of(key: WrappedKey) -> KeyEntry:
     return KeyEntry(key.version, key.provider, source, Secret(""), MappingProxyType(options))
 
 
-def read_register(database: DatabaseSettings) -> Register:
+def read_history(database: DatabaseSettings) -> KeyHistory:
     """Read what the database knows of keys; nothing where no job ever ran. Writes nothing.
 
     Raises:
         ConfigurationError, DatabaseError, PreflightRefusedError: as for `fluxbase_cli.store.connection.session`.
     """
     with session(database) as connection:
-        return register_over(connection)
+        return history_over(connection)
 
 
-def register_over(connection: Connection) -> Register:
-    """As `read_register`, over an open connection."""
+def history_over(connection: Connection) -> KeyHistory:
+    """As `read_history`, over an open connection."""
     wrapped = WrappedKeyStore(connection)
     keys = wrapped.all() if wrapped.exists() else ()
     if not JobStore(connection).exists():
-        return Register(wrapped=keys)
+        return KeyHistory(wrapped=keys)
     records = KeyRecords(connection)
     rotations = records.rotations()
     completed = {version: at for version, at in rotations.items() if at is not None}
-    return Register(records.all(), keys, completed, frozenset(rotations))
+    return KeyHistory(records.all(), keys, completed, frozenset(rotations))

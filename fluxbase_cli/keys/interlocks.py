@@ -122,8 +122,8 @@ def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable
 
 
 def _needing(number: int, version: int, where: str, found: Mapping[str, int]) -> str:
-    places = ", ".join(f"{place} {each}" for place, each in found.items() if each)
-    return f"{number} {'value opens' if number == 1 else 'values open'} under version {version}{where} ({places})"
+    sources = ", ".join(f"{place} {each}" for place, each in found.items() if each)
+    return f"{number} {'value opens' if number == 1 else 'values open'} under version {version}{where} ({sources})"
 
 
 def while_unexamined(unexamined: Iterable[Unexamined]) -> list[str]:

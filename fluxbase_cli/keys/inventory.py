@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, KeyDater, Keyring
-from fluxbase_cli.keys.history import KeyState, Register, register_over
+from fluxbase_cli.keys.history import KeyHistory, KeyState, history_over
 from fluxbase_cli.keys.loader import open_keyring
-from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.key_records import KeyEvent
@@ -71,31 +71,31 @@ def list_keys(
         ConfigurationError: a key can't be had or can't be used.
     """
     keyring = open_keyring(settings, environ, warn=warn)
-    register, now = _ask_database(settings, warn, clock)
-    places = find_places(settings.encryption, register, environ, warn)
-    listed = [_listed(key, keyring, places, register, now) for key in keyring.keys]
-    listed += _destroyed(register, keyring)
+    history, now = _ask_database(settings, warn, clock)
+    sources = find_key_sources(settings.encryption, history, environ, warn)
+    listed = [_listed(key, keyring, sources, history, now) for key in keyring.keys]
+    listed += _destroyed(history, keyring)
     return KeyList(tuple(sorted(listed, key=lambda key: key.version)), keyring)
 
 
 def _ask_database(
     settings: Settings, warn: Callable[[str], None], clock: Clock | None
-) -> tuple[Register, datetime | None]:
+) -> tuple[KeyHistory, datetime | None]:
     """What the database knows of keys, and what time it is there."""
     try:
         with session(settings.database) as connection:
-            return register_over(connection), (clock or ServerClock(connection))()
+            return history_over(connection), (clock or ServerClock(connection))()
     except FluxbaseCliError as error:
         warn(f"the database can't be asked which keys are disabled or destroyed: {error.message}")
-        return Register(), None if clock is None else clock()
+        return KeyHistory(), None if clock is None else clock()
 
 
-def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now: datetime | None) -> ListedKey:
+def _listed(key: Key, keyring: Keyring, sources: KeySources, history: KeyHistory, now: datetime | None) -> ListedKey:
     active = key.version == keyring.active
-    state = register.state(key.version, key.fingerprint)
-    created_at = register.created_at(key.version, key.fingerprint) or _dated(key, places)
-    last_rotation = register.rotations.get(key.version)
-    source = places.source(places.entry(key.version))
+    state = history.state(key.version, key.fingerprint)
+    created_at = history.created_at(key.version, key.fingerprint) or _dated(key, sources)
+    last_rotation = history.rotations.get(key.version)
+    source = sources.source(sources.entry(key.version))
     warnings = list(key.warnings)
     if state is KeyState.DESTROYED:
         warnings.append(f"it is recorded as destroyed, and its key is still at {source}: remove it there")
@@ -120,22 +120,22 @@ def _listed(key: Key, keyring: Keyring, places: Places, register: Register, now:
     )
 
 
-def _dated(key: Key, places: Places) -> datetime | None:
+def _dated(key: Key, sources: KeySources) -> datetime | None:
     """When the key's place says that it was made; a list is not refused for want of an age."""
-    provider = places.provider(key.provider)
+    provider = sources.provider(key.provider)
     if not isinstance(provider, KeyDater):
         return None
     try:
-        return provider.created_at(places.entry(key.version))
+        return provider.created_at(sources.entry(key.version))
     except ConfigurationError:
         return None
 
 
-def _destroyed(register: Register, keyring: Keyring) -> list[ListedKey]:
+def _destroyed(history: KeyHistory, keyring: Keyring) -> list[ListedKey]:
     there = {(key.version, key.fingerprint) for key in keyring.keys}
     destroyed = {
         (record.version, record.fingerprint): record
-        for record in register.records
+        for record in history.records
         if record.what is KeyEvent.DESTROYED and (record.version, record.fingerprint) not in there
     }
     return [
@@ -147,8 +147,8 @@ def _destroyed(register: Register, keyring: Keyring) -> list[ListedKey]:
             active=False,
             state=KeyState.DESTROYED,
             warnings=(),
-            created_at=register.created_at(record.version, record.fingerprint),
-            last_rotation=register.rotations.get(record.version),
+            created_at=history.created_at(record.version, record.fingerprint),
+            last_rotation=history.rotations.get(record.version),
         )
         for record in destroyed.values()
     ]

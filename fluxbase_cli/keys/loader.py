@@ -8,7 +8,7 @@ from dataclasses import replace
 from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Settings
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, Keyring, fetch_keys
-from fluxbase_cli.keys.history import KeyState, Register, entry_of, read_register
+from fluxbase_cli.keys.history import KeyHistory, KeyState, entry_of, read_history
 
 #: The provider whose keys are kept in the database, wrapped.
 _KEEPS_WRAPPED = "aws_kms"
@@ -19,23 +19,23 @@ class _Asked:
 
     def __init__(self, database: DatabaseSettings) -> None:
         self._database = database
-        self._register: Register | None = None
+        self._history: KeyHistory | None = None
 
-    def register(self) -> Register:
-        if self._register is None:
-            self._register = read_register(self._database)
-        return self._register
+    def history(self) -> KeyHistory:
+        if self._history is None:
+            self._history = read_history(self._database)
+        return self._history
 
     def may_be_gone(self, entry: KeyEntry) -> bool:
         try:
-            return self.register().may_be_gone(entry.version)
+            return self.history().may_be_gone(entry.version)
         except FluxbaseCliError:
             # That the key is not there is what must be told then.
             return False
 
     def is_to_come(self, entry: KeyEntry) -> bool:
         try:
-            return self.register().is_to_come(entry.version)
+            return self.history().is_to_come(entry.version)
         except FluxbaseCliError:
             return False
 
@@ -45,10 +45,10 @@ def keeps_wrapped_keys(encryption: EncryptionSettings) -> bool:
     return encryption.kms_key_id is not None or encryption.provider == _KEEPS_WRAPPED
 
 
-def wrapped_entries(encryption: EncryptionSettings, register: Register) -> tuple[KeyEntry, ...]:
+def wrapped_entries(encryption: EncryptionSettings, history: KeyHistory) -> tuple[KeyEntry, ...]:
     """The entries of the keys that the database keeps wrapped; a configured entry of the same version comes first."""
     configured = {entry.version for entry in encryption.keys}
-    return tuple(entry_of(key) for key in register.wrapped if key.version not in configured)
+    return tuple(entry_of(key) for key in history.wrapped if key.version not in configured)
 
 
 def open_keyring(
@@ -90,7 +90,7 @@ def open_keyring(
     encryption = settings.encryption
     keys = fetch_keys(encryption, environ, warn=warn, may_be_gone=may_be_gone)
     if keeps_wrapped_keys(encryption):
-        wrapped = replace(encryption, keys=wrapped_entries(encryption, asked.register()))
+        wrapped = replace(encryption, keys=wrapped_entries(encryption, asked.history()))
         keys += fetch_keys(wrapped, environ, warn=warn, may_be_gone=may_be_gone)
     return Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come))
 
@@ -98,19 +98,19 @@ def open_keyring(
 def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:
     """The versions whose keys are recorded as destroyed; none where the database can't be asked."""
     try:
-        register = read_register(database)
+        history = read_history(database)
     except FluxbaseCliError:
         return frozenset()
-    return frozenset(version for version in register.versions if register.may_be_gone(version))
+    return frozenset(version for version in history.versions if history.may_be_gone(version))
 
 
-def refuse_as_target(register: Register, key: Key) -> None:
+def refuse_as_target(history: KeyHistory, key: Key) -> None:
     """Raise where nothing may be sealed under a key any more.
 
     Raises:
         ConfigurationError: it is disabled or destroyed.
     """
-    state = register.state(key.version, key.fingerprint)
+    state = history.state(key.version, key.fingerprint)
     if state is KeyState.ENABLED:
         return
     hint = "Choose another version."

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fluxbase_cli.config import KeyEntry, Secret, Settings
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import CreatedKey, KeyRewrapper
-from fluxbase_cli.keys.history import entry_of, register_over
-from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.keys.history import entry_of, history_over
+from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
@@ -50,25 +50,25 @@ def rewrap_keys(
         DatabaseError: the database can't be reached.
     """
     with session(settings.database) as connection:
-        register = register_over(connection)
-        places = find_places(settings.encryption, register, environ, warn)
-        entries = [entry for _, entry in sorted(places.entries.items()) if "ciphertext" in entry.options]
+        history = history_over(connection)
+        sources = find_key_sources(settings.encryption, history, environ, warn)
+        entries = [entry for _, entry in sorted(sources.entries.items()) if "ciphertext" in entry.options]
         if not entries:
             raise ConfigurationError(
                 "no key is kept wrapped, neither in the configuration nor in the database",
                 hint="`fluxbase-cli keys generate --store` makes one, with `provider: aws_kms`.",
             )
-        return tuple(_rewrap(connection, places, entry, wrapping_key) for entry in entries)
+        return tuple(_rewrap(connection, sources, entry, wrapping_key) for entry in entries)
 
 
-def _rewrap(connection: Connection, places: Places, entry: KeyEntry, wrapping_key: str) -> Rewrapped:
-    provider = places.provider(entry.provider)
+def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrapping_key: str) -> Rewrapped:
+    provider = sources.provider(entry.provider)
     if not isinstance(provider, KeyRewrapper):
         raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} anew")
     created = provider.rewrap(entry, wrapping_key)
     wrapped_by = _text(created, "kms_key_id") or wrapping_key
     kept = WrappedKeyStore(connection)
-    row = None if entry.version in places.encryption.versions else kept.get(entry.version)
+    row = None if entry.version in sources.encryption.versions else kept.get(entry.version)
     if row is None:
         return Rewrapped(entry.version, created.fingerprint, entry.source, wrapped_by, created.setting)
     with connection.transaction():

@@ -5,19 +5,19 @@ from __future__ import annotations
 from fluxbase_cli.config import KeyEntry
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import KeyDestroyer
-from fluxbase_cli.keys.sources import Places
+from fluxbase_cli.keys.sources import KeySources
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
 
 
 def destroy_at_its_place(
-    connection: Connection, places: Places, entry: KeyEntry | None
+    connection: Connection, sources: KeySources, entry: KeyEntry | None
 ) -> tuple[bool, tuple[str, ...]]:
     """Destroy a key.
 
     Args:
         connection: the database, which may keep it wrapped.
-        places: who keeps which key.
+        sources: who keeps which key.
         entry: the key's entry; None where it has none any more.
 
     Returns:
@@ -28,7 +28,7 @@ def destroy_at_its_place(
     """
     if entry is None:
         return True, ()
-    configured = places.encryption.versions
+    configured = sources.encryption.versions
     if entry.version not in configured:
         wrapped = WrappedKeyStore(connection)
         wrapped.delete(entry.version)
@@ -36,7 +36,7 @@ def destroy_at_its_place(
             raise ConfigurationError(f"the key at {entry.source} is still there after it was deleted")
         left = "backups of the database still hold the wrapped form, and the KMS key that wraps it opens those"
         return True, (left,)
-    provider = places.provider(entry.provider)
+    provider = sources.provider(entry.provider)
     if isinstance(provider, KeyDestroyer):
         provider.destroy(entry)
         if provider.exists(entry):

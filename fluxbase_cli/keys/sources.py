@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import KeyNamer, KeyProvider, ProviderContext, load_provider
-from fluxbase_cli.keys.history import Register
+from fluxbase_cli.keys.history import KeyHistory
 from fluxbase_cli.keys.loader import keeps_wrapped_keys, wrapped_entries
 
 _IN_PLAIN_TEXT = "env"
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class KeySources:
     """All entries, those of the configuration and those of the database, and the providers behind them.
 
     Attributes:
@@ -78,9 +78,9 @@ class Places:
         return _IN_PLAIN_TEXT if newest is None else self.entries[newest].provider
 
 
-def find_places(
-    encryption: EncryptionSettings, register: Register, environ: Mapping[str, str], warn: Callable[[str], None]
-) -> Places:
+def find_key_sources(
+    encryption: EncryptionSettings, history: KeyHistory, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> KeySources:
     """Put the entries of the configuration and of the database together."""
-    entries = (*encryption.keys, *wrapped_entries(encryption, register))
-    return Places(encryption, {entry.version: entry for entry in entries}, environ, warn)
+    entries = (*encryption.keys, *wrapped_entries(encryption, history))
+    return KeySources(encryption, {entry.version: entry for entry in entries}, environ, warn)

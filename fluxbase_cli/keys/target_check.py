@@ -14,9 +14,9 @@ from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.run.job_run import BeforeBegin
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key
-from fluxbase_cli.keys.history import register_over
+from fluxbase_cli.keys.history import history_over
 from fluxbase_cli.keys.loader import refuse_as_target
-from fluxbase_cli.keys.sources import find_places
+from fluxbase_cli.keys.sources import find_key_sources
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
@@ -43,14 +43,14 @@ def target_check(
 
     def check(connection: Connection) -> None:
         JobStore(connection).hold_keys()
-        register = register_over(connection)
-        refuse_as_target(register, key)
-        places = find_places(settings.encryption, register, environ, warn)
-        entry = places.entry(key.version)
-        there = fingerprint(places.provider(entry.provider).fetch(entry))
+        history = history_over(connection)
+        refuse_as_target(history, key)
+        sources = find_key_sources(settings.encryption, history, environ, warn)
+        entry = sources.entry(key.version)
+        there = fingerprint(sources.provider(entry.provider).fetch(entry))
         if there != key.fingerprint:
             raise ConfigurationError(
-                f"the key of version {key.version} has changed at {places.source(entry)}: its fingerprint is {there}, "
+                f"the key of version {key.version} has changed at {sources.source(entry)}: its fingerprint is {there}, "
                 f"and was {key.fingerprint} when this command began",
                 hint="Nothing was sealed. Run the command again.",
             )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from fluxbase_cli.config import KeyEntry, Settings
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.keyring import KeyAbsentError
-from fluxbase_cli.keys.history import Register, read_register
+from fluxbase_cli.keys.history import KeyHistory, read_history
 from fluxbase_cli.keys.loader import keeps_wrapped_keys
-from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.seal import KEY_BYTES, Sealer, SealError, decode, fingerprint
 
 
@@ -56,39 +56,39 @@ def verify_keys(settings: Settings, environ: Mapping[str, str], *, warn: Callabl
     Raises:
         DatabaseError: there may be wrapped keys, and the database can't be reached.
     """
-    register = _register(settings)
-    places = find_places(settings.encryption, register, environ, warn)
+    history = _history(settings)
+    sources = find_key_sources(settings.encryption, history, environ, warn)
     found: dict[int, bytes] = {}
     verdicts = []
-    for version in sorted(places.entries):
-        verdict, secret = _verify(places.entries[version], places, register, found)
+    for version in sorted(sources.entries):
+        verdict, secret = _verify(sources.entries[version], sources, history, found)
         verdicts.append(verdict)
         if secret is not None:
             found[version] = secret
     return Verification(tuple(verdicts))
 
 
-def _register(settings: Settings) -> Register:
+def _history(settings: Settings) -> KeyHistory:
     try:
-        return read_register(settings.database)
+        return read_history(settings.database)
     except FluxbaseCliError:
         if keeps_wrapped_keys(settings.encryption):
             raise
         # Keys can be verified without a database; that one was destroyed is not known then.
-        return Register()
+        return KeyHistory()
 
 
 def _verify(
-    entry: KeyEntry, places: Places, register: Register, others: Mapping[int, bytes]
+    entry: KeyEntry, sources: KeySources, history: KeyHistory, others: Mapping[int, bytes]
 ) -> tuple[Verified, bytes | None]:
-    source = places.source(entry)
+    source = sources.source(entry)
     try:
-        secret = places.provider(entry.provider).fetch(entry)
+        secret = sources.provider(entry.provider).fetch(entry)
     except FluxbaseCliError as error:
         absent = isinstance(error, KeyAbsentError)
-        gone = absent and register.may_be_gone(entry.version)
-        active = places.encryption.effective_key_version or 0
-        to_come = absent and entry.version > active and register.is_to_come(entry.version)
+        gone = absent and history.may_be_gone(entry.version)
+        active = sources.encryption.effective_key_version or 0
+        to_come = absent and entry.version > active and history.is_to_come(entry.version)
         problem = None if gone or to_come else _told(error)
         return Verified(entry.version, entry.provider, source, None, problem, gone, to_come), None
     problem = _problem_of(secret, others)
@@ -108,10 +108,10 @@ def _problem_of(secret: bytes, others: Mapping[int, bytes]) -> str | None:
 
 
 def _opens_what_it_seals(secret: bytes) -> bool:
-    canary = secrets.token_bytes(KEY_BYTES)
+    key_sample = secrets.token_bytes(KEY_BYTES)
     sealer = Sealer(secret)
     try:
-        return sealer.open(decode(sealer.seal(canary))) == canary
+        return sealer.open(decode(sealer.seal(key_sample))) == key_sample
     except SealError:
         return False
 

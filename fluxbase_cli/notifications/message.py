@@ -26,7 +26,7 @@ from fluxbase_cli.rotation.policy import Format, Webhook
 SCHEMA = "fluxbase-cli/notification/v1"
 
 
-class Kind(StrEnum):
+class NotificationType(StrEnum):
     """What a notification is about."""
 
     STARTED = "rotation.started"
@@ -41,18 +41,18 @@ class Kind(StrEnum):
 
 
 _MARKS = {
-    Kind.STARTED: ":arrows_counterclockwise:",
-    Kind.WAITING: ":hourglass:",
-    Kind.UNDECRYPTABLE: ":warning:",
-    Kind.FINISHED: ":white_check_mark:",
-    Kind.FAILED: ":x:",
-    Kind.KEY_DISABLED: ":lock:",
-    Kind.KEY_DESTROYED: ":wastebasket:",
+    NotificationType.STARTED: ":arrows_counterclockwise:",
+    NotificationType.WAITING: ":hourglass:",
+    NotificationType.UNDECRYPTABLE: ":warning:",
+    NotificationType.FINISHED: ":white_check_mark:",
+    NotificationType.FAILED: ":x:",
+    NotificationType.KEY_DISABLED: ":lock:",
+    NotificationType.KEY_DESTROYED: ":wastebasket:",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """One notification. It holds versions, fingerprints, counts and places, and nothing secret.
 
     Attributes:
@@ -66,7 +66,7 @@ class Notice:
     """
 
     id: UUID
-    kind: Kind
+    kind: NotificationType
     time: datetime
     message: str
     rotation: int | None = None
@@ -97,11 +97,11 @@ class Notice:
         return _json(self.as_data())
 
 
-def headers(notice: Notice, body: bytes, webhook: Webhook, sent_at: int) -> dict[str, str]:
+def headers(notification: Notification, body: bytes, webhook: Webhook, sent_at: int) -> dict[str, str]:
     """The headers of a request.
 
     Args:
-        notice: what is sent.
+        notification: what is sent.
         body: its text.
         webhook: whom to.
         sent_at: the time of this attempt in seconds since 1970, which is signed too: old requests can't be replayed.
@@ -109,12 +109,12 @@ def headers(notice: Notice, body: bytes, webhook: Webhook, sent_at: int) -> dict
     made = {
         "content-type": "application/json; charset=utf-8",
         "user-agent": f"fluxbase-cli/{__version__}",
-        "webhook-id": str(notice.id),
+        "webhook-id": str(notification.id),
         "webhook-timestamp": str(sent_at),
     }
     key = webhook.signing_key
     if key is not None:
-        signed = b"%s.%d.%s" % (str(notice.id).encode(), sent_at, body)
+        signed = b"%s.%d.%s" % (str(notification.id).encode(), sent_at, body)
         digest = hmac.new(key, signed, hashlib.sha256).digest()
         made["webhook-signature"] = f"v1,{base64.b64encode(digest).decode('ascii')}"
     return made

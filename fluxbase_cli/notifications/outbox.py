@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from fluxbase_cli.notifications.message import Kind, Notice
-from fluxbase_cli.notifications.webhook import Nobody, Notifier
-from fluxbase_cli.store.rotations import NoticeRecord, RotationStore
+from fluxbase_cli.notifications.message import Notification, NotificationType
+from fluxbase_cli.notifications.webhook import Notifier, NullNotifier
+from fluxbase_cli.store.rotations import NotificationRecord, RotationStore
 
 
-class Telling:
+class Outbox:
     """The notifications of one run.
 
     Args:
@@ -28,7 +28,7 @@ class Telling:
         self._notifier = notifier
         self._database = database
         self._clock = clock
-        self._recorded: list[NoticeRecord] = []
+        self._recorded: list[NotificationRecord] = []
         self._kept: set[UUID] = set()
         self._rotation: int | None = None
         self._failures: list[str] = []
@@ -37,12 +37,12 @@ class Telling:
         """From here on, notifications are about this rotation."""
         self._rotation = rotation
 
-    def record(self, store: RotationStore, kind: Kind, message: str, detail: Mapping[str, Any]) -> None:
+    def enqueue(self, store: RotationStore, kind: NotificationType, message: str, detail: Mapping[str, Any]) -> None:
         """Keep a notification, in the transaction of what it tells of; `send` sends it afterwards."""
-        if isinstance(self._notifier, Nobody):
+        if isinstance(self._notifier, NullNotifier):
             return
-        record = NoticeRecord(uuid4(), self._rotation, kind.value, self._clock(), message, detail)
-        store.add_notice(record)
+        record = NotificationRecord(uuid4(), self._rotation, kind.value, self._clock(), message, detail)
+        store.add_notification(record)
         self._recorded.append(record)
 
     def send(self) -> None:
@@ -51,24 +51,24 @@ class Telling:
         for record in recorded:
             self._send(record)
 
-    def send_left_over(self, store: RotationStore) -> None:
+    def send_pending(self, store: RotationStore) -> None:
         """Send what an earlier run has recorded and did not live to send."""
-        if isinstance(self._notifier, Nobody):
+        if isinstance(self._notifier, NullNotifier):
             return
-        for record in store.open_notices():
+        for record in store.pending_notifications():
             self._send(record)
 
-    def say(self, kind: Kind, message: str, detail: Mapping[str, Any]) -> None:
+    def send_now(self, kind: NotificationType, message: str, detail: Mapping[str, Any]) -> None:
         """Send a notification that is only of this moment; from any thread."""
-        self._notifier.send(Notice(uuid4(), kind, self._clock(), message, self._rotation, self._database, detail))
+        self._notifier.send(Notification(uuid4(), kind, self._clock(), message, self._rotation, self._database, detail))
 
-    def settle(self, store: RotationStore) -> None:
+    def record_results(self, store: RotationStore) -> None:
         """Record what has become of the notifications so far."""
         for delivery in self._notifier.deliveries():
             if delivery.error is not None:
                 self._failures.append(delivery.error)
-            if delivery.notice in self._kept:
-                store.end_notice(delivery.notice, delivery.error, self._clock())
+            if delivery.notification in self._kept:
+                store.end_notification(delivery.notification, delivery.error, self._clock())
 
     def close(self) -> None:
         """Wait a while for what is still to be sent."""
@@ -79,9 +79,9 @@ class Telling:
         """Why notifications were not delivered, as far as that was settled."""
         return tuple(self._failures)
 
-    def _send(self, record: NoticeRecord) -> None:
+    def _send(self, record: NotificationRecord) -> None:
         self._kept.add(record.id)
-        kind = Kind(record.kind)
+        kind = NotificationType(record.kind)
         self._notifier.send(
-            Notice(record.id, kind, record.at, record.message, record.rotation, self._database, record.detail)
+            Notification(record.id, kind, record.at, record.message, record.rotation, self._database, record.detail)
         )

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 
 from fluxbase_cli.engine.events import BatchDone, Event, Observer, PassStarted, Waiting
-from fluxbase_cli.notifications.message import Kind
+from fluxbase_cli.notifications.message import NotificationType
 
 _PERCENT_STEP = 10
 _SECONDS_APART = 60.0
 _FIGURES = re.compile(r"[0-9.,]+")
 
-Say = Callable[[Kind, str, Mapping[str, object]], None]
+Say = Callable[[NotificationType, str, Mapping[str, object]], None]
 
 
 class Several:
@@ -29,7 +29,7 @@ class Several:
             observer.notify(event)
 
 
-class ProgressNotices:
+class ProgressNotifications:
     """Says how far the main pass is, every 10% and once a minute at most, and what is waited for, as seldom.
 
     Args:
@@ -71,7 +71,7 @@ class ProgressNotices:
             self._next_progress = self._clock() + _SECONDS_APART
             percent = reached * _PERCENT_STEP
             self._say(
-                Kind.PROGRESS,
+                NotificationType.PROGRESS,
                 f"Re-encryption: {percent}% done",
                 {"percent": percent, "rows_done": self._done, "rows": self._rows},
             )
@@ -81,7 +81,7 @@ class ProgressNotices:
         kind = _FIGURES.sub("", event.reason)
         if self._clock() >= self._next_waiting.get(kind, 0.0):
             self._next_waiting[kind] = self._clock() + _SECONDS_APART
-            self._say(Kind.WAITING, f"Waiting: {event.reason}", {"reason": event.reason})
+            self._say(NotificationType.WAITING, f"Waiting: {event.reason}", {"reason": event.reason})
 
 
 def _by_table(rows: Mapping[str, int]) -> Mapping[str, int]:

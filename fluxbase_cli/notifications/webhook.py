@@ -29,7 +29,7 @@ from tenacity import (
     wait_random,
 )
 
-from fluxbase_cli.notifications.message import Notice, headers
+from fluxbase_cli.notifications.message import Notification, headers
 from fluxbase_cli.rotation.policy import Webhook
 
 _ATTEMPTS = 4
@@ -66,14 +66,14 @@ class Delivery:
         error: why it was not delivered; None if it was.
     """
 
-    notice: UUID
+    notification: UUID
     error: str | None = None
 
 
 class Notifier(Protocol):
     """Takes notifications."""
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         """Take a notification; returns at once and raises nothing."""
         ...
 
@@ -86,10 +86,10 @@ class Notifier(Protocol):
         ...
 
 
-class Nobody:
+class NullNotifier:
     """Where no webhook is configured."""
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         """Drop it."""
 
     def deliveries(self) -> list[Delivery]:
@@ -108,13 +108,13 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return
 
 
-def post(webhook: Webhook, notice: Notice, *, timeout_s: float = _TIMEOUT_S) -> None:
+def post(webhook: Webhook, notification: Notification, *, timeout_s: float = _TIMEOUT_S) -> None:
     """Send a notification once; proxies and `SSL_CERT_FILE` are taken from the environment. TLS is always verified.
 
     Raises:
         DeliveryError: it was not taken.
     """
-    body = notice.body(webhook.form)
+    body = notification.body(webhook.form)
     url = webhook.url.reveal()
     opener = urllib.request.OpenerDirector()
     handlers: list[urllib.request.BaseHandler] = [
@@ -131,7 +131,7 @@ def post(webhook: Webhook, notice: Notice, *, timeout_s: float = _TIMEOUT_S) -> 
     for handler in handlers:
         opener.add_handler(handler)
     request = urllib.request.Request(  # noqa: S310  # the policy lets http and https through, the opener knows no other
-        url, data=body, method="POST", headers=headers(notice, body, webhook, int(time.time()))
+        url, data=body, method="POST", headers=headers(notification, body, webhook, int(time.time()))
     )
     try:
         response = opener.open(request, timeout=timeout_s)
@@ -155,7 +155,7 @@ class WebhookNotifier:
         webhook: whom to tell.
         deliver: sends one, once; `post` except in tests.
         first_pause_s: the pause after the first failed attempt; it doubles from there.
-        patience_s: how long `close` waits at most.
+        retry_limit_s: how long `close` waits at most.
         most_waiting: how many notifications may wait.
     """
 
@@ -163,16 +163,16 @@ class WebhookNotifier:
         self,
         webhook: Webhook,
         *,
-        deliver: Callable[[Webhook, Notice], None] = post,
+        deliver: Callable[[Webhook, Notification], None] = post,
         first_pause_s: float = _FIRST_PAUSE_S,
-        patience_s: float = _PATIENCE_S,
+        retry_limit_s: float = _PATIENCE_S,
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._webhook = webhook
         self._deliver = deliver
         self._first_pause_s = first_pause_s
-        self._patience_s = patience_s
-        self._waiting: queue.Queue[Notice | None] = queue.Queue(maxsize=most_waiting)
+        self._patience_s = retry_limit_s
+        self._waiting: queue.Queue[Notification | None] = queue.Queue(maxsize=most_waiting)
         self._closing = threading.Event()
         self._hurry = threading.Event()
         self._lock = threading.Lock()
@@ -183,14 +183,14 @@ class WebhookNotifier:
         self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
         self._thread.start()
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         """Take a notification; returns at once."""
         with self._lock:
-            self._pending[notice.id] = None
+            self._pending[notification.id] = None
         try:
-            self._waiting.put_nowait(notice)
+            self._waiting.put_nowait(notification)
         except queue.Full:
-            self._end(notice.id, "too many notifications are waiting")
+            self._end(notification.id, "too many notifications are waiting")
 
     def deliveries(self) -> list[Delivery]:
         """What has become of the notifications since this was last asked."""
@@ -216,16 +216,16 @@ class WebhookNotifier:
     def _work(self) -> None:
         while not self._hurry.is_set():
             try:
-                notice = self._waiting.get(timeout=0.2)
+                notification = self._waiting.get(timeout=0.2)
             except queue.Empty:
                 if self._closing.is_set():
                     return
                 continue
-            if notice is None:
+            if notification is None:
                 return
-            self._try(notice)
+            self._try(notification)
 
-    def _try(self, notice: Notice) -> None:
+    def _try(self, notification: Notification) -> None:
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, DeliveryError) and error.temporary),
             stop=stop_after_attempt(1 if self._is_down else _ATTEMPTS),
@@ -235,27 +235,27 @@ class WebhookNotifier:
             reraise=True,
         )
         try:
-            retrying(self._deliver, self._webhook, notice)
+            retrying(self._deliver, self._webhook, notification)
         except DeliveryError as error:
             self._is_down = error.temporary
-            self._end(notice.id, str(error))
+            self._end(notification.id, str(error))
         except Exception as error:  # noqa: BLE001  # nothing that happens here may reach the rotation
-            self._end(notice.id, f"{self._webhook.host}: unexpected {type(error).__name__}")
+            self._end(notification.id, f"{self._webhook.host}: unexpected {type(error).__name__}")
         else:
             self._is_down = False
-            self._end(notice.id, None)
+            self._end(notification.id, None)
 
-    def _end(self, notice: UUID, error: str | None) -> None:
+    def _end(self, notification: UUID, error: str | None) -> None:
         with self._lock:
             # What `close` has given up for lost stays lost, even when it gets through after all.
-            if notice in self._pending:
-                del self._pending[notice]
-                self._outcomes.append(Delivery(notice, error))
+            if notification in self._pending:
+                del self._pending[notification]
+                self._outcomes.append(Delivery(notification, error))
 
 
 def notifier_for(webhook: Webhook | None) -> Notifier:
     """Who takes the notifications."""
-    return Nobody() if webhook is None else WebhookNotifier(webhook)
+    return NullNotifier() if webhook is None else WebhookNotifier(webhook)
 
 
 def _words(reason: object) -> str:

@@ -19,12 +19,12 @@ from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.proof.searching import Found, Piece, Searcher, Surroundings
+from fluxbase_cli.proof.searching import FoundSeal, Piece, SearchContext, Searcher
 from fluxbase_cli.store.connection import Access, begin_snapshot, session
-from fluxbase_cli.store.ctid import LAST_PLACE, Place, Stretch
+from fluxbase_cli.store.ctid import LAST_CTID, Ctid, CtidRange
 from fluxbase_cli.store.deep import HEAP, DeepColumn, DeepRelation, list_relations, speak_its_encoding
 from fluxbase_cli.store.deep_reading import MOST_COLUMNS, DeepTable
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: The observer is told of pages, as of one location.
 _PROGRESS, _PAGES = "deep census", "pages"
@@ -38,7 +38,7 @@ _GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class DeepFindings:
+class DeepResult:
     """What the deep census has found.
 
     Attributes:
@@ -70,7 +70,7 @@ def search_columns(  # noqa: PLR0913  # what a census is told
     stop: Stop,
     observer: Observer,
     snapshot: str | None = None,
-) -> DeepFindings:
+) -> DeepResult:
     """Look into every column of every table and materialized view. A read-only role and a standby are enough.
 
     Args:
@@ -99,9 +99,9 @@ def search_columns(  # noqa: PLR0913  # what a census is told
         plan = _Plan.make(list_relations(holder), known, skip)
         pages = sum(table.relation.blocks for table in plan.tables)
         observer.notify(PassStarted(0, {f"{_PROGRESS}.{_PAGES}": pages}, {}))
-        around = Surroundings(database, access, keyring, snapshot, stop, observer)
+        around = SearchContext(database, access, keyring, snapshot, stop, observer)
         found = _Run(around, plan.pieces(workers)).run(workers)
-    return DeepFindings(
+    return DeepResult(
         locations=dict(sorted(found.tallies.items())),
         examples={location: tuple(examples) for location, examples in sorted(found.examples.items())},
         tables=len(plan.relations),
@@ -129,7 +129,7 @@ class _Plan:
             if not relation.readable:
                 plan.unexamined.append(
                     Unexamined(
-                        Kind.COLUMN,
+                        UnexaminedKind.COLUMN,
                         relation.where,
                         "the role may not read it; grant it USAGE on the schema and SELECT on the table",
                     )
@@ -137,7 +137,7 @@ class _Plan:
             elif relation.method != HEAP:
                 plan.unexamined.append(
                     Unexamined(
-                        Kind.COLUMN,
+                        UnexaminedKind.COLUMN,
                         relation.where,
                         f"its access method {relation.method} is not one that can be searched; leave it out on purpose",
                     )
@@ -159,8 +159,8 @@ class _Plan:
             blocks = table.relation.blocks
             step = max(blocks // (table.relation.bytes // wanted + 1), 1)
             for first in range(0, max(blocks, 1), step):
-                last = LAST_PLACE if first + step >= blocks else Place(first + step, 0)
-                pieces.put(Piece(table, Stretch(Place(first, 0), last), min(step, blocks - first)))
+                last = LAST_CTID if first + step >= blocks else Ctid(first + step, 0)
+                pieces.put(Piece(table, CtidRange(Ctid(first, 0), last), min(step, blocks - first)))
         return pieces
 
 
@@ -179,14 +179,14 @@ def _wanted(relation: DeepRelation, known: frozenset[str], skip: frozenset[str])
 class _Run:
     """The threads of a search, and what they find."""
 
-    def __init__(self, around: Surroundings, pieces: queue.SimpleQueue[Piece]) -> None:
+    def __init__(self, around: SearchContext, pieces: queue.SimpleQueue[Piece]) -> None:
         self._around = around
         self._pieces = pieces
         self._lock = threading.Lock()
-        self._found = Found()
+        self._found = FoundSeal()
         self._failures: list[BaseException] = []
 
-    def run(self, workers: int) -> Found:
+    def run(self, workers: int) -> FoundSeal:
         searchers = [Searcher(self._around) for _ in range(workers)]
         threads = [
             threading.Thread(target=self._body, args=(searcher,), name=f"searcher-{number}", daemon=True)

@@ -30,7 +30,7 @@ Layers = tuple[Layer, ...]
 
 
 @dataclass(slots=True)
-class Looked:
+class OpenResult:
     """What was found in one value.
 
     Attributes:
@@ -56,7 +56,7 @@ class ValueOpener:
         self._versions = keyring.versions
         self._masters = self._opener.sealers(tuple(Layer(version, derived=False) for version in keyring.versions), None)
 
-    def look(self, value: bytes, *, is_bytes: bool, most_raw: int) -> Looked | None:
+    def look(self, value: bytes, *, is_bytes: bool, most_raw: int) -> OpenResult | None:
         """Try the keys of the ring on all of a value that has the form of a seal.
 
         Args:
@@ -67,7 +67,7 @@ class ValueOpener:
         Returns:
             What opened, and what a user's key may open; None where nothing does.
         """
-        looked: Looked | None = None
+        looked: OpenResult | None = None
         users: _Users | None = None
         for text in find_in_bytes(value, most_raw) if is_bytes else find_in_text(value):
             try:
@@ -81,7 +81,7 @@ class ValueOpener:
             doubtful = ends_open and len(text) <= MOST_USER_BYTES and (bool(layers) or not is_no_seal(text))
             if not layers and not doubtful:
                 continue
-            looked = looked or Looked()
+            looked = looked or OpenResult()
             if layers:
                 looked.opened[text] = layers
             if doubtful and len(looked.doubts) == MOST_DOUBTS:
@@ -91,7 +91,7 @@ class ValueOpener:
                 looked.doubts.append((text, users.near(text)))
         return looked
 
-    def try_users(self, looked: Looked, row: bytes) -> None:
+    def try_users(self, looked: OpenResult, row: bytes) -> None:
         """Try the keys of users on what the keys of the ring did not open, or not to its end.
 
         Args:

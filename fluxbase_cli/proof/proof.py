@@ -10,23 +10,23 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fluxbase_cli.catalogue.extra import ONLY_RELEASES, LeftOut, Places
+from fluxbase_cli.catalogue.extra import ONLY_RELEASES, LeftOut, SearchScope
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.databases import MAIN, in_parallel, list_databases, still_exists
-from fluxbase_cli.engine.events import Observer, Silent
+from fluxbase_cli.engine.events import NullObserver, Observer
 from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
 from fluxbase_cli.engine.read.census import take_census
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.proof.columns import DeepFindings, search_columns
+from fluxbase_cli.proof.columns import DeepResult, search_columns
 from fluxbase_cli.store.connection import session
-from fluxbase_cli.store.databases import Databases, Further
+from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.values import Limits
-from fluxbase_cli.unexamined import Kind, Unexamined, in_database
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ProofRequest:
     key_version: int | None = None
     databases: Databases = Databases.MAIN
     deep: bool = False
-    places: Places = ONLY_RELEASES
+    scope: SearchScope = ONLY_RELEASES
     workers: int = 4
     wait_s: float = WRITERS_WAIT_S
 
@@ -140,14 +140,16 @@ def take_proof(
     unexamined: list[Unexamined] = []
     several = request.databases is not Databases.MAIN
     if request.databases.has_main:
-        main = _examine(Further(database.name, MAIN), database, keyring, request, request.workers, stop, observer)
+        main = _examine(
+            SecondaryDatabase(database.name, MAIN), database, keyring, request, request.workers, stop, observer
+        )
         found.append(main)
         unexamined += in_database(main.census.unexamined, main.name) if several else main.census.unexamined
     if several and not stop.requested:
         further = list_databases(database, request.databases)
         unexamined += further.unexamined
 
-        def examine(each: Further, workers: int) -> DatabaseProof | Unexamined | None:
+        def examine(each: SecondaryDatabase, workers: int) -> DatabaseProof | Unexamined | None:
             return _beside(database, each, keyring, request, workers, stop)
 
         for each, result in zip(further.found, in_parallel(further.found, examine, request.workers), strict=True):
@@ -156,7 +158,7 @@ def take_proof(
             elif result is not None:
                 found.append(result)
                 unexamined += in_database(result.census.unexamined, each.name)
-    left_out = (*request.places.absent, *(request.places.skip if request.deep else ()))
+    left_out = (*request.scope.absent, *(request.scope.skip if request.deep else ()))
     return Proof(
         tuple(found),
         tuple(unexamined),
@@ -169,19 +171,28 @@ def take_proof(
 
 
 def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
-    main: DatabaseSettings, further: Further, keyring: Keyring, request: ProofRequest, workers: int, stop: Stop
+    main: DatabaseSettings,
+    further: SecondaryDatabase,
+    keyring: Keyring,
+    request: ProofRequest,
+    workers: int,
+    stop: Stop,
 ) -> DatabaseProof | Unexamined | None:
-    database = main.beside(further.name)
+    database = main.with_database(further.name)
     try:
         # A job that ends while we read may seal what we no longer see, and one that begins then is seen afterwards.
         before = _running_job(database)
-        proof = _examine(further, database, keyring, request, workers, stop, Silent())
+        proof = _examine(further, database, keyring, request, workers, stop, NullObserver())
         return replace(proof, running_job=before or _running_job(database))
     except NothingHereError:
         return None
     except FluxbaseCliError as error:
         # That it does not exist any more is the only refusal that says that nothing is there.
-        return Unexamined(Kind.DATABASE, further.name, error.message) if still_exists(main, further.name) else None
+        return (
+            Unexamined(UnexaminedKind.DATABASE, further.name, error.message)
+            if still_exists(main, further.name)
+            else None
+        )
 
 
 def _running_job(database: DatabaseSettings) -> int | None:
@@ -192,7 +203,7 @@ def _running_job(database: DatabaseSettings) -> int | None:
 
 
 def _examine(  # noqa: PLR0913, PLR0917  # what a census is told
-    which: Further,
+    which: SecondaryDatabase,
     database: DatabaseSettings,
     keyring: Keyring,
     request: ProofRequest,
@@ -209,21 +220,23 @@ def _examine(  # noqa: PLR0913, PLR0917  # what a census is told
         workers=workers,
         stop=stop,
         observer=observer,
-        catalogue=request.places.catalogue,
+        catalogue=request.scope.catalogue,
         wait_s=request.wait_s,
-        beside=which.kind != MAIN,
+        secondary=which.kind != MAIN,
     )
     if not request.deep or stop.requested:
         return DatabaseProof(which.name, which.kind, census)
     with session(database) as connection:
-        preflight = inspect(connection, write=False, catalogue=request.places.catalogue, beside=which.kind != MAIN)
-    known = frozenset(f"{shape.relation}.{column.name}" for shape in preflight.shapes for column in shape.columns)
+        preflight = inspect(connection, write=False, catalogue=request.scope.catalogue, secondary=which.kind != MAIN)
+    known = frozenset(
+        f"{relation.qualified}.{column.name}" for relation in preflight.relations for column in relation.columns
+    )
     deep = search_columns(
         database,
         preflight.access,
         keyring,
         known=known,
-        skip=frozenset(left.where for left in request.places.skip),
+        skip=frozenset(left.where for left in request.scope.skip),
         workers=workers,
         stop=stop,
         observer=observer,
@@ -231,7 +244,7 @@ def _examine(  # noqa: PLR0913, PLR0917  # what a census is told
     return DatabaseProof(which.name, which.kind, _with_deep(census, deep), unlisted=frozenset(deep.locations))
 
 
-def _with_deep(census: CensusReport, deep: DeepFindings) -> CensusReport:
+def _with_deep(census: CensusReport, deep: DeepResult) -> CensusReport:
     """A census with what was found in all other columns."""
     warnings = [
         f"{tally.scanned} sealed values are in {location}, which no release of Fluxbase has: for example "

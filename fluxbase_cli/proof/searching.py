@@ -14,18 +14,18 @@ from psycopg.pq import TransactionStatus
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import Observer
-from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.candidates import worth_a_look
-from fluxbase_cli.proof.opening import Looked, ValueOpener
+from fluxbase_cli.proof.opening import OpenResult, ValueOpener
 from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect, first_line
-from fluxbase_cli.store.ctid import Place, Stretch
+from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.deep import ColumnKind, speak_its_encoding
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: Rows named for each column.
 EXAMPLES = 3
@@ -46,17 +46,17 @@ class Piece:
 
     Attributes:
         table: the table.
-        stretch: where to read.
+        ctid_range: where to read.
         pages: how many pages that are, for the progress.
     """
 
     table: DeepTable
-    stretch: Stretch
+    ctid_range: CtidRange
     pages: int
 
 
 @dataclass(slots=True)
-class Found:
+class FoundSeal:
     """What was found in a part of the database; by `schema.table.column`.
 
     Attributes:
@@ -69,7 +69,7 @@ class Found:
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     unexamined: dict[str, Unexamined] = field(default_factory=dict)
 
-    def add(self, other: Found) -> None:
+    def add(self, other: FoundSeal) -> None:
         """Take another part in."""
         for location, tally in other.tallies.items():
             self.tallies[location].add(tally)
@@ -80,7 +80,7 @@ class Found:
 
     def leave_out(self, where: str, reason: str) -> None:
         """Take note of what could not be read."""
-        self.unexamined.setdefault(where, Unexamined(Kind.COLUMN, where, reason))
+        self.unexamined.setdefault(where, Unexamined(UnexaminedKind.COLUMN, where, reason))
 
     @property
     def opened(self) -> int:
@@ -96,7 +96,7 @@ class UnreadableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SearchContext:
     """What all searchers of a run share.
 
     Attributes:
@@ -121,7 +121,7 @@ class Surroundings:
 class Searcher:
     """Searches pieces, one after the other; one a thread."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: SearchContext) -> None:
         self._around = around
         self._opener = ValueOpener(around.keyring)
         self._connection: Connection | None = None
@@ -140,24 +140,24 @@ class Searcher:
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=1.0)
 
-    def search(self, piece: Piece) -> Found:
+    def search(self, piece: Piece) -> FoundSeal:
         """Search a piece. What is wrong with its table is told in the result.
 
         Raises:
             ConfigurationError, psycopg.OperationalError: the server can't be reached any more.
             DatabaseError: the snapshot is gone.
         """
-        found = Found()
+        found = FoundSeal()
 
         def attempt() -> None:
             nonlocal found
-            found = Found()
+            found = FoundSeal()
             with self._transaction() as connection:
                 _Reading(connection, piece, self._opener, self._around).read(found)
 
         where = piece.table.relation.where
         try:
-            patiently(attempt, self._around.stop, self._around.observer)
+            retry_transient(attempt, self._around.stop, self._around.observer)
         except UnreadableError as error:
             found.leave_out(where, str(error))
         except psycopg.Error as error:
@@ -195,15 +195,15 @@ class Searcher:
 class _Reading:
     """Reads one piece within one transaction, and looks into all that the server's filter lets through."""
 
-    def __init__(self, connection: Connection, piece: Piece, opener: ValueOpener, around: Surroundings) -> None:
+    def __init__(self, connection: Connection, piece: Piece, opener: ValueOpener, around: SearchContext) -> None:
         self._connection = connection
         self._table = piece.table
-        self._stretch = piece.stretch
+        self._ctid_range = piece.ctid_range
         self._opener = opener
         self._around = around
-        self._found = Found()
+        self._found = FoundSeal()
 
-    def read(self, found: Found) -> None:
+    def read(self, found: FoundSeal) -> None:
         """Read to the end of the piece, or until a stop.
 
         Args:
@@ -213,10 +213,10 @@ class _Reading:
             UnreadableError: the table can't be read.
         """
         self._found = found
-        table, stretch, listed = self._table, self._stretch, False
+        table, ctid_range, listed = self._table, self._ctid_range, False
         while not self._around.stop.requested:
             try:
-                columns, last = table.matches(self._connection, stretch)
+                columns, last = table.matches(self._connection, ctid_range)
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
                 raise UnreadableError(_CHANGED) from None
             except psycopg.Error as error:
@@ -232,7 +232,7 @@ class _Reading:
                 self._look_at_large(number, matched.large)
             if last is None:
                 return
-            stretch = Stretch(Place.of(last), stretch.upto)
+            ctid_range = CtidRange(Ctid.of(last), ctid_range.upto)
 
     def _look_at_large(self, column: int, large: Sequence[tuple[bytes, int]]) -> None:
         """Fetch the values that were not sent, a few at a time, and those that are larger than a few alone."""
@@ -253,21 +253,21 @@ class _Reading:
         if few:
             self._look_at(column, few)
 
-    def _look_at(self, column: int, places: Sequence[bytes]) -> None:
-        rows = self._table.fetch(self._connection, column, places)
+    def _look_at(self, column: int, scope: Sequence[bytes]) -> None:
+        rows = self._table.fetch(self._connection, column, scope)
         self._look(column, [place for place, _ in rows], [value for _, value in rows])
 
-    def _look(self, column: int, places: Sequence[bytes], values: Sequence[bytes]) -> None:
+    def _look(self, column: int, scope: Sequence[bytes], values: Sequence[bytes]) -> None:
         is_bytes = self._table.columns[column].kind is ColumnKind.BYTES
-        doubtful: list[tuple[bytes, Looked]] = []
+        doubtful: list[tuple[bytes, OpenResult]] = []
         for number in range(len(values)) if is_bytes else worth_a_look(values):
             looked = self._opener.look(values[number], is_bytes=is_bytes, most_raw=MAX_RAW_BYTES)
             if looked is None:
                 continue
             if looked.doubts:
-                doubtful.append((places[number], looked))
+                doubtful.append((scope[number], looked))
             else:
-                self._count(places[number], column, looked)
+                self._count(scope[number], column, looked)
         for start in range(0, len(doubtful), _ROWS_OF_USERS):
             group = doubtful[start : start + _ROWS_OF_USERS]
             rows = self._table.hints(self._connection, [place for place, _ in group])
@@ -277,12 +277,12 @@ class _Reading:
                 self._opener.try_users(looked, rows.get(place, b""))
                 self._count(place, column, looked)
 
-    def _count(self, place: bytes, column: int, looked: Looked) -> None:
+    def _count(self, place: bytes, column: int, looked: OpenResult) -> None:
         location = self._table.columns[column].location
         if looked.overflowed:
             self._found.leave_out(
                 location,
-                f"the row at {Place.of(place)} holds more texts like a seal than are tried under the keys of users",
+                f"the row at {Ctid.of(place)} holds more texts like a seal than are tried under the keys of users",
             )
         if not looked.opened:
             return
@@ -290,5 +290,5 @@ class _Reading:
             self._found.tallies[location].opened[layers] += 1
         examples = self._found.examples[location]
         if len(examples) < EXAMPLES:
-            key, where = self._table.name_row(self._connection, place), f"ctid {Place.of(place)}"
+            key, where = self._table.name_row(self._connection, place), f"ctid {Ctid.of(place)}"
             examples.append(where if key is None else f"{key} ({where})")

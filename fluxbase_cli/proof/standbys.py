@@ -26,10 +26,10 @@ from fluxbase_cli.store.replication import (
     synchronous_standby_names,
     wal_position,
 )
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: How long standbys may take to catch up with the audit, in seconds. Idle ones report every ten seconds at least.
-PATIENCE_S = 12.0
+RETRY_LIMIT_S = 12.0
 _POLL_S = 0.2
 
 
@@ -59,7 +59,7 @@ class Standbys:
 
 
 def examine_standbys(
-    connection: Connection, *, databases: Iterable[str] = (), stop: Stop, patience_s: float = PATIENCE_S
+    connection: Connection, *, databases: Iterable[str] = (), stop: Stop, retry_limit_s: float = RETRY_LIMIT_S
 ) -> Standbys:
     """Look whether all standbys and slots are past this moment; those that are connected may catch up meanwhile.
 
@@ -67,11 +67,11 @@ def examine_standbys(
         connection: a session on the primary.
         databases: the names of further databases on it that hold sealed values.
         stop: ends the wait.
-        patience_s: how long to wait at most, in seconds.
+        retry_limit_s: how long to wait at most, in seconds.
     """
     lsn, databases = wal_position(connection), tuple(databases)
     seen = seen_standbys(connection) if JobStore(connection).exists() else {}
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + retry_limit_s
     while True:
         connected, kept = receivers(connection, lsn), slots(connection, lsn, databases)
         late = any(not each.reached and not each.hidden for each in connected)
@@ -116,7 +116,7 @@ def _words(setting: str) -> Iterator[str]:
 
 
 def _unexamined(name: str, reason: str) -> Unexamined:
-    return Unexamined(Kind.STANDBY, name, reason)
+    return Unexamined(UnexaminedKind.STANDBY, name, reason)
 
 
 def _behind(connected: Iterable[Receiver], lsn: str, role: str) -> Iterator[Unexamined]:

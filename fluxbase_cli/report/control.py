@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fluxbase_cli.engine.observe.control import Ordered
+from fluxbase_cli.engine.observe.control import ControlState
 from fluxbase_cli.engine.throttle.pacing import MaxLag
 
 
-def orders_data(ordered: Ordered) -> dict[str, Any]:
+def orders_data(ordered: ControlState) -> dict[str, Any]:
     """The orders for programs; null where nothing is asked."""
     orders = ordered.orders
     return {
@@ -26,7 +26,7 @@ def orders_data(ordered: Ordered) -> dict[str, Any]:
     }
 
 
-def orders_lines(ordered: Ordered) -> Iterator[str]:
+def orders_lines(ordered: ControlState) -> Iterator[str]:
     """The orders for people."""
     orders = ordered.orders
     if orders.paused_at is not None:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Gain
+from fluxbase_cli.engine.cost import FEW_ROWS, Cost, VacuumCandidate
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.throttle.pacing import in_bytes
 
 
 def cost_lines(report: JobReport) -> Iterator[str]:
     """The forecast of a dry run; the figures of a run beside its forecast; what is to be vacuumed."""
-    foretold = None if report.forecast is None else report.forecast.cost
+    foretold = None if report.estimate is None else report.estimate.cost
     if report.state == "dry-run":
-        if report.forecast is not None and foretold is not None:
+        if report.estimate is not None and foretold is not None:
             yield f"Forecast: {', '.join(_figures(foretold))}"
             yield (
-                f"  measured in {report.forecast.took_s:.1f}s on {report.forecast.rows} rows, rolled back"
+                f"  measured in {report.estimate.took_s:.1f}s on {report.estimate.rows} rows, rolled back"
                 f"{_lag_risk(foretold)}"
             )
-        elif report.forecast is not None and report.forecast.reason and report.handled >= FEW_ROWS:
-            yield f"No forecast: nothing could be rehearsed: {report.forecast.reason}"
+        elif report.estimate is not None and report.estimate.reason and report.handled >= FEW_ROWS:
+            yield f"No forecast: nothing could be rehearsed: {report.estimate.reason}"
     elif report.measured is not None and (foretold is not None or report.handled >= FEW_ROWS):
         yield f"Cost: {', '.join(_figures(report.measured))}"
         if foretold is not None:
             yield f"Forecast was: {', '.join(_figures(foretold))}"
-    yield from _gain_lines(report.gains)
+    yield from _gain_lines(report.vacuum_candidates)
 
 
 def _figures(cost: Cost) -> Iterator[str]:
@@ -43,8 +43,8 @@ def _lag_risk(cost: Cost) -> str:
     return f"; {standbys} must keep up with {rate}/s (--max-replica-lag waits where one does not)"
 
 
-def _gain_lines(gains: tuple[Gain, ...]) -> Iterator[str]:
-    left = [gain for gain in gains if not gain.vacuumed]
+def _gain_lines(vacuum_candidates: tuple[VacuumCandidate, ...]) -> Iterator[str]:
+    left = [gain for gain in vacuum_candidates if not gain.vacuumed]
     if not left:
         return
     yield "These tables would gain from VACUUM (--vacuum does it after the job):"

@@ -12,7 +12,7 @@ from typing import Any
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.fleet.file import Fleet, Instance
 from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult, Outcome
-from fluxbase_cli.fleet.run import Message
+from fluxbase_cli.fleet.run import InstanceMessage
 from fluxbase_cli.printable import printable
 from fluxbase_cli.report.messages import Messages
 
@@ -33,7 +33,7 @@ class FleetMessages:
         self._progress_told[instance.name] = self._clock()
         self._say("info", instance, "started")
 
-    def heard(self, instance: Instance, message: Message) -> None:
+    def heard(self, instance: Instance, message: InstanceMessage) -> None:
         """An instance says something."""
         if "percent" in message.fields and not self._progress_is_due(instance):
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fluxbase_cli.engine.cost import Cost
-from fluxbase_cli.engine.databases import EverywhereReport
+from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.store.jobs import QuarantineEntry
@@ -40,7 +40,7 @@ def job_report(report: JobReport) -> dict[str, Any]:
         "rate_per_second": round(report.rate_per_second, 1),
         "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
         "quarantine": quarantine(report.quarantine),
-        "forecast": _cost(None if report.forecast is None else report.forecast.cost),
+        "forecast": _cost(None if report.estimate is None else report.estimate.cost),
         "measured": _cost(report.measured),
         "vacuum": [
             {
@@ -49,7 +49,7 @@ def job_report(report: JobReport) -> dict[str, Any]:
                 "grown_bytes": gain.grown_bytes,
                 "vacuumed": gain.vacuumed,
             }
-            for gain in report.gains
+            for gain in report.vacuum_candidates
         ],
         # Only where there are any.
         **({"unexamined": [each.as_dict() for each in report.unexamined]} if report.unexamined else {}),
@@ -57,7 +57,7 @@ def job_report(report: JobReport) -> dict[str, Any]:
     }
 
 
-def everywhere_report(report: EverywhereReport) -> dict[str, Any]:
+def databases_report(report: DatabasesReport) -> dict[str, Any]:
     """A job in one database, or in several: then with an account of each."""
     data = job_report(report.together)
     if report.several:

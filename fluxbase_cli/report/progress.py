@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from fluxbase_cli.engine.events import BatchDone, Event, PassStarted, Told, Waiting
+from fluxbase_cli.engine.events import BatchDone, Event, Message, PassStarted, Waiting
 from fluxbase_cli.report.messages import Messages
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class TableProgress:
 
     def notify(self, event: Event) -> None:
         """Take note of an event."""
-        if isinstance(event, (Told, Waiting)):
+        if isinstance(event, (Message, Waiting)):
             _tell(self._messages, event)
             return
         if not isinstance(event, (PassStarted, BatchDone)):
@@ -207,7 +207,7 @@ def _rate_column() -> ProgressColumn:
 
 def _tell(messages: Messages, event: Event) -> bool:
     """Write an event that is a message; tell whether it was one."""
-    if isinstance(event, Told):
+    if isinstance(event, Message):
         (messages.warn if event.warning else messages.tell)(event.message)
         return True
     if isinstance(event, Waiting):

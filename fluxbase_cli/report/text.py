@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fluxbase_cli.engine.databases import EverywhereReport
+from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.json_report import dotted
@@ -43,7 +43,7 @@ def job_lines(report: JobReport) -> Iterator[str]:
         yield f"✗ Failed after {whole_seconds(report.elapsed_seconds)}s: {why}"
 
 
-def database_lines(report: EverywhereReport) -> Iterator[str]:
+def database_lines(report: DatabasesReport) -> Iterator[str]:
     """A line for each database, where there are several."""
     for each in report.databases if report.several else ():
         if each.report is None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from fluxbase_cli.catalogue.extra import ONLY_RELEASES, Places
+from fluxbase_cli.catalogue.extra import ONLY_RELEASES, SearchScope
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.events import Observer, Silent
+from fluxbase_cli.engine.events import NullObserver, Observer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.notifications.webhook import Notifier, notifier_for
 from fluxbase_cli.rotation.policy import Webhook
@@ -35,7 +35,7 @@ def _unheard(_step: RotationStep, _moment: Moment) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RotationContext:
     """What a rotation is given by who runs it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Surroundings:
     environ: Mapping[str, str]
     tell: Callable[[str], None]
     warn: Callable[[str], None]
-    observer: Observer = field(default_factory=Silent)
+    observer: Observer = field(default_factory=NullObserver)
     stop: Stop = field(default_factory=Stop)
     clock: Clock | None = None
     notifier: Callable[[Webhook | None], Notifier] = notifier_for
@@ -64,4 +64,4 @@ class Surroundings:
     limits: Limits = DEFAULT_LIMITS
     workers: int = 4
     databases: Databases = Databases.MAIN
-    places: Places = ONLY_RELEASES
+    scope: SearchScope = ONLY_RELEASES

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
 from fluxbase_cli.rotation.clock import RotationClock
-from fluxbase_cli.rotation.context import Surroundings
+from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.rotation.outcome import RotationReport, moment_json
 from fluxbase_cli.rotation.policy import read_policy
@@ -60,13 +60,13 @@ class Daemon:
     """Runs rotations when they are due, until it is asked to stop.
 
     Args:
-        around: what each run is given; its `load` is asked anew before each, and its `stop` ends the daemon.
+        context: what each run is given; its `load` is asked anew before each, and its `stop` ends the daemon.
         listen: host and port of the health endpoint, or None for no endpoint.
     """
 
-    def __init__(self, around: Surroundings, *, listen: tuple[str, int] | None) -> None:
-        self._around = around
-        self._clock = RotationClock(around.clock)
+    def __init__(self, context: RotationContext, *, listen: tuple[str, int] | None) -> None:
+        self._context = context
+        self._clock = RotationClock(context.clock)
         self._listen = listen
         self._woken = threading.Event()
         self._failures = 0
@@ -85,7 +85,7 @@ class Daemon:
             ConfigurationError: at the start, the configuration can't be used, or the address is taken.
         """
         # What is wrong from the start is told at once rather than tried again for ever.
-        read_policy(self._around.load().encryption.key_rotation)
+        read_policy(self._context.load().encryption.key_rotation)
         server = self._open()
         try:
             while True:
@@ -104,7 +104,7 @@ class Daemon:
         self._woken.clear()
         self.health = Health("rotating")
         try:
-            rotator = Rotator(self._around, self._clock)
+            rotator = Rotator(self._context, self._clock)
         except FluxbaseCliError as error:
             return None, self._failed(error)
         try:
@@ -128,28 +128,30 @@ class Daemon:
         self._failures = min(self._failures + 1, 10)
         look = self._clock() + pause
         self.health = Health("sleeping", look, None, error.message)
-        self._around.warn(f"{error.message}; trying again at {moment_text(look)}")
+        self._context.warn(f"{error.message}; trying again at {moment_text(look)}")
         return look
 
     def _tell_next(self, report: RotationReport) -> None:
         if report.state == "finished":
             self._told = None
             for line in report.lines():
-                self._around.tell(line)
+                self._context.tell(line)
             return
-        text = f"Not due: {report.verdict.why}" if report.next is None else f"Sleeping until {moment_text(report.next)}"
+        text = (
+            f"Not due: {report.decision.why}" if report.next is None else f"Sleeping until {moment_text(report.next)}"
+        )
         # The same every hour would hide what is worth reading.
         if report.state == "not-due" and text != self._told:
             self._told = text
-            self._around.tell(text)
+            self._context.tell(text)
 
     def _sleep(self, until: datetime) -> bool:
         """Wait for a moment, or for being woken; False when asked to stop."""
-        while not self._around.stop.requested:
+        while not self._context.stop.requested:
             left = (until - self._clock()).total_seconds()
             if left <= 0 or self._woken.wait(min(left, _LONGEST_WAIT_S)):
                 # A signal to stop wakes too.
-                return not self._around.stop.requested
+                return not self._context.stop.requested
         return False
 
     def _open(self) -> ThreadingHTTPServer | None:
@@ -165,7 +167,7 @@ class Daemon:
             ) from None
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
-        self._around.tell(f"Listening on http://{host}:{server.server_address[1]} (/healthz, /metrics)")
+        self._context.tell(f"Listening on http://{host}:{server.server_address[1]} (/healthz, /metrics)")
         return server
 
 

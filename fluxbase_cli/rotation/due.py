@@ -5,25 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.keys.history import Register
+from fluxbase_cli.keys.history import KeyHistory
 from fluxbase_cli.rotation.policy import Policy
-from fluxbase_cli.rotation.schedule import Verdict, judge
+from fluxbase_cli.rotation.schedule import DueDecision, decide_due
 from fluxbase_cli.store.key_records import KeyEvent
 from fluxbase_cli.store.rotations import RotationStore
 
 _NOT_ENABLED = "key_rotation.enabled is false"
 
 
-def due(policy: Policy, settings: Settings, register: Register, store: RotationStore, now: datetime) -> Verdict:
+def due(policy: Policy, settings: Settings, history: KeyHistory, store: RotationStore, now: datetime) -> DueDecision:
     """Whether a rotation is due by the schedule. Reads only."""
     if not policy.enabled or policy.schedule is None:
-        return Verdict(due=False, why=_NOT_ENABLED)
+        return DueDecision(due=False, why=_NOT_ENABLED)
     newest = store.newest() if store.exists() else None
     active = settings.encryption.effective_key_version
     since = None if newest is None or active is None else store.activated_at(active)
     if since is None and active is not None:
-        since = known_since(register, active)
-    return judge(
+        since = known_since(history, active)
+    return decide_due(
         policy.schedule,
         now,
         last_rotation=None if newest is None else newest.started_at,
@@ -32,8 +32,8 @@ def due(policy: Policy, settings: Settings, register: Register, store: RotationS
     )
 
 
-def known_since(register: Register, active: int) -> datetime | None:
+def known_since(history: KeyHistory, active: int) -> datetime | None:
     """Since when a version can be active at the earliest, as far as the database knows: since its key was made."""
-    moments = [record.at for record in register.records if record.version == active and record.what is KeyEvent.CREATED]
-    moments += [key.created_at for key in register.wrapped if key.version == active]
+    moments = [record.at for record in history.records if record.version == active and record.what is KeyEvent.CREATED]
+    moments += [key.created_at for key in history.wrapped if key.version == active]
     return max(moments, default=None)

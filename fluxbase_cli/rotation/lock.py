@@ -8,7 +8,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import JobRunningError
-from fluxbase_cli.keys.history import Register, register_over
+from fluxbase_cli.keys.history import KeyHistory, history_over
 from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import Connection, connect_or_explain
 from fluxbase_cli.store.rotations import RotationStore
@@ -18,7 +18,7 @@ _NOTICE_S = 2.0
 _POLL_S = 0.1
 
 
-class Hold:
+class RotationLock:
     """The lock, held by a session; and what is asked over that session.
 
     Args:
@@ -43,13 +43,13 @@ class Hold:
         """
         return RotationStore(self._session())
 
-    def register(self) -> Register:
+    def history(self) -> KeyHistory:
         """What the database knows of keys just now.
 
         Raises:
             JobRunningError, ConfigurationError, DatabaseError: as for `store`.
         """
-        return register_over(self._session())
+        return history_over(self._session())
 
     def server_clock(self) -> ServerClock:
         """The server's clock, asked anew.

@@ -9,9 +9,9 @@ from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import KeyAbsentError, KeyCreator, KeyFinder, Keyring
 from fluxbase_cli.keys.create import StoredKey, create_key
-from fluxbase_cli.keys.history import Register
+from fluxbase_cli.keys.history import KeyHistory
 from fluxbase_cli.keys.loader import open_keyring
-from fluxbase_cli.keys.sources import Places, find_places
+from fluxbase_cli.keys.sources import KeySources, find_key_sources
 
 Warn = Callable[[str], None]
 
@@ -27,7 +27,7 @@ def open_ring(settings: Settings, environ: Mapping[str, str], *, warn: Warn) -> 
     return open_keyring(settings, environ, warn=warn, gone=to_come)
 
 
-class NewKey:
+class NextKey:
     """The key that a rotation moves to.
 
     Args:
@@ -39,17 +39,17 @@ class NewKey:
     """
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], register: Register, used: frozenset[int], *, warn: Warn
+        self, settings: Settings, environ: Mapping[str, str], history: KeyHistory, used: frozenset[int], *, warn: Warn
     ) -> None:
         self._settings = settings
         self._environ = environ
-        self._register = register
+        self._history = history
         self._used = used
         self._warn = warn
 
     @property
-    def _places(self) -> Places:
-        return find_places(self._settings.encryption, self._register, self._environ, self._warn)
+    def _sources(self) -> KeySources:
+        return find_key_sources(self._settings.encryption, self._history, self._environ, self._warn)
 
     def choose(self) -> int:
         """The version that the next key has, or will have.
@@ -61,15 +61,15 @@ class NewKey:
             ConfigurationError: there is none, and the provider can't make keys; or there is a key already where the
                 next one would go.
         """
-        places = self._places
+        sources = self._sources
         active = self._settings.encryption.effective_key_version or 0
-        used = max({active, *self._used, *(v for v in self._register.versions if self._is_spent(v))})
-        prepared = min((version for version in places.entries if version > used), default=None)
+        used = max({active, *self._used, *(v for v in self._history.versions if self._is_spent(v))})
+        prepared = min((version for version in sources.entries if version > used), default=None)
         if prepared is not None:
             return prepared
-        version = max({used, *places.entries, *self._register.versions}) + 1
-        name = places.provider_for_new(version)
-        if not isinstance(places.provider(name), KeyCreator):
+        version = max({used, *sources.entries, *self._history.versions}) + 1
+        name = sources.provider_for_new(version)
+        if not isinstance(sources.provider(name), KeyCreator):
             raise ConfigurationError(
                 f"the provider '{name}' can't make a key, and no version after {used} is configured",
                 hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version} beside the "
@@ -85,8 +85,8 @@ class NewKey:
         return version
 
     def _is_spent(self, version: int) -> bool:
-        record = self._register.last(version)
-        return record is not None and self._register.state(version, record.fingerprint).value != "enabled"
+        record = self._history.last(version)
+        return record is not None and self._history.state(version, record.fingerprint).value != "enabled"
 
     def find(self, version: int) -> StoredKey | None:
         """The key of that version, where it is configured to be or would be made; None where there is none.
@@ -94,19 +94,19 @@ class NewKey:
         Raises:
             ConfigurationError: its place can't be told or reached.
         """
-        places = self._places
-        entry = places.entries.get(version)
+        sources = self._sources
+        entry = sources.entries.get(version)
         if entry is not None:
             try:
-                secret = places.provider(entry.provider).fetch(entry)
+                secret = sources.provider(entry.provider).fetch(entry)
             except KeyAbsentError:
                 return None
             return StoredKey(version, entry.provider, entry.source, seal.fingerprint(secret), {}, configured=True)
-        name = places.provider_for_new(version)
-        provider = places.provider(name)
+        name = sources.provider_for_new(version)
+        provider = sources.provider(name)
         if not isinstance(provider, KeyFinder):
             return None
-        found = provider.find(version, tuple(places.entries.values()))
+        found = provider.find(version, tuple(sources.entries.values()))
         if found is None:
             return None
         return StoredKey(version, name, found.entry.source, found.fingerprint, found.setting, configured=False)

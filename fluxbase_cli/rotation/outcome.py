@@ -10,7 +10,7 @@ from typing import Any
 
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.rotation.retention import Retired
-from fluxbase_cli.rotation.schedule import Verdict, moment_text
+from fluxbase_cli.rotation.schedule import DueDecision, moment_text
 from fluxbase_cli.store.rotations import Retirement, RotationStep
 
 
@@ -36,7 +36,7 @@ class RotationReport:
     """
 
     state: str
-    verdict: Verdict
+    decision: DueDecision
     rotation: int | None = None
     from_version: int | None = None
     to_version: int | None = None
@@ -68,8 +68,8 @@ class RotationReport:
         """The account as JSON."""
         return {
             "state": self.state,
-            "due": self.verdict.due,
-            "why": self.verdict.why,
+            "due": self.decision.due,
+            "why": self.decision.why,
             "rotation": self.rotation,
             "from_version": self.from_version,
             "to_version": self.to_version,
@@ -95,7 +95,7 @@ class RotationReport:
     def lines(self) -> Iterator[str]:
         """The account as text."""
         if self.state == "not-due":
-            yield f"Not due: {self.verdict.why}"
+            yield f"Not due: {self.decision.why}"
         yield from _retired_lines(self.retired)
         if self.state == "finished":
             yield f"✓ Rotated from version {self.from_version} to {self.to_version} in {self.elapsed_seconds:.0f}s"
@@ -148,7 +148,7 @@ class Plan:
         next: when the next rotation is due.
     """
 
-    verdict: Verdict
+    decision: DueDecision
     from_version: int
     to_version: int | None
     resumes: int | None = None
@@ -165,7 +165,7 @@ class Plan:
     @property
     def exit_code(self) -> int:
         """3 where something is due."""
-        return ExitCode.CHECK_SAYS_NO if self.verdict.due else ExitCode.DONE
+        return ExitCode.CHECK_SAYS_NO if self.decision.due else ExitCode.DONE
 
     def as_data(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -173,9 +173,9 @@ class Plan:
         if self.re_encrypts:
             jobs.append({"kind": "re-encrypt", "to_version": self.to_version, "values": self.values})
         return {
-            "due": self.verdict.due,
-            "why": self.verdict.why,
-            "date": moment_json(self.verdict.date),
+            "due": self.decision.due,
+            "why": self.decision.why,
+            "date": moment_json(self.decision.date),
             "next": moment_json(self.next),
             "resumes": self.resumes,
             "step": None if self.step is None else self.step.value,
@@ -201,9 +201,9 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """The plan as text."""
         if self.resumes is not None:
-            yield f"Due: {self.verdict.why}, it goes on with the step {self.step or 'that is last'}"
+            yield f"Due: {self.decision.why}, it goes on with the step {self.step or 'that is last'}"
         else:
-            yield f"{'Due' if self.verdict.due else 'Not due'}: {self.verdict.why}"
+            yield f"{'Due' if self.decision.due else 'Not due'}: {self.decision.why}"
         if self.next is not None:
             yield f"Next:        {moment_text(self.next)}"
         yield f"Active:      key version {self.from_version}"

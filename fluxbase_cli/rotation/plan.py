@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.outcome import CensusReport
 from fluxbase_cli.engine.read.census import take_census
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.keys.history import Register, read_register
+from fluxbase_cli.keys.history import KeyHistory, read_history
 from fluxbase_cli.rotation.due import due
-from fluxbase_cli.rotation.next_key import NewKey, open_ring
+from fluxbase_cli.rotation.next_key import NextKey, open_ring
 from fluxbase_cli.rotation.outcome import Plan, PlannedRetirement
 from fluxbase_cli.rotation.policy import Policy, read_policy
 from fluxbase_cli.rotation.retention import beyond_retention
-from fluxbase_cli.rotation.schedule import Verdict
+from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep, RotationStore
@@ -33,12 +33,12 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
     """
     policy = read_policy(settings.encryption.key_rotation)
     keyring = open_ring(settings, environ, warn=warn)
-    register = read_register(settings.database)
+    history = read_history(settings.database)
     with session(settings.database) as connection:
         store, now = RotationStore(connection), ServerClock(connection)()
         unfinished = store.unfinished() if store.exists() else None
-        verdict = due(policy, settings, register, store, now)
-        used = store.used_versions() if store.exists() else frozenset(register.rotations)
+        decision = due(policy, settings, history, store, now)
+        used = store.used_versions() if store.exists() else frozenset(history.rotations)
         step = None if unfinished is None else _next_step(store, unfinished)
     census = take_census(
         settings.database,
@@ -47,18 +47,18 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         limits=DEFAULT_LIMITS,
         workers=1,
         stop=stop,
-        observer=Silent(),
+        observer=NullObserver(),
     )
     obstacle, version = None, None if unfinished is None else unfinished.to_version
     if version is None:
         try:
-            version = NewKey(settings, environ, register, used, warn=warn).choose()
+            version = NextKey(settings, environ, history, used, warn=warn).choose()
         except ConfigurationError as error:
             obstacle = error.message
     if unfinished is not None:
-        verdict = Verdict(due=True, why=f"rotation {unfinished.id} is not finished")
+        decision = DueDecision(due=True, why=f"rotation {unfinished.id} is not finished")
     return Plan(
-        verdict=verdict,
+        decision=decision,
         from_version=keyring.active if unfinished is None else unfinished.from_version,
         to_version=version,
         resumes=None if unfinished is None else unfinished.id,
@@ -68,9 +68,9 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         values=sum(number for each, number in census.by_version.items() if each != version),
         by_version=census.by_version,
         undecryptable=census.undecryptable,
-        retirements=_retirements(policy, settings, keyring, register, census, version),
+        retirements=_retirements(policy, settings, keyring, history, census, version),
         reload_command=policy.reload_command[0] if policy.reload_command else None,
-        next=_next(policy, verdict, now),
+        next=_next(policy, decision, now),
     )
 
 
@@ -83,13 +83,13 @@ def _retirements(  # noqa: PLR0913, PLR0917  # what is known by then
     policy: Policy,
     settings: Settings,
     keyring: Keyring,
-    register: Register,
+    history: KeyHistory,
     census: CensusReport,
     version: int | None,
 ) -> tuple[PlannedRetirement, ...]:
     """The keys beyond retention once the new version is active; where none can be, those that are beyond it now."""
     beyond = beyond_retention(
-        keyring, register, settings, active=version or keyring.active, retain=policy.retain_old_keys
+        keyring, history, settings, active=version or keyring.active, retain=policy.retain_old_keys
     )
     return tuple(
         PlannedRetirement(
@@ -99,7 +99,7 @@ def _retirements(  # noqa: PLR0913, PLR0917  # what is known by then
     )
 
 
-def _next(policy: Policy, verdict: Verdict, now: datetime) -> datetime | None:
+def _next(policy: Policy, decision: DueDecision, now: datetime) -> datetime | None:
     if not policy.enabled or policy.schedule is None:
         return None
-    return verdict.next or policy.schedule.next_after(now)
+    return decision.next or policy.schedule.next_after(now)

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from fluxbase_cli.catalogue.extra import ONLY_RELEASES, Places
+from fluxbase_cli.catalogue.extra import ONLY_RELEASES, SearchScope
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.destroy import Destruction
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
-from fluxbase_cli.keys.history import KeyState, Register
-from fluxbase_cli.notifications.message import Kind
-from fluxbase_cli.notifications.outbox import Telling
+from fluxbase_cli.keys.history import KeyHistory, KeyState
+from fluxbase_cli.notifications.message import NotificationType
+from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.store.key_records import KeyEvent
 from fluxbase_cli.store.rotations import Retirement, RotationStore
 from fluxbase_cli.store.values import DEFAULT_LIMITS
@@ -25,7 +25,7 @@ _REASON = "beyond key_rotation.retain_old_keys"
 
 
 @dataclass(frozen=True, slots=True)
-class Beyond:
+class RetirementCandidate:
     """A key beyond retention, and what comes next for it.
 
     Attributes:
@@ -63,13 +63,13 @@ class Retired:
 
 
 def beyond_retention(
-    keyring: Keyring, register: Register, settings: Settings, *, active: int, retain: int | None
-) -> tuple[Beyond, ...]:
+    keyring: Keyring, history: KeyHistory, settings: Settings, *, active: int, retain: int | None
+) -> tuple[RetirementCandidate, ...]:
     """The keys that are older than those to be kept, the oldest first.
 
     Args:
         keyring: the keys that are there.
-        register: their states.
+        history: their states.
         settings: says how long a disabled key cools off.
         active: the version to count from; newer ones are nobody's to retire.
         retain: how many older versions stay; None for all.
@@ -79,24 +79,24 @@ def beyond_retention(
     there = [
         key
         for key in keyring.keys
-        if key.version < active and register.state(key.version, key.fingerprint) is not KeyState.DESTROYED
+        if key.version < active and history.state(key.version, key.fingerprint) is not KeyState.DESTROYED
     ]
     cooling_off = settings.encryption.key_destruction.cooling_off
     beyond = []
     for key in sorted(there[retain:], key=lambda key: key.version):
-        if register.state(key.version, key.fingerprint) is KeyState.ENABLED:
-            beyond.append(Beyond(key.version, key.fingerprint, Retirement.DISABLE))
+        if history.state(key.version, key.fingerprint) is KeyState.ENABLED:
+            beyond.append(RetirementCandidate(key.version, key.fingerprint, Retirement.DISABLE))
             continue
         disabled_at = max(
             record.at
-            for record in register.records
+            for record in history.records
             if (record.version, record.fingerprint, record.what) == (key.version, key.fingerprint, KeyEvent.DISABLED)
         )
-        beyond.append(Beyond(key.version, key.fingerprint, Retirement.DESTROY, disabled_at + cooling_off))
+        beyond.append(RetirementCandidate(key.version, key.fingerprint, Retirement.DESTROY, disabled_at + cooling_off))
     return tuple(beyond)
 
 
-class Retiring:
+class KeyRetirement:
     """Retires keys, each step once, however often it is interrupted.
 
     Args:
@@ -116,32 +116,32 @@ class Retiring:
         environ: Mapping[str, str],
         *,
         stop: Stop,
-        telling: Telling,
+        outbox: Outbox,
         warn: Callable[[str], None],
         clock: Callable[[], datetime],
         reload: Callable[[], Settings],
-        places: Places = ONLY_RELEASES,
+        scope: SearchScope = ONLY_RELEASES,
     ) -> None:
         self._settings = settings
         self._environ = environ
         self._stop = stop
-        self._telling = telling
+        self._outbox = outbox
         self._warn = warn
         self._clock = clock
         self._reload = reload
-        self._places = places
+        self._places = scope
 
-    def finish_begun(self, store: RotationStore, register: Register) -> None:
+    def finish_begun(self, store: RotationStore, history: KeyHistory) -> None:
         """Tell what an earlier run has done and did not live to record; forget what it did not come to."""
         for version, fingerprint, action in store.open_retirements():
-            state = register.state(version, fingerprint)
+            state = history.state(version, fingerprint)
             done = state is KeyState.DESTROYED or (action is Retirement.DISABLE and state is KeyState.DISABLED)
             if done:
                 self._record(store, version, fingerprint, action)
             else:
                 store.drop_retirement(version, fingerprint, action)
 
-    def retire(self, store: RotationStore, beyond: Beyond, rotation: int | None) -> Retired:
+    def retire(self, store: RotationStore, beyond: RetirementCandidate, rotation: int | None) -> Retired:
         """Do the next thing for a key, unless an interlock says no.
 
         Raises:
@@ -163,13 +163,13 @@ class Retiring:
         return Retired(version, fingerprint, action, left_to_do=outcome.left_to_do)
 
     def _destroy(self, version: int, confirm: str | None) -> DestroyOutcome:
-        request = DestroyRequest(version, limits=DEFAULT_LIMITS, confirm=confirm, reason=_REASON, places=self._places)
+        request = DestroyRequest(version, limits=DEFAULT_LIMITS, confirm=confirm, reason=_REASON, scope=self._places)
         return Destruction(
             self._settings,
             self._environ,
             request,
             stop=self._stop,
-            observer=Silent(),
+            observer=NullObserver(),
             warn=self._warn,
             clock=self._clock,
             reload=self._reload,
@@ -179,10 +179,10 @@ class Retiring:
         disabled = action is Retirement.DISABLE
         with store.transaction():
             store.end_retirement(version, fingerprint, action, self._clock())
-            self._telling.record(
+            self._outbox.enqueue(
                 store,
-                Kind.KEY_DISABLED if disabled else Kind.KEY_DESTROYED,
+                NotificationType.KEY_DISABLED if disabled else NotificationType.KEY_DESTROYED,
                 f"Key version {version} (fingerprint {fingerprint}) was {'disabled' if disabled else 'destroyed'}",
                 {"version": version, "fingerprint": fingerprint},
             )
-        self._telling.send()
+        self._outbox.send()

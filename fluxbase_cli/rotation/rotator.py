@@ -23,8 +23,8 @@ from typing import Any
 import psycopg
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.databases import EverywhereRun, prepare_everywhere
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.databases import DatabasesRun, prepare_databases
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.engine.request import JobRequest
@@ -32,21 +32,21 @@ from fluxbase_cli.errors import ConfigurationError, DatabaseError, FluxbaseCliEr
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.active_version import move_pointer
 from fluxbase_cli.keys.target_check import target_check
-from fluxbase_cli.notifications.message import Kind
-from fluxbase_cli.notifications.outbox import Telling
-from fluxbase_cli.notifications.progress import ProgressNotices, Several
+from fluxbase_cli.notifications.message import NotificationType
+from fluxbase_cli.notifications.outbox import Outbox
+from fluxbase_cli.notifications.progress import ProgressNotifications, Several
 from fluxbase_cli.proof.proof import ProofRequest, take_proof
 from fluxbase_cli.rotation.clock import RotationClock
-from fluxbase_cli.rotation.context import Moment, Surroundings
+from fluxbase_cli.rotation.context import Moment, RotationContext
 from fluxbase_cli.rotation.due import due, known_since
-from fluxbase_cli.rotation.lock import Hold
+from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.metrics import Figures
-from fluxbase_cli.rotation.next_key import NewKey, open_ring
+from fluxbase_cli.rotation.next_key import NextKey, open_ring
 from fluxbase_cli.rotation.outcome import RotationReport
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.reload import reload_servers
-from fluxbase_cli.rotation.retention import Retired, Retiring, beyond_retention
-from fluxbase_cli.rotation.schedule import Verdict
+from fluxbase_cli.rotation.retention import KeyRetirement, Retired, beyond_retention
+from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.rotation.yaml_edit import CantEditError, Change, edit_file
 from fluxbase_cli.store.connection import first_line
 from fluxbase_cli.store.databases import Databases
@@ -83,21 +83,21 @@ class Rotator:
     """Runs rotations on one database.
 
     Args:
-        around: what it is given.
-        clock: what time it is; made from `around` when left out.
+        context: what it is given.
+        clock: what time it is; made from `context` when left out.
     """
 
-    def __init__(self, around: Surroundings, clock: RotationClock | None = None) -> None:
-        self._around = around
-        self._clock = clock or RotationClock(around.clock)
-        self._settings = around.load()
+    def __init__(self, context: RotationContext, clock: RotationClock | None = None) -> None:
+        self._context = context
+        self._clock = clock or RotationClock(context.clock)
+        self._settings = context.load()
         self._policy = read_policy(self._settings.encryption.key_rotation)
-        self._hold = Hold(self._settings.database)
+        self._lock = RotationLock(self._settings.database)
         self._keys: tuple[Settings, Keyring] | None = None
-        self._telling = Telling(
-            around.notifier(self._policy.webhook), database=self._settings.database.describe(), clock=self._clock
+        self._outbox = Outbox(
+            context.notifier(self._policy.webhook), database=self._settings.database.describe(), clock=self._clock
         )
-        self._report = RotationReport("not-due", Verdict(due=False, why=""))
+        self._report = RotationReport("not-due", DueDecision(due=False, why=""))
         self._figures = Figures(self._clock(), succeeded=False)
         self._ended = False
 
@@ -125,7 +125,7 @@ class Rotator:
             self._report = replace(
                 self._report,
                 elapsed_seconds=time.monotonic() - started,
-                undelivered=self._telling.failures,
+                undelivered=self._outbox.failures,
                 next=self._next(),
             )
         return self._report
@@ -133,7 +133,7 @@ class Rotator:
     @property
     def figures(self) -> Figures:
         """The figures for Prometheus after a run, also where it raised."""
-        return replace(self._figures, undelivered=len(self._telling.failures))
+        return replace(self._figures, undelivered=len(self._outbox.failures))
 
     @property
     def report(self) -> RotationReport:
@@ -143,32 +143,36 @@ class Rotator:
     # --- one run --------------------------------------------------------------------------------------------------
 
     def _run(self, *, force: bool) -> None:
-        self._hold.store().ensure()
-        self._clock.follow(self._hold.server_clock())
-        self._telling.send_left_over(self._hold.store())
-        if self._hold.store().open_retirements():
-            self._retiring().finish_begun(self._hold.store(), self._hold.register())
+        self._lock.store().ensure()
+        self._clock.follow(self._lock.server_clock())
+        self._outbox.send_pending(self._lock.store())
+        if self._lock.store().open_retirements():
+            self._key_retirement().finish_begun(self._lock.store(), self._lock.history())
         rotation = self._unfinished()
         if rotation is None:
-            verdict = self._verdict(force=force)
-            self._report = replace(self._report, verdict=verdict)
-            if not verdict.due:
+            decision = self._verdict(force=force)
+            self._report = replace(self._report, decision=decision)
+            if not decision.due:
                 if self._policy.enabled:
                     self._report = replace(self._report, retired=self._retire(None))
                 return
             try:
-                rotation = self._begin(verdict, force=force)
+                rotation = self._begin(decision, force=force)
             except FluxbaseCliError as error:
-                self._telling.say(Kind.FAILED, f"No rotation could begin: {error.message}", {"reason": error.message})
+                self._outbox.send_now(
+                    NotificationType.FAILED, f"No rotation could begin: {error.message}", {"reason": error.message}
+                )
                 raise
         else:
-            self._report = replace(self._report, verdict=Verdict(due=True, why=f"rotation {rotation.id} is unfinished"))
-        self._telling.about(rotation.id)
+            self._report = replace(
+                self._report, decision=DueDecision(due=True, why=f"rotation {rotation.id} is unfinished")
+            )
+        self._outbox.about(rotation.id)
         self._report = replace(self._report, rotation=rotation.id, from_version=rotation.from_version)
         try:
             self._go_on(rotation)
         except _Interrupted:
-            self._report = replace(self._report, state="interrupted", signal=self._around.stop.signal)
+            self._report = replace(self._report, state="interrupted", signal=self._context.stop.signal)
         except _Waiting as waiting:
             self._wait(rotation, waiting)
         except FluxbaseCliError as error:
@@ -181,51 +185,51 @@ class Rotator:
 
     def _unfinished(self) -> RotationRecord | None:
         """The rotation to go on with. One that was rolled back from is given up: its key may be known to somebody."""
-        rotation = self._hold.store().unfinished()
+        rotation = self._lock.store().unfinished()
         if rotation is None or rotation.to_version is None:
             return rotation
-        rollback = self._hold.store().rollback_since(after=rotation.newest_job, version=rotation.to_version)
+        rollback = self._lock.store().rollback_since(after=rotation.newest_job, version=rotation.to_version)
         if rollback is None:
             return rotation
-        self._hold.store().end(rotation.id, RotationState.ABANDONED, self._clock())
-        self._around.warn(
+        self._lock.store().end(rotation.id, RotationState.ABANDONED, self._clock())
+        self._context.warn(
             f"rotation {rotation.id} to version {rotation.to_version} is given up: job {rollback} rolled back from it"
         )
         return None
 
-    def _verdict(self, *, force: bool) -> Verdict:
+    def _verdict(self, *, force: bool) -> DueDecision:
         if force:
-            return Verdict(due=True, why="it was asked for (--force)")
-        return due(self._policy, self._settings, self._hold.register(), self._hold.store(), self._clock())
+            return DueDecision(due=True, why="it was asked for (--force)")
+        return due(self._policy, self._settings, self._lock.history(), self._lock.store(), self._clock())
 
-    def _begin(self, verdict: Verdict, *, force: bool) -> RotationRecord:
+    def _begin(self, decision: DueDecision, *, force: bool) -> RotationRecord:
         active = self._settings.encryption.effective_key_version
         ring = self._ring(self._settings)
         from_version = ring.active if active is None else active
         # Found out before anything is recorded: where no key can be had, no rotation begins.
         version = self._new_key(self._settings).choose()
-        now, store = self._clock(), self._hold.store()
+        now, store = self._clock(), self._lock.store()
         with store.transaction():
             rotation = store.begin(
-                from_version=from_version, forced=force, due_at=verdict.date, newest_job=store.newest_job(), now=now
+                from_version=from_version, forced=force, due_at=decision.date, newest_job=store.newest_job(), now=now
             )
             store.choose_version(rotation.id, version)
-            self._telling.about(rotation.id)
-            self._telling.record(
+            self._outbox.about(rotation.id)
+            self._outbox.enqueue(
                 store,
-                Kind.STARTED,
+                NotificationType.STARTED,
                 f"Rotation {rotation.id} from key version {from_version} to {version} has begun",
-                {"from_version": from_version, "to_version": version, "reason": verdict.why},
+                {"from_version": from_version, "to_version": version, "reason": decision.why},
             )
-        self._telling.send()
+        self._outbox.send()
         return replace(rotation, to_version=version)
 
     def _go_on(self, rotation: RotationRecord) -> None:
         assert rotation.to_version is not None  # noqa: S101  # chosen in the transaction that began it
         version = rotation.to_version
         self._report = replace(self._report, to_version=version)
-        self._around.tell(f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}")
-        done = self._hold.store().steps(rotation.id)
+        self._context.tell(f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}")
+        done = self._lock.store().steps(rotation.id)
         details: dict[RotationStep, Mapping[str, Any]] = {}
         for step, work in (
             (RotationStep.KEY, self._key),
@@ -258,22 +262,22 @@ class Rotator:
     def _step(
         self, rotation: RotationRecord, step: RotationStep, work: Callable[[], Mapping[str, Any]]
     ) -> Mapping[str, Any]:
-        if self._around.stop.requested:
+        if self._context.stop.requested:
             raise _Interrupted
-        self._hold.store().begin_step(rotation.id, step, self._clock())
-        self._around.listener(step, Moment.BEGUN)
+        self._lock.store().begin_step(rotation.id, step, self._clock())
+        self._context.listener(step, Moment.BEGUN)
         detail = work()
-        self._around.listener(step, Moment.DONE)
-        self._hold.store().end_step(rotation.id, step, self._clock(), detail)
-        self._around.listener(step, Moment.RECORDED)
-        self._telling.settle(self._hold.store())
+        self._context.listener(step, Moment.DONE)
+        self._lock.store().end_step(rotation.id, step, self._clock(), detail)
+        self._context.listener(step, Moment.RECORDED)
+        self._outbox.record_results(self._lock.store())
         return detail
 
     # --- the steps ------------------------------------------------------------------------------------------------
 
     def _key(self, _rotation: RotationRecord, version: int, _details: object) -> Mapping[str, Any]:
         stored = self._new_key(self._settings).make(version)
-        self._around.tell(f"✓ Key version {version} (fingerprint {stored.fingerprint}) is at {stored.source}")
+        self._context.tell(f"✓ Key version {version} (fingerprint {stored.fingerprint}) is at {stored.source}")
         return {
             "fingerprint": stored.fingerprint,
             "provider": stored.provider,
@@ -285,7 +289,7 @@ class Rotator:
         self, _rotation: RotationRecord, version: int, details: Mapping[RotationStep, Mapping[str, Any]]
     ) -> Mapping[str, Any]:
         fingerprint = str(details[RotationStep.KEY]["fingerprint"])
-        settings = self._around.load()
+        settings = self._context.load()
         how = "by hand"
         if settings.encryption.effective_key_version != version:
             setting = dict(details[RotationStep.KEY]["setting"])
@@ -296,8 +300,8 @@ class Rotator:
                 # The entry comes first: who follows the pointer must find the key.
                 if setting:
                     self._edit(settings, Change(version, setting, activate=False))
-                move_pointer(settings, self._around.environ, version, warn=self._around.warn)
-            settings = self._around.load()
+                move_pointer(settings, self._context.environ, version, warn=self._context.warn)
+            settings = self._context.load()
         if settings.encryption.effective_key_version != version:
             raise _Waiting(
                 f"{settings.config_file} names version {version}, and version "
@@ -312,7 +316,7 @@ class Rotator:
                 hint="Correct its entry in security.encryption.keys.",
             )
         self._settings = settings
-        self._around.tell(f"✓ Key version {version} is active")
+        self._context.tell(f"✓ Key version {version} is active")
         return {"how": how}
 
     def _edit(self, settings: Settings, change: Change) -> None:
@@ -328,45 +332,45 @@ class Rotator:
                 _by_hand(change),
             ) from None
         if backup is not None:
-            self._around.tell(f"✓ Changed {settings.config_file} (as it was: {backup.name})")
+            self._context.tell(f"✓ Changed {settings.config_file} (as it was: {backup.name})")
 
     def _reload(self, _rotation: RotationRecord, _version: int, _details: object) -> Mapping[str, Any]:
         command = self._policy.reload_command
         if not command:
-            self._around.warn(
+            self._context.warn(
                 "no reload_command is configured: servers that are not restarted do not know the new key, and can't "
                 "read what is sealed under it"
             )
             return {"command": None}
-        seconds = reload_servers(command, self._around.environ)
-        self._around.tell(f"✓ Ran {command[0]}")
+        seconds = reload_servers(command, self._context.environ)
+        self._context.tell(f"✓ Ran {command[0]}")
         return {"command": command[0], "seconds": round(seconds, 3)}
 
     def _re_encrypt(self, rotation: RotationRecord, version: int, _details: object) -> Mapping[str, Any]:
         if not self._policy.auto_reencrypt:
-            self._around.tell(
+            self._context.tell(
                 f"Values stay under their keys (auto_reencrypt is off): "
                 f"`fluxbase-cli secrets re-encrypt --to-version {version}` moves them"
             )
             return {"job": None}
-        completed = self._hold.store().completed_job(after=rotation.newest_job, version=version)
-        if completed is not None and self._around.databases is Databases.MAIN:
+        completed = self._lock.store().completed_job(after=rotation.newest_job, version=version)
+        if completed is not None and self._context.databases is Databases.MAIN:
             return {"job": completed}
         request = JobRequest(
             JobKind.RE_ENCRYPT,
             Goal(version),
-            limits=self._around.limits,
-            workers=self._around.workers,
-            catalogue=self._around.places.catalogue,
+            limits=self._context.limits,
+            workers=self._context.workers,
+            catalogue=self._context.scope.catalogue,
         )
         keyring, database = self._ring(self._settings), self._settings.database
-        targets = prepare_everywhere(database, keyring, request, self._around.databases, Silent())
+        targets = prepare_databases(database, keyring, request, self._context.databases, NullObserver())
         for warning in targets.warnings:
-            self._around.warn(warning)
-        observer = Several(self._around.observer, ProgressNotices(self._telling.say))
-        check = target_check(self._settings, self._around.environ, keyring.key(version), warn=self._around.warn)
-        everywhere = EverywhereRun(
-            keyring, targets, request, stop=self._around.stop, observer=observer, before_begin=check
+            self._context.warn(warning)
+        observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
+        check = target_check(self._settings, self._context.environ, keyring.key(version), warn=self._context.warn)
+        everywhere = DatabasesRun(
+            keyring, targets, request, stop=self._context.stop, observer=observer, before_begin=check
         ).run()
         report = everywhere.together
         self._report = replace(self._report, job=report.job, rate_per_second=report.rate_per_second)
@@ -376,7 +380,7 @@ class Rotator:
             raise JobFailedError(
                 f"job {report.job} failed: {report.error}", hint="The rotation goes on from here when it is run again."
             )
-        self._around.tell(
+        self._context.tell(
             f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})"
         )
         return _job_detail(report)
@@ -386,16 +390,16 @@ class Rotator:
             self._settings.database,
             self._ring(self._settings),
             ProofRequest(
-                limits=self._around.limits,
-                databases=self._around.databases,
-                places=self._around.places,
-                workers=self._around.workers,
+                limits=self._context.limits,
+                databases=self._context.databases,
+                scope=self._context.scope,
+                workers=self._context.workers,
             ),
-            stop=self._around.stop,
-            observer=Silent(),
+            stop=self._context.stop,
+            observer=NullObserver(),
         )
         census = proof.together
-        if self._around.stop.requested:
+        if self._context.stop.requested:
             # Half a census proves nothing.
             raise _Interrupted
         if proof.unexamined:
@@ -404,14 +408,14 @@ class Rotator:
                 [f"not examined: {each}" for each in proof.unexamined],
             )
         left = sum(number for each, number in census.by_version.items() if each != version)
-        self._around.tell(
+        self._context.tell(
             f"✓ Opened {census.scanned} secrets: {census.by_version.get(version, 0)} under version {version}, "
             f"{left} under others"
         )
         if left and self._policy.auto_reencrypt:
-            self._around.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
+            self._context.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
         if census.undecryptable:
-            self._around.warn(
+            self._context.warn(
                 f"{census.undecryptable} secrets open under no key and were left as they are: "
                 "`fluxbase-cli secrets audit` lists them"
             )
@@ -434,19 +438,19 @@ class Rotator:
             by_version={int(each): int(number) for each, number in census["by_version"].items()},
             undecryptable=undecryptable,
         )
-        now, store = self._clock(), self._hold.store()
+        now, store = self._clock(), self._lock.store()
         with store.transaction():
             store.end(rotation.id, RotationState.FINISHED, now)
             if undecryptable:
-                self._telling.record(
+                self._outbox.enqueue(
                     store,
-                    Kind.UNDECRYPTABLE,
+                    NotificationType.UNDECRYPTABLE,
                     f"{undecryptable} values can't be opened with any key; they are left as they are",
                     {"undecryptable": undecryptable, "values": census["values"]},
                 )
-            self._telling.record(
+            self._outbox.enqueue(
                 store,
-                Kind.FINISHED,
+                NotificationType.FINISHED,
                 f"Rotation {rotation.id} to key version {version} is finished",
                 {
                     "from_version": rotation.from_version,
@@ -459,7 +463,7 @@ class Rotator:
                     "elapsed_seconds": max(0.0, (now - rotation.started_at).total_seconds()),
                 },
             )
-        self._telling.send()
+        self._outbox.send()
         self._report = replace(self._report, state="finished")
 
     # --- keys beyond retention ------------------------------------------------------------------------------------
@@ -467,11 +471,11 @@ class Rotator:
     def _retire(self, rotation: int | None) -> tuple[Retired, ...]:
         retired: list[Retired] = []
         tried: set[tuple[int, Retirement]] = set()
-        while self._policy.retain_old_keys is not None and not self._around.stop.requested:
-            register = self._hold.register()
+        while self._policy.retain_old_keys is not None and not self._context.stop.requested:
+            history = self._lock.history()
             keyring = self._ring(self._settings)
             beyond = beyond_retention(
-                keyring, register, self._settings, active=keyring.active, retain=self._policy.retain_old_keys
+                keyring, history, self._settings, active=keyring.active, retain=self._policy.retain_old_keys
             )
             now = self._clock()
             nearest = next(
@@ -480,22 +484,22 @@ class Rotator:
             if nearest is None:
                 break
             tried.add((nearest.version, nearest.action))
-            result = self._retiring().retire(self._hold.store(), nearest, rotation)
+            result = self._key_retirement().retire(self._lock.store(), nearest, rotation)
             retired.append(result)
             for refusal in result.refusals:
-                self._around.warn(f"key version {result.version} is kept: {refusal}")
+                self._context.warn(f"key version {result.version} is kept: {refusal}")
         return tuple(retired)
 
-    def _retiring(self) -> Retiring:
-        return Retiring(
+    def _key_retirement(self) -> KeyRetirement:
+        return KeyRetirement(
             self._settings,
-            self._around.environ,
-            stop=self._around.stop,
-            telling=self._telling,
-            warn=self._around.warn,
+            self._context.environ,
+            stop=self._context.stop,
+            outbox=self._outbox,
+            warn=self._context.warn,
             clock=self._clock,
-            reload=self._around.load,
-            places=self._around.places,
+            reload=self._context.load,
+            scope=self._context.scope,
         )
 
     # --- ends -----------------------------------------------------------------------------------------------------
@@ -504,50 +508,52 @@ class Rotator:
         self._report = replace(self._report, state="waiting")
         # Whoever asks every hour is not told every hour.
         if rotation.error != waiting.what:
-            self._hold.store().set_error(rotation.id, waiting.what)
-            self._telling.say(Kind.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
-        self._around.warn("\n".join([waiting.what, *waiting.lines]))
-        self._around.tell("The rotation goes on from here when it is run again.")
+            self._lock.store().set_error(rotation.id, waiting.what)
+            self._outbox.send_now(NotificationType.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
+        self._context.warn("\n".join([waiting.what, *waiting.lines]))
+        self._context.tell("The rotation goes on from here when it is run again.")
 
     def _fail(self, rotation: RotationRecord, message: str) -> None:
         try:
-            store = self._hold.store()
+            store = self._lock.store()
             with store.transaction():
                 store.set_error(rotation.id, message)
-                self._telling.record(
+                self._outbox.enqueue(
                     store,
-                    Kind.FAILED,
+                    NotificationType.FAILED,
                     f"Rotation {rotation.id} failed: {message}",
                     {"reason": message, **({} if rotation.to_version is None else {"to_version": rotation.to_version})},
                 )
         except (FluxbaseCliError, psycopg.Error):
             # The database may be what failed. It is told all the same, and not kept.
-            self._telling.say(Kind.FAILED, f"Rotation {rotation.id} failed: {message}", {"reason": message})
+            self._outbox.send_now(
+                NotificationType.FAILED, f"Rotation {rotation.id} failed: {message}", {"reason": message}
+            )
         else:
-            self._telling.send()
+            self._outbox.send()
 
     def _close(self) -> None:
-        self._telling.close()
+        self._outbox.close()
         try:
             # Who never had the lock has nothing to record.
-            if self._hold.was_taken:
-                self._telling.settle(self._hold.store())
+            if self._lock.was_taken:
+                self._outbox.record_results(self._lock.store())
                 self._figures = self._look_back()
         except (FluxbaseCliError, psycopg.Error):
-            self._around.warn("what has become of the notifications could not be recorded: the database is away")
+            self._context.warn("what has become of the notifications could not be recorded: the database is away")
         finally:
-            self._hold.release()
-        for failure in self._telling.failures:
-            self._around.warn(f"a notification was not delivered: {failure}")
+            self._lock.release()
+        for failure in self._outbox.failures:
+            self._context.warn(f"a notification was not delivered: {failure}")
 
     def _look_back(self) -> Figures:
-        store, active = self._hold.store(), self._settings.encryption.effective_key_version
+        store, active = self._lock.store(), self._settings.encryption.effective_key_version
         finished = store.newest_finished()
         steps = {} if finished is None else store.steps(finished.id)
         census = steps[RotationStep.CENSUS].detail if RotationStep.CENSUS in steps else {}
         job = steps[RotationStep.RE_ENCRYPT].detail if RotationStep.RE_ENCRYPT in steps else {}
         took = None if finished is None or finished.finished_at is None else finished.finished_at - finished.started_at
-        since = None if active is None else store.activated_at(active) or known_since(self._hold.register(), active)
+        since = None if active is None else store.activated_at(active) or known_since(self._lock.history(), active)
         return Figures(
             self._clock(),
             succeeded=self._ended and self._report.state in ("finished", "not-due"),
@@ -564,8 +570,8 @@ class Rotator:
     def _next(self) -> datetime | None:
         if not self._policy.enabled or self._policy.schedule is None:
             return None
-        if self._report.state == "not-due" and self._report.verdict.next is not None:
-            return self._report.verdict.next
+        if self._report.state == "not-due" and self._report.decision.next is not None:
+            return self._report.decision.next
         return self._policy.schedule.next_after(self._clock())
 
     # --- what the steps need --------------------------------------------------------------------------------------
@@ -573,16 +579,16 @@ class Rotator:
     def _ring(self, settings: Settings) -> Keyring:
         """The keys, fetched once for each reading of the configuration."""
         if self._keys is None or self._keys[0] is not settings:
-            self._keys = (settings, open_ring(settings, self._around.environ, warn=self._around.warn))
+            self._keys = (settings, open_ring(settings, self._context.environ, warn=self._context.warn))
         return self._keys[1]
 
-    def _new_key(self, settings: Settings) -> NewKey:
-        return NewKey(
+    def _new_key(self, settings: Settings) -> NextKey:
+        return NextKey(
             settings,
-            self._around.environ,
-            self._hold.register(),
-            self._hold.store().used_versions(),
-            warn=self._around.warn,
+            self._context.environ,
+            self._lock.history(),
+            self._lock.store().used_versions(),
+            warn=self._context.warn,
         )
 
 

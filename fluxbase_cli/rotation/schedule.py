@@ -70,7 +70,7 @@ def parse_schedule(expression: str, zone: ZoneInfo, place: str) -> Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DueDecision:
     """Whether a rotation is due.
 
     Attributes:
@@ -86,14 +86,14 @@ class Verdict:
     next: datetime | None = None
 
 
-def judge(
+def decide_due(
     schedule: Schedule,
     now: datetime,
     *,
     last_rotation: datetime | None,
     active_since: datetime | None,
     min_age: timedelta = timedelta(0),
-) -> Verdict:
+) -> DueDecision:
     """Whether a rotation is due, and when next. Dates that were missed together are made good by one rotation.
 
     Args:
@@ -106,16 +106,16 @@ def judge(
     date = schedule.last_before(now)
     since = last_rotation or active_since
     if date is None or (since is not None and date <= since):
-        return Verdict(due=False, why=_since(since), next=schedule.next_after(now))
+        return DueDecision(due=False, why=_since(since), next=schedule.next_after(now))
     known = active_since or last_rotation
     if known is not None and now - known < min_age:
-        return Verdict(
+        return DueDecision(
             due=False,
             why=f"the active key is {format_duration(now - known)} old, and min_age is {format_duration(min_age)}",
             date=date,
             next=known + min_age,
         )
-    return Verdict(due=True, why=f"the schedule named {moment_text(date)}, {_since(since)}", date=date)
+    return DueDecision(due=True, why=f"the schedule named {moment_text(date)}, {_since(since)}", date=date)
 
 
 def moment_text(moment: datetime) -> str:

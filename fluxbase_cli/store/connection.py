@@ -341,7 +341,7 @@ def connect_for_values(database: DatabaseSettings, access: Access) -> Connection
     return connection
 
 
-def begin_survey(access: Access) -> sql.Composed:
+def begin_stats_read(access: Access) -> sql.Composed:
     """The statements that open a read-only transaction for counts and samples."""
     return sql.SQL("BEGIN READ ONLY") + _as_role(access)
 
@@ -410,7 +410,7 @@ __all__ = [
     "begin_batch",
     "begin_reading",
     "begin_snapshot",
-    "begin_survey",
+    "begin_stats_read",
     "connect",
     "connect_for_values",
     "connect_or_explain",

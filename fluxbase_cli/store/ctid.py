@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class Ctid(NamedTuple):
     """A row version's place in its table: PostgreSQL's `tid`."""
 
     block: int
     line: int
 
     @classmethod
-    def of(cls, tid: bytes) -> Place:
+    def of(cls, tid: bytes) -> Ctid:
         """The place that PostgreSQL sent as 6 bytes (`tidsend` in its src/backend/utils/adt/tid.c)."""
         return cls(int.from_bytes(tid[:4], "big"), int.from_bytes(tid[4:], "big"))
 
@@ -23,7 +23,7 @@ class Place(NamedTuple):
         return self.block.to_bytes(4, "big") + self.line.to_bytes(2, "big")
 
     @classmethod
-    def unpack(cls, number: int) -> Place:
+    def unpack(cls, number: int) -> Ctid:
         """The inverse of `packed`."""
         return cls(number >> 16, number & 0xFFFF)
 
@@ -36,25 +36,25 @@ class Place(NamedTuple):
         return f"({self.block},{self.line})"
 
 
-LAST_PLACE = Place(0xFFFFFFFE, 0xFFFF)
+LAST_CTID = Ctid(0xFFFFFFFE, 0xFFFF)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class CtidRange:
     """A part of a table on disk: the rows behind `after`, up to and including `upto`."""
 
-    after: Place
-    upto: Place
+    after: Ctid
+    upto: Ctid
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class PageRange:
     """The pages from that of `first` to that of `last`; none when `last` comes before `first`."""
 
-    first: Place
-    last: Place
+    first: Ctid
+    last: Ctid
 
 
-NO_PAGES = Pages(Place(0, 1), Place(0, 0))
+EMPTY_PAGE_RANGE = PageRange(Ctid(0, 1), Ctid(0, 0))
 
-WHOLE = Stretch(Place(0, 0), LAST_PLACE)
+WHOLE_TABLE = CtidRange(Ctid(0, 0), LAST_CTID)

@@ -9,9 +9,9 @@ from enum import StrEnum
 import psycopg
 from psycopg.rows import dict_row
 
-from fluxbase_cli.store.connection import Access, Connection, begin_survey, first_line
+from fluxbase_cli.store.connection import Access, Connection, begin_stats_read, first_line
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 
 class Databases(StrEnum):
@@ -29,7 +29,7 @@ class Databases(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Further:
+class SecondaryDatabase:
     """A database beside the main one.
 
     Attributes:
@@ -50,7 +50,7 @@ class FurtherDatabases:
         unexamined: lists that may not be read.
     """
 
-    found: tuple[Further, ...] = ()
+    found: tuple[SecondaryDatabase, ...] = ()
     unexamined: tuple[Unexamined, ...] = ()
 
 
@@ -72,7 +72,7 @@ def find_databases(connection: Connection, access: Access, wanted: Databases = D
         return FurtherDatabases()
     with connection.cursor(row_factory=dict_row) as cursor:
         there = {row["table_name"] for row in cursor.execute(named_queries("databases.sql")["lists"]).fetchall()}
-    found: dict[str, Further] = {}
+    found: dict[str, SecondaryDatabase] = {}
     unexamined: list[Unexamined] = []
     for kind, scope, table, query in _LISTS:
         if wanted not in (scope, Databases.ALL):
@@ -85,9 +85,9 @@ def find_databases(connection: Connection, access: Access, wanted: Databases = D
             names = _names(connection, access, query)
         except psycopg.Error as error:
             reason = f"this list of {kind} databases can't be read: {first_line(error)}"
-            unexamined.append(Unexamined(Kind.LIST, table, reason))
+            unexamined.append(Unexamined(UnexaminedKind.LIST, table, reason))
             continue
-        found |= {name: Further(name, kind) for name in names if name not in found}
+        found |= {name: SecondaryDatabase(name, kind) for name in names if name not in found}
     return FurtherDatabases(tuple(found.values()), tuple(unexamined))
 
 
@@ -98,7 +98,7 @@ def exists(connection: Connection, name: str) -> bool:
 
 
 def _names(connection: Connection, access: Access, query: str) -> list[str]:
-    connection.execute(begin_survey(access))
+    connection.execute(begin_stats_read(access))
     try:
         rows = connection.execute(named_queries("databases.sql")[query]).fetchall()
     finally:
@@ -111,7 +111,7 @@ def _unlisted(connection: Connection) -> Iterator[Unexamined]:
     names = [str(row[0]) for row in connection.execute(named_queries("databases.sql")["unlisted_branches"]).fetchall()]
     if names:
         yield Unexamined(
-            Kind.LIST,
+            UnexaminedKind.LIST,
             "branching.branches",
             f"the list of branch databases is not there, and there are databases that look like branches: {names[0]}"
             + (f" and {len(names) - 1} more" if len(names) > 1 else ""),

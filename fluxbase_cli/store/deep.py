@@ -110,11 +110,11 @@ def list_relations(connection: Connection) -> list[DeepRelation]:
         for row in cursor.execute(named_queries("deep.sql")["columns"]):
             rows.setdefault(row["oid"], []).append(row)
     relations = [_relation(columns, encoding) for columns in rows.values()]
-    sizes = _sizes(connection, [relation.oid for relation in relations if relation.columns and relation.readable])
+    table_sizes = _sizes(connection, [relation.oid for relation in relations if relation.columns and relation.readable])
     return [
         replace(relation, blocks=blocks, bytes=size)
         for relation in relations
-        for blocks, size in (sizes.get(relation.oid, (relation.blocks, relation.bytes)),)
+        for blocks, size in (table_sizes.get(relation.oid, (relation.blocks, relation.bytes)),)
         if relation.columns
     ]
 

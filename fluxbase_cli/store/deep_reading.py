@@ -15,7 +15,7 @@ from psycopg.pq import Escaping
 
 from fluxbase_cli.seal import MIN_TEXT_BYTES, OVERHEAD_BYTES
 from fluxbase_cli.store.connection import Connection, TextArray
-from fluxbase_cli.store.ctid import Place, Stretch
+from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.deep import ColumnKind, DeepColumn, DeepRelation
 from fluxbase_cli.store.queries import named_queries
 
@@ -96,21 +96,21 @@ class DeepTable:
         self.columns = tuple(columns)
         self._name = _Name(relation.schema, relation.name)
 
-    def matches(self, connection: Connection, stretch: Stretch) -> tuple[list[Matched], bytes | None]:
+    def matches(self, connection: Connection, ctid_range: CtidRange) -> tuple[list[Matched], bytes | None]:
         """The values of the first rows of a stretch that the filter lets through.
 
         Args:
             connection: in a transaction with the census's snapshot.
-            stretch: where to read.
+            ctid_range: where to read.
 
         Returns:
             What was found in each of the columns, and the place of the last row; None where the stretch ends there.
         """
-        row = connection.execute(self._search(stretch), binary=True).fetchone()
+        row = connection.execute(self._search(ctid_range), binary=True).fetchone()
         number, last, *arrays = row if row is not None else (0, None)
         matched = [
-            Matched(places or (), values or (), list(zip(large or (), sizes or (), strict=True)))
-            for places, values, large, sizes in zip(*(iter(arrays),) * 4, strict=True)
+            Matched(places or (), values or (), list(zip(large or (), table_sizes or (), strict=True)))
+            for places, values, large, table_sizes in zip(*(iter(arrays),) * 4, strict=True)
         ]
         return matched, last if number == ROWS_A_PAGE else None
 
@@ -160,7 +160,7 @@ class DeepTable:
         row = connection.execute(named_queries("deep.sql")["storage"], {"name": name}, binary=True).fetchone()
         return row == (self.relation.oid, self.relation.storage)
 
-    def _search(self, stretch: Stretch) -> sql.Composed:
+    def _search(self, ctid_range: CtidRange) -> sql.Composed:
         """The statement of `matches`.
 
         The values travel as arrays: a row of the result for each of them takes four times as long.
@@ -178,7 +178,7 @@ class DeepTable:
             sql.SQL(", ").join(arrays),
             self._filter(
                 sql.SQL("t.ctid > {}::tid AND t.ctid <= {}::tid").format(
-                    sql.Literal(str(stretch.after)), sql.Literal(str(stretch.upto))
+                    sql.Literal(str(ctid_range.after)), sql.Literal(str(ctid_range.upto))
                 )
             ),
             ROWS_A_PAGE,
@@ -221,7 +221,7 @@ def _names(number: int) -> dict[str, sql.Identifier]:
 
 def _array(places: Sequence[bytes]) -> sql.Composed:
     """Places as a literal: names may hold percent signs, so no statement with names in it takes parameters."""
-    return sql.SQL("{}::tid[]").format(sql.Literal("{" + ",".join(f'"{Place.of(place)}"' for place in places) + "}"))
+    return sql.SQL("{}::tid[]").format(sql.Literal("{" + ",".join(f'"{Ctid.of(place)}"' for place in places) + "}"))
 
 
 def _column(column: DeepColumn) -> _Name:

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import SealedColumn
 from fluxbase_cli.store.connection import Connection, Uuid
-from fluxbase_cli.store.ctid import NO_PAGES, Pages, Place
+from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, Ctid, PageRange
 from fluxbase_cli.store.values import ID, TID, Edit, Reader
 
 #: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.
@@ -37,20 +37,20 @@ class LeafEdit:
 class DocumentStore(Reader):
     """A table whose sealed columns are JSON documents."""
 
-    def write(self, connection: Connection, edits: Sequence[Edit], tidied: Pages = NO_PAGES) -> int:  # noqa: ARG002
+    def write(self, connection: Connection, edits: Sequence[Edit], pruned: PageRange = EMPTY_PAGE_RANGE) -> int:  # noqa: ARG002
         """Write the edits whose documents still are what was read.
 
         Args:
             connection: inside a transaction.
             edits: rows with a list of `LeafEdit` for each sealed column.
-            tidied: no matter here: a page is freed of what nobody can see when a row of it is found by its key.
+            pruned: no matter here: a page is freed of what nobody can see when a row of it is found by its key.
 
         Returns:
             How many rows were written; the others belong to another writer now.
         """
         return sum(self._write_row(connection, edit) for edit in edits)
 
-    def write_by_place(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
+    def write_by_ctid(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
         """As `write`, for relations whose rows have no key of their own.
 
         Returns:
@@ -70,11 +70,11 @@ class DocumentStore(Reader):
         row, new = edit
         olds = {
             f"old{number}": None if value is None else value.decode()
-            for number, value in enumerate(self.shape.values_of(row))
+            for number, value in enumerate(self.relation.values_of(row))
         }
         # Without an index over ids a row is found by its place, which each statement changes.
-        by_place = self.shape.surrogate or not self.shape.keyed
-        place, first = str(Place.of(row[TID])), True
+        by_place = self.relation.surrogate or not self.relation.keyed
+        place, first = str(Ctid.of(row[TID])), True
         for column, leaves in zip(self.columns, new, strict=True):
             for start in range(0, len(leaves), _LEAVES_A_STATEMENT):
                 statement, arguments = self._statement(column, leaves[start : start + _LEAVES_A_STATEMENT])
@@ -106,6 +106,6 @@ class DocumentStore(Reader):
                 document, sql.Placeholder(f"path{number}"), value
             )
         statement = sql.SQL("UPDATE ONLY {table} AS t SET {column} = {document} WHERE {key} = %(id)s").format(
-            table=self.shape.identifier, key=self.shape.key, column=sql.Identifier(column.name), document=document
+            table=self.relation.identifier, key=self.relation.key, column=sql.Identifier(column.name), document=document
         )
         return statement, arguments

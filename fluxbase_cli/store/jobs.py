@@ -25,9 +25,9 @@ from fluxbase_cli import __version__
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import JobRunningError, PreflightRefusedError
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.ctid import Place
+from fluxbase_cli.store.ctid import Ctid
 from fluxbase_cli.store.queries import named_queries, read_sql
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.values import Relation
 from fluxbase_cli.unexamined import Unexamined
 
 SCHEMA = "fluxbase_rotation"
@@ -98,7 +98,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class JobControl:
     """What operators ask of a job while it runs. None: nothing.
 
     Attributes:
@@ -121,7 +121,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Changes of a job's orders: None leaves one as it is, 0 lifts it. See `Orders`."""
+    """Changes of a job's orders: None leaves one as it is, 0 lifts it. See `JobControl`."""
 
     max_rate_per_s: float | None = None
     batch_rows: int | None = None
@@ -137,21 +137,26 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ShardLayout:
     """How a relation is cut into shards.
 
     Attributes:
         blocks: pages of a shard.
-        strides: how often a shard is gone through, see `fluxbase_cli.store.values.Old`.
+        lanes: how often a shard is gone through, see `fluxbase_cli.store.values.BeforeJob`.
     """
 
     blocks: int
-    strides: int
+    lanes: int
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is made of; `cuts` says how each relation is cut into shards, `number` is the next one when None."""
+    """What a job is made of.
+
+    Attributes:
+        shard_layouts: how each relation is cut into shards.
+        number: the job's number; None for the next one.
+    """
 
     kind: JobKind
     from_version: int | None
@@ -161,7 +166,7 @@ class NewJob:
     catalogue: str
     full_census: bool
     total_rows: int
-    cuts: Mapping[Shape, Cut]
+    shard_layouts: Mapping[Relation, ShardLayout]
     number: int | None = None
 
 
@@ -174,7 +179,7 @@ class Shard:
         relation: the table itself, or one of its partitions.
         first: the place behind which it begins.
         upto: the place where it ends.
-        strides, stride: how often it is gone through, and for the how manieth time now.
+        lanes, lane: how often it is gone through, and for the how manieth time now.
         cursor: in this stride all up to this place is done.
         counts: what the done part has come to, by column.
     """
@@ -183,11 +188,11 @@ class Shard:
     pass_number: int
     table: str
     relation: str
-    first: Place
-    upto: Place
-    strides: int
-    stride: int
-    cursor: Place
+    first: Ctid
+    upto: Ctid
+    lanes: int
+    lane: int
+    cursor: Ctid
     rows_done: int
     counts: ColumnCounts
 
@@ -407,7 +412,7 @@ class JobStore:
             with self._connection.transaction():
                 if supersede is not None:
                     self._rows("set_state", job=supersede, state=JobState.SUPERSEDED.value, error=None, remaining=None)
-                shapes = tuple(new.cuts)
+                relations = tuple(new.shard_layouts)
                 if new.number is not None:
                     self._rows("number_from", number=new.number)
                 row = self._rows(
@@ -425,13 +430,13 @@ class JobStore:
                 self._rows(
                     "create_shards",
                     job=job,
-                    tables=[shape.table.qualified for shape in shapes],
-                    relations=[shape.relation for shape in shapes],
-                    shard_blocks=[cut.blocks for cut in new.cuts.values()],
-                    strides=[cut.strides for cut in new.cuts.values()],
-                    **_names(shapes),
+                    tables=[relation.table.qualified for relation in relations],
+                    relations=[relation.qualified for relation in relations],
+                    shard_blocks=[cut.blocks for cut in new.shard_layouts.values()],
+                    lanes=[cut.lanes for cut in new.shard_layouts.values()],
+                    **_names(relations),
                 )
-                self._rows("set_storage", job=job, storage=list(self.storage(shapes)))
+                self._rows("set_storage", job=job, storage=list(self.storage(relations)))
                 return job
         except psycopg.errors.UniqueViolation:
             raise JobRunningError(
@@ -453,10 +458,10 @@ class JobStore:
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
-    def orders(self, job: int) -> Orders:
+    def orders(self, job: int) -> JobControl:
         """What operators ask of a job."""
         rows = self._rows("orders", job=job, lock_class=LOCK_CLASS)
-        return Orders(**rows[0]) if rows else Orders()
+        return JobControl(**rows[0]) if rows else JobControl()
 
     def pause(self, job: int, reason: str | None) -> None:
         """Ask all runners of a job to wait; who asks is added here. One that is paused stays as it was."""
@@ -490,14 +495,14 @@ class JobStore:
         row = self._rows("open_shards", job=job, **{"pass": pass_number})[0]
         return int(row["open_shards"]), int(row["touched"])
 
-    def next_pass(self, job: int, shapes: Sequence[Shape]) -> int:
+    def next_pass(self, job: int, relations: Sequence[Relation]) -> int:
         """Begin the next closing census and return its number."""
         number = int(self._rows("next_pass", job=job)[0]["pass"])
         self._rows(
             "census_shards",
             job=job,
-            tables=[shape.table.qualified for shape in shapes],
-            relations=[shape.relation for shape in shapes],
+            tables=[relation.table.qualified for relation in relations],
+            relations=[relation.qualified for relation in relations],
             **{"pass": number},
         )
         return number
@@ -513,9 +518,9 @@ class JobStore:
         """The relations that the job's main pass goes through."""
         return frozenset(row["relation"] for row in self._rows("relations", job=job))
 
-    def storage(self, shapes: Sequence[Shape]) -> tuple[str, ...]:
+    def storage(self, relations: Sequence[Relation]) -> tuple[str, ...]:
         """What must stay for a census to pass over our row versions: the tables' files, and what fires on them."""
-        return tuple(self._rows("storage", **_names(shapes))[0]["storage"])
+        return tuple(self._rows("storage", **_names(relations))[0]["storage"])
 
     def need_full_census(self, job: int) -> None:
         """Have the closing censuses open our own writes again too."""
@@ -566,11 +571,11 @@ class JobStore:
             row["pass"],
             row["table_name"],
             row["relation"],
-            Place.unpack(row["first"]),
-            Place.unpack(row["upto"]),
+            Ctid.unpack(row["first"]),
+            Ctid.unpack(row["upto"]),
             row["strides"],
             row["stride"],
-            Place.unpack(row["cursor"]),
+            Ctid.unpack(row["cursor"]),
             row["rows_done"],
             _load_counts(row["counts"]),
         )
@@ -607,11 +612,11 @@ class JobStore:
         arguments = {
             "shard": shard.id,
             "runner": runner,
-            "was_stride": shard.stride,
+            "was_lane": shard.lane,
             "was_cursor": shard.cursor.packed,
             "was_rows_done": shard.rows_done,
             "was_counts": _dump_counts(shard.counts),
-            "stride": after.stride,
+            "lane": after.lane,
             "cursor": after.cursor.packed,
             "done": done,
             "rows_done": after.rows_done,
@@ -738,8 +743,8 @@ class JobStore:
         return [Event(**row) for row in self._rows("list_events", job=job)]
 
 
-def _names(shapes: Sequence[Shape]) -> dict[str, list[str]]:
-    return {"schemas": [shape.schema for shape in shapes], "names": [shape.name for shape in shapes]}
+def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:
+    return {"schemas": [relation.schema for relation in relations], "names": [relation.name for relation in relations]}
 
 
 def _statements(*, create_schema: bool) -> str:

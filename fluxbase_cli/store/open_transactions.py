@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Shape
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.store.values import Relation
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class Writer:
         if self.pid is None:
             name = self.gid or f"number {self.xid}"
             return Unexamined(
-                Kind.PREPARED_TRANSACTION,
+                UnexaminedKind.PREPARED_TRANSACTION,
                 f"'{name}'",
                 f"it has written to {tables} and is not committed{age}: end it with COMMIT PREPARED or ROLLBACK "
                 "PREPARED, then run this again",
             )
         return Unexamined(
-            Kind.TRANSACTION,
+            UnexaminedKind.TRANSACTION,
             f"of process {self.pid}",
             f"it has written to {tables} and is not committed{age}: wait for its end, then run this again",
         )
@@ -63,44 +63,44 @@ class OpenTransactions:
         since: transactions below this one had ended when the snapshot was taken.
         ended: whether some have ended since, so that nobody can tell any more what they wrote to.
         running: those that still run and hold a lock that writing takes.
-        relations: the object ids of the relations that matter.
+        oids: the object ids of the relations that matter.
     """
 
     since: int
     ended: bool
     running: tuple[Writer, ...]
-    relations: tuple[int, ...]
+    oids: tuple[int, ...]
 
     def __bool__(self) -> bool:
         return self.ended or bool(self.running)
 
-    def still_running(self, looking: Connection) -> tuple[Writer, ...]:
+    def still_running(self, outside: Connection) -> tuple[Writer, ...]:
         """Those that run now.
 
         Args:
-            looking: outside a transaction.
+            outside: outside a transaction.
         """
         known = {writer.xid for writer in self.running}
-        return tuple(writer for writer in _running(looking, self.relations) if writer.xid in known) if known else ()
+        return tuple(writer for writer in _running(outside, self.oids) if writer.xid in known) if known else ()
 
 
-def open_transactions(connection: Connection, looking: Connection, shapes: Sequence[Shape]) -> OpenTransactions:
+def open_transactions(connection: Connection, outside: Connection, relations: Sequence[Relation]) -> OpenTransactions:
     """The transactions that were open when a session's snapshot was taken.
 
     Args:
         connection: in a transaction with a snapshot of its own (see `begin_snapshot`).
-        looking: another session, outside a transaction, which sees what has ended since.
-        shapes: the relations that matter.
+        outside: another session, outside a transaction, which sees what has ended since.
+        relations: the relations that matter.
     """
-    relations = tuple(shape.oid for shape in shapes)
+    oids = tuple(relation.oid for relation in relations)
     since, upto, opened = _snapshot(connection)
-    running = _running(looking, relations)
-    _, upto_now, _ = _snapshot(looking)
+    running = _running(outside, oids)
+    _, upto_now, _ = _snapshot(outside)
     running_now = {writer.xid for writer in running}
     # A transaction that wrote and had ended when its locks were looked at: one that the snapshot lists, or one that had
     # a number above all that the snapshot knows of.
     ended = upto_now > upto or any(xid % 2**32 not in running_now for xid in opened)
-    return OpenTransactions(since, ended, tuple(writer for writer in running if writer.relations), relations)
+    return OpenTransactions(since, ended, tuple(writer for writer in running if writer.relations), oids)
 
 
 def in_recovery(connection: Connection) -> bool:
@@ -115,7 +115,7 @@ def _snapshot(connection: Connection) -> tuple[int, int, frozenset[int]]:
     return int(row["since"]), int(row["upto"]), frozenset(map(int, row["open"]))
 
 
-def _running(connection: Connection, relations: Sequence[int]) -> tuple[Writer, ...]:
+def _running(connection: Connection, oids: Sequence[int]) -> tuple[Writer, ...]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(named_queries("writers.sql")["running"], {"relations": list(relations)}).fetchall()
+        rows = cursor.execute(named_queries("writers.sql")["running"], {"relations": list(oids)}).fetchall()
     return tuple(Writer(int(row["xid"]), row["pid"], row["gid"], row["age_s"], tuple(row["relations"])) for row in rows)

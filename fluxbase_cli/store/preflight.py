@@ -19,15 +19,15 @@ from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.connection import APPLICATION_NAME, Access, Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.relations import Relations, find_relations
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.relations import FoundRelations, find_relations
+from fluxbase_cli.store.values import Relation
 from fluxbase_cli.unexamined import Unexamined
 
 SERVICE_ROLE = "service_role"
 _OLDEST_SERVER = 150_000
 
 
-class Verdict(Enum):
+class CheckStatus(Enum):
     """What a check says."""
 
     GOOD = "good"
@@ -40,7 +40,7 @@ class Finding:
     """One check's result; `remedy` is what to run or do where the verdict is not good."""
 
     check: str
-    verdict: Verdict
+    verdict: CheckStatus
     message: str
     remedy: str | None = None
 
@@ -55,7 +55,7 @@ class Preflight:
         role: the role that logged in.
         server_version: as PostgreSQL prints it.
         access: how values are read and written.
-        shapes: the relations with sealed values, in the catalogue's order.
+        relations: the relations with sealed values, in the catalogue's order.
         unexamined: places that can't be examined.
         findings: all checks, in order.
         triggers_fire: whether triggers would fire on our updates.
@@ -69,7 +69,7 @@ class Preflight:
     role: str
     server_version: str
     access: Access
-    shapes: tuple[Shape, ...]
+    relations: tuple[Relation, ...]
     unexamined: tuple[Unexamined, ...]
     findings: tuple[Finding, ...]
     triggers_fire: bool
@@ -80,7 +80,7 @@ class Preflight:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is worth telling though it stops nothing."""
-        told = [finding.message for finding in self.findings if finding.verdict is Verdict.TELL]
+        told = [finding.message for finding in self.findings if finding.verdict is CheckStatus.TELL]
         return (*told, *(f"can't be examined: {each}" for each in self.unexamined))
 
     def refuse_if_unfit(self) -> None:
@@ -89,7 +89,7 @@ class Preflight:
         Raises:
             PreflightRefusedError: with the first refusal as its message and all remedies as its hint.
         """
-        refusals = [finding for finding in self.findings if finding.verdict is Verdict.REFUSE]
+        refusals = [finding for finding in self.findings if finding.verdict is CheckStatus.REFUSE]
         if not refusals:
             return
         hints = [refusals[0].remedy or ""]
@@ -103,7 +103,7 @@ def inspect(
     write: bool,
     allow_triggers: bool = False,
     catalogue: Sequence[SealedTable] = CATALOGUE,
-    beside: bool = False,
+    secondary: bool = False,
 ) -> Preflight:
     """Run all checks. Reads the system catalogues only.
 
@@ -112,7 +112,7 @@ def inspect(
         write: whether values are to be written, or only read.
         allow_triggers: the operator accepts that triggers fire where they can't be kept silent.
         catalogue: the sealed tables to look for.
-        beside: this is a branch's or a tenant's database, whose list of further ones says nothing.
+        secondary: this is a branch's or a tenant's database, whose list of further ones says nothing.
 
     Returns:
         The findings; nothing is raised for a refusal (see `Preflight.refuse_if_unfit`).
@@ -130,7 +130,7 @@ def inspect(
                 queries["privileges"],
                 {
                     "role": role or session["role"],
-                    **_columns_of(found.shapes),
+                    **_columns_of(found.relations),
                     "write": write,
                 },
             ).fetchall()
@@ -142,7 +142,7 @@ def inspect(
             for row in cursor.execute(
                 queries["triggers"],
                 {
-                    **_columns_of(found.shapes),
+                    **_columns_of(found.relations),
                     "quiet": quiet,
                 },
             ).fetchall()
@@ -152,15 +152,21 @@ def inspect(
     findings = [
         *_server(session, write=write),
         *_role(session, role, roles),
-        *_privileges(session, role, lacking, found.shapes),
-        Finding("release", Verdict.GOOD, found.release.name),
-        *(finding for finding in _tables(found) if write or finding.verdict is not Verdict.REFUSE or not found.shapes),
+        *_privileges(session, role, lacking, found.relations),
+        Finding("release", CheckStatus.GOOD, found.release.name),
+        *(
+            finding
+            for finding in _tables(found)
+            if write or finding.verdict is not CheckStatus.REFUSE or not found.relations
+        ),
     ]
     if write:
         findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
     findings += _sessions(int(others["sessions"]))
     access = Access(role=role, quiet=quiet)
-    further = find_databases(connection, access) if roles and not beside and not found.is_tenant else FurtherDatabases()
+    further = (
+        find_databases(connection, access) if roles and not secondary and not found.is_tenant else FurtherDatabases()
+    )
     findings += _further(further)
     return Preflight(
         host=connection.info.host or "local socket",
@@ -168,7 +174,7 @@ def inspect(
         role=session["role"],
         server_version=session["server_version"],
         access=access,
-        shapes=found.shapes,
+        relations=found.relations,
         unexamined=found.unexamined,
         findings=tuple(findings),
         triggers_fire=bool(triggers),
@@ -178,115 +184,119 @@ def inspect(
     )
 
 
-def _columns_of(shapes: Sequence[Shape]) -> dict[str, list[str]]:
-    pairs = [(shape, column) for shape in shapes for column in shape.columns]
+def _columns_of(relations: Sequence[Relation]) -> dict[str, list[str]]:
+    pairs = [(relation, column) for relation in relations for column in relation.columns]
     return {
-        "schemas": [shape.schema for shape, _ in pairs],
-        "names": [shape.name for shape, _ in pairs],
+        "schemas": [relation.schema for relation, _ in pairs],
+        "names": [relation.name for relation, _ in pairs],
         "columns": [column.name for _, column in pairs],
     }
 
 
-def _tables(found: Relations) -> Iterator[Finding]:
+def _tables(found: FoundRelations) -> Iterator[Finding]:
     for unusable in found.unusable:
-        yield Finding("tables", Verdict.REFUSE, unusable.message, unusable.remedy)
-    there = {shape.table.qualified for shape in found.shapes}
-    for shape in {shape.table: shape for shape in found.shapes}.values():
-        if shape.table.parent is not None and shape.table.parent not in there | set(found.foreign):
+        yield Finding("tables", CheckStatus.REFUSE, unusable.message, unusable.remedy)
+    there = {relation.table.qualified for relation in found.relations}
+    for relation in {relation.table: relation for relation in found.relations}.values():
+        if relation.table.parent is not None and relation.table.parent not in there | set(found.foreign):
             yield Finding(
                 "tables",
-                Verdict.REFUSE,
-                f"table {shape.table.parent} is missing, though tables that depend on it are there",
+                CheckStatus.REFUSE,
+                f"table {relation.table.parent} is missing, though tables that depend on it are there",
                 "Is this the whole Fluxbase database? Check the database name, and restore the table.",
             )
     for name in found.foreign:
         # In a tenant's own database these point back at the main one: going through them would do rows twice.
-        yield Finding("tables", Verdict.TELL, f"{name} is a foreign table; skipped (its rows are in the main database)")
-    if not found.shapes:
+        yield Finding(
+            "tables", CheckStatus.TELL, f"{name} is a foreign table; skipped (its rows are in the main database)"
+        )
+    if not found.relations:
         yield Finding(
             "tables",
-            Verdict.REFUSE,
+            CheckStatus.REFUSE,
             "none of Fluxbase's sealed tables is in this database",
             "Check host and database name: this is not the main database of a Fluxbase server.",
         )
         return
-    locations = {shape.table.location(column) for shape in found.shapes for column in shape.columns}
-    yield Finding("tables", Verdict.GOOD, f"{len(there)} tables with {len(locations)} sealed columns")
+    locations = {relation.table.location(column) for relation in found.relations for column in relation.columns}
+    yield Finding("tables", CheckStatus.GOOD, f"{len(there)} tables with {len(locations)} sealed columns")
 
 
 def _server(session: dict[str, Any], *, write: bool) -> Iterator[Finding]:
     version = session["server_version"]
     if session["server_version_num"] < _OLDEST_SERVER:
         yield Finding(
-            "server", Verdict.REFUSE, f"PostgreSQL {version} is too old", "PostgreSQL 15 to 18 are supported."
+            "server", CheckStatus.REFUSE, f"PostgreSQL {version} is too old", "PostgreSQL 15 to 18 are supported."
         )
     elif write and session["in_recovery"]:
         yield Finding(
             "server",
-            Verdict.REFUSE,
+            CheckStatus.REFUSE,
             "this server is a read-only standby",
             "Point database.host or --database-url at the primary.",
         )
     elif write and session["read_only"]:
         yield Finding(
             "server",
-            Verdict.REFUSE,
+            CheckStatus.REFUSE,
             "transactions are read-only here (default_transaction_read_only)",
             f'ALTER ROLE "{session["role"]}" SET default_transaction_read_only = off;',
         )
     else:
-        yield Finding("server", Verdict.GOOD, f"PostgreSQL {version}, database {session['database']}")
+        yield Finding("server", CheckStatus.GOOD, f"PostgreSQL {version}, database {session['database']}")
 
 
 def _role(session: dict[str, Any], role: str | None, roles: Sequence[str | None]) -> Iterator[Finding]:
     if not roles:
         yield Finding(
             "role",
-            Verdict.REFUSE,
+            CheckStatus.REFUSE,
             f"role {session['role']} is subject to row-level security: rows would be missing, without an error",
             f'Connect as database.admin_user, or run as a superuser: ALTER ROLE "{session["role"]}" BYPASSRLS;  '
             f'or: GRANT {SERVICE_ROLE} TO "{session["role"]}";',
         )
     elif role is None:
-        yield Finding("role", Verdict.GOOD, f"{session['role']} sees all rows")
+        yield Finding("role", CheckStatus.GOOD, f"{session['role']} sees all rows")
     else:
-        yield Finding("role", Verdict.GOOD, f"{session['role']} sees all rows as {role}")
+        yield Finding("role", CheckStatus.GOOD, f"{session['role']} sees all rows as {role}")
 
 
 def _privileges(
-    session: dict[str, Any], role: str | None, lacking: dict[str | None, list[str]], shapes: Sequence[Shape]
+    session: dict[str, Any], role: str | None, lacking: dict[str | None, list[str]], relations: Sequence[Relation]
 ) -> Iterator[Finding]:
     lacks = lacking.get(role, [])
     who = role or session["role"]
     if lacks:
         yield Finding(
             "privileges",
-            Verdict.REFUSE,
+            CheckStatus.REFUSE,
             f"role {who} lacks {len(lacks)} privileges, the first: {lacks[0]}",
             " ".join(f'GRANT {lack} TO "{who}";' for lack in lacks),
         )
-    elif lacking and shapes:
-        yield Finding("privileges", Verdict.GOOD, f"{who} has what is needed on all of them")
+    elif lacking and relations:
+        yield Finding("privileges", CheckStatus.GOOD, f"{who} has what is needed on all of them")
 
 
 def _triggers(session: dict[str, Any], triggers: Sequence[str], *, quiet: bool, allowed: bool) -> Iterator[Finding]:
     if not triggers:
-        yield Finding("triggers", Verdict.GOOD, "silent during the job" if quiet else "none that an update would fire")
+        yield Finding(
+            "triggers", CheckStatus.GOOD, "silent during the job" if quiet else "none that an update would fire"
+        )
         return
     listed = ", ".join(triggers)
     if allowed:
-        yield Finding("triggers", Verdict.TELL, f"these triggers fire on every value written: {listed}")
+        yield Finding("triggers", CheckStatus.TELL, f"these triggers fire on every value written: {listed}")
     elif quiet:
         yield Finding(
             "triggers",
-            Verdict.REFUSE,
+            CheckStatus.REFUSE,
             f"triggers enabled as ALWAYS or REPLICA would fire on every value written: {listed}",
             "Enable them as ORIGIN for the time (ALTER TABLE … ENABLE TRIGGER …), or accept it with --allow-triggers.",
         )
     else:
         yield Finding(
             "triggers",
-            Verdict.REFUSE,
+            CheckStatus.REFUSE,
             f"role {session['role']} can't keep these triggers silent: {listed}",
             f'Run as a superuser: GRANT SET ON PARAMETER session_replication_role TO "{session["role"]}";  '
             "or accept with --allow-triggers that updated_at moves and webhooks fire.",
@@ -299,21 +309,21 @@ def _further(further: FurtherDatabases) -> Iterator[Finding]:
         are = "databases hold" if len(names) > 1 else "database holds"
         yield Finding(
             "databases",
-            Verdict.TELL,
+            CheckStatus.TELL,
             f"{len(names)} {kind} {are} values of {'their' if len(names) > 1 else 'its'} own: {', '.join(names)}; "
             "`--databases all` includes them",
         )
     for each in further.unexamined:
-        yield Finding("databases", Verdict.TELL, f"{each.where}: {each.reason}")
+        yield Finding("databases", CheckStatus.TELL, f"{each.where}: {each.reason}")
 
 
 def _sessions(others: int) -> Iterator[Finding]:
     if others:
         yield Finding(
             "sessions",
-            Verdict.TELL,
+            CheckStatus.TELL,
             f"{others} other session{'s are' if others > 1 else ' is'} on this database; a Fluxbase server goes on "
             "sealing with the key it started with until it is restarted",
         )
     else:
-        yield Finding("sessions", Verdict.GOOD, "nobody else is connected")
+        yield Finding("sessions", CheckStatus.GOOD, "nobody else is connected")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.ctid import Stretch
+from fluxbase_cli.store.ctid import CtidRange
 from fluxbase_cli.store.jobs import JobStore, QuarantineEntry, Shard
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.values import Relation
 
 
 class RehearsedError(Exception):
@@ -87,13 +87,13 @@ def next_transaction(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def writers(connection: Connection, shape: Shape, stretch: Stretch) -> str:
+def writers(connection: Connection, relation: Relation, ctid_range: CtidRange) -> str:
     """The transactions that made the row versions of a stretch, in PostgreSQL's array notation."""
     row = connection.execute(
         sql.SQL(
             "SELECT coalesce(array_agg(DISTINCT t.xmin::text), '{{}}')::text FROM ONLY {} AS t "
             "WHERE t.ctid > %s::tid AND t.ctid <= %s::tid"
-        ).format(shape.identifier),
-        [str(stretch.after), str(stretch.upto)],
+        ).format(relation.identifier),
+        [str(ctid_range.after), str(ctid_range.upto)],
     ).fetchone()
     return str(row[0]) if row else "{}"

@@ -17,8 +17,8 @@ from fluxbase_cli.catalogue.locations import CATALOGUE, Form, Layout, SealedColu
 from fluxbase_cli.catalogue.releases import Release, Signs, tell_release
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Shape
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.store.values import Relation
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 _TEXT_TYPES = frozenset({"text", "character varying", "character"})
 _DOCUMENT_TYPES = frozenset({"jsonb"})
@@ -38,12 +38,12 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
-class Relations:
+class FoundRelations:
     """What was found.
 
     Attributes:
         release: the release of this database.
-        shapes: the relations that hold sealed values, in the catalogue's order.
+        relations: the relations that hold sealed values, in the catalogue's order.
         unexamined: places that must be there, and are not or not as they must be.
         unusable: tables that a job can't write.
         foreign: sealed tables that are foreign in a tenant's database; their rows are those of the main one.
@@ -51,7 +51,7 @@ class Relations:
     """
 
     release: Release
-    shapes: tuple[Shape, ...]
+    relations: tuple[Relation, ...]
     unexamined: tuple[Unexamined, ...]
     unusable: tuple[Unusable, ...]
     foreign: tuple[str, ...]
@@ -60,10 +60,10 @@ class Relations:
     @property
     def storage(self) -> frozenset[tuple[str, int]]:
         """The relations by name and object id; changes when one comes, goes, or is replaced by another."""
-        return frozenset((shape.relation, shape.oid) for shape in self.shapes)
+        return frozenset((relation.qualified, relation.oid) for relation in self.relations)
 
 
-def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CATALOGUE) -> Relations:
+def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CATALOGUE) -> FoundRelations:
     """Look for the sealed tables. Reads the system catalogues, and two tables that name the release where it may.
 
     Args:
@@ -87,7 +87,7 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
                 },
             ).fetchall()
         }
-    shapes: list[Shape] = []
+    relations: list[Relation] = []
     unexamined: list[Unexamined] = []
     unusable: list[Unusable] = []
     foreign: list[str] = []
@@ -102,26 +102,26 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
             foreign.append(table.qualified)
             continue
         found = _examine(table, row, is_tenant=is_tenant)
-        shapes += found.shapes
+        relations += found.relations
         unexamined += found.unexamined
         unusable += found.unusable
     if not is_tenant and not release.layouts and rows:
         unexamined.append(
             Unexamined(
-                Kind.LOCATION,
+                UnexaminedKind.LOCATION,
                 "dashboard.oauth_providers or platform.oauth_providers",
                 "neither table is there, and every release has one of them; was it renamed or dropped?",
             )
         )
-    return Relations(release, tuple(shapes), tuple(unexamined), tuple(unusable), tuple(foreign), is_tenant)
+    return FoundRelations(release, tuple(relations), tuple(unexamined), tuple(unusable), tuple(foreign), is_tenant)
 
 
-def is_still(connection: Connection, shape: Shape) -> bool:
+def is_still(connection: Connection, relation: Relation) -> bool:
     """Whether the relation of that name is still the one that was found."""
     row = connection.execute(
-        named_queries("relations.sql")["oid"], {"schema": shape.schema, "name": shape.name}
+        named_queries("relations.sql")["oid"], {"schema": relation.schema, "name": relation.name}
     ).fetchone()
-    return row is not None and int(row[0]) == shape.oid
+    return row is not None and int(row[0]) == relation.oid
 
 
 def _signs(cursor: psycopg.Cursor[dict[str, Any]]) -> tuple[Signs, bool]:
@@ -174,10 +174,12 @@ def _named(cursor: psycopg.Cursor[dict[str, Any]], query: str) -> Any:  # noqa: 
 
 def _absent(table: SealedTable, release: Release) -> Iterator[Unexamined]:
     if table.extra:
-        yield Unexamined(Kind.LOCATION, table.qualified, "the table is not there, and the file of locations names it")
+        yield Unexamined(
+            UnexaminedKind.LOCATION, table.qualified, "the table is not there, and the file of locations names it"
+        )
     elif table.layouts & release.layouts:
         yield Unexamined(
-            Kind.LOCATION,
+            UnexaminedKind.LOCATION,
             table.qualified,
             f"the table is not there, and release {release.name} has it; was it renamed or dropped?",
         )
@@ -185,7 +187,7 @@ def _absent(table: SealedTable, release: Release) -> Iterator[Unexamined]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    shapes: tuple[Shape, ...] = ()
+    relations: tuple[Relation, ...] = ()
     unexamined: tuple[Unexamined, ...] = ()
     unusable: tuple[Unusable, ...] = ()
 
@@ -196,7 +198,7 @@ def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Fo
         return _Found(
             unexamined=(
                 Unexamined(
-                    Kind.LOCATION,
+                    UnexaminedKind.LOCATION,
                     table.qualified,
                     f"{table.qualified} is a foreign table: its rows are on another server",
                 ),
@@ -205,14 +207,14 @@ def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Fo
     if row["kind"] not in ("r", "p"):
         message = f"{table.qualified} is not a table (relkind '{row['kind']}')"
         return _Found(
-            unexamined=(Unexamined(Kind.LOCATION, table.qualified, message),),
+            unexamined=(Unexamined(UnexaminedKind.LOCATION, table.qualified, message),),
             unusable=(Unusable(message, "Sealed values can only be rotated where they are stored."),),
         )
     types: dict[str, str] = row["columns"]
     if types.get(table.key) != "uuid" and not (table.extra and table.key in types):
         message = f"{table.qualified} has no column `{table.key} uuid`"
         return _Found(
-            unexamined=(Unexamined(Kind.LOCATION, table.qualified, message),),
+            unexamined=(Unexamined(UnexaminedKind.LOCATION, table.qualified, message),),
             unusable=(Unusable(message, f"ALTER TABLE {table.qualified} ADD COLUMN {table.key} uuid PRIMARY KEY;"),),
         )
     unusable: tuple[Unusable, ...] = ()
@@ -228,7 +230,7 @@ def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Fo
     leaves = row["leaves"]
     unexamined += [
         Unexamined(
-            Kind.LOCATION,
+            UnexaminedKind.LOCATION,
             f"{schema}.{name}",
             f"it is a part of {table.qualified} and a foreign table: its rows are on another server",
         )
@@ -237,8 +239,8 @@ def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Fo
     ]
     if not columns:
         return _Found((), tuple(unexamined), unusable)
-    shapes = tuple(
-        Shape(
+    relations = tuple(
+        Relation(
             table,
             schema,
             name,
@@ -252,7 +254,7 @@ def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Fo
         for schema, name, kind, oid, keyed in leaves
         if kind == "r"
     )
-    return _Found(shapes, tuple(unexamined), unusable)
+    return _Found(relations, tuple(unexamined), unusable)
 
 
 def _types(column: SealedColumn) -> frozenset[str]:
@@ -264,15 +266,15 @@ def _wrong_columns(table: SealedTable, types: dict[str, str]) -> Iterator[Unexam
         there = types.get(column.name)
         if there is None:
             yield Unexamined(
-                Kind.LOCATION, table.location(column), "the column is not there; was it renamed or dropped?"
+                UnexaminedKind.LOCATION, table.location(column), "the column is not there; was it renamed or dropped?"
             )
         elif there not in _types(column):
             expected = " or ".join(sorted(_types(column)))
-            yield Unexamined(Kind.LOCATION, table.location(column), f"its type is {there} and not {expected}")
+            yield Unexamined(UnexaminedKind.LOCATION, table.location(column), f"its type is {there} and not {expected}")
     for name, wanted in ((table.user_column, "uuid"), (table.flag_column, "boolean")):
         if name is not None and types.get(name) != wanted:
             yield Unexamined(
-                Kind.LOCATION,
+                UnexaminedKind.LOCATION,
                 f"{table.qualified}.{name}",
                 f"the column must be there with type {wanted}: it says how the values of its rows are sealed",
             )

@@ -90,7 +90,7 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeRecord:
+class NotificationRecord:
     """A notification as it is kept until it was delivered or given up."""
 
     id: UUID
@@ -278,22 +278,22 @@ class RotationStore:
 
     # --- notifications --------------------------------------------------------------------------------------------
 
-    def add_notice(self, notice: NoticeRecord) -> None:
+    def add_notification(self, notification: NotificationRecord) -> None:
         """Keep a notification until it was delivered or given up."""
         self._rows(
             "add_notice",
-            id=notice.id,
-            rotation=notice.rotation,
-            kind=notice.kind,
-            at=notice.at,
-            message=notice.message,
-            detail=Jsonb(dict(notice.detail)),
+            id=notification.id,
+            rotation=notification.rotation,
+            kind=notification.kind,
+            at=notification.at,
+            message=notification.message,
+            detail=Jsonb(dict(notification.detail)),
         )
 
-    def open_notices(self) -> tuple[NoticeRecord, ...]:
+    def pending_notifications(self) -> tuple[NotificationRecord, ...]:
         """The notifications that nobody has delivered or given up, the oldest first."""
-        return tuple(NoticeRecord(**row) for row in self._rows("open_notices"))
+        return tuple(NotificationRecord(**row) for row in self._rows("open_notices"))
 
-    def end_notice(self, notice: UUID, error: str | None, now: datetime) -> None:
+    def end_notification(self, notification: UUID, error: str | None, now: datetime) -> None:
         """Record that a notification was delivered, or why it was given up."""
-        self._rows("end_notice", id=notice, error=error, now=now)
+        self._rows("end_notice", id=notification, error=error, now=now)

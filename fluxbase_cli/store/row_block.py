@@ -21,7 +21,7 @@ _ID_BYTES = LENGTH_BYTES + 16
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Packed:
+class RowBlock:
     """Rows of a table with one sealed column, in the order of their places. Its `repr` hides the values.
 
     Attributes:
@@ -36,7 +36,7 @@ class Packed:
     offsets: Sequence[int]
 
     @classmethod
-    def of(cls, tids: bytes, ids: bytes, texts: bytes, *, equal: bool) -> Packed:
+    def of(cls, tids: bytes, ids: bytes, texts: bytes, *, equal: bool) -> RowBlock:
         """Unpack what `array_send` returned for three arrays.
 
         Args:
@@ -55,7 +55,7 @@ class Packed:
         return cls(tids[_HEADER_BYTES:], ids[_HEADER_BYTES:], texts, offsets)
 
     @classmethod
-    def joined(cls, parts: Sequence[Packed]) -> Packed:
+    def joined(cls, parts: Sequence[RowBlock]) -> RowBlock:
         """Put parts, one at least, one behind the other."""
         if len(parts) == 1:
             return parts[0]
@@ -74,10 +74,10 @@ class Packed:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, rows: slice) -> Packed:
+    def __getitem__(self, rows: slice) -> RowBlock:
         first, end, _ = rows.indices(len(self))
         end = max(first, end)
-        return Packed(
+        return RowBlock(
             self.tids[first * _TID_BYTES : end * _TID_BYTES],
             self.ids[first * _ID_BYTES : end * _ID_BYTES],
             self.texts,

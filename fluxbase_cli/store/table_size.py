@@ -11,11 +11,11 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.values import Relation
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class TableSize:
     """A relation on disk, in bytes, and what PostgreSQL counts in it.
 
     Attributes:
@@ -39,47 +39,49 @@ class Size:
         return self.whole + self.indexes
 
 
-def sizes(connection: Connection, shapes: Sequence[Shape]) -> Mapping[str, Size]:
+def table_sizes(connection: Connection, relations: Sequence[Relation]) -> Mapping[str, TableSize]:
     """The sizes of relations by `schema.name`."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(named_queries("upkeep.sql")["sizes"], _names(shapes))
-        return {str(row.pop("relation")): Size(**row) for row in cursor.fetchall()}
+        cursor.execute(named_queries("upkeep.sql")["sizes"], _names(relations))
+        return {str(row.pop("relation")): TableSize(**row) for row in cursor.fetchall()}
 
 
-def may_vacuum(connection: Connection, shapes: Sequence[Shape]) -> frozenset[str]:
+def may_vacuum(connection: Connection, relations: Sequence[Relation]) -> frozenset[str]:
     """The relations that this role may vacuum, as `schema.name`."""
-    rows = connection.execute(named_queries("upkeep.sql")["may_vacuum"], _names(shapes)).fetchall()
-    return frozenset(str(relation) for relation, may in rows if may)
+    rows = connection.execute(named_queries("upkeep.sql")["may_vacuum"], _names(relations)).fetchall()
+    return frozenset(str(name) for name, may in rows if may)
 
 
-def vacuum(connection: Connection, shape: Shape) -> None:
+def vacuum(connection: Connection, relation: Relation) -> None:
     """Vacuum a relation and bring its statistics up to date. Outside a transaction only."""
     # As gently as autovacuum.
     connection.execute("SET vacuum_cost_delay = '2ms'")
-    connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(shape.identifier))
+    connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(relation.identifier))
 
 
-def _names(shapes: Sequence[Shape]) -> dict[str, list[str]]:
-    return {"schemas": [shape.schema for shape in shapes], "names": [shape.name for shape in shapes]}
+def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:
+    return {"schemas": [relation.schema for relation in relations], "names": [relation.name for relation in relations]}
 
 
-def hold_off(connection: Connection, shape: Shape) -> bool:
+def try_lock_relation(connection: Connection, relation: Relation) -> bool:
     """Lock a relation against VACUUM and ANALYZE, if that can be done at once and by this role; return whether.
 
     Args:
         connection: inside a transaction, which keeps the lock.
-        shape: the relation.
+        relation: the relation.
     """
     connection.execute("SAVEPOINT hold_off")
     try:
-        connection.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(shape.identifier))
+        connection.execute(
+            sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(relation.identifier)
+        )
     except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
         connection.execute("ROLLBACK TO SAVEPOINT hold_off")
         return False
     return True
 
 
-def waits_for_us(connection: Connection) -> bool:
+def others_wait(connection: Connection) -> bool:
     """Whether another session waits for a relation that this one has locked. Leaves no snapshot behind."""
     # Never prepared: the portal of a prepared statement keeps its snapshot until the session's next statement, and with
     # it everything that nobody else needs any more.

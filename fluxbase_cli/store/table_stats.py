@@ -10,14 +10,14 @@ from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import Form, SealedColumn
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.values import Relation
 
 #: Rows looked at to learn how keys are spread. Below it all rows are; above it a sample of the table's pages.
 _SAMPLE_ROWS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class TableStats:
     """How much a relation holds.
 
     Attributes:
@@ -31,48 +31,50 @@ class Survey:
     blocks: int
 
 
-def survey(connection: Connection, shape: Shape) -> Survey:
+def table_stats(connection: Connection, relation: Relation) -> TableStats:
     """Count one relation's rows and values."""
-    counts: list[sql.Composable] = [sql.SQL("count(*) FILTER (WHERE {})").format(shape.holds_value())]
-    counts += [sql.SQL("count(*) FILTER (WHERE {})").format(_filled(column)) for column in shape.columns]
+    counts: list[sql.Composable] = [sql.SQL("count(*) FILTER (WHERE {})").format(relation.holds_value())]
+    counts += [sql.SQL("count(*) FILTER (WHERE {})").format(_filled(column)) for column in relation.columns]
     rows, *values = _one(
         connection,
         sql.SQL("SELECT {counts} FROM ONLY {table} AS t").format(
-            counts=sql.SQL(", ").join(counts), table=shape.identifier
+            counts=sql.SQL(", ").join(counts), table=relation.identifier
         ),
     )
-    names = [column.name for column in shape.columns]
-    return Survey(
+    names = [column.name for column in relation.columns]
+    return TableStats(
         int(rows),
         {name: int(value) for name, value in zip(names, values, strict=True)},
-        count_blocks(connection, shape),
+        count_blocks(connection, relation),
     )
 
 
-def count_blocks(connection: Connection, shape: Shape) -> int:
+def count_blocks(connection: Connection, relation: Relation) -> int:
     """A relation's size in pages, without what is stored beside it (TOAST)."""
     row = _one(
         connection,
         sql.SQL("SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint").format(
-            sql.Literal(shape.identifier.as_string(None))
+            sql.Literal(relation.identifier.as_string(None))
         ),
     )
     return int(row[0])
 
 
-def spread_ids(connection: Connection, shape: Shape, column: SealedColumn, values: int, wanted: int) -> list[bytes]:
+def spread_ids(
+    connection: Connection, relation: Relation, column: SealedColumn, values: int, wanted: int
+) -> list[bytes]:
     """The ids of rows with a value in a column, spread over the table's keys.
 
     Args:
         connection: one that hands over uuids as bytes (see `for_values`).
-        shape: the relation.
+        relation: the relation.
         column: the column that must hold a value.
         values: how many it holds, about.
         wanted: how many ids at most.
     """
     if values == 0:
         return []
-    source: sql.Composable = sql.SQL("ONLY {} AS t").format(shape.identifier)
+    source: sql.Composable = sql.SQL("ONLY {} AS t").format(relation.identifier)
     if values > _SAMPLE_ROWS:
         # By pages: the cost stays the same however large the table is.
         percent = max(100 * _SAMPLE_ROWS / values, 0.01)
@@ -82,7 +84,7 @@ def spread_ids(connection: Connection, shape: Shape, column: SealedColumn, value
         connection,
         sql.SQL(
             "SELECT percentile_disc(%(at)s::float8[]) WITHIN GROUP (ORDER BY {key}) FROM {source} WHERE {filled}"
-        ).format(key=shape.key, source=source, filled=_filled(column)),
+        ).format(key=relation.key, source=source, filled=_filled(column)),
         {"at": [(part + 0.5) / parts for part in range(parts)]},
         binary=True,
     )

@@ -28,11 +28,11 @@ from fluxbase_cli.store.connection import (
     TidElements,
     UuidArray,
 )
-from fluxbase_cli.store.ctid import NO_PAGES, Pages, Place, Stretch
-from fluxbase_cli.store.row_block import Packed
+from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, Ctid, CtidRange, PageRange
+from fluxbase_cli.store.row_block import RowBlock
 
 Row = tuple[Any, ...]
-Rows = Packed | Sequence[Row]
+Rows = RowBlock | Sequence[Row]
 
 #: Where in a row its place, its id and its first sealed column stand, and its size in bytes of stored text.
 TID, ID, FIRST, SIZE = 0, 1, 2, -1
@@ -64,7 +64,7 @@ _SMALL_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Old:
+class BeforeJob:
     """Only row versions from before the job began.
 
     A job's own new row versions must not be met again by its main pass, and those of other writers are the closing
@@ -78,7 +78,7 @@ class Old:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ChangedSince:
     """Only row versions that another writer has made since.
 
     A row version that our own batch wrote was reopened before it was written; one from before was judged by an earlier
@@ -93,7 +93,7 @@ class News:
     ours: str
 
 
-Versions = Old | News | None
+Versions = BeforeJob | ChangedSince | None
 
 
 #: A row to write: as it was read, and what each of its sealed columns shall hold, in order (the text to store, or for a
@@ -102,7 +102,7 @@ Edit = tuple[Row, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Relation:
     """What of a catalogue's table is really there.
 
     Attributes:
@@ -139,7 +139,7 @@ class Shape:
         return FIRST + len(self.columns) + (1 if self.user_column else 0)
 
     @property
-    def relation(self) -> str:
+    def qualified(self) -> str:
         """The relation as `schema.name`."""
         return f"{self.schema}.{self.name}"
 
@@ -213,7 +213,7 @@ class Shape:
 #: age() counts from the newest transaction, so it takes the wrap-around of the 32 bits that xmin shows. That is the
 #: newest one at the first statement of a reading: a later statement sees some that are newer still. What seems to come
 #: from a farther future is from before a wrap-around, and old.
-_OLD = sql.SQL(" AND age(t.xmin) NOT BETWEEN -1000000 AND age(%(began)s::xid)")
+_BEFORE_JOB = sql.SQL(" AND age(t.xmin) NOT BETWEEN -1000000 AND age(%(began)s::xid)")
 
 
 class Reader:
@@ -223,17 +223,19 @@ class Reader:
     in hand stays small whatever a table holds.
     """
 
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self.columns = shape.columns
+    def __init__(self, relation: Relation) -> None:
+        self.relation = relation
+        self.columns = relation.columns
         self._all = self._list(sql.SQL(""))
-        self._old = self._list(_OLD)
-        self._packed, self._packed_old = self._pack(sql.SQL("")), self._pack(_OLD)
-        self._news = self._list(
+        self._old = self._list(_BEFORE_JOB)
+        self._packed, self._packed_old = self._pack(sql.SQL("")), self._pack(_BEFORE_JOB)
+        self._changed_since = self._list(
             sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
         )
         self._whole, self._again = (
-            sql.SQL(statement).format(columns=shape.selected(), table=shape.identifier, key=shape.key).as_bytes(None)
+            sql.SQL(statement)
+            .format(columns=relation.selected(), table=relation.identifier, key=relation.key)
+            .as_bytes(None)
             for statement in (
                 "SELECT {columns} FROM ONLY {table} AS t WHERE t.ctid = ANY(%(tids)s)",
                 "SELECT {columns} FROM ONLY {table} AS t WHERE {key} = ANY(%(ids)s)",
@@ -247,9 +249,9 @@ class Reader:
                 "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} LIMIT %(rows)s"
             )
             .format(
-                columns=self.shape.selected(small_only=True),
-                table=self.shape.identifier,
-                holds=self.shape.holds_value(),
+                columns=self.relation.selected(small_only=True),
+                table=self.relation.identifier,
+                holds=self.relation.holds_value(),
                 versions=versions,
             )
             .as_bytes(None)
@@ -260,85 +262,87 @@ class Reader:
         return (
             sql.SQL(
                 # The last byte of the line on the page, which is the last part of a tid.
-                "SELECT b.stride, array_send(array_agg(b.ctid)), array_send(array_agg(b.id)), "
+                "SELECT b.lane, array_send(array_agg(b.ctid)), array_send(array_agg(b.id)), "
                 "array_send(array_agg(b.{column})), "
                 "min(octet_length(b.{column})) = max(octet_length(b.{column})), count(b.{column}) = count(*) "
-                "FROM (SELECT {columns}, get_byte(tidsend(t.ctid), 5) %% %(strides)s::integer AS stride "
+                "FROM (SELECT {columns}, get_byte(tidsend(t.ctid), 5) %% %(lanes)s::integer AS lane "
                 "FROM ONLY {table} AS t "
                 "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} LIMIT %(rows)s"
-                ") AS b GROUP BY b.stride"
+                ") AS b GROUP BY b.lane"
             )
             .format(
                 column=column,
-                columns=self.shape.selected(small_only=True),
-                table=self.shape.identifier,
-                holds=self.shape.holds_value(),
+                columns=self.relation.selected(small_only=True),
+                table=self.relation.identifier,
+                holds=self.relation.holds_value(),
                 versions=versions,
             )
             .as_bytes(None)
         )
 
     def list_packed(
-        self, connection: Connection, stretch: Stretch, most: int, *, strides: int = 1, began: int | None = None
-    ) -> dict[int, Packed] | None:
+        self, connection: Connection, ctid_range: CtidRange, most: int, *, lanes: int = 1, began: int | None = None
+    ) -> dict[int, RowBlock] | None:
         """List the first rows of a stretch, packed, in the order of their places; for a packable table.
 
         Args:
             connection: as for `list_rows`.
-            stretch: where to read.
+            ctid_range: where to read.
             most: how many rows at most; where fewer are returned the stretch ends with them.
-            strides: into how many parts to divide them, by the lines on their pages.
-            began: only row versions from before this transaction (see `Old`).
+            lanes: into how many parts to divide them, by the lines on their pages.
+            began: only row versions from before this transaction (see `BeforeJob`).
 
         Returns:
-            The rows of each stride that has any; None where there are large values, whose rows don't travel packed.
+            The rows of each lane that has any; None where there are large values, whose rows don't travel packed.
         """
-        arguments: dict[str, Any] = {"upto": str(stretch.upto), "strides": strides}
+        arguments: dict[str, Any] = {"upto": str(ctid_range.upto), "lanes": lanes}
         statement = self._packed
         if began is not None:
             arguments["began"] = _xid(began)
             statement = self._packed_old
-        listed: dict[int, list[Packed]] = defaultdict(list)
-        after, left = stretch.after, most
+        listed: dict[int, list[RowBlock]] = defaultdict(list)
+        after, left = ctid_range.after, most
         while left > 0:
             asked = left if began is None else min(left, _AT_A_TIME)
             arguments |= {"after": str(after), "rows": asked}
             found = connection.execute(statement, arguments, prepare=True, binary=True).fetchall()
             if not all(whole for *_, whole in found):
                 return None
-            read = {stride: Packed.of(tids, ids, texts, equal=equal) for stride, tids, ids, texts, equal, _ in found}
-            for stride, rows in read.items():
-                listed[stride].append(rows)
+            read = {lane: RowBlock.of(tids, ids, texts, equal=equal) for lane, tids, ids, texts, equal, _ in found}
+            for lane, rows in read.items():
+                listed[lane].append(rows)
             number = sum(map(len, read.values()))
             if number < asked:
                 break
             left -= number
-            after = max(map(last_place, read.values()))
-        return {stride: Packed.joined(parts) for stride, parts in listed.items()}
+            after = max(map(last_ctid, read.values()))
+        return {lane: RowBlock.joined(parts) for lane, parts in listed.items()}
 
-    def list_rows(self, connection: Connection, stretch: Stretch, most: int, versions: Versions = None) -> list[Row]:
+    def list_rows(
+        self, connection: Connection, ctid_range: CtidRange, most: int, versions: Versions = None
+    ) -> list[Row]:
         """List the first rows of a stretch, in the order of their places.
 
         Args:
             connection: inside a transaction that `begin_reading` or `begin_snapshot` opened.
-            stretch: where to read.
+            ctid_range: where to read.
             most: how many rows at most; where fewer are returned the stretch ends with them.
             versions: which row versions to read; all that are visible when None.
 
         Returns:
             The rows; of large ones the values are withheld, see `complete`.
         """
-        arguments: dict[str, Any] = {"after": str(stretch.after), "upto": str(stretch.upto), "rows": most}
+        arguments: dict[str, Any] = {"after": str(ctid_range.after), "upto": str(ctid_range.upto), "rows": most}
         match versions:
             case None:
                 cursor = connection.execute(self._all, arguments, prepare=True, binary=True)
-            case Old(began):
+            case BeforeJob(began):
                 arguments["began"] = _xid(began)
                 cursor = connection.execute(self._old, arguments, prepare=True, binary=True)
-            case News(since, ours):
+            case ChangedSince(since, ours):
                 arguments |= {"since": _xid(since), "ours": ours}
                 # Not prepared: only a plan made for these values can hash the list of transactions.
-                cursor = connection.execute(self._news, arguments, prepare=False, binary=True)
+                cursor = connection.execute(self._changed_since, arguments, prepare=False, binary=True)
         return cursor.fetchall()
 
     def complete(self, connection: Connection, rows: Rows) -> Rows:
@@ -351,7 +355,7 @@ class Reader:
         Returns:
             The rows; those that are no longer at their place are missing.
         """
-        if isinstance(rows, Packed) or not withheld(rows):
+        if isinstance(rows, RowBlock) or not withheld(rows):
             return rows
         places = TidArray([row[TID] for row in rows if row[SIZE] > _SMALL_BYTES])
         found = connection.execute(self._whole, {"tids": places}, prepare=True, binary=True).fetchall()
@@ -368,13 +372,13 @@ class Reader:
 _SIZE_OF = itemgetter(SIZE)
 
 
-def unpacked(rows: Packed, index: int) -> Row:
+def unpacked(rows: RowBlock, index: int) -> Row:
     """One of packed rows as a tuple."""
     text = rows.text(index)
     return rows.tid(index), rows.id(index), text, len(text)
 
 
-class PackedEdits(Sequence[Edit]):
+class RowBlockEdits(Sequence[Edit]):
     """Packed rows with their new values; made into the tuples of `Edit` one by one, when somebody asks for them.
 
     Args:
@@ -382,7 +386,7 @@ class PackedEdits(Sequence[Edit]):
         new: what each shall hold instead.
     """
 
-    def __init__(self, rows: Packed, new: Sequence[bytes]) -> None:
+    def __init__(self, rows: RowBlock, new: Sequence[bytes]) -> None:
         self.rows = rows
         self.new = new
 
@@ -395,32 +399,32 @@ class PackedEdits(Sequence[Edit]):
     def __getitem__(self, index: slice) -> Sequence[Edit]: ...
     def __getitem__(self, index: int | slice) -> Edit | Sequence[Edit]:
         if isinstance(index, slice):
-            return PackedEdits(self.rows[index], self.new[index])
+            return RowBlockEdits(self.rows[index], self.new[index])
         if not -len(self) <= index < len(self):
             raise IndexError
         return unpacked(self.rows, index), (self.new[index],)
 
 
-def first_place(rows: Rows) -> Place:
+def first_ctid(rows: Rows) -> Ctid:
     """Where the first of some rows lies."""
-    return Place.of(rows.tid(0) if isinstance(rows, Packed) else rows[0][TID])
+    return Ctid.of(rows.tid(0) if isinstance(rows, RowBlock) else rows[0][TID])
 
 
-def last_place(rows: Rows) -> Place:
+def last_ctid(rows: Rows) -> Ctid:
     """Where the last of some rows lies."""
-    return Place.of(rows.tid(-1) if isinstance(rows, Packed) else rows[-1][TID])
+    return Ctid.of(rows.tid(-1) if isinstance(rows, RowBlock) else rows[-1][TID])
 
 
 def withheld(rows: Rows) -> bool:
     """Whether values of rows that were listed are missing."""
-    if isinstance(rows, Packed):
+    if isinstance(rows, RowBlock):
         return False
     return max(map(_SIZE_OF, rows), default=0) > _SMALL_BYTES
 
 
 def fitting(rows: Rows, limits: Limits) -> Rows:
     """As many of the first rows as may be in hand at once, one at least."""
-    if isinstance(rows, Packed):
+    if isinstance(rows, RowBlock):
         return rows[: min(limits.rows, max(1, limits.bytes // _SMALL_BYTES))]
     first = rows[: limits.rows]
     if len(first) * _SMALL_BYTES <= limits.bytes and not withheld(first):
@@ -433,22 +437,22 @@ def fitting(rows: Rows, limits: Limits) -> Rows:
     return first
 
 
-class Portions:
+class BoundedReader:
     """The rows of a stretch from its beginning to its end, as many at a time as may be in hand.
 
     Args:
         reader: reads them.
-        stretch: where they are.
+        ctid_range: where they are.
         limits: how much may be in hand.
         versions: which row versions; all that are visible when None.
     """
 
-    def __init__(self, reader: Reader, stretch: Stretch, limits: Limits, versions: Versions = None) -> None:
+    def __init__(self, reader: Reader, ctid_range: CtidRange, limits: Limits, versions: Versions = None) -> None:
         self._reader = reader
-        self._stretch: Stretch | None = stretch
+        self._ctid_range: CtidRange | None = ctid_range
         self._limits = limits
         self._versions = versions
-        self._packed = versions is None and reader.shape.packable
+        self._packed = versions is None and reader.relation.packable
         self._listed: Rows = ()
 
     def next_rows(self, connection: Connection) -> Rows | None:
@@ -458,24 +462,24 @@ class Portions:
             connection: inside a transaction as for `Reader.list_rows`, in the same snapshot each time.
         """
         if not self._listed:
-            if self._stretch is None:
+            if self._ctid_range is None:
                 return None
-            self._listed, ended = self._list(connection, self._stretch)
-            self._stretch = None if ended else Stretch(last_place(self._listed), self._stretch.upto)
+            self._listed, ended = self._list(connection, self._ctid_range)
+            self._ctid_range = None if ended else CtidRange(last_ctid(self._listed), self._ctid_range.upto)
         rows = fitting(self._listed, self._limits)
         completed = self._reader.complete(connection, rows)
         self._listed = self._listed[len(rows) :]
         return completed
 
-    def _list(self, connection: Connection, stretch: Stretch) -> tuple[Rows, bool]:
+    def _list(self, connection: Connection, ctid_range: CtidRange) -> tuple[Rows, bool]:
         if self._packed:
-            strides = self._reader.list_packed(connection, stretch, _PACKED_ROWS)
-            if strides is not None:
-                packed: Rows = strides.get(0, ())
+            lanes = self._reader.list_packed(connection, ctid_range, _PACKED_ROWS)
+            if lanes is not None:
+                packed: Rows = lanes.get(0, ())
                 return packed, len(packed) < _PACKED_ROWS
             # Where there is one large value there are more.
             self._packed = False
-        rows = self._reader.list_rows(connection, stretch, _LISTED_ROWS, self._versions)
+        rows = self._reader.list_rows(connection, ctid_range, _LISTED_ROWS, self._versions)
         return rows, len(rows) < _LISTED_ROWS
 
 
@@ -487,8 +491,8 @@ def _xid(transaction: int) -> str:
 class TextStore(Reader):
     """A table whose sealed columns are text."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
+    def __init__(self, relation: Relation) -> None:
+        super().__init__(relation)
         self._update = self._write_statement().as_bytes(None)
 
     def _write_statement(self) -> sql.Composed:
@@ -507,12 +511,12 @@ class TextStore(Reader):
             sql.SQL("{} {} {}").format(sql.Identifier("t", name), equal, sql.Identifier("u", f"old{number}"))
             for number, name in enumerate(names)
         ]
-        if self.shape.user_column:
+        if self.relation.user_column:
             # The user decides which key the new value was sealed under.
             arrays.append(sql.SQL("%(users)s"))
             aliases.append(sql.SQL("owner"))
             unmoved.append(
-                sql.SQL("{} IS NOT DISTINCT FROM u.owner").format(sql.Identifier("t", self.shape.user_column))
+                sql.SQL("{} IS NOT DISTINCT FROM u.owner").format(sql.Identifier("t", self.relation.user_column))
             )
         # The count comes before the join, and is of no interest: a page is pruned (freed of row versions that nobody
         # can see any more) when it is scanned, not when a row of it is written by its place.
@@ -522,7 +526,7 @@ class TextStore(Reader):
             "AND (SELECT count(*) FROM ONLY {table} AS v "
             "WHERE v.ctid >= %(first)s::tid AND v.ctid <= %(last)s::tid) >= 0"
         ).format(
-            table=self.shape.identifier,
+            table=self.relation.identifier,
             sets=sql.SQL(", ").join(
                 sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("u", f"new{number}"))
                 for number, name in enumerate(names)
@@ -532,32 +536,32 @@ class TextStore(Reader):
             unmoved=sql.SQL(" AND ").join(unmoved),
         )
 
-    def write(self, connection: Connection, edits: Sequence[Edit], tidied: Pages = NO_PAGES) -> int:
+    def write(self, connection: Connection, edits: Sequence[Edit], pruned: PageRange = EMPTY_PAGE_RANGE) -> int:
         """Write the edits whose rows still hold what was read.
 
         Args:
             connection: inside a transaction (see `begin_batch`).
             edits: rows with the new values of all their sealed columns.
-            tidied: where the server shall first free what nobody can see any more, so that the rows find room there.
+            pruned: where the server shall first free what nobody can see any more, so that the rows find room there.
 
         Returns:
             How many rows were written; the others belong to another writer now.
         """
-        return connection.execute(self._update, self._arguments(edits, tidied), prepare=True).rowcount
+        return connection.execute(self._update, self._arguments(edits, pruned), prepare=True).rowcount
 
-    def write_by_place(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
+    def write_by_ctid(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
         """As `write`, for relations whose rows have no key of their own.
 
         Returns:
             The places that the rows written had before.
         """
         statement = self._update + b" RETURNING u.tid"
-        arguments = self._arguments(edits, NO_PAGES)
+        arguments = self._arguments(edits, EMPTY_PAGE_RANGE)
         return {row[0] for row in connection.execute(statement, arguments, binary=True).fetchall()}
 
-    def _arguments(self, edits: Sequence[Edit], tidied: Pages) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"first": str(tidied.first), "last": str(tidied.last)}
-        if isinstance(edits, PackedEdits):
+    def _arguments(self, edits: Sequence[Edit], pruned: PageRange) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"first": str(pruned.first), "last": str(pruned.last)}
+        if isinstance(edits, RowBlockEdits):
             rows = edits.rows
             arguments |= {
                 "tids": TidElements(len(rows), rows.tids),
@@ -569,7 +573,7 @@ class TextStore(Reader):
         for number in range(len(self.columns)):
             arguments[f"old{number}"] = TextArray([row[FIRST + number] for row, _ in edits])
             arguments[f"new{number}"] = TextArray([new[number] for _, new in edits])
-        user = self.shape.user_index
+        user = self.relation.user_index
         if user is not None:
             arguments["users"] = UuidArray([row[user] for row, _ in edits])
         return arguments

@@ -102,16 +102,16 @@ def test_again_it_finds_nothing_left_to_do(fleet: FleetBed) -> None:
 def test_an_audit_a_rollback_a_dry_run_and_a_check(fleet: FleetBed) -> None:
     fleet.add("eu", values=40)
     us = fleet.add("us", values=20)
-    beside = ("--fleet", "fleet.yaml")
+    secondary = ("--fleet", "fleet.yaml")
 
     found = fleet.command(*_AUDIT)
     dry = fleet.command(*_RE_ENCRYPT, "--dry-run")
     done = fleet.command(*_RE_ENCRYPT)
     proven = fleet.command(*_AUDIT)
     reason = '--to-version=2; it\'s "leaked" $(date)'
-    back = fleet.command("secrets", "rollback", "--to-version", "1", "--reason", reason, *beside, "-o", "json")
-    everything = fleet.command("secrets", "audit", *beside, "--parallel", "1")
-    checked = fleet.command("config", "check", *beside)
+    back = fleet.command("secrets", "rollback", "--to-version", "1", "--reason", reason, *secondary, "-o", "json")
+    everything = fleet.command("secrets", "audit", *secondary, "--parallel", "1")
+    checked = fleet.command("config", "check", *secondary)
 
     assert (found.code, found.stdout.splitlines()[0].rpartition(",")[0]) == (
         3,

@@ -14,7 +14,7 @@ from tests.fixtures.command import NEW_KEY, OLD_KEY, Outcome, Rotation, until
 
 _DESTROY = ("keys", "destroy", "--key-version", "1")
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2")
-_OLD = fingerprint(OLD_KEY)
+_BEFORE_JOB = fingerprint(OLD_KEY)
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def state(rotation: Rotation, version: int = 1) -> str:
 
 
 def test_a_key_is_disabled_first_and_destroyed_after_it_has_cooled_off(rotated: Rotation) -> None:
-    confirm = (*_DESTROY, "--confirm", _OLD, "-o", "json")
+    confirm = (*_DESTROY, "--confirm", _BEFORE_JOB, "-o", "json")
     refused(rotated.command(*confirm), "not disabled yet")
     assert rotated.value("SELECT to_regclass('fluxbase_rotation.event')") is None
 
     first = rotated.command(*_DESTROY, "--reason", "Quarterly rotation")
     assert first.code == 0
     assert "Disabled key version 1" in first.stdout
-    assert f"--confirm {_OLD}" in first.stderr
+    assert f"--confirm {_BEFORE_JOB}" in first.stderr
     assert state(rotated) == "disabled"
 
     back = rotated.command("secrets", "rollback", "--to-version", "1", "--reason", "test")
@@ -56,7 +56,7 @@ def test_a_key_is_disabled_first_and_destroyed_after_it_has_cooled_off(rotated: 
     refused(rotated.command(*_DESTROY, "--confirm", fingerprint(NEW_KEY), "-o", "json"), "does not name", "cools off")
 
     soon = rotated.command.having(FLUXBASE_SECURITY_ENCRYPTION_KEY_DESTRUCTION_COOLING_OFF="0")
-    second = soon(*_DESTROY, "--confirm", _OLD)
+    second = soon(*_DESTROY, "--confirm", _BEFORE_JOB)
     assert second.code == 0, second.all
     assert "Recorded key version 1" in second.stdout
     assert "as destroyed" in second.stdout
@@ -73,7 +73,7 @@ def test_a_key_is_disabled_first_and_destroyed_after_it_has_cooled_off(rotated: 
     )
     assert [row[0] for row in events] == ["key-disabled", "key-destroying", "key-destroyed"]
     assert events[0][1] == "Quarterly rotation"
-    assert all(row[2]["census"][0]["found"] == 0 and row[2]["fingerprint"] == _OLD for row in events)
+    assert all(row[2]["census"][0]["found"] == 0 and row[2]["fingerprint"] == _BEFORE_JOB for row in events)
 
 
 def test_what_is_disabled_can_be_enabled_again(rotated: Rotation) -> None:
@@ -85,7 +85,7 @@ def test_what_is_disabled_can_be_enabled_again(rotated: Rotation) -> None:
     # The cooling-off time begins anew with the next disabling.
     rotated.command(*_RE_ENCRYPT)
     assert rotated.command(*_DESTROY).code == 0
-    refused(rotated.command(*_DESTROY, "--confirm", _OLD, "-o", "json"), "cools off")
+    refused(rotated.command(*_DESTROY, "--confirm", _BEFORE_JOB, "-o", "json"), "cools off")
 
 
 def test_an_emergency_does_both_steps_in_one_call(rotated: Rotation) -> None:
@@ -191,7 +191,9 @@ def test_a_backup_horizon_and_a_date_keep_a_key(rotation: Rotation) -> None:
     assert command(*_DESTROY).code == 0
     later = command(*_DESTROY, "--keep-until", "2999-01-01", "-o", "json")
     assert (later.code, later.json["not_before"][:10]) == (0, "2999-01-01")
-    refused(command(*_DESTROY, "--confirm", _OLD, "-o", "json"), "backups of the last 30d", "kept until 2999-01-01")
+    refused(
+        command(*_DESTROY, "--confirm", _BEFORE_JOB, "-o", "json"), "backups of the last 30d", "kept until 2999-01-01"
+    )
     assert command(*_DESTROY, "--keep-until", "soon").code == 2
 
 

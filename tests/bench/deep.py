@@ -30,7 +30,7 @@ from psycopg import sql
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.demo.server import EmbeddedServer
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.proof.columns import search_columns
@@ -106,7 +106,7 @@ def _census(url: str, workers: int) -> float:
         skip=frozenset(),
         workers=workers,
         stop=Stop(),
-        observer=Silent(),
+        observer=NullObserver(),
     )
     seconds = time.perf_counter() - start
     found = {location: tally.scanned for location, tally in findings.locations.items()}

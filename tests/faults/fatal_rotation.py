@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from fluxbase_cli.config import load_settings
-from fluxbase_cli.rotation.context import Moment, Surroundings
-from fluxbase_cli.rotation.retention import Retiring
+from fluxbase_cli.rotation.context import Moment, RotationContext
+from fluxbase_cli.rotation.retention import KeyRetirement
 from fluxbase_cli.rotation.rotator import Rotator
 from fluxbase_cli.store.rotations import RotationStep
 
-Place = tuple[RotationStep, Moment | str]
+Ctid = tuple[RotationStep, Moment | str]
 
 
-def _places() -> list[Place]:
-    places: list[Place] = []
+def _places() -> list[Ctid]:
+    places: list[Ctid] = []
     for step in RotationStep:
         places.append((step, Moment.BEGUN))
         if step is RotationStep.RETENTION:
@@ -36,7 +36,7 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _run_until(place: Place) -> None:
+def _run_until(place: Ctid) -> None:
     _, moment = place
 
     def listen(reached: RotationStep, at: Moment) -> None:
@@ -44,17 +44,17 @@ def _run_until(place: Place) -> None:
             _die()
 
     if isinstance(moment, str):
-        record: Callable[..., Any] = Retiring._record
+        record: Callable[..., Any] = KeyRetirement._record
 
-        def die_or_record(self: Retiring, store: Any, version: int, fingerprint: str, action: Any) -> None:
+        def die_or_record(self: KeyRetirement, store: Any, version: int, fingerprint: str, action: Any) -> None:
             if f"{action.value}ed".replace("eed", "ed") == moment:
                 _die()
             record(self, store, version, fingerprint, action)
 
-        Retiring._record = die_or_record  # type: ignore[method-assign]
+        KeyRetirement._record = die_or_record  # type: ignore[method-assign]
 
     here = Path.cwd()
-    around = Surroundings(
+    context = RotationContext(
         load=lambda: load_settings(directory=here, environ=os.environ, system_directory=here / "etc"),
         environ=os.environ,
         tell=lambda text: print(text, file=sys.stderr),  # noqa: T201
@@ -62,7 +62,7 @@ def _run_until(place: Place) -> None:
         listener=listen,
         workers=2,
     )
-    Rotator(around).run(force=True)
+    Rotator(context).run(force=True)
 
 
 def main() -> None:

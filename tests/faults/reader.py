@@ -37,7 +37,7 @@ _SEALED_COLUMNS = {*(column for columns in _TEXTS.values() for column in columns
 _KEYS = {2: NEW_KEY, 1: OLD_KEY}
 
 #: Where a value stands: `schema.table.column`, the row's id, the path in the document.
-Place = tuple[str, str, tuple[str, ...]]
+Ctid = tuple[str, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class Contents:
         rest: every other column of every row, by table and id.
     """
 
-    values: Mapping[Place, Value]
-    unopened: Mapping[Place, str]
+    values: Mapping[Ctid, Value]
+    unopened: Mapping[Ctid, str]
     rest: Mapping[tuple[str, str], Any]
 
     @property
-    def lost(self) -> tuple[Place, ...]:
+    def lost(self) -> tuple[Ctid, ...]:
         """The places of what could not be opened, in a database without plaintext."""
         return tuple(self.unopened)
 
@@ -73,7 +73,7 @@ class Contents:
         return Counter(value.version for value in self.values.values())
 
     @property
-    def plaintexts(self) -> Mapping[Place, bytes]:
+    def plaintexts(self) -> Mapping[Ctid, bytes]:
         """The plaintexts, whatever sealed them."""
         return {place: value.plaintext for place, value in self.values.items()}
 
@@ -81,8 +81,8 @@ class Contents:
 def read(url: str, keys: Mapping[int, bytes] | None = None) -> Contents:
     """Open everything under the two keys of the tests, or under others."""
     keys = _KEYS if keys is None else keys
-    values: dict[Place, Value] = {}
-    unopened: dict[Place, str] = {}
+    values: dict[Ctid, Value] = {}
+    unopened: dict[Ctid, str] = {}
     rest: dict[tuple[str, str], Any] = {}
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -97,7 +97,7 @@ def read(url: str, keys: Mapping[int, bytes] | None = None) -> Contents:
 
 def _stored(
     connection: psycopg.Connection[Any], rest: dict[tuple[str, str], Any]
-) -> Iterator[tuple[Place, str, str | None]]:
+) -> Iterator[tuple[Ctid, str, str | None]]:
     there = {
         table
         for (table,) in connection.execute(

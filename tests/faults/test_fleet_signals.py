@@ -19,14 +19,14 @@ import pytest
 
 from fluxbase_cli.fleet.file import Fleet, Instance
 from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult
-from fluxbase_cli.fleet.run import FleetRun, Message
+from fluxbase_cli.fleet.run import FleetRun, InstanceMessage
 from tests.fixtures.command import Running, until
 from tests.fixtures.fleet import FleetBed, Member, by_name
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up in /proc")
 
 _COUNT = 3_000
-_OLD = 2_550
+_BEFORE_JOB = 2_550
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--fleet", "fleet.yaml")
 _SLOWLY = (*_RE_ENCRYPT, "--batch-size", "50", "--max-rate", "300", "-o", "json")
 _GO_ON = (*_RE_ENCRYPT, "--batch-size", "50", "--max-rate", "0", "-o", "json")
@@ -94,11 +94,11 @@ def test_a_stopped_fleet_is_resumed_by_the_same_command(fleet: FleetBed, number:
     assert (stopped.json["exit_code"], stopped.json["done"], stopped.json["failed"]) == (code, 1, 3)
     for name in ("first", "second"):
         assert ended[name]["result"]["state"] == "interrupted"
-        assert 0 < ended[name]["result"]["re_encrypted"] < _OLD
+        assert 0 < ended[name]["result"]["re_encrypted"] < _BEFORE_JOB
         assert "interrupted" in ended[name]["error"]
         # What is reported is what is there.
-        assert fleet.members[name].versions[1] == _OLD - ended[name]["result"]["re_encrypted"]
-    assert third.versions[1] == _OLD
+        assert fleet.members[name].versions[1] == _BEFORE_JOB - ended[name]["result"]["re_encrypted"]
+    assert third.versions[1] == _BEFORE_JOB
 
     resumed = fleet.command(*_GO_ON)
 
@@ -188,13 +188,13 @@ class Heard:
     """A listener that keeps what it hears."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[InstanceMessage] = []
         self.running = 0
 
     def started(self, _instance: Instance) -> None:
         self.running += 1
 
-    def heard(self, _instance: Instance, message: Message) -> None:
+    def heard(self, _instance: Instance, message: InstanceMessage) -> None:
         self.messages.append(message)
 
     def ended(self, _result: InstanceResult) -> None:

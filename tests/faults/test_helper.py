@@ -19,7 +19,7 @@ from tests.fixtures.fluxbase import Fluxbase, open_all
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is a helper on Linux only")
 
 _COUNT = 20_000
-_OLD = 17_000
+_BEFORE_JOB = 17_000
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--batch-size", "100")
 _SLOWLY = (*_RE_ENCRYPT, "--max-rate", "5000")
 _GO_ON = (*_RE_ENCRYPT, "--max-rate", "1000000", "-o", "json")
@@ -93,7 +93,7 @@ def test_two_processes_do_every_value_once_and_use_no_nonce_twice(rotation: Rota
         outcome = running.finish()
 
     assert outcome.code == 0, outcome.stderr
-    assert (outcome.json["state"], outcome.json["updated"], outcome.json["moved"]) == ("completed", _OLD, 0)
+    assert (outcome.json["state"], outcome.json["updated"], outcome.json["moved"]) == ("completed", _BEFORE_JOB, 0)
     assert_all_done(rotation, before)
     assert [(runner["workers"], runner["alive"]) for runner in runners(rotation)] == [(2, False), (2, False)]
     written = rotation.rows(
@@ -121,10 +121,10 @@ def test_a_stop_reaches_the_helper_too(rotation: Rotation, number: signal.Signal
     assert gone(helper)
     assert not any(runner["alive"] for runner in runners(rotation))
     # What is reported is what is there, the helper's part included.
-    assert read(rotation.url).versions[2] == _COUNT - _OLD + first.json["re_encrypted"]
+    assert read(rotation.url).versions[2] == _COUNT - _BEFORE_JOB + first.json["re_encrypted"]
 
     second = rotation.command(*_GO_ON)
-    assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _OLD)
+    assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _BEFORE_JOB)
     assert_all_done(rotation, before)
 
 
@@ -137,7 +137,7 @@ def test_when_the_first_process_is_killed_the_helper_goes_at_once(rotation: Rota
     until(lambda: gone(helper), "the helper is gone")
 
     second = rotation.command(*_GO_ON)
-    assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _OLD)
+    assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _BEFORE_JOB)
     assert_all_done(rotation, before)
 
 
@@ -150,7 +150,7 @@ def test_when_the_helper_is_killed_the_first_process_finishes_alone(rotation: Ro
 
     assert outcome.code == 0, outcome.stderr
     assert "the helper process was ended from outside; going on without it" in outcome.stderr
-    assert (outcome.json["state"], outcome.json["updated"]) == ("completed", _OLD)
+    assert (outcome.json["state"], outcome.json["updated"]) == ("completed", _BEFORE_JOB)
     assert_all_done(rotation, before)
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from fluxbase_cli.config import load_settings
-from fluxbase_cli.engine.events import Event, Silent
+from fluxbase_cli.engine.events import Event, NullObserver
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keys.destroy import Destruction
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
@@ -49,7 +49,7 @@ def destroy(rotation: Rotation, request: DestroyRequest, beginner: Beginner | No
     here = rotation.command.directory
     settings = load_settings(directory=here, environ=environ, system_directory=here / "etc")
     destruction = Destruction(
-        settings, environ, request, stop=Stop(), observer=beginner or Silent(), warn=lambda _text: None
+        settings, environ, request, stop=Stop(), observer=beginner or NullObserver(), warn=lambda _text: None
     )
     return destruction.run()
 

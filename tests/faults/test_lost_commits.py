@@ -16,7 +16,7 @@ from fluxbase_cli.demo.tables import create_tables
 from fluxbase_cli.engine.events import BatchStep, Observer, Step
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.run import pool
-from fluxbase_cli.engine.run.catch_up import Closing, Verdict
+from fluxbase_cli.engine.run.catch_up import CatchUp, CatchUpStep
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.store import connection as store_connect
 from fluxbase_cli.store import jobs
@@ -218,16 +218,16 @@ def test_the_commit_that_ends_a_job_is_not_taken_back_by_a_crash(
     forgetful: Fluxbase, forgetful_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of what follows it has been committed yet, so nothing but itself can have it written."""
-    advance, states = Closing.advance, list[str]()
+    advance, states = CatchUp.advance, list[str]()
 
-    def advance_and_crash(closing: Closing, connection: Connection, store: JobStore) -> Verdict:
+    def advance_and_crash(closing: CatchUp, connection: Connection, store: JobStore) -> CatchUpStep:
         verdict = advance(closing, connection, store)
-        if verdict is Verdict.ENDED and not states:
+        if verdict is CatchUpStep.ENDED and not states:
             forgetful_server.restart("immediate")
             states.append(forgetful.value("SELECT state FROM fluxbase_rotation.job"))
         return verdict
 
-    monkeypatch.setattr(Closing, "advance", advance_and_crash)
+    monkeypatch.setattr(CatchUp, "advance", advance_and_crash)
     forgetful.secrets(20)
 
     report = run_soon(forgetful, Watching())

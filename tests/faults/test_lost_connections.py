@@ -17,7 +17,7 @@ from tests.fixtures.command import NEW_KEY, OLD_KEY, Command, Outcome, Rotation,
 from tests.fixtures.proxy import Proxy
 
 _COUNT = 20_000
-_OLD = 17_000
+_BEFORE_JOB = 17_000
 _RE_ENCRYPT = (
     *("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2"),
     *("--batch-size", "100", "-o", "json"),
@@ -37,7 +37,7 @@ def _assert_done(outcome: Outcome, before: Contents, rotation: Rotation) -> None
     assert outcome.json["state"] == "completed"
     assert outcome.json["job"] == 1
     counts = [outcome.json[name] for name in ("scanned", "re_encrypted", "updated", "already_current")]
-    assert counts == [_COUNT, _OLD, _OLD, _COUNT - _OLD]
+    assert counts == [_COUNT, _BEFORE_JOB, _BEFORE_JOB, _COUNT - _BEFORE_JOB]
     after = read(rotation.url)
     assert after.lost == ()
     assert after.versions == {2: _COUNT}

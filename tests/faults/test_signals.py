@@ -13,7 +13,7 @@ from tests.faults.reader import read
 from tests.fixtures.command import Rotation, until
 
 _COUNT = 20_000
-_OLD = 17_000
+_BEFORE_JOB = 17_000
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--batch-size", "100")
 _AT_ONCE_S = 5.0
 
@@ -31,13 +31,13 @@ def test_a_stopped_run_is_gone_on_with_where_it_was(rotation: Rotation, number: 
 
     assert first.code == code
     assert first.json["state"] == "interrupted"
-    assert 0 < first.json["re_encrypted"] < _OLD
+    assert 0 < first.json["re_encrypted"] < _BEFORE_JOB
     assert first.json["remaining"] is None
     assert "The same command goes on" in first.stderr
     job = rotation.command("secrets", "status", "1", "-o", "json").json
     assert (job["state"], job["alive"]) == ("interrupted", False)
     # What is reported is what is there.
-    assert read(rotation.url).versions[2] == _COUNT - _OLD + first.json["re_encrypted"]
+    assert read(rotation.url).versions[2] == _COUNT - _BEFORE_JOB + first.json["re_encrypted"]
 
     second = rotation.command(*_RE_ENCRYPT, "-o", "json")
 
@@ -50,9 +50,9 @@ def test_a_stopped_run_is_gone_on_with_where_it_was(rotation: Rotation, number: 
     counts = {name: second.json[name] for name in ("scanned", "re_encrypted", "updated", "already_current", "moved")}
     assert counts == {
         "scanned": _COUNT,
-        "re_encrypted": _OLD,
-        "updated": _OLD,
-        "already_current": _COUNT - _OLD,
+        "re_encrypted": _BEFORE_JOB,
+        "updated": _BEFORE_JOB,
+        "already_current": _COUNT - _BEFORE_JOB,
         "moved": 0,
     }
     after = read(rotation.url)

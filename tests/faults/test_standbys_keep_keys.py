@@ -153,7 +153,7 @@ def test_a_role_that_cannot_see_how_far_standbys_are_is_told_the_grant(
     flux: Fluxbase, role: Role, standby: Standby
 ) -> None:
     with connect(role.database) as connection:
-        (hidden,) = examine_standbys(connection, stop=Stop(), patience_s=0.0).unexamined
+        (hidden,) = examine_standbys(connection, stop=Stop(), retry_limit_s=0.0).unexamined
     assert (hidden.where, f'GRANT pg_monitor TO "{role.name}"' in hidden.reason) == (NAME, True)
     flux.rows(f'GRANT pg_monitor TO "{role.name}"')
     with connect(role.database) as connection:
@@ -189,8 +189,8 @@ def test_a_logical_slot_counts_in_the_databases_that_hold_values(tmp_path: Path)
             with psycopg.connect(server.url(database), autocommit=True) as connection:
                 connection.execute(f"SELECT pg_create_logical_replication_slot('of_{database}', 'pgoutput')".encode())
         with psycopg.connect(server.url(), autocommit=True) as connection:
-            main = examine_standbys(connection, stop=Stop(), patience_s=0.0)
-            both = examine_standbys(connection, databases=["branch"], stop=Stop(), patience_s=0.0)
+            main = examine_standbys(connection, stop=Stop(), retry_limit_s=0.0)
+            both = examine_standbys(connection, databases=["branch"], stop=Stop(), retry_limit_s=0.0)
 
     assert [each.where for each in main.unexamined] == ["logical slot of_postgres"]
     assert [each.where for each in both.unexamined] == ["logical slot of_branch", "logical slot of_postgres"]

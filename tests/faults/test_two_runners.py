@@ -13,7 +13,7 @@ from tests.faults.reader import read
 from tests.fixtures.command import Rotation, until
 
 _COUNT = 20_000
-_OLD = 17_000
+_BEFORE_JOB = 17_000
 _RE_ENCRYPT = (
     *("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2"),
     *("--batch-size", "20", "--concurrency", "1", "-o", "json"),
@@ -42,7 +42,7 @@ def test_two_processes_do_every_value_once(rotation: Rotation) -> None:
     for outcome in outcomes:
         assert outcome.code == 0, outcome.stderr
         assert outcome.json["state"] == "completed"
-        assert [outcome.json[n] for n in ("scanned", "re_encrypted", "updated")] == [_COUNT, _OLD, _OLD]
+        assert [outcome.json[n] for n in ("scanned", "re_encrypted", "updated")] == [_COUNT, _BEFORE_JOB, _BEFORE_JOB]
     done = [round(o.json["rate_per_second"] * o.json["elapsed_seconds"]) for o in outcomes]
     assert done[1] > 0
     after = read(rotation.url)
@@ -63,7 +63,7 @@ def test_the_death_of_one_does_not_hinder_the_other(rotation: Rotation, dies: st
             outcome = survivor.finish(timeout_s=25)
 
     assert outcome.code == 0, outcome.stderr
-    assert [outcome.json[n] for n in ("scanned", "re_encrypted", "updated")] == [_COUNT, _OLD, _OLD]
+    assert [outcome.json[n] for n in ("scanned", "re_encrypted", "updated")] == [_COUNT, _BEFORE_JOB, _BEFORE_JOB]
     assert read(rotation.url).versions == {2: _COUNT}
 
 

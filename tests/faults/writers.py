@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import sql
 
-from tests.faults.reader import Place
+from tests.faults.reader import Ctid
 from tests.fixtures.command import NEW_KEY, OLD_KEY
 
 #: What a row of each table takes besides its sealed values; `%s` stands for something that no other row has.
@@ -76,21 +76,21 @@ class Writers:
         places: all sealed values that are there.
     """
 
-    def __init__(self, url: str, number: int, places: Iterable[Place]) -> None:
+    def __init__(self, url: str, number: int, places: Iterable[Ctid]) -> None:
         self._url = url
         self._ended = threading.Event()
         self._switched = threading.Event()
         self._failures: list[BaseException] = []
         #: What must be there in the end; None for what was deleted.
-        self.written: dict[Place, bytes | None] = {}
-        self._touched: set[Place] = set()
+        self.written: dict[Ctid, bytes | None] = {}
+        self._touched: set[Ctid] = set()
         #: How often rows were inserted, updated and deleted, by what and table.
         self.done: Counter[tuple[str, str]] = Counter()
         with psycopg.connect(url) as connection:
             connection.execute(_NO_FOREIGN_KEYS)
             users = {str(row): str(user) for row, user in connection.execute("SELECT id, user_id FROM app.settings")}
         self._users = {row: user for row, user in users.items() if user != "None"}
-        shares: list[dict[str, dict[str, list[Place]]]] = [defaultdict(dict) for _ in range(number)]
+        shares: list[dict[str, dict[str, list[Ctid]]]] = [defaultdict(dict) for _ in range(number)]
         for place in sorted(places):
             table = place[0].rpartition(".")[0]
             shares[hash(place[1]) % number][table].setdefault(place[1], []).append(place)
@@ -102,7 +102,7 @@ class Writers:
         return {*self.done}
 
     @property
-    def touched(self) -> frozenset[Place]:
+    def touched(self) -> frozenset[Ctid]:
         """All values that may be another now than before them."""
         return frozenset(self._touched)
 
@@ -123,11 +123,11 @@ class Writers:
                 thread.join()
         assert self._failures == []
 
-    def plaintexts(self, before: Mapping[Place, bytes]) -> dict[Place, bytes]:
+    def plaintexts(self, before: Mapping[Ctid, bytes]) -> dict[Ctid, bytes]:
         """What must be there in the end, from what was there before them."""
         return {place: text for place, text in {**before, **self.written}.items() if text is not None}
 
-    def _body(self, own: dict[str, dict[str, list[Place]]]) -> None:
+    def _body(self, own: dict[str, dict[str, list[Ctid]]]) -> None:
         try:
             with psycopg.connect(self._url, autocommit=True, application_name="fluxbase-server") as connection:
                 chance = random.Random()  # noqa: S311  # what is written when is no secret
@@ -139,7 +139,7 @@ class Writers:
             self._failures.append(error)
 
     def _write(
-        self, connection: psycopg.Connection[Any], own: dict[str, dict[str, list[Place]]], chance: random.Random
+        self, connection: psycopg.Connection[Any], own: dict[str, dict[str, list[Ctid]]], chance: random.Random
     ) -> None:
         table = chance.choice([*_ROWS])
         rows = own[table]
@@ -162,7 +162,7 @@ class Writers:
         plaintext = f"written-{uuid4()}".encode()
         return plaintext, seal(key, plaintext, user)
 
-    def _update(self, connection: psycopg.Connection[Any], table: str, place: Place) -> None:
+    def _update(self, connection: psycopg.Connection[Any], table: str, place: Ctid) -> None:
         location, row, path = place
         plaintext, text = self._sealed(self._users.get(row) if table == "app.settings" else None)
         if table == _DOCUMENTS:
@@ -174,14 +174,14 @@ class Writers:
         assert updated.rowcount == 1
         self.written[place] = plaintext
 
-    def _insert(self, connection: psycopg.Connection[Any], table: str, rows: dict[str, list[Place]]) -> None:
+    def _insert(self, connection: psycopg.Connection[Any], table: str, rows: dict[str, list[Ctid]]) -> None:
         row = str(uuid4())
         columns: dict[str, Any] = {"id": row}
         for name, value in _ROWS[table].items():
             columns[name] = value.replace("%s", str(uuid4())) if isinstance(value, str) else value
         if table == "app.settings":
             self._users[row] = columns["user_id"]
-        places: dict[Place, bytes] = {}
+        places: dict[Ctid, bytes] = {}
         if table == _DOCUMENTS:
             texts = []
             for path in _LEAVES:

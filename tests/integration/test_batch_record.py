@@ -10,8 +10,8 @@ import pytest
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.store.connection import Access, Connection, begin_batch, connect_for_values
-from fluxbase_cli.store.ctid import Place
-from fluxbase_cli.store.jobs import Cut, JobKind, JobState, JobStore, LeaseLostError, NewJob, Shard
+from fluxbase_cli.store.ctid import Ctid
+from fluxbase_cli.store.jobs import JobKind, JobState, JobStore, LeaseLostError, NewJob, Shard, ShardLayout
 from fluxbase_cli.store.preflight import inspect
 from tests.fixtures.fluxbase import OLD, SECRETS, Fluxbase, Spot, seal
 
@@ -43,7 +43,7 @@ class Runner:
         assert shard is not None
         return shard
 
-    def commit(self, shard: Shard, *, to: Place, counts: dict[str, Counts] | None = None, done: bool = False) -> Shard:
+    def commit(self, shard: Shard, *, to: Ctid, counts: dict[str, Counts] | None = None, done: bool = False) -> Shard:
         """A batch with one value, recorded up to a place, as `BatchRunner` does it."""
         after = replace(shard, cursor=to, counts=_TEN if counts is None else counts, rows_done=shard.rows_done + 10)
         self._connection.execute(begin_batch(Access()))
@@ -73,8 +73,8 @@ def pair(flux: Fluxbase) -> Iterator[tuple[Runner, Runner]]:
     flux.close()
     access = Access()
     with connect_for_values(flux.database, access) as first, connect_for_values(flux.database, access) as second:
-        shape = inspect(first, write=True).shapes[0]
-        assert shape.relation == "functions.secrets"
+        relation = inspect(first, write=True).relations[0]
+        assert relation.qualified == "functions.secrets"
         jobs = JobStore(first)
         jobs.ensure_schema()
         job = jobs.create(
@@ -87,7 +87,7 @@ def pair(flux: Fluxbase) -> Iterator[tuple[Runner, Runner]]:
                 "",
                 full_census=False,
                 total_rows=1,
-                cuts={shape: Cut(blocks=10, strides=1)},
+                shard_layouts={relation: ShardLayout(blocks=10, lanes=1)},
             )
         )
         yield Runner(flux, first, job, row), Runner(flux, second, job, row)
@@ -113,7 +113,7 @@ def assert_refused(flux: Fluxbase, runner: Runner, shard: Shard, **batch: object
     runner.forget_values()
     before = recorded(flux)
     with pytest.raises(LeaseLostError):
-        runner.commit(shard, to=Place(0, 9), **batch)  # type: ignore[arg-type]  # handed on
+        runner.commit(shard, to=Ctid(0, 9), **batch)  # type: ignore[arg-type]  # handed on
     assert not runner.wrote
     assert recorded(flux) == before
 
@@ -123,7 +123,7 @@ def test_a_batch_of_who_holds_the_lease_is_recorded_with_its_values(
 ) -> None:
     """So that the refusals below are not for another reason."""
     runner, _ = pair
-    runner.commit(runner.lease(), to=Place(0, 5))
+    runner.commit(runner.lease(), to=Ctid(0, 5))
 
     assert runner.wrote
     (shard, batches) = recorded(flux)
@@ -146,7 +146,7 @@ def test_another_runner_has_the_shard_and_has_moved_on(flux: Fluxbase, pair: tup
     robbed, robber = pair
     shard = robbed.lease()
     rob(flux)
-    robber.commit(robber.lease(), to=Place(0, 5))
+    robber.commit(robber.lease(), to=Ctid(0, 5))
 
     assert_refused(flux, robbed, shard)
 
@@ -156,7 +156,7 @@ def test_another_thread_of_the_same_runner_has_moved_on(flux: Fluxbase, pair: tu
     runner, _ = pair
     shard = runner.lease()
     rob(flux)
-    runner.commit(runner.lease(), to=Place(0, 5))
+    runner.commit(runner.lease(), to=Ctid(0, 5))
 
     assert_refused(flux, runner, shard)
 
@@ -177,9 +177,9 @@ def test_another_thread_of_the_same_runner_counts_in_the_same_census(
 ) -> None:
     """A census stays at one place to its end, so that the place can't tell. What was counted meanwhile must stay."""
     runner, _ = pair
-    runner.commit(runner.lease(), to=Place(1, 0), done=True)
+    runner.commit(runner.lease(), to=Ctid(1, 0), done=True)
     with flux.connect() as connection:
-        assert runner.jobs.next_pass(runner.job, inspect(connection, write=True).shapes[:1]) == 1
+        assert runner.jobs.next_pass(runner.job, inspect(connection, write=True).relations[:1]) == 1
     shard = runner.lease()
     rob(flux)
     same = runner.lease()
@@ -205,7 +205,7 @@ def test_a_session_whose_batch_was_refused_records_the_next_one(flux: Fluxbase, 
     flux.rows("UPDATE fluxbase_rotation.shard SET runner = NULL")
     assert_refused(flux, runner, shard)
 
-    runner.commit(runner.lease(), to=Place(0, 5))
+    runner.commit(runner.lease(), to=Ctid(0, 5))
 
     assert runner.wrote
 

@@ -11,14 +11,14 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fluxbase_cli.engine.events import BatchDone, Event, Observer, PassStarted, Silent, Waiting
+from fluxbase_cli.engine.events import BatchDone, Event, NullObserver, Observer, PassStarted, Waiting
 from fluxbase_cli.engine.outcome import CensusReport
 from fluxbase_cli.engine.read.census import take_census
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.unexamined import Kind
+from fluxbase_cli.unexamined import UnexaminedKind
 from tests.fixtures.fluxbase import FEW, KEYS, NEW, OLD, SECRETS, Fluxbase, open_all, ring_of, seal
 
 
@@ -49,7 +49,7 @@ def census(
         limits=FEW,
         workers=2,
         stop=Stop(),
-        observer=observer or Silent(),
+        observer=observer or NullObserver(),
         wait_s=wait_s,
     )
 
@@ -118,7 +118,7 @@ def test_an_open_transaction_that_does_not_end_is_named_and_nothing_is_concluded
         report = census(flux, 1, wait_s=0.2)
         pid = writer.info.backend_pid
     (left,) = report.unexamined
-    assert (left.kind, left.where) == (Kind.TRANSACTION, f"of process {pid}")
+    assert (left.kind, left.where) == (UnexaminedKind.TRANSACTION, f"of process {pid}")
     assert "functions.secrets" in left.reason
     assert (report.found, report.exit_code) == (0, ExitCode.UNDECRYPTABLE_LEFT)
 
@@ -131,7 +131,7 @@ def test_a_prepared_transaction_is_named_by_its_name(prepared: Fluxbase) -> None
     try:
         report = census(prepared, 1, wait_s=0.2)
         (left,) = report.unexamined
-        assert (left.kind, left.where) == (Kind.PREPARED_TRANSACTION, "'orphan'")
+        assert (left.kind, left.where) == (UnexaminedKind.PREPARED_TRANSACTION, "'orphan'")
         assert report.exit_code == ExitCode.UNDECRYPTABLE_LEFT
     finally:
         prepared.rows("COMMIT PREPARED 'orphan'")
@@ -194,7 +194,7 @@ def test_a_job_is_not_completed_while_a_transaction_holds_an_old_value_and_is_af
         insert_secret(writer, seal(OLD, "never committed"), "late")
         report = flux.run(wait_s=0.2)
         assert (report.state, report.exit_code) == ("failed", ExitCode.FAILED)
-        assert [each.kind for each in report.unexamined] == [Kind.TRANSACTION]
+        assert [each.kind for each in report.unexamined] == [UnexaminedKind.TRANSACTION]
         assert "could not be examined" in (report.error or "")
         writer.commit()
     again = flux.run(wait_s=0.2)

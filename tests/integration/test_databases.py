@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.databases import EverywhereReport, EverywhereRun, prepare_everywhere
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.databases import DatabasesReport, DatabasesRun, prepare_databases
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.stop import Stop
@@ -16,37 +16,37 @@ from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.proof.proof import Proof, ProofRequest, take_proof
 from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.jobs import JobKind
-from fluxbase_cli.unexamined import Kind
+from fluxbase_cli.unexamined import UnexaminedKind
 from tests.fixtures.fluxbase import FEW, KEYS, NEW, OLD, SECRETS, Fluxbase, Role, open_all, ring_of, seal
-from tests.fixtures.further import Further
+from tests.fixtures.further import SecondaryDatabase
 
 _USERS = "auth.users"
 
 
 def prove(flux: Fluxbase, database: DatabaseSettings | None = None, databases: Databases = Databases.ALL) -> Proof:
     request = ProofRequest(limits=FEW, key_version=1, databases=databases, wait_s=0.2)
-    return take_proof(database or flux.database, ring_of(KEYS), request, stop=Stop(), observer=Silent())
+    return take_proof(database or flux.database, ring_of(KEYS), request, stop=Stop(), observer=NullObserver())
 
 
-def move(flux: Fluxbase, databases: Databases = Databases.ALL, **options: Any) -> EverywhereReport:
+def move(flux: Fluxbase, databases: Databases = Databases.ALL, **options: Any) -> DatabasesReport:
     request = JobRequest(JobKind.RE_ENCRYPT, Goal(2, source=1), limits=FEW, wait_s=0.2, **options)
-    targets = prepare_everywhere(flux.database, ring_of(KEYS), request, databases, Silent())
-    return EverywhereRun(ring_of(KEYS), targets, request, stop=Stop(), observer=Silent()).run()
+    targets = prepare_databases(flux.database, ring_of(KEYS), request, databases, NullObserver())
+    return DatabasesRun(ring_of(KEYS), targets, request, stop=Stop(), observer=NullObserver()).run()
 
 
-def old_values(further: Further, database: str | None, column: str = SECRETS) -> int:
+def old_values(further: SecondaryDatabase, database: str | None, column: str = SECRETS) -> int:
     """How many values of a column an independent reader opens with the old key."""
     table, _, name = column.rpartition(".")
     rows = further.rows(database, f"SELECT {name} FROM {table} WHERE {name} IS NOT NULL")
     return sum(1 in open_all(row[0], KEYS).versions for row in rows)
 
 
-def versions_of_rows(further: Further, database: str | None) -> list[tuple[Any, ...]]:
+def versions_of_rows(further: SecondaryDatabase, database: str | None) -> list[tuple[Any, ...]]:
     return further.rows(database, "SELECT xmin::text, ctid::text, encrypted_value FROM functions.secrets ORDER BY id")
 
 
 def test_all_databases_are_moved_each_once_under_one_number_and_the_dead_are_not_told_of(
-    flux: Fluxbase, further: Further
+    flux: Fluxbase, further: SecondaryDatabase
 ) -> None:
     flux.secrets(5)
     flux.user(seal(OLD, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"))
@@ -87,13 +87,13 @@ def test_all_databases_are_moved_each_once_under_one_number_and_the_dead_are_not
     assert foreign not in {each.name for each in proof.databases}
 
 
-def test_a_branch_that_refuses_the_connection_is_not_empty(flux: Fluxbase, further: Further) -> None:
+def test_a_branch_that_refuses_the_connection_is_not_empty(flux: Fluxbase, further: SecondaryDatabase) -> None:
     flux.secrets(2)
     branch = further.branch("closed")
     assert move(flux, Databases.MAIN).together.state == "completed"
     further.rows("postgres", f"ALTER DATABASE {branch} WITH ALLOW_CONNECTIONS false")
     proof = prove(flux)
-    assert [(each.kind, each.where) for each in proof.unexamined] == [(Kind.DATABASE, branch)]
+    assert [(each.kind, each.where) for each in proof.unexamined] == [(UnexaminedKind.DATABASE, branch)]
     assert proof.together.exit_code == ExitCode.UNDECRYPTABLE_LEFT
     report = move(flux)
     assert (report.together.state, report.together.exit_code) == ("failed", ExitCode.FAILED)
@@ -104,7 +104,9 @@ def test_a_branch_that_refuses_the_connection_is_not_empty(flux: Fluxbase, furth
     assert old_values(further, branch) == 0
 
 
-def test_a_list_that_may_not_be_read_is_told_and_proves_nothing(flux: Fluxbase, further: Further, role: Role) -> None:
+def test_a_list_that_may_not_be_read_is_told_and_proves_nothing(
+    flux: Fluxbase, further: SecondaryDatabase, role: Role
+) -> None:
     flux.secrets(2, NEW)
     further.branch("unseen")
     flux.rows(
@@ -113,11 +115,13 @@ def test_a_list_that_may_not_be_read_is_told_and_proves_nothing(flux: Fluxbase, 
         f"GRANT SELECT ON branching.github_config TO {role.name}"
     )
     proof = prove(flux, role.database)
-    assert [(each.kind, each.where) for each in proof.unexamined] == [(Kind.LIST, "branching.branches")]
+    assert [(each.kind, each.where) for each in proof.unexamined] == [(UnexaminedKind.LIST, "branching.branches")]
     assert proof.together.exit_code == ExitCode.UNDECRYPTABLE_LEFT
 
 
-def test_a_member_of_service_role_reads_the_lists_as_that_role(flux: Fluxbase, further: Further, role: Role) -> None:
+def test_a_member_of_service_role_reads_the_lists_as_that_role(
+    flux: Fluxbase, further: SecondaryDatabase, role: Role
+) -> None:
     flux.secrets(2, NEW)
     branch = further.branch("seen")
     further.rows(branch, "UPDATE functions.secrets SET encrypted_value = %s", seal(OLD, "old"))
@@ -127,7 +131,7 @@ def test_a_member_of_service_role_reads_the_lists_as_that_role(flux: Fluxbase, f
     assert {each.name: each.census.found for each in proof.databases} == {further.main: 0, branch: 2}
 
 
-def test_a_sealed_table_that_was_renamed_in_a_branch_is_missed(flux: Fluxbase, further: Further) -> None:
+def test_a_sealed_table_that_was_renamed_in_a_branch_is_missed(flux: Fluxbase, further: SecondaryDatabase) -> None:
     flux.secrets(2)
     branch = further.branch("renamed")
     further.rows(branch, "ALTER TABLE functions.secrets RENAME TO secrets_old")
@@ -142,7 +146,7 @@ def test_a_sealed_table_that_was_renamed_in_a_branch_is_missed(flux: Fluxbase, f
     assert {each.name: each.failed for each in report.databases} == {further.main: False, branch: True}
 
 
-def test_a_branch_without_any_sealed_table_holds_nothing(flux: Fluxbase, further: Further) -> None:
+def test_a_branch_without_any_sealed_table_holds_nothing(flux: Fluxbase, further: SecondaryDatabase) -> None:
     flux.secrets(2, NEW)
     branch = further.branch("bare")
     further.rows(branch, "DROP SCHEMA functions, app, platform, auth, branching CASCADE")
@@ -150,7 +154,9 @@ def test_a_branch_without_any_sealed_table_holds_nothing(flux: Fluxbase, further
     assert ([each.name for each in proof.databases], proof.unexamined) == ([further.main], ())
 
 
-def test_the_list_of_branches_is_missed_where_databases_look_like_branches(flux: Fluxbase, further: Further) -> None:
+def test_the_list_of_branches_is_missed_where_databases_look_like_branches(
+    flux: Fluxbase, further: SecondaryDatabase
+) -> None:
     flux.secrets(2, NEW)
     further.branch("orphan")
     flux.rows("ALTER TABLE branching.branches RENAME TO branches_old")
@@ -162,7 +168,7 @@ def test_the_list_of_branches_is_missed_where_databases_look_like_branches(flux:
     [(Databases.BRANCHES, {"branch"}), (Databases.TENANTS, {"tenant"}), (Databases.MAIN, {"main"})],
 )
 def test_only_the_databases_that_are_asked_for_are_worked_on(
-    flux: Fluxbase, further: Further, wanted: Databases, kinds: set[str]
+    flux: Fluxbase, further: SecondaryDatabase, wanted: Databases, kinds: set[str]
 ) -> None:
     flux.user(seal(OLD, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"))
     branch, tenant = further.branch("one"), further.tenant("one", local=(_USERS,))
@@ -175,7 +181,7 @@ def test_only_the_databases_that_are_asked_for_are_worked_on(
     }
 
 
-def test_a_branch_that_was_cloned_in_mid_job_goes_on_by_itself(flux: Fluxbase, further: Further) -> None:
+def test_a_branch_that_was_cloned_in_mid_job_goes_on_by_itself(flux: Fluxbase, further: SecondaryDatabase) -> None:
     """Its copy of the progress speaks of rows in another database's file."""
     flux.secrets(12)
     stop = Stop()
@@ -194,7 +200,7 @@ def test_a_branch_that_was_cloned_in_mid_job_goes_on_by_itself(flux: Fluxbase, f
     assert (old_values(further, None), old_values(further, branch)) == (0, 0)
 
 
-def test_a_branch_with_a_copied_job_for_other_keys_begins_anew(flux: Fluxbase, further: Further) -> None:
+def test_a_branch_with_a_copied_job_for_other_keys_begins_anew(flux: Fluxbase, further: SecondaryDatabase) -> None:
     flux.secrets(4)
     branch = further.branch("other")
     move(flux)

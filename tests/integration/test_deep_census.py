@@ -20,13 +20,13 @@ import psycopg
 import pytest
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.events import BatchDone, Event, PassStarted, Silent
-from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.events import BatchDone, Event, NullObserver, PassStarted
+from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.proof import searching
-from fluxbase_cli.proof.columns import DeepFindings, search_columns
+from fluxbase_cli.proof.columns import DeepResult, search_columns
 from fluxbase_cli.store import deep_reading
 from fluxbase_cli.store.connection import Access
 from tests.fixtures.command import until
@@ -49,7 +49,7 @@ T = "plugin.t"
 RING = Keyring(tuple(Key(version, secret) for version, secret in KEYS.items()))
 
 
-def search(database: Fluxbase | DatabaseSettings | str, **options: Any) -> DeepFindings:
+def search(database: Fluxbase | DatabaseSettings | str, **options: Any) -> DeepResult:
     """The deep census, with what most tests leave as it is."""
     if isinstance(database, Fluxbase):
         database = database.url
@@ -60,7 +60,7 @@ def search(database: Fluxbase | DatabaseSettings | str, **options: Any) -> DeepF
         "skip": frozenset(),
         "workers": 2,
         "stop": Stop(),
-        "observer": Silent(),
+        "observer": NullObserver(),
         "access": Access(),
         **options,
     }
@@ -68,7 +68,7 @@ def search(database: Fluxbase | DatabaseSettings | str, **options: Any) -> DeepF
     return search_columns(database, access, RING, **options)
 
 
-def found(findings: DeepFindings) -> dict[str, dict[int, int]]:
+def found(findings: DeepResult) -> dict[str, dict[int, int]]:
     """How many values need each key, by location."""
     return {location: dict(tally.by_version()) for location, tally in findings.locations.items()}
 
@@ -671,7 +671,7 @@ def test_an_error_in_one_table_leaves_the_others_searched(plugin: Fluxbase) -> N
 
 
 def test_a_table_that_stays_locked_is_said(plugin: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "patiently", partial(patiently, patience_s=0.1))
+    monkeypatch.setattr(searching, "retry_transient", partial(retry_transient, retry_limit_s=0.1))
     put(plugin, "text", seal(OLD, "x"))
     plugin.rows("CREATE TABLE plugin.locked (c text)")
     with psycopg.connect(plugin.url) as locker:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fluxbase_cli.config import Settings, load_settings
-from fluxbase_cli.engine.events import Event, Silent
+from fluxbase_cli.engine.events import Event, NullObserver
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keys.destroy import Destruction
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
@@ -128,7 +128,7 @@ def test_a_key_that_was_made_active_during_the_audit_is_refused(settings: Settin
         rotation.command.environment,
         request,
         stop=Stop(),
-        observer=Silent(),
+        observer=NullObserver(),
         warn=lambda _: None,
         reload=lambda: active,
     ).run()

@@ -43,16 +43,16 @@ def test_a_dry_run_foretells_and_commits_nothing(large: Fluxbase) -> None:
 
     report = rehearsed(large)
 
-    assert report.forecast is not None
-    cost = report.forecast.cost
-    assert cost is not None, report.forecast.reason
+    assert report.estimate is not None
+    cost = report.estimate.cost
+    assert cost is not None, report.estimate.reason
     assert cost.seconds > 0.3
     size = large.value("SELECT pg_table_size('functions.secrets')")
     assert size < cost.wal_bytes < 4 * size
     assert 0.05 * size < cost.growth_bytes < 0.5 * size
     assert (cost.key_calls, cost.standbys) == (0, 0)
     # An eighth of the rows at most, each time counted, and not many less.
-    assert 0.08 * _SECRETS < report.forecast.rows <= _SECRETS / 8
+    assert 0.08 * _SECRETS < report.estimate.rows <= _SECRETS / 8
     assert next(cost_lines(report)).startswith("Forecast: ")
     assert large.places() == places
     assert large.stored() == stored
@@ -69,8 +69,8 @@ def test_a_rehearsal_gives_way_to_whoever_holds_the_rows(large: Fluxbase) -> Non
         assert time.monotonic() - began < 15
 
     assert report.state == "dry-run"
-    assert report.forecast is not None
-    assert report.forecast.cost is None
+    assert report.estimate is not None
+    assert report.estimate.cost is None
     assert list(cost_lines(report)) == [
         "No forecast: nothing could be rehearsed: other sessions hold the rows of the sample"
     ]
@@ -83,13 +83,13 @@ def test_a_rehearsal_fires_no_trigger_and_is_left_out_where_it_would(large: Flux
         " $$BEGIN PERFORM nextval('public.fired'); RETURN NULL; END$$;"
         "CREATE TRIGGER fire AFTER UPDATE ON functions.secrets FOR EACH ROW EXECUTE FUNCTION public.fire()"
     )
-    assert rehearsed(large).forecast is not None
+    assert rehearsed(large).estimate is not None
     assert large.value("SELECT is_called FROM public.fired") is False
 
     large.rows(f"GRANT service_role TO {role.name}")
     report = large.run(dry_run=True, database=role.database, limits=DEFAULT_LIMITS)
-    assert report.forecast is not None
-    assert report.forecast.reason == "triggers would fire"
+    assert report.estimate is not None
+    assert report.estimate.reason == "triggers would fire"
     assert large.value("SELECT is_called FROM public.fired") is False
 
 
@@ -113,8 +113,8 @@ def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: 
     report = large.run(workers=2, limits=DEFAULT_LIMITS)
 
     assert report.state == "completed"
-    assert report.forecast is not None
-    assert report.forecast.cost is not None
+    assert report.estimate is not None
+    assert report.estimate.cost is not None
     assert report.measured is not None
     assert report.measured.seconds == report.elapsed_seconds
     written = large.value("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", wal)
@@ -139,11 +139,11 @@ def test_a_forecast_is_not_far_from_the_cost_of_its_run(large: Fluxbase, monkeyp
 
     measured = report.measured
     assert measured is not None
-    for forecast in (dry.forecast, report.forecast):
-        assert forecast is not None
-        assert forecast.cost is not None
-        assert 1.0 < forecast.cost.wal_bytes / measured.wal_bytes < 4.0
-        assert 1.0 < forecast.cost.growth_bytes / measured.growth_bytes < 4.0
+    for estimate in (dry.estimate, report.estimate):
+        assert estimate is not None
+        assert estimate.cost is not None
+        assert 1.0 < estimate.cost.wal_bytes / measured.wal_bytes < 4.0
+        assert 1.0 < estimate.cost.growth_bytes / measured.growth_bytes < 4.0
 
 
 def test_what_a_run_has_cost_is_what_was_written_meanwhile(large: Fluxbase) -> None:
@@ -153,7 +153,7 @@ def test_what_a_run_has_cost_is_what_was_written_meanwhile(large: Fluxbase) -> N
 
     report = large.run(workers=2, limits=DEFAULT_LIMITS)
 
-    assert report.forecast is None
+    assert report.estimate is None
     assert report.measured is not None
     written = float(large.value("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", wal))
     # Beside it there are the progress tables, made before and read after.
@@ -166,11 +166,11 @@ def test_what_a_run_has_cost_is_what_was_written_meanwhile(large: Fluxbase) -> N
 def test_a_small_run_is_not_rehearsed(flux: Fluxbase) -> None:
     flux.secrets(10)
     dry = flux.run(dry_run=True)
-    assert dry.forecast is not None
-    assert dry.forecast.reason == "there is too little to rehearse"
+    assert dry.estimate is not None
+    assert dry.estimate.reason == "there is too little to rehearse"
     assert list(cost_lines(dry)) == []
     report = flux.run()
-    assert report.forecast is None
+    assert report.estimate is None
     assert report.measured is not None
     assert list(cost_lines(report)) == []
 
@@ -182,7 +182,7 @@ def test_vacuum_is_done_where_it_is_asked_for(large: Fluxbase, monkeypatch: pyte
     report = large.run(workers=2, limits=DEFAULT_LIMITS, vacuum=True, observer=observer)
 
     assert "vacuuming functions.secrets…" in observer.told
-    assert [gain.vacuumed for gain in report.gains if gain.table == "functions.secrets"] == [True]
+    assert [gain.vacuumed for gain in report.vacuum_candidates if gain.table == "functions.secrets"] == [True]
     vacuums = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relid = 'functions.secrets'::regclass"
     # The other one is the fixture's.
     until(lambda: large.value(vacuums) == 2, "the server has counted it")
@@ -204,4 +204,4 @@ def test_a_role_that_may_not_vacuum_is_told_and_the_job_is_done_all_the_same(
 
     assert (report.state, report.exit_code) == ("completed", 0)
     assert "functions.secrets can't be vacuumed by this role: it takes its owner or pg_maintain" in observer.told
-    assert not any(gain.vacuumed for gain in report.gains)
+    assert not any(gain.vacuumed for gain in report.vacuum_candidates)

@@ -48,9 +48,9 @@ def foretold(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, **r
     """The seconds that a dry run forecasts, where a batch takes so long."""
     monkeypatch.setattr(estimate, "time", SimpleNamespace(monotonic=clock(step_s)))
     report = flux.run(dry_run=True, limits=Limits(rows=_BATCH, bytes=1 << 20), **request)
-    assert report.forecast is not None
-    assert report.forecast.cost is not None, report.forecast.reason
-    return report.forecast.cost.seconds
+    assert report.estimate is not None
+    assert report.estimate.cost is not None, report.estimate.reason
+    return report.estimate.cost.seconds
 
 
 def test_a_run_takes_as_long_as_its_batches(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:

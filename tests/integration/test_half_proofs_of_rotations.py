@@ -29,7 +29,7 @@ def stop_when(calendar: Calendar, step: RotationStep) -> RotationReport:
             stop.request(15)
 
     rotator = calendar.rotator()
-    rotator._around = replace(rotator._around, stop=stop, listener=listen)
+    rotator._context = replace(rotator._context, stop=stop, listener=listen)
     return rotator.run()
 
 

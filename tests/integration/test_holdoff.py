@@ -9,7 +9,7 @@ import pytest
 
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.run import job_run as job_module
-from fluxbase_cli.engine.throttle.autovacuum_lock import HoldOff
+from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
 from fluxbase_cli.store.connection import Access, connect
 from fluxbase_cli.store.preflight import inspect
 from tests.fixtures.command import until
@@ -34,68 +34,77 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def hold_off(flux: Fluxbase, clock: Clock) -> HoldOff:
+def try_lock_relation(flux: Fluxbase, clock: Clock) -> AutovacuumLock:
     flux.secrets(3)
     with connect(flux.database) as connection:
-        shapes = inspect(connection, write=False).shapes
-    return HoldOff(flux.database, Access(), [shape for shape in shapes if shape.relation == "functions.secrets"], clock)
+        relations = inspect(connection, write=False).relations
+    return AutovacuumLock(
+        flux.database,
+        Access(),
+        [relation for relation in relations if relation.qualified == "functions.secrets"],
+        clock,
+    )
 
 
-def test_who_waits_for_the_table_gets_it_at_the_next_look_and_keeps_it(flux: Fluxbase, hold_off: HoldOff) -> None:
-    hold_off.look(wanted=True)
+def test_who_waits_for_the_table_gets_it_at_the_next_look_and_keeps_it(
+    flux: Fluxbase, try_lock_relation: AutovacuumLock
+) -> None:
+    try_lock_relation.look(wanted=True)
     assert flux.value(_HOLDERS) == 1
     vacuum = threading.Thread(target=flux.rows, args=("VACUUM functions.secrets",))
     vacuum.start()
     until(lambda: flux.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "VACUUM waits")
-    hold_off.look(wanted=True)
+    try_lock_relation.look(wanted=True)
     vacuum.join(20)
     assert not vacuum.is_alive()
-    hold_off.look(wanted=True)
+    try_lock_relation.look(wanted=True)
     assert flux.value(_HOLDERS) == 0
-    hold_off.close()
+    try_lock_relation.close()
 
 
-def test_writers_go_on_and_no_snapshot_is_kept(flux: Fluxbase, hold_off: HoldOff) -> None:
+def test_writers_go_on_and_no_snapshot_is_kept(flux: Fluxbase, try_lock_relation: AutovacuumLock) -> None:
     # More often than it takes the driver to prepare a statement, whose portal would keep its snapshot.
     for _ in range(12):
-        hold_off.look(wanted=True)
+        try_lock_relation.look(wanted=True)
     with psycopg.connect(flux.url) as writer:
         writer.execute("SET lock_timeout = '2s'")
         writer.execute("UPDATE functions.secrets SET description = 'meanwhile'")
     holder = "SELECT backend_xmin::text FROM pg_stat_activity WHERE pid = (SELECT pid FROM pg_locks"
     holder += " WHERE relation = 'functions.secrets'::regclass AND mode = 'ShareUpdateExclusiveLock')"
     assert flux.rows(holder) == [(None,)]
-    hold_off.close()
+    try_lock_relation.close()
     until(lambda: flux.value(_HOLDERS) == 0, "the lock is given back")
 
 
 def test_the_lock_is_given_back_while_the_job_waits_and_after_ten_minutes(
-    flux: Fluxbase, hold_off: HoldOff, clock: Clock
+    flux: Fluxbase, try_lock_relation: AutovacuumLock, clock: Clock
 ) -> None:
     def held(*, wanted: bool) -> bool:
-        hold_off.look(wanted=wanted)
+        try_lock_relation.look(wanted=wanted)
         return bool(flux.value(_HOLDERS))
 
     assert held(wanted=True)
-    hold_off.look(wanted=False)
+    try_lock_relation.look(wanted=False)
     until(lambda: flux.value(_HOLDERS) == 0, "the lock is given back")
     assert held(wanted=True)
     clock.now = 601
-    hold_off.look(wanted=True)
+    try_lock_relation.look(wanted=True)
     until(lambda: flux.value(_HOLDERS) == 0, "the lock is given back")
     assert not held(wanted=True)
-    hold_off.close()
+    try_lock_relation.close()
 
 
-def test_a_table_that_somebody_else_vacuums_is_let_be_until_he_is_done(flux: Fluxbase, hold_off: HoldOff) -> None:
+def test_a_table_that_somebody_else_vacuums_is_let_be_until_he_is_done(
+    flux: Fluxbase, try_lock_relation: AutovacuumLock
+) -> None:
     with psycopg.connect(flux.url) as other:
         other.execute("LOCK TABLE functions.secrets IN SHARE UPDATE EXCLUSIVE MODE")
-        hold_off.look(wanted=True)
+        try_lock_relation.look(wanted=True)
         assert flux.value(_HOLDERS) == 1
         assert flux.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0
-    hold_off.look(wanted=True)
+    try_lock_relation.look(wanted=True)
     assert flux.value(_HOLDERS) == 1
-    hold_off.close()
+    try_lock_relation.close()
 
 
 def test_a_job_holds_it_off_its_large_tables_and_not_a_moment_longer(

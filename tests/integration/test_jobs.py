@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.events import Silent, Step
+from fluxbase_cli.engine.events import NullObserver, Step
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
@@ -249,7 +249,7 @@ def test_shards_of_a_dead_runner_are_taken_up_at_once(flux: Fluxbase) -> None:
 def prepared_run(flux: Fluxbase, *, target: int = 2, source: int | None = 1) -> JobRun:
     request = JobRequest(JobKind.RE_ENCRYPT, Goal(target, source=source), workers=1)
     ring = ring_of(KEYS)
-    return JobRun(flux.database, ring, prepare(flux.database, ring, request), stop=Stop(), observer=Silent())
+    return JobRun(flux.database, ring, prepare(flux.database, ring, request), stop=Stop(), observer=NullObserver())
 
 
 def test_of_two_that_were_prepared_at_once_the_second_does_not_push_the_first_aside(flux: Fluxbase) -> None:

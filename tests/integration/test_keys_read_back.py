@@ -10,7 +10,7 @@ import pytest
 
 from fluxbase_cli.config import KeyEntry, Secret, Settings, load_settings
 from fluxbase_cli.encoding import Encoding
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import CreatedKey, ring
@@ -27,7 +27,7 @@ from tests.fixtures.fluxbase import NEW, OLD, STRANGER, THIRD, Fluxbase
 
 
 @dataclass
-class Place:
+class Ctid:
     """A provider with keys in memory, which does what it says unless it is told not to.
 
     Attributes:
@@ -64,9 +64,9 @@ class Place:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(monkeypatch: pytest.MonkeyPatch) -> Ctid:
     """The place that all entries lead to, whatever their provider is called."""
-    made = Place()
+    made = Ctid()
     for module in (sources, ring):
         monkeypatch.setattr(module, "load_provider", lambda _name, _context: made)
     return made
@@ -98,7 +98,7 @@ def events(flux: Fluxbase) -> list[str]:
 
 @pytest.mark.parametrize("wraps", [pytest.param(False, id="at its place"), pytest.param(True, id="wrapped")])
 def test_a_new_key_that_is_another_one_when_it_is_read_back_is_not_used(
-    flux: Fluxbase, settings: Settings, place: Place, *, wraps: bool
+    flux: Fluxbase, settings: Settings, place: Ctid, *, wraps: bool
 ) -> None:
     place.stores, place.wraps = STRANGER, wraps
 
@@ -110,7 +110,7 @@ def test_a_new_key_that_is_another_one_when_it_is_read_back_is_not_used(
 
 @pytest.mark.parametrize("wraps", [pytest.param(False, id="at its place"), pytest.param(True, id="wrapped")])
 def test_a_new_key_that_is_there_when_it_is_read_back_is_recorded(
-    flux: Fluxbase, settings: Settings, place: Place, *, wraps: bool
+    flux: Fluxbase, settings: Settings, place: Ctid, *, wraps: bool
 ) -> None:
     place.wraps = wraps
 
@@ -134,10 +134,10 @@ def test_a_file_that_holds_another_key_when_it_is_read_back_is_refused(
 def destroy(settings: Settings) -> DestroyOutcome:
     """Both steps at once."""
     request = DestroyRequest(1, DEFAULT_LIMITS, now=True)
-    return Destruction(settings, {}, request, stop=Stop(), observer=Silent(), warn=lambda _text: None).run()
+    return Destruction(settings, {}, request, stop=Stop(), observer=NullObserver(), warn=lambda _text: None).run()
 
 
-def test_a_key_that_is_still_there_is_not_called_destroyed(flux: Fluxbase, settings: Settings, place: Place) -> None:
+def test_a_key_that_is_still_there_is_not_called_destroyed(flux: Fluxbase, settings: Settings, place: Ctid) -> None:
     place.destroys = False
 
     with pytest.raises(ConfigurationError, match="still there after it was destroyed"):
@@ -152,7 +152,7 @@ def test_a_key_that_is_still_there_is_not_called_destroyed(flux: Fluxbase, setti
 
 
 def test_a_wrapped_key_that_is_still_there_is_not_called_destroyed(
-    flux: Fluxbase, settings: Settings, place: Place, monkeypatch: pytest.MonkeyPatch
+    flux: Fluxbase, settings: Settings, place: Ctid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encryption = settings.encryption
     second = tuple(entry for entry in encryption.keys if entry.version == 2)

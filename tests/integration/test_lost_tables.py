@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fluxbase_cli.engine.events import Silent, Step
+from fluxbase_cli.engine.events import NullObserver, Step
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import JobRun, prepare
@@ -75,7 +75,7 @@ def test_a_job_that_others_began_while_we_prepared_is_not_joined_without_its_tab
     left = old_values(two_tables)
 
     with pytest.raises(ConfigurationError, match=rf"job {job} was begun with tables that are gone: {_TABLE}"):
-        JobRun(two_tables.database, ring, prepared, stop=Stop(), observer=Silent()).run()
+        JobRun(two_tables.database, ring, prepared, stop=Stop(), observer=NullObserver()).run()
 
     assert old_values(two_tables) == left
     report = two_tables.run(run_name="nightly")

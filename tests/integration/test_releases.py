@@ -15,8 +15,8 @@ from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.store.connection import Connection, connect
 from fluxbase_cli.store.databases import find_databases
 from fluxbase_cli.store.preflight import inspect
-from fluxbase_cli.store.relations import Relations, find_relations
-from fluxbase_cli.unexamined import Kind
+from fluxbase_cli.store.relations import FoundRelations, find_relations
+from fluxbase_cli.unexamined import UnexaminedKind
 from tests.fixtures.embedded import on_both_releases
 from tests.fixtures.fluxbase import (
     COLUMNS,
@@ -36,13 +36,13 @@ DASHBOARD, PLATFORM = frozenset({Layout.DASHBOARD}), frozenset({Layout.PLATFORM}
 on_the_stable_release = pytest.mark.parametrize("release", [SchemaRelease.STABLE], ids=str)
 
 
-def found(flux: Fluxbase) -> Relations:
+def found(flux: Fluxbase) -> FoundRelations:
     with connect(flux.database) as connection:
         return find_relations(connection)
 
 
 @contextmanager
-def changed(connection: Connection, *statements: str) -> Iterator[Relations]:
+def changed(connection: Connection, *statements: str) -> Iterator[FoundRelations]:
     """What is found in a transaction with these statements, which is rolled back."""
     with connection.transaction(force_rollback=True):
         for statement in statements:
@@ -50,9 +50,9 @@ def changed(connection: Connection, *statements: str) -> Iterator[Relations]:
         yield find_relations(connection)
 
 
-def unexamined(relations: Relations) -> set[str]:
-    assert {each.kind for each in relations.unexamined} <= {Kind.LOCATION}
-    return {each.where for each in relations.unexamined}
+def unexamined(inspected: FoundRelations) -> set[str]:
+    assert {each.kind for each in inspected.unexamined} <= {UnexaminedKind.LOCATION}
+    return {each.where for each in inspected.unexamined}
 
 
 # --- what is told --------------------------------------------------------------------------------------------------
@@ -60,14 +60,16 @@ def unexamined(relations: Relations) -> set[str]:
 
 @on_both_releases
 def test_every_table_of_the_release_is_found_and_nothing_is_missed(flux: Fluxbase, release: SchemaRelease) -> None:
-    relations = found(flux)
+    inspected = found(flux)
     expected = {
         SchemaRelease.STABLE: ("2026.2.3 to 2026.3.6", DASHBOARD),
         SchemaRelease.MAIN: ("2026.3.7-rc.12 to 2026.3.7-rc.13", PLATFORM),
     }[release]
-    assert (relations.release.name, relations.release.layouts) == expected
-    assert (relations.unexamined, relations.unusable, relations.foreign) == ((), (), ())
-    locations = tuple(shape.table.location(column) for shape in relations.shapes for column in shape.columns)
+    assert (inspected.release.name, inspected.release.layouts) == expected
+    assert (inspected.unexamined, inspected.unusable, inspected.foreign) == ((), (), ())
+    locations = tuple(
+        relation.table.location(column) for relation in inspected.relations for column in relation.columns
+    )
     assert locations == flux.columns
 
 
@@ -75,10 +77,10 @@ def test_every_table_of_the_release_is_found_and_nothing_is_missed(flux: Fluxbas
 def test_a_table_that_was_renamed_or_dropped_is_listed_whichever_it_is(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         for table in flux.tables:
-            with changed(connection, f"ALTER TABLE {table} RENAME TO set_aside") as relations:
-                assert unexamined(relations) == {table}
-            with changed(connection, f"DROP TABLE {table} CASCADE") as relations:
-                assert unexamined(relations) == {table}
+            with changed(connection, f"ALTER TABLE {table} RENAME TO set_aside") as inspected:
+                assert unexamined(inspected) == {table}
+            with changed(connection, f"DROP TABLE {table} CASCADE") as inspected:
+                assert unexamined(inspected) == {table}
 
 
 @on_both_releases
@@ -86,14 +88,14 @@ def test_a_column_that_was_renamed_or_has_another_type_is_listed_whichever_it_is
     with connect(flux.database) as connection:
         for location in flux.columns:
             table, _, column = location.rpartition(".")
-            with changed(connection, f"ALTER TABLE {table} RENAME {column} TO set_aside") as relations:
-                assert unexamined(relations) == {location}
+            with changed(connection, f"ALTER TABLE {table} RENAME {column} TO set_aside") as inspected:
+                assert unexamined(inspected) == {location}
             with changed(
                 connection,
                 f"ALTER TABLE {table} DROP COLUMN {column} CASCADE",
                 f"ALTER TABLE {table} ADD COLUMN {column} bytea",
-            ) as relations:
-                assert unexamined(relations) == {location}
+            ) as inspected:
+                assert unexamined(inspected) == {location}
 
 
 @on_the_stable_release
@@ -102,7 +104,7 @@ def test_a_renamed_table_of_providers_is_told_before_anything_else_is_done(flux:
     with connect(flux.database) as connection:
         preflight = inspect(connection, write=True)
     (missed,) = preflight.unexamined
-    assert (missed.kind, missed.where) == (Kind.LOCATION, "dashboard.oauth_providers")
+    assert (missed.kind, missed.where) == (UnexaminedKind.LOCATION, "dashboard.oauth_providers")
     assert "renamed or dropped" in missed.reason
     assert any("dashboard.oauth_providers" in warning for warning in preflight.warnings)
 
@@ -113,9 +115,9 @@ def test_a_schema_platform_of_the_operators_own_changes_nothing(flux: Fluxbase) 
     flux.rows("CREATE TABLE platform.users (id bigint PRIMARY KEY)")
     flux.rows("CREATE TABLE platform.tenants (id bigint PRIMARY KEY, name text)")
     flux.rows("ALTER TABLE auth.users ADD COLUMN tenant_id bigint")
-    relations = found(flux)
-    assert (relations.release.name, relations.release.layouts) == ("2026.2.3 to 2026.3.6", DASHBOARD)
-    assert relations.unexamined == ()
+    inspected = found(flux)
+    assert (inspected.release.name, inspected.release.layouts) == ("2026.2.3 to 2026.3.6", DASHBOARD)
+    assert inspected.unexamined == ()
     with connect(flux.database) as connection:
         further = find_databases(connection, inspect(connection, write=False).access)
     assert (further.found, further.unexamined) == ((), ())
@@ -132,9 +134,9 @@ def test_a_foreign_table_of_the_operators_own_does_not_make_it_a_tenants_databas
     flux.rows("ALTER TABLE auth.oauth_tokens RENAME TO oauth_tokens_old")
     assert unexamined(found(flux)) == {"auth.oauth_tokens"}
     flux.rows("ALTER TABLE dashboard.oauth_providers RENAME TO oauth_providers_old")
-    relations = found(flux)
-    assert not relations.is_tenant
-    assert any("dashboard.oauth_providers" in where for where in unexamined(relations))
+    inspected = found(flux)
+    assert not inspected.is_tenant
+    assert any("dashboard.oauth_providers" in where for where in unexamined(inspected))
 
 
 @pytest.mark.parametrize(
@@ -154,8 +156,8 @@ def test_the_fingerprint_is_read_where_the_early_releases_keep_it_too(flux: Flux
     flux.rows("ALTER TABLE platform.declarative_state SET SCHEMA migrations")
     flux.rows("ALTER TABLE platform.fluxbase_migrations RENAME TO fluxbase")
     flux.rows("ALTER TABLE platform.fluxbase SET SCHEMA migrations")
-    relations = found(flux)
-    assert (relations.release.name, relations.release.layouts, relations.unexamined) == (name, PLATFORM, ())
+    inspected = found(flux)
+    assert (inspected.release.name, inspected.release.layouts, inspected.unexamined) == (name, PLATFORM, ())
 
 
 @on_both_releases
@@ -164,14 +166,14 @@ def test_a_role_that_may_not_read_the_servers_own_tables_is_told_the_release_by_
 ) -> None:
     with connect(flux.database) as connection:
         connection.execute(b"SET ROLE anon")
-        relations = find_relations(connection)
+        inspected = find_relations(connection)
         # And where such a table has another form than is known.
         connection.execute(b"RESET ROLE")
         table = "migrations.fluxbase" if release is SchemaRelease.STABLE else "platform.declarative_state"
         column = "version" if release is SchemaRelease.STABLE else "schema_fingerprint"
         with changed(connection, f"ALTER TABLE {table} RENAME {column} TO another") as other:
-            assert other.release == relations.release
-    assert relations.release.name == (
+            assert other.release == inspected.release
+    assert inspected.release.name == (
         "2026.1.13 to 2026.3.6" if release is SchemaRelease.STABLE else "2026.3.7-rc.11 or later"
     )
 
@@ -233,9 +235,9 @@ def test_with_both_tables_of_providers_the_values_of_both_move(flux: Fluxbase) -
         row = {"provider_name": secrets.token_hex(8), "client_id": "c", "redirect_url": "u", "is_encrypted": True}
         flux.insert("dashboard.oauth_providers", client_secret=seal(key, "in the old table"), **row)
     flux.close()
-    relations = found(flux)
-    assert relations.release.layouts == DASHBOARD | PLATFORM
-    assert relations.unexamined == ()
+    inspected = found(flux)
+    assert inspected.release.layouts == DASHBOARD | PLATFORM
+    assert inspected.unexamined == ()
     before = flux.everything()
 
     report = flux.run(workers=2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.events import BatchStep, Told
+from fluxbase_cli.engine.events import BatchStep, Message
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import prepare
@@ -34,7 +34,7 @@ def test_everything_is_opened_and_counted_before_the_first_write(flux: Fluxbase)
     counts = _prepare(flux, watching)
 
     assert counts == Counts(scanned=12, re_encrypted=7, already_current=2, undecryptable=3)
-    told = [(event.message, event.warning) for event in watching.events if isinstance(event, Told)]
+    told = [(event.message, event.warning) for event in watching.events if isinstance(event, Message)]
     assert told == [
         ("Dry count: 12 secrets, of which 7 open and would move to version 1; 2 are under it already", False),
         ("3 secrets open under no key and would stay as they are", True),

@@ -123,7 +123,7 @@ def test_a_new_key_that_is_disabled_before_the_values_move_is_not_sealed_under(
             )
 
     rotator = calendar.rotator()
-    rotator._around = replace(rotator._around, listener=disable)
+    rotator._context = replace(rotator._context, listener=disable)
 
     with pytest.raises(ConfigurationError, match=r"key version 2 .* is disabled: nothing is sealed under it any more"):
         rotator.run()
@@ -279,7 +279,7 @@ def test_a_young_key_is_not_rotated_unless_that_is_asked_for(rotating: Rotating,
     forced = calendar.run(force=True)
 
     assert young.state == "not-due"
-    assert "min_age is 60d" in young.verdict.why
+    assert "min_age is 60d" in young.decision.why
     assert forced.to_version == 3
 
 

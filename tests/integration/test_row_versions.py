@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.run.batch import BatchRunner, Work
-from fluxbase_cli.engine.run.resealer import Judge
+from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.engine.tables import store_for
 from fluxbase_cli.keyring import Opener
 from fluxbase_cli.store import values
 from fluxbase_cli.store.connection import Access, begin_reading, connect_for_values
-from fluxbase_cli.store.ctid import WHOLE
-from fluxbase_cli.store.jobs import Cut, JobKind, JobStore, LeaseLostError, NewJob, Shard
+from fluxbase_cli.store.ctid import WHOLE_TABLE
+from fluxbase_cli.store.jobs import JobKind, JobStore, LeaseLostError, NewJob, Shard, ShardLayout
 from fluxbase_cli.store.preflight import inspect
-from fluxbase_cli.store.row_block import Packed
-from fluxbase_cli.store.values import ID, Limits, Old, Reader
+from fluxbase_cli.store.row_block import RowBlock
+from fluxbase_cli.store.values import ID, BeforeJob, Limits, Reader
 from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal
 
 FIVE = Limits(rows=5, bytes=1 << 20)
@@ -31,13 +31,13 @@ def test_what_is_committed_between_two_statements_of_one_reading_is_not_old(flux
     changed, *rest = flux.secrets(5)
     began = int(flux.value("SELECT pg_snapshot_xmax(pg_current_snapshot())"))
     with connect_for_values(flux.database, Access()) as connection:
-        reader = Reader(inspect(connection, write=True).shapes[0])
+        reader = Reader(inspect(connection, write=True).relations[0])
 
         def read() -> set[bytes]:
             if packed:
-                (rows,) = (reader.list_packed(connection, WHOLE, 99, began=began) or {}).values()
+                (rows,) = (reader.list_packed(connection, WHOLE_TABLE, 99, began=began) or {}).values()
                 return {rows.id(index) for index in range(len(rows))}
-            return {row[ID] for row in reader.list_rows(connection, WHOLE, 99, Old(began))}
+            return {row[ID] for row in reader.list_rows(connection, WHOLE_TABLE, 99, BeforeJob(began))}
 
         connection.execute(begin_reading(Access()))
         assert read() == {each.bytes for each in (changed, *rest)}
@@ -54,24 +54,28 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
     """
     flux.secrets(20)
     monkeypatch.setattr(values, "_AT_A_TIME", 5)
-    unpack, armed = Packed.of, [True]
+    unpack, armed = RowBlock.of, [True]
     access, goal = Access(), Goal(2, source=1)
     with connect_for_values(flux.database, access) as first, connect_for_values(flux.database, access) as second:
-        shape = inspect(first, write=True).shapes[0]
+        relation = inspect(first, write=True).relations[0]
         one, other = JobStore(first), JobStore(second)
         one.ensure_schema()
-        cuts = {shape: Cut(blocks=10, strides=1)}
-        new = NewJob(JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=20, cuts=cuts)
+        shard_layouts = {relation: ShardLayout(blocks=10, lanes=1)}
+        new = NewJob(
+            JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=20, shard_layouts=shard_layouts
+        )
         job = one.create(new)
         begun = one.get(job)
         assert begun is not None
         runner = one.register_runner(job, 2)
 
         def batches() -> BatchRunner:
-            judge = Judge(shape, Opener(ring_of(KEYS), first=1), goal)
-            return BatchRunner(Work(store_for(shape), judge, goal, FIVE, access, job, runner, begun.began), Silent())
+            resealer = RowResealer(relation, Opener(ring_of(KEYS), first=1), goal)
+            return BatchRunner(
+                Work(store_for(relation), resealer, goal, FIVE, access, job, runner, begun.began), NullObserver()
+            )
 
-        def write_meanwhile(*arguments: Any, **options: Any) -> Packed:
+        def write_meanwhile(*arguments: Any, **options: Any) -> RowBlock:
             if armed:
                 armed.clear()
                 flux.rows("UPDATE fluxbase_rotation.shard SET runner = NULL")
@@ -82,7 +86,7 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
 
         leased = one.lease(job, runner)
         assert leased is not None
-        monkeypatch.setattr(Packed, "of", write_meanwhile)
+        monkeypatch.setattr(RowBlock, "of", write_meanwhile)
         ours = batches()
         with pytest.raises(LeaseLostError):
             ours.next_batch(first, one, leased, most=5)

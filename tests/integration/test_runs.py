@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import JobRun, prepare
@@ -90,7 +90,7 @@ def test_the_name_of_a_run_with_another_goal_or_other_keys_is_refused(flux: Flux
 def prepared_run(flux: Fluxbase, run_name: str) -> JobRun:
     ring = ring_of(KEYS)
     request = JobRequest(JobKind.RE_ENCRYPT, Goal(2, source=1), workers=1, run_name=run_name)
-    return JobRun(flux.database, ring, prepare(flux.database, ring, request), stop=Stop(), observer=Silent())
+    return JobRun(flux.database, ring, prepare(flux.database, ring, request), stop=Stop(), observer=NullObserver())
 
 
 def test_one_that_was_prepared_before_another_of_its_run_began_and_ended_finds_the_job_done(flux: Fluxbase) -> None:

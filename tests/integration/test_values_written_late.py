@@ -73,7 +73,7 @@ def test_a_transaction_that_was_open_when_the_job_began_hides_nothing(flux: Flux
 
 def test_every_pass_looks_back_to_transactions_that_were_open_when_the_one_before_began(flux: Fluxbase) -> None:
     """Each census reads what came since the pass before began, and what was open then comes later."""
-    new = NewJob(JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=0, cuts={})
+    new = NewJob(JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=0, shard_layouts={})
     with psycopg.connect(flux.url) as writer, flux.connect() as ours, flux.connect() as other:
         jobs = JobStore(ours)
         jobs.ensure_schema()

@@ -8,7 +8,7 @@ import pytest
 
 from fluxbase_cli.config import ActivePointer, EncryptionSettings, Secret
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import ActiveKeeper, ProviderContext, load_provider
+from fluxbase_cli.keyring import ActiveVersionStore, ProviderContext, load_provider
 from fluxbase_cli.keyring.vault.client import VaultClient
 from tests.fixtures.openbao import KeyValues
 
@@ -18,7 +18,7 @@ def write_while(
 ) -> None:
     """Make a version active, and have somebody act when the secret was read and is not written yet."""
     keeper = load_provider("vault", ProviderContext(EncryptionSettings(), openbao.server.environ()))
-    assert isinstance(keeper, ActiveKeeper)
+    assert isinstance(keeper, ActiveVersionStore)
     pointer = ActivePointer("vault", "the test", Secret(f"{{{{ vault `{openbao.mount}/state#active` }}}}"))
     ask, acted = VaultClient.ask, iter([action])
 

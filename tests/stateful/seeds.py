@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.stateful.writer import Cell, How, What, Write
 
-_OLD, _NEW = Cell(How.STALE, 0), Cell(How.STALE, 1)
+_BEFORE_JOB, _NEW = Cell(How.STALE, 0), Cell(How.STALE, 1)
 _TWICE, _PLAIN = Cell(How.TWICE, 0), Cell(How.PLAIN)
 _MASTER = Cell(How.MASTER, 0)
 _TABLES = 8
@@ -16,9 +16,9 @@ def _insert(table: int, *cells: Cell, flag: bool | None = True) -> Write:
 
 #: Three rows of each table; in tables with more than one value the cells go round.
 SEEDS: tuple[Write, ...] = (
-    *(_insert(table, _OLD, _OLD, _NEW) for table in range(_TABLES)),
-    *(_insert(table, _OLD, _PLAIN, _TWICE, flag=None) for table in range(_TABLES)),
-    *(_insert(table, _MASTER, _NEW, _OLD) for table in range(_TABLES)),
+    *(_insert(table, _BEFORE_JOB, _BEFORE_JOB, _NEW) for table in range(_TABLES)),
+    *(_insert(table, _BEFORE_JOB, _PLAIN, _TWICE, flag=None) for table in range(_TABLES)),
+    *(_insert(table, _MASTER, _NEW, _BEFORE_JOB) for table in range(_TABLES)),
     # The first version of a row never comes back to its place; a later one can.
-    *(Write(What.TOUCH, table, 0, (_OLD,)) for table in range(_TABLES)),
+    *(Write(What.TOUCH, table, 0, (_BEFORE_JOB,)) for table in range(_TABLES)),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings, Settings, load_settings
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.outcome import CensusReport
 from fluxbase_cli.engine.read.census import take_census
 from fluxbase_cli.engine.stop import Stop
@@ -213,7 +213,7 @@ class World:
             limits=limits,
             workers=workers,
             stop=Stop(),
-            observer=Silent(),
+            observer=NullObserver(),
             wait_s=WRITERS_WAIT_S,
         )
 
@@ -228,7 +228,7 @@ class World:
     ) -> DestroyOutcome:
         """Take a step of a destruction."""
         settings, environ = self._settings(model, cooling_off)
-        return Destruction(settings, environ, request, stop=Stop(), observer=Silent(), warn=warn).run()
+        return Destruction(settings, environ, request, stop=Stop(), observer=NullObserver(), warn=warn).run()
 
     def enable(self, model: Model, version: int) -> None:
         """Take the first step of a destruction back."""

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from fluxbase_cli.keyring import Key, Keyring, Layer
-from fluxbase_cli.proof.opening import MOST_DOUBTS, MOST_USERS, Looked, ValueOpener
+from fluxbase_cli.proof.opening import MOST_DOUBTS, MOST_USERS, OpenResult, ValueOpener
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES
 from tests.fixtures.fluxbase import NEW, OLD, STRANGER, seal
 
@@ -79,7 +79,7 @@ def test_a_seal_that_stands_twice_in_a_value_counts_once(opener: ValueOpener) ->
 def test_what_a_value_holds_beyond_the_limit_is_not_passed_over_in_silence(opener: ValueOpener) -> None:
     texts = " ".join(b64encode(os.urandom(45)).decode() for _ in range(MOST_DOUBTS + 1))
     looked = opener.look(texts.encode(), is_bytes=False, most_raw=MAX_RAW_BYTES)
-    assert isinstance(looked, Looked)
+    assert isinstance(looked, OpenResult)
     assert looked.overflowed
     assert len(looked.doubts) == MOST_DOUBTS
 

@@ -11,7 +11,7 @@ import pytest
 
 from fluxbase_cli.fleet.file import Instance
 from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult, worst
-from fluxbase_cli.fleet.run import Message
+from fluxbase_cli.fleet.run import InstanceMessage
 from fluxbase_cli.report.fleet import FleetMessages, fleet_data, fleet_lines
 from fluxbase_cli.report.messages import Messages
 
@@ -95,9 +95,9 @@ def test_the_summary_counts_by_outcome() -> None:
 def test_each_line_of_a_message_has_the_instances_name(capsys: pytest.CaptureFixture[str]) -> None:
     messages = FleetMessages(Messages())
 
-    messages.heard(instance(), Message("info", "Now set:\n\n    a: 1\x1b[2J\n", {}))
-    messages.heard(instance(), Message("warning", "look", {}))
-    messages.heard(instance(), Message("error", "no", {"hint": "do\nthis\x07"}))
+    messages.heard(instance(), InstanceMessage("info", "Now set:\n\n    a: 1\x1b[2J\n", {}))
+    messages.heard(instance(), InstanceMessage("warning", "look", {}))
+    messages.heard(instance(), InstanceMessage("error", "no", {"hint": "do\nthis\x07"}))
 
     assert capsys.readouterr().err == (
         "eu: Now set:\neu: \neu:     a: 1\\x1b[2J\nWarning: eu: look\nError: eu: no\ndo\nthis\\x07\n"
@@ -107,8 +107,8 @@ def test_each_line_of_a_message_has_the_instances_name(capsys: pytest.CaptureFix
 def test_as_json_the_name_is_a_field(capsys: pytest.CaptureFixture[str]) -> None:
     messages = FleetMessages(Messages(as_json=True))
 
-    messages.heard(instance(), Message("warning", "look", {"location": "a.b.c"}))
-    messages.heard(instance(), Message("error", "no", {"hint": "do"}))
+    messages.heard(instance(), InstanceMessage("warning", "look", {"location": "a.b.c"}))
+    messages.heard(instance(), InstanceMessage("error", "no", {"hint": "do"}))
 
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     for each in told:
@@ -126,7 +126,7 @@ def test_progress_of_many_instances_does_not_flood(capsys: pytest.CaptureFixture
     messages.started(instance())
     for second in range(5, 125, 5):
         now[0] = float(second)
-        messages.heard(instance(), Message("info", f"{second}% done", {"percent": second}))
+        messages.heard(instance(), InstanceMessage("info", f"{second}% done", {"percent": second}))
 
     assert capsys.readouterr().err.splitlines() == [
         "eu: started",

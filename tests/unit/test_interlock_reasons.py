@@ -71,8 +71,8 @@ def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_s
     assert interlocks.while_needed(4, [census], accept_undecryptable=True) == alone[:2]
 
     both = {"app.settings.encrypted_value": 2, "auth.users.totp_secret": 1}
-    beside = NeededBy("branch_a", both, 1)
-    assert interlocks.while_needed(4, [NeededBy("main", {}, 0), beside], accept_undecryptable=False) == [
+    secondary = NeededBy("branch_a", both, 1)
+    assert interlocks.while_needed(4, [NeededBy("main", {}, 0), secondary], accept_undecryptable=False) == [
         (
             "3 values open under version 4 of database branch_a "
             "(app.settings.encrypted_value 2, auth.users.totp_secret 1):"
@@ -83,7 +83,7 @@ def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_s
             "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
         ),
     ]
-    assert beside.total == 3
+    assert secondary.total == 3
 
 
 def test_the_order_of_the_steps_is_told() -> None:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from fluxbase_cli.catalogue.locations import CATALOGUE
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, Judge, Judged, strings
+from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, ResealResult, RowResealer, strings
 from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError
 from fluxbase_cli.seal import Sealer, derive_user_key
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.jobs import QuarantineEntry
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.values import Relation
 
 OLD, NEW, THIRD, STRANGER = (bytes([number]) * 32 for number in (1, 2, 3, 9))
 RING = Keyring((Key(1, OLD), Key(2, NEW), Key(3, THIRD)))
@@ -28,51 +28,51 @@ TOTP = b"JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 TABLES = {table.qualified: table for table in CATALOGUE}
 
 
-def shape_of(name: str) -> Shape:
+def shape_of(name: str) -> Relation:
     table = TABLES[name]
-    return Shape(table, table.schema, table.name, table.columns, table.user_column, table.flag_column)
+    return Relation(table, table.schema, table.name, table.columns, table.user_column, table.flag_column)
 
 
 def row_of(number: int, *fields: Any) -> tuple[Any, ...]:
     return (bytes([0, 0, 0, 0, 0, number]), UUID(int=number).bytes, *fields)
 
 
-def judge(name: str, *rows: tuple[Any, ...], goal: Goal | None = GOAL) -> Judged:
-    return Judge(shape_of(name), Opener(RING), goal).judge(rows)
+def resealer(name: str, *rows: tuple[Any, ...], goal: Goal | None = GOAL) -> ResealResult:
+    return RowResealer(shape_of(name), Opener(RING), goal).process(rows)
 
 
 def seal(key: bytes, plaintext: bytes = b"text") -> bytes:
     return Sealer(key).seal(plaintext)
 
 
-def counts(judged: Judged, column: int = 0) -> Counts:
-    return judged.tallies[column].counts(GOAL, written=True)
+def counts(result: ResealResult, column: int = 0) -> Counts:
+    return result.tallies[column].counts(GOAL, written=True)
 
 
-def reasons(judged: Judged) -> list[str]:
-    return [entry.reason for entry in judged.quarantine]
+def reasons(result: ResealResult) -> list[str]:
+    return [entry.reason for entry in result.quarantine]
 
 
 def test_a_value_under_the_old_key_is_edited_and_opens_under_the_new_one() -> None:
-    judged = judge("functions.secrets", row_of(1, seal(OLD)), row_of(2, seal(NEW)), row_of(3, seal(THIRD)))
-    ((row, (new,)),) = judged.edits
+    result = resealer("functions.secrets", row_of(1, seal(OLD)), row_of(2, seal(NEW)), row_of(3, seal(THIRD)))
+    ((row, (new,)),) = result.edits
     assert row[1] == UUID(int=1).bytes
     assert Sealer(NEW).open_text(new) == b"text"
-    assert counts(judged) == Counts(scanned=3, re_encrypted=1, updated=1, already_current=1, other_versions=1)
-    assert judged.quarantine == []
+    assert counts(result) == Counts(scanned=3, re_encrypted=1, updated=1, already_current=1, other_versions=1)
+    assert result.quarantine == []
 
 
 def test_without_a_goal_nothing_is_edited() -> None:
-    judged = judge("functions.secrets", row_of(1, seal(OLD)), goal=None)
-    assert judged.edits == []
-    assert judged.tallies[0].by_version() == {1: 1}
+    result = resealer("functions.secrets", row_of(1, seal(OLD)), goal=None)
+    assert result.edits == []
+    assert result.tallies[0].by_version() == {1: 1}
 
 
 def test_a_value_that_no_key_opens_is_reported_by_its_place_and_left() -> None:
-    judged = judge("functions.secrets", row_of(5, seal(STRANGER)))
-    assert judged.edits == []
-    assert judged.quarantine == [QuarantineEntry("functions.secrets.encrypted_value", UUID(int=5), (), NO_KEY)]
-    assert counts(judged) == Counts(scanned=1, undecryptable=1)
+    result = resealer("functions.secrets", row_of(5, seal(STRANGER)))
+    assert result.edits == []
+    assert result.quarantine == [QuarantineEntry("functions.secrets.encrypted_value", UUID(int=5), (), NO_KEY)]
+    assert counts(result) == Counts(scanned=1, undecryptable=1)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_a_value_that_no_key_opens_is_reported_by_its_place_and_left() -> None:
 )
 def test_where_the_server_always_seals_anything_else_is_damage(stored: bytes, reason: str) -> None:
     for table in ("functions.secrets", "functions.secret_versions"):
-        judged = judge(table, row_of(1, stored))
-        assert reasons(judged) == [reason]
-        assert judged.edits == []
+        result = resealer(table, row_of(1, stored))
+        assert reasons(result) == [reason]
+        assert result.edits == []
 
 
 @pytest.mark.parametrize(
@@ -94,71 +94,71 @@ def test_null_and_the_empty_text_are_no_values_elsewhere(name: str) -> None:
     table = TABLES[name]
     helpers = [None] * (table.user_column is not None) + [True] * (table.flag_column is not None)
     rows = [row_of(n, *[text] * len(table.columns), *helpers) for n, text in enumerate((None, b""))]
-    judged = judge(name, *rows)
-    assert judged.edits == []
-    assert judged.quarantine == []
-    assert all(counts(judged, column) == Counts() for column in range(len(table.columns)))
+    result = resealer(name, *rows)
+    assert result.edits == []
+    assert result.quarantine == []
+    assert all(counts(result, column) == Counts() for column in range(len(table.columns)))
 
 
 def test_blanks_are_damage_where_every_value_is_sealed() -> None:
-    assert reasons(judge("app.settings", row_of(1, b"  ", None))) == [NOT_A_SEAL]
+    assert reasons(resealer("app.settings", row_of(1, b"  ", None))) == [NOT_A_SEAL]
 
 
 @pytest.mark.parametrize("stored", [TOTP, b"JBSWY3DPEHPK3PXP", b"  ", b"no base64!"])
 def test_a_legacy_plaintext_is_counted_and_neither_touched_nor_reported(stored: bytes) -> None:
-    judged = judge("auth.users", row_of(1, stored))
-    assert judged.edits == []
-    assert judged.quarantine == []
-    assert counts(judged) == Counts(plaintext=1)
+    result = resealer("auth.users", row_of(1, stored))
+    assert result.edits == []
+    assert result.quarantine == []
+    assert counts(result) == Counts(plaintext=1)
 
 
 def test_what_has_the_form_of_a_seal_is_reported_also_where_plaintext_may_stand() -> None:
-    judged = judge("auth.users", row_of(1, seal(STRANGER)))
-    assert reasons(judged) == [NO_KEY]
-    assert counts(judged) == Counts(scanned=1, undecryptable=1)
+    result = resealer("auth.users", row_of(1, seal(STRANGER)))
+    assert reasons(result) == [NO_KEY]
+    assert counts(result) == Counts(scanned=1, undecryptable=1)
 
 
 def test_each_token_of_a_row_is_judged_on_its_own_and_the_row_is_edited_once() -> None:
-    judged = judge(
+    result = resealer(
         "auth.oauth_tokens",
         row_of(1, seal(OLD, b"a"), b"ya29.legacy", seal(NEW)),
         row_of(2, seal(NEW), None, seal(OLD, b"b")),
         row_of(3, seal(STRANGER), seal(THIRD), b""),
     )
-    (first, (access, refresh, identity)), (second, (same, nothing, moved)) = judged.edits
+    (first, (access, refresh, identity)), (second, (same, nothing, moved)) = result.edits
     assert (Sealer(NEW).open_text(access), refresh, identity) == (b"a", b"ya29.legacy", first[4])
     assert (same, nothing, Sealer(NEW).open_text(moved)) == (second[2], None, b"b")
-    assert counts(judged, 0) == Counts(scanned=3, re_encrypted=1, updated=1, already_current=1, undecryptable=1)
-    assert counts(judged, 1) == Counts(scanned=1, plaintext=1, other_versions=1)
-    assert counts(judged, 2) == Counts(scanned=2, re_encrypted=1, updated=1, already_current=1)
-    assert [(entry.location, entry.id) for entry in judged.quarantine] == [
+    assert counts(result, 0) == Counts(scanned=3, re_encrypted=1, updated=1, already_current=1, undecryptable=1)
+    assert counts(result, 1) == Counts(scanned=1, plaintext=1, other_versions=1)
+    assert counts(result, 2) == Counts(scanned=2, re_encrypted=1, updated=1, already_current=1)
+    assert [(entry.location, entry.id) for entry in result.quarantine] == [
         ("auth.oauth_tokens.access_token", UUID(int=3))
     ]
 
 
 @pytest.mark.parametrize("flag", [True, False, None])
 def test_a_provider_is_resealed_if_a_key_opens_it_whatever_its_flag_says(flag: bool | None) -> None:  # noqa: FBT001
-    judged = judge("platform.oauth_providers", row_of(1, seal(OLD), flag))
-    assert len(judged.edits) == 1
-    assert counts(judged) == Counts(scanned=1, re_encrypted=1, updated=1)
+    result = resealer("platform.oauth_providers", row_of(1, seal(OLD), flag))
+    assert len(result.edits) == 1
+    assert counts(result) == Counts(scanned=1, re_encrypted=1, updated=1)
 
 
 @pytest.mark.parametrize("stored", [b"GOCSPX-plain", seal(STRANGER)], ids=["plaintext", "a stranger's seal"])
 def test_an_unflagged_provider_that_no_key_opens_is_plaintext_and_a_flagged_one_is_reported(stored: bytes) -> None:
     for flag in (False, None):
-        judged = judge("platform.oauth_providers", row_of(1, stored, flag))
-        assert counts(judged) == Counts(plaintext=1)
-        assert judged.quarantine == []
+        result = resealer("platform.oauth_providers", row_of(1, stored, flag))
+        assert counts(result) == Counts(plaintext=1)
+        assert result.quarantine == []
     flagged = True
-    judged = judge("platform.oauth_providers", row_of(1, stored, flagged))
-    assert counts(judged) == Counts(scanned=1, undecryptable=1)
-    assert len(judged.quarantine) == 1
+    result = resealer("platform.oauth_providers", row_of(1, stored, flagged))
+    assert counts(result) == Counts(scanned=1, undecryptable=1)
+    assert len(result.quarantine) == 1
 
 
 def test_a_users_setting_is_opened_and_sealed_with_that_users_key() -> None:
     theirs = Sealer(derive_user_key(OLD, USER)).seal(b"text")
-    judged = judge("app.settings", row_of(1, theirs, USER.bytes), row_of(2, seal(OLD), None))
-    (_, (user_new,)), (_, (master_new,)) = judged.edits
+    result = resealer("app.settings", row_of(1, theirs, USER.bytes), row_of(2, seal(OLD), None))
+    (_, (user_new,)), (_, (master_new,)) = result.edits
     assert Sealer(derive_user_key(NEW, USER)).open_text(user_new) == b"text"
     assert Sealer(NEW).open_text(master_new) == b"text"
 
@@ -166,24 +166,24 @@ def test_a_users_setting_is_opened_and_sealed_with_that_users_key() -> None:
 def test_neighbouring_users_do_not_get_each_others_keys() -> None:
     users = [UUID(int=number) for number in (3, 4, 3, 5)]
     rows = [row_of(n, Sealer(derive_user_key(OLD, user)).seal(b"%d" % n), user.bytes) for n, user in enumerate(users)]
-    judged = judge("app.settings", *rows)
+    result = resealer("app.settings", *rows)
     opened = [
-        Sealer(derive_user_key(NEW, user)).open_text(new) for user, (_, (new,)) in zip(users, judged.edits, strict=True)
+        Sealer(derive_user_key(NEW, user)).open_text(new) for user, (_, (new,)) in zip(users, result.edits, strict=True)
     ]
     assert opened == [b"0", b"1", b"2", b"3"]
 
 
 def test_a_users_setting_without_its_user_is_reported() -> None:
     theirs = Sealer(derive_user_key(OLD, USER)).seal(b"text")
-    assert reasons(judge("app.settings", row_of(1, theirs, None))) == [NO_KEY]
+    assert reasons(resealer("app.settings", row_of(1, theirs, None))) == [NO_KEY]
 
 
 def test_both_seals_of_a_double_seal_become_new() -> None:
-    judged = judge("functions.secrets", row_of(1, seal(NEW, seal(OLD))), row_of(2, seal(OLD, seal(NEW))))
-    for _, (new,) in judged.edits:
+    result = resealer("functions.secrets", row_of(1, seal(NEW, seal(OLD))), row_of(2, seal(OLD, seal(NEW))))
+    for _, (new,) in result.edits:
         assert Sealer(NEW).open_text(Sealer(NEW).open_text(new)) == b"text"
-    assert len(judged.edits) == 2
-    assert counts(judged) == Counts(scanned=2, re_encrypted=2, updated=2)
+    assert len(result.edits) == 2
+    assert counts(result) == Counts(scanned=2, re_encrypted=2, updated=2)
 
 
 def test_a_value_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,31 +191,31 @@ def test_a_value_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.Monke
     stored = seal(OLD)
     monkeypatch.setattr(Sealer, "seal", lambda self, plaintext: original(self, plaintext + b"!"))
     with pytest.raises(ReopenError):
-        judge("functions.secrets", row_of(1, stored))
+        resealer("functions.secrets", row_of(1, stored))
 
 
 def test_one_value_among_many_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row_of(number, seal(OLD, b"%d" % number)) for number in range(5)]
-    its = Judge(shape_of("functions.secrets"), Opener(RING, first=1), GOAL)
-    assert len(its.judge(rows).edits) == 5
+    its = RowResealer(shape_of("functions.secrets"), Opener(RING, first=1), GOAL)
+    assert len(its.process(rows).edits) == 5
     target = its._opener.sealers((Layer(2, derived=False),), None)[0]
     encrypt = target._encrypt
     monkeypatch.setattr(target, "_encrypt", lambda nonce, text, _: encrypt(nonce, text + b"!" * (text == b"4"), None))
     with pytest.raises(ReopenError):
-        its.judge(rows)
+        its.process(rows)
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_whatever_key_is_likely_every_row_gets_its_own_verdict(first: int) -> None:
     stored = [seal(OLD, b"1"), seal(NEW, b"2"), seal(STRANGER), seal(OLD, b"3"), b"", seal(THIRD), seal(OLD, seal(OLD))]
     rows = [row_of(number, text) for number, text in enumerate(stored * 3)]
-    judged = Judge(shape_of("functions.secrets"), Opener(RING, first=first), GOAL).judge(rows)
-    opened = {row[1][-1]: Sealer(NEW).open_text(new) for row, (new,) in judged.edits}
+    result = RowResealer(shape_of("functions.secrets"), Opener(RING, first=first), GOAL).process(rows)
+    opened = {row[1][-1]: Sealer(NEW).open_text(new) for row, (new,) in result.edits}
     doubles = [opened.pop(number) for number in (6, 13, 20)]
     assert opened == {number: b"1" if number % 7 == 0 else b"3" for number in (0, 3, 7, 10, 14, 17)}
     assert [Sealer(NEW).open_text(text) for text in doubles] == [b"text"] * 3
-    assert {entry.id.int % 7 for entry in judged.quarantine} == {2, 4}
-    assert counts(judged) == Counts(
+    assert {entry.id.int % 7 for entry in result.quarantine} == {2, 4}
+    assert counts(result) == Counts(
         scanned=21, re_encrypted=9, updated=9, already_current=3, undecryptable=6, other_versions=3
     )
 
@@ -224,8 +224,8 @@ def document(root: object) -> bytes:
     return json.dumps(root).encode()
 
 
-def paths(judged: Judged) -> list[tuple[str, ...]]:
-    return [leaf.path for _, (leaves,) in judged.edits for leaf in leaves]
+def paths(result: ResealResult) -> list[tuple[str, ...]]:
+    return [leaf.path for _, (leaves,) in result.edits for leaf in leaves]
 
 
 def test_seals_are_found_at_any_depth_of_a_document_and_only_they_are_edited() -> None:
@@ -237,38 +237,38 @@ def test_seals_are_found_at_any_depth_of_a_document_and_only_they_are_edited() -
         "new": seal(NEW).decode(),
         "third": seal(THIRD).decode(),
     }
-    judged = judge("platform.instance_settings", row_of(1, document(root)))
-    assert sorted(paths(judged)) == [('a.b"c\\', ""), ("email", "smtp_password"), ("odd", "0", "0", "0"), ("odd", "1")]
+    result = resealer("platform.instance_settings", row_of(1, document(root)))
+    assert sorted(paths(result)) == [('a.b"c\\', ""), ("email", "smtp_password"), ("odd", "0", "0", "0"), ("odd", "1")]
     assert all(
-        Sealer(NEW).open_text(leaf.value.encode()) == b"text" for _, (leaves,) in judged.edits for leaf in leaves
+        Sealer(NEW).open_text(leaf.value.encode()) == b"text" for _, (leaves,) in result.edits for leaf in leaves
     )
-    assert counts(judged) == Counts(scanned=6, re_encrypted=4, updated=4, already_current=1, other_versions=1)
+    assert counts(result) == Counts(scanned=6, re_encrypted=4, updated=4, already_current=1, other_versions=1)
 
 
 def test_a_document_that_is_itself_a_seal_is_edited_at_its_root() -> None:
-    assert paths(judge("platform.instance_settings", row_of(1, document(seal(OLD).decode())))) == [()]
+    assert paths(resealer("platform.instance_settings", row_of(1, document(seal(OLD).decode())))) == [()]
 
 
 def test_an_unopened_seal_in_a_document_is_reported_only_where_its_path_names_a_secret() -> None:
     strange = seal(STRANGER).decode()
     root = {"email": {"smtp_password": strange, "logo": strange}, "api_keys": [strange], "x": [strange], "key": "short"}
-    judged = judge("platform.instance_settings", row_of(1, document(root)))
-    assert sorted(entry.path for entry in judged.quarantine) == [("api_keys", "0"), ("email", "smtp_password")]
-    assert {entry.reason for entry in judged.quarantine} == {NO_KEY}
-    assert counts(judged) == Counts(scanned=2, undecryptable=2)
+    result = resealer("platform.instance_settings", row_of(1, document(root)))
+    assert sorted(entry.path for entry in result.quarantine) == [("api_keys", "0"), ("email", "smtp_password")]
+    assert {entry.reason for entry in result.quarantine} == {NO_KEY}
+    assert counts(result) == Counts(scanned=2, undecryptable=2)
 
 
 def test_a_document_too_deep_to_walk_is_reported_and_the_others_are_done() -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
-    judged = judge("platform.instance_settings", row_of(1, deep), row_of(2, document([seal(OLD).decode()])))
-    assert [(entry.id, entry.reason) for entry in judged.quarantine] == [(UUID(int=1), TOO_DEEP)]
-    assert len(judged.edits) == 1
+    result = resealer("platform.instance_settings", row_of(1, deep), row_of(2, document([seal(OLD).decode()])))
+    assert [(entry.id, entry.reason) for entry in result.quarantine] == [(UUID(int=1), TOO_DEEP)]
+    assert len(result.edits) == 1
 
 
 def test_the_judge_knows_its_own_writing_again_and_no_one_elses() -> None:
     rows = [row_of(n, seal(OLD)) for n in range(3)]
-    its = Judge(shape_of("functions.secrets"), Opener(RING), GOAL)
-    edits = its.judge(rows).edits
+    its = RowResealer(shape_of("functions.secrets"), Opener(RING), GOAL)
+    edits = its.process(rows).edits
     now = {
         rows[0][1]: row_of(0, edits[0][1][0]),
         rows[1][1]: row_of(1, seal(NEW)),
@@ -277,8 +277,8 @@ def test_the_judge_knows_its_own_writing_again_and_no_one_elses() -> None:
 
 
 def test_the_judge_knows_its_own_document_again_also_when_something_else_in_it_moved() -> None:
-    its = Judge(shape_of("platform.instance_settings"), Opener(RING), GOAL)
-    edits = its.judge([row_of(n, document({"a": seal(OLD).decode()})) for n in range(3)]).edits
+    its = RowResealer(shape_of("platform.instance_settings"), Opener(RING), GOAL)
+    edits = its.process([row_of(n, document({"a": seal(OLD).decode()})) for n in range(3)]).edits
     leaf = edits[0][1][0][0]
     now = {
         edits[0][0][1]: row_of(0, document({"a": leaf.value, "b": 1})),
@@ -329,7 +329,7 @@ def test_the_walk_goes_deep() -> None:
 @given(root=json_trees, seals=st.lists(st.sampled_from([OLD, NEW, THIRD]), max_size=4))
 def test_of_any_document_exactly_the_old_seals_are_edited(root: object, seals: list[bytes]) -> None:
     tree = {"rest": root, "sealed": [seal(key).decode() for key in seals]}
-    judged = judge("platform.instance_settings", row_of(1, document(tree)))
-    assert sorted(paths(judged)) == [("sealed", str(n)) for n, key in enumerate(seals) if key == OLD]
-    assert all(isinstance(leaf, LeafEdit) for _, (leaves,) in judged.edits for leaf in leaves)
-    assert counts(judged).scanned == len(seals)
+    result = resealer("platform.instance_settings", row_of(1, document(tree)))
+    assert sorted(paths(result)) == [("sealed", str(n)) for n, key in enumerate(seals) if key == OLD]
+    assert all(isinstance(leaf, LeafEdit) for _, (leaves,) in result.edits for leaf in leaves)
+    assert counts(result).scanned == len(seals)

@@ -14,8 +14,8 @@ import standardwebhooks
 
 from fluxbase_cli.config import Secret
 from fluxbase_cli.engine.events import BatchDone, PassStarted, Waiting
-from fluxbase_cli.notifications.message import Kind, Notice
-from fluxbase_cli.notifications.progress import ProgressNotices
+from fluxbase_cli.notifications.message import Notification, NotificationType
+from fluxbase_cli.notifications.progress import ProgressNotifications
 from fluxbase_cli.notifications.webhook import DeliveryError, WebhookNotifier, post
 from fluxbase_cli.rotation.policy import Format, Webhook
 from tests.fixtures.webhook import SECRET, Endpoint
@@ -23,8 +23,8 @@ from tests.fixtures.webhook import SECRET, Endpoint
 MARK = "url-token-marker"
 
 
-def notice(number: int = 0, kind: Kind = Kind.STARTED) -> Notice:
-    return Notice(
+def notification(number: int = 0, kind: NotificationType = NotificationType.STARTED) -> Notification:
+    return Notification(
         uuid4(), kind, datetime(2026, 11, 1, 2, tzinfo=UTC), f"Müller's rotation {number}", 7, "postgres@host/fluxbase"
     )
 
@@ -34,11 +34,11 @@ def webhook(endpoint: Endpoint, path: str = f"/{MARK}") -> Webhook:
 
 
 def impatient(endpoint: Endpoint, *, patience_s: float = 5.0, most_waiting: int = 100) -> WebhookNotifier:
-    return WebhookNotifier(webhook(endpoint), first_pause_s=0.001, patience_s=patience_s, most_waiting=most_waiting)
+    return WebhookNotifier(webhook(endpoint), first_pause_s=0.001, retry_limit_s=patience_s, most_waiting=most_waiting)
 
 
 def test_an_independent_verifier_takes_the_signature_and_the_form(endpoint: Endpoint) -> None:
-    sent = notice()
+    sent = notification()
 
     post(webhook(endpoint), sent)
 
@@ -66,7 +66,7 @@ def test_the_example_of_the_documentation_verifies(endpoint: Endpoint) -> None:
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102  # our own page
 
-    post(webhook(endpoint), notice())
+    post(webhook(endpoint), notification())
 
     (request,) = endpoint.requests
     genuine = names["is_genuine"]
@@ -79,20 +79,20 @@ def test_the_example_of_the_documentation_verifies(endpoint: Endpoint) -> None:
 def test_a_secret_written_as_whsec_is_the_one_that_libraries_take(endpoint: Endpoint) -> None:
     written = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-    post(Webhook(Secret(endpoint.url), Secret(written)), notice())
+    post(Webhook(Secret(endpoint.url), Secret(written)), notification())
 
     (request,) = endpoint.requests
     standardwebhooks.Webhook(written).verify(request.body, dict(request.headers))
 
 
 def test_without_a_secret_nothing_is_signed(endpoint: Endpoint) -> None:
-    post(Webhook(Secret(endpoint.url)), notice())
+    post(Webhook(Secret(endpoint.url)), notification())
 
     assert "webhook-signature" not in endpoint.requests[0].headers
 
 
 def test_the_form_for_chats_is_a_text(endpoint: Endpoint) -> None:
-    post(replace(webhook(endpoint), form=Format.SLACK), notice(kind=Kind.FINISHED))
+    post(replace(webhook(endpoint), form=Format.SLACK), notification(kind=NotificationType.FINISHED))
 
     assert endpoint.requests[0].json == {
         "text": ":white_check_mark: Müller's rotation 0 (postgres@host/fluxbase)",
@@ -103,7 +103,7 @@ def test_an_endpoint_that_is_busy_twice_gets_it_the_third_time_under_the_same_id
     endpoint.answers = [503, 429]
     notifier = impatient(endpoint)
 
-    notifier.send(notice())
+    notifier.send(notification())
     notifier.close()
 
     assert [delivery.error for delivery in notifier.deliveries()] == [None]
@@ -116,7 +116,7 @@ def test_what_the_endpoint_refuses_is_not_sent_again(endpoint: Endpoint, status:
     endpoint.answers = [status]
     notifier = impatient(endpoint)
 
-    notifier.send(notice())
+    notifier.send(notification())
     notifier.close()
 
     assert [delivery.error for delivery in notifier.deliveries()] == [f"127.0.0.1 answered {status}"]
@@ -127,7 +127,7 @@ def test_a_redirect_is_not_followed(endpoint: Endpoint) -> None:
     endpoint.answers = [302]
 
     with pytest.raises(DeliveryError, match=r"127\.0\.0\.1 answered 302"):
-        post(webhook(endpoint), notice())
+        post(webhook(endpoint), notification())
 
     assert len(endpoint.requests) == 1
 
@@ -135,14 +135,14 @@ def test_a_redirect_is_not_followed(endpoint: Endpoint) -> None:
 def test_an_endpoint_that_is_down_costs_all_attempts_once_and_is_told_without_its_url() -> None:
     tried: list[int] = []
 
-    def deliver(where: Webhook, what: Notice) -> None:
+    def deliver(where: Webhook, what: Notification) -> None:
         tried.append(1)
         post(where, what)
 
     nowhere = Webhook(Secret(f"http://127.0.0.1:1/{MARK}"))
     notifier = WebhookNotifier(nowhere, deliver=deliver, first_pause_s=0.001)
     for number in range(5):
-        notifier.send(notice(number))
+        notifier.send(notification(number))
     notifier.close()
 
     errors = [delivery.error for delivery in notifier.deliveries()]
@@ -156,7 +156,7 @@ def test_an_endpoint_that_hangs_holds_up_neither_the_rotation_nor_its_end(endpoi
 
     started = time.monotonic()
     for number in range(50):
-        notifier.send(notice(number))
+        notifier.send(notification(number))
     sending = time.monotonic() - started
     notifier.close()
 
@@ -168,22 +168,22 @@ def test_an_endpoint_that_hangs_holds_up_neither_the_rotation_nor_its_end(endpoi
 
 
 def test_whatever_happens_in_the_thread_is_told_and_stops_nothing(endpoint: Endpoint) -> None:
-    def broken(_where: Webhook, _what: Notice) -> None:
+    def broken(_where: Webhook, _what: Notification) -> None:
         raise RuntimeError(MARK)
 
     notifier = WebhookNotifier(webhook(endpoint), deliver=broken)
-    notifier.send(notice())
-    notifier.send(notice())
+    notifier.send(notification())
+    notifier.send(notification())
     notifier.close()
 
     assert [delivery.error for delivery in notifier.deliveries()] == ["127.0.0.1: unexpected RuntimeError"] * 2
 
 
-class Told:
+class Message:
     def __init__(self) -> None:
         self.now = 0.0
-        self.said: list[tuple[Kind, str]] = []
-        self.notices = ProgressNotices(
+        self.said: list[tuple[NotificationType, str]] = []
+        self.notices = ProgressNotifications(
             lambda kind, message, _detail: self.said.append((kind, message)), clock=self.clock
         )
         self.notices.notify(PassStarted(0, {"a.b.c": 600, "a.b.d": 600, "e.f.g": 400}, {}))
@@ -197,23 +197,25 @@ class Told:
 
 
 def test_progress_is_told_every_tenth_of_the_way() -> None:
-    told = Told()
+    told = Message()
     for _ in range(100):
         told.rows(10, seconds=30)
 
-    assert told.said == [(Kind.PROGRESS, f"Re-encryption: {percent}% done") for percent in range(10, 100, 10)]
+    assert told.said == [
+        (NotificationType.PROGRESS, f"Re-encryption: {percent}% done") for percent in range(10, 100, 10)
+    ]
 
 
 def test_progress_is_told_once_a_minute_at_most() -> None:
-    told = Told()
+    told = Message()
     for _ in range(100):
         told.rows(10, seconds=1)
 
-    assert told.said == [(Kind.PROGRESS, "Re-encryption: 60% done")]
+    assert told.said == [(NotificationType.PROGRESS, "Re-encryption: 60% done")]
 
 
 def test_waiting_is_told_once_a_minute_for_each_reason() -> None:
-    told = Told()
+    told = Message()
     for reason in ("lock", "lock", "replica 3.5 s behind", "replica 4 s behind", "lock"):
         told.notices.notify(Waiting(reason, 1.0))
     told.now += 61

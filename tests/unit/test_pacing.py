@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fluxbase_cli.engine.throttle.pacing import BatchSize, Behind, CheckpointWatch, LagClock, MaxLag, Throttle, in_bytes
+from fluxbase_cli.engine.throttle.pacing import (
+    BatchSize,
+    CheckpointMonitor,
+    LagEstimator,
+    MaxLag,
+    RateLimiter,
+    ReplicaLag,
+    in_bytes,
+)
 
 
 class Clock:
@@ -30,53 +38,53 @@ def clock() -> Clock:
 
 @pytest.mark.parametrize(("rate", "batch"), [(1000.0, 100), (1000.0, 1000), (3.0, 10), (0.5, 1)])
 def test_the_rate_is_kept_whatever_the_size_of_batches(clock: Clock, rate: float, batch: int) -> None:
-    throttle = Throttle(clock)
-    throttle.limit(rate)
+    rate_limiter = RateLimiter(clock)
+    rate_limiter.limit(rate)
     began, done = clock.now, 0
     for _ in range(50):
-        clock.sleep(throttle.delay_s())
+        clock.sleep(rate_limiter.delay_s())
         clock.sleep(0.001)
         done += batch
-        throttle.book(batch)
-    clock.sleep(throttle.delay_s())
+        rate_limiter.book(batch)
+    clock.sleep(rate_limiter.delay_s())
 
     assert done / (clock.now - began) == pytest.approx(rate, rel=0.05)
 
 
 def test_threads_share_the_rate(clock: Clock) -> None:
-    throttle = Throttle(clock)
-    throttle.limit(100)
+    rate_limiter = RateLimiter(clock)
+    rate_limiter.limit(100)
     for _ in range(4):
-        throttle.book(25)
+        rate_limiter.book(25)
 
-    assert throttle.delay_s() == pytest.approx(1.0)
+    assert rate_limiter.delay_s() == pytest.approx(1.0)
 
 
 def test_time_without_work_is_not_saved_up(clock: Clock) -> None:
-    throttle = Throttle(clock)
-    throttle.limit(100)
+    rate_limiter = RateLimiter(clock)
+    rate_limiter.limit(100)
     clock.sleep(3600)
-    throttle.book(100)
+    rate_limiter.book(100)
 
-    assert throttle.delay_s() == pytest.approx(1.0)
+    assert rate_limiter.delay_s() == pytest.approx(1.0)
 
 
 def test_without_a_rate_nobody_waits(clock: Clock) -> None:
-    throttle = Throttle(clock)
-    throttle.book(10**9)
-    assert throttle.delay_s() == 0
+    rate_limiter = RateLimiter(clock)
+    rate_limiter.book(10**9)
+    assert rate_limiter.delay_s() == 0
 
 
 def test_another_rate_holds_at_once(clock: Clock) -> None:
-    throttle = Throttle(clock)
-    throttle.limit(1)
-    throttle.book(3600)
-    assert throttle.delay_s() == pytest.approx(3600)
-    throttle.limit(1000)
-    assert throttle.delay_s() == 0
-    throttle.limit(None)
-    throttle.book(10**9)
-    assert throttle.delay_s() == 0
+    rate_limiter = RateLimiter(clock)
+    rate_limiter.limit(1)
+    rate_limiter.book(3600)
+    assert rate_limiter.delay_s() == pytest.approx(3600)
+    rate_limiter.limit(1000)
+    assert rate_limiter.delay_s() == 0
+    rate_limiter.limit(None)
+    rate_limiter.book(10**9)
+    assert rate_limiter.delay_s() == 0
 
 
 # --- the size of batches ----------------------------------------------------------------------------------------------
@@ -144,14 +152,14 @@ def test_the_last_short_batch_of_a_stretch_says_nothing(clock: Clock) -> None:
 
 def test_a_size_that_was_asked_for_is_kept(clock: Clock) -> None:
     size = BatchSize(5000, None, clock)
-    assert size.pressed() is None
+    assert size.on_lock_conflict() is None
     assert set(run(size, clock, 30, per_row_s=1.0)) == {5000}
 
 
 def test_lock_trouble_makes_batches_smaller_at_once_and_for_a_while(clock: Clock) -> None:
     size = BatchSize(1000, 0.1, clock)
-    assert [size.pressed() for _ in range(7)] == [500, 250, 125, 62, 31, 15, 10]
-    assert size.pressed() is None
+    assert [size.on_lock_conflict() for _ in range(7)] == [500, 250, 125, 62, 31, 15, 10]
+    assert size.on_lock_conflict() is None
     run(size, clock, 25, fixed_s=0.01)
     assert size.rows == 10
     run(size, clock, 15, fixed_s=0.01)
@@ -168,7 +176,7 @@ def test_a_small_upper_bound_is_never_raised(clock: Clock) -> None:
     size = BatchSize(3, 0.1, clock)
     run(size, clock, 30, per_row_s=1.0)
     assert size.rows == 3
-    assert size.pressed() is None
+    assert size.on_lock_conflict() is None
 
 
 # --- standbys ---------------------------------------------------------------------------------------------------------
@@ -200,7 +208,7 @@ def test_what_is_no_lag_is_refused(text: str) -> None:
 
 
 def test_a_standby_may_be_too_late_by_time_or_by_size() -> None:
-    late = Behind("replica", 11.0, 2048)
+    late = ReplicaLag("replica", 11.0, 2048)
     assert late.exceeds(MaxLag(10.0, None))
     assert late.exceeds(MaxLag(None, 1024))
     assert late.exceeds(MaxLag(10.0, 10**9))
@@ -210,7 +218,7 @@ def test_a_standby_may_be_too_late_by_time_or_by_size() -> None:
 
 def test_a_standby_that_stands_still_falls_behind_by_the_clock(clock: Clock) -> None:
     """PostgreSQL's own replay_lag can stay empty then."""
-    lag = LagClock()
+    lag = LagEstimator()
     lag.note(clock.now, 1000)
     assert lag.seconds_behind(clock.now, 1000) == 0
     clock.sleep(1)
@@ -225,7 +233,7 @@ def test_a_standby_that_stands_still_falls_behind_by_the_clock(clock: Clock) -> 
 
 
 def test_an_idle_primary_leaves_nobody_behind(clock: Clock) -> None:
-    lag = LagClock()
+    lag = LagEstimator()
     for _ in range(10):
         lag.note(clock.now, 1000)
         clock.sleep(60)
@@ -236,7 +244,7 @@ def test_an_idle_primary_leaves_nobody_behind(clock: Clock) -> None:
 
 
 def test_frequent_checkpoints_are_told_once() -> None:
-    watch = CheckpointWatch()
+    watch = CheckpointMonitor()
     assert watch.note(0, 7, 0) is None
     assert watch.note(5, 8, 500 * 1024**2) is None
     told = watch.note(20, 9, 2000 * 1024**2)
@@ -247,7 +255,7 @@ def test_frequent_checkpoints_are_told_once() -> None:
 
 
 def test_rare_checkpoints_are_not_worth_a_word() -> None:
-    watch = CheckpointWatch()
+    watch = CheckpointMonitor()
     assert [watch.note(60.0 * n, n, 10**9 * n) for n in range(20)] == [None] * 20
 
 

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from fluxbase_cli.catalogue.locations import CATALOGUE
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.run.resealer import Judge
+from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.keyring import Key, Keyring, Opener
 from fluxbase_cli.seal import ReopenError, Sealer
-from fluxbase_cli.store.ctid import Place
-from fluxbase_cli.store.row_block import Packed
-from fluxbase_cli.store.values import FIRST, ID, TID, Limits, Row, Shape, fitting, last_place, unpacked, withheld
+from fluxbase_cli.store.ctid import Ctid
+from fluxbase_cli.store.row_block import RowBlock
+from fluxbase_cli.store.values import FIRST, ID, TID, Limits, Relation, Row, fitting, last_ctid, unpacked, withheld
 
 OLD, NEW, FOREIGN = (bytes([n]) * 32 for n in (1, 2, 3))
 RING = Keyring((Key(1, OLD), Key(2, NEW)))
 SECRETS = next(table for table in CATALOGUE if table.qualified == "functions.secrets")
-SHAPE = Shape(SECRETS, "functions", "secrets", SECRETS.columns, None, None)
+SHAPE = Relation(SECRETS, "functions", "secrets", SECRETS.columns, None, None)
 
 plaintexts = st.one_of(st.binary(max_size=60), st.text(alphabet="AZaz09+/=", min_size=38, max_size=44).map(str.encode))
 texts = st.one_of(
@@ -40,11 +40,11 @@ def sent(elements: Sequence[bytes]) -> bytes:
     return bytes(20) + b"".join(len(element).to_bytes(4, "big") + element for element in elements)
 
 
-def packed(stored: Sequence[bytes]) -> tuple[Packed, list[Row]]:
-    rows = [(Place(7 + n // 40, 1 + n % 40).tid, UUID(int=n).bytes, text, len(text)) for n, text in enumerate(stored)]
+def packed(stored: Sequence[bytes]) -> tuple[RowBlock, list[Row]]:
+    rows = [(Ctid(7 + n // 40, 1 + n % 40).tid, UUID(int=n).bytes, text, len(text)) for n, text in enumerate(stored)]
     equal = len({len(text) for text in stored}) == 1
     columns = [sent([bytes(row[index]) for row in rows]) for index in (TID, ID, FIRST)]
-    return Packed.of(*columns, equal=equal), rows
+    return RowBlock.of(*columns, equal=equal), rows
 
 
 @given(st.lists(texts, min_size=1, max_size=30), st.integers(0, 30), st.integers(0, 30))
@@ -56,12 +56,12 @@ def test_what_was_packed_is_unpacked_whole_or_in_part(stored: list[bytes], first
     assert list(part.each_text()) == stored[first:end]
     assert bytes(20) + part.elements == sent(stored[first:end])
     if rows[first:end]:
-        assert last_place(part) == last_place(rows[first:end])
+        assert last_ctid(part) == last_ctid(rows[first:end])
 
 
 @given(st.lists(st.lists(texts, min_size=1, max_size=10), min_size=1, max_size=5))
 def test_parts_are_joined_to_what_they_are_together(parts: list[list[bytes]]) -> None:
-    whole = Packed.joined([packed(part)[0] for part in parts])
+    whole = RowBlock.joined([packed(part)[0] for part in parts])
     rows = [row for part in parts for row in packed(part)[1]]
     assert [unpacked(whole, index) for index in range(len(whole))] == rows
     assert list(whole.each_text()) == [text for part in parts for text in part]
@@ -71,8 +71,8 @@ def test_parts_are_joined_to_what_they_are_together(parts: list[list[bytes]]) ->
 @given(st.lists(texts, min_size=1, max_size=30), st.sampled_from([None, Goal(2, source=1), Goal(2)]))
 def test_packed_rows_are_judged_as_each_alone(stored: list[bytes], goal: Goal | None) -> None:
     whole, rows = packed(stored)
-    together = Judge(SHAPE, Opener(RING, first=1), goal).judge(whole)
-    alone = [Judge(SHAPE, Opener(RING, first=1), goal).judge([row]) for row in rows]
+    together = RowResealer(SHAPE, Opener(RING, first=1), goal).process(whole)
+    alone = [RowResealer(SHAPE, Opener(RING, first=1), goal).process([row]) for row in rows]
     assert together.tallies[0].by_version() == {
         version: sum(each.tallies[0].by_version().get(version, 0) for each in alone)
         for version in together.tallies[0].by_version()
@@ -85,7 +85,7 @@ def test_packed_rows_are_judged_as_each_alone(stored: list[bytes], goal: Goal | 
 
 def test_each_value_gets_a_nonce_of_its_own() -> None:
     whole, _ = packed([Sealer(OLD).seal(b"the same")] * 500)
-    edits = Judge(SHAPE, Opener(RING, first=1), Goal(2, source=1)).judge(whole).edits
+    edits = RowResealer(SHAPE, Opener(RING, first=1), Goal(2, source=1)).process(whole).edits
     assert len({new for _, (new,) in edits}) == len(edits) == 500
 
 
@@ -104,7 +104,7 @@ def test_a_packed_row_tells_no_value() -> None:
 
 @given(st.lists(st.integers(1, 400), max_size=40), st.integers(1, 20), st.integers(1, 2_000))
 def test_what_fits_is_bounded_by_rows_and_by_bytes(sizes: list[int], rows: int, size: int) -> None:
-    listed: list[Row] = [(Place(0, n).tid, UUID(int=n).bytes, None, each) for n, each in enumerate(sizes)]
+    listed: list[Row] = [(Ctid(0, n).tid, UUID(int=n).bytes, None, each) for n, each in enumerate(sizes)]
     fit = fitting(listed, Limits(rows, size))
     assert fit == listed[: len(fit)]
     assert len(fit) <= rows

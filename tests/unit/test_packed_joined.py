@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fluxbase_cli.store.row_block import Packed
+from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.values import unpacked
 from tests.unit.test_packed import packed
 
@@ -38,7 +38,7 @@ PINNED = [
 def assert_joined(parts: Parts, *, first: int = 0, end: int = 99) -> None:
     """Joined they are what they are one behind the other, also where each is a part of what was listed."""
     cut = [[*part][first:end] for part in parts]
-    whole = Packed.joined([packed(part)[0][first:end] for part in parts])
+    whole = RowBlock.joined([packed(part)[0][first:end] for part in parts])
     rows = [row for part in parts for row in packed(part)[1][first:end]]
     texts = [text for part in cut for text in part]
     assert len(whole) == len(texts)

@@ -16,13 +16,13 @@ def stable(
     migration: int | None = 96,
     totp_length: int | None = 255,
     without: frozenset[str] = frozenset(),
-    beside: frozenset[str] = frozenset(),
+    secondary: frozenset[str] = frozenset(),
 ) -> Signs:
     """The signs of a database up to 2026.3.6."""
     tables = _SHARED | {"dashboard.oauth_providers", "dashboard.users", "migrations.fluxbase"}
     return Signs(
-        tables=(tables - without) | beside,
-        schemas=frozenset({"dashboard", "migrations"} | {table.partition(".")[0] for table in beside}),
+        tables=(tables - without) | secondary,
+        schemas=frozenset({"dashboard", "migrations"} | {table.partition(".")[0] for table in secondary}),
         totp_length=totp_length,
         migration=migration,
     )
@@ -33,7 +33,7 @@ def later(
     fingerprint: str | None = "66e24c5a",
     early: bool = False,
     without: frozenset[str] = frozenset(),
-    beside: frozenset[str] = frozenset(),
+    secondary: frozenset[str] = frozenset(),
 ) -> Signs:
     """The signs of a database from 2026.3.7-rc.1 on; `early` ones keep the schema `migrations`."""
     states = {"platform.declarative_state", "platform.fluxbase_migrations"}
@@ -42,7 +42,7 @@ def later(
     tables = _SHARED | states
     tables |= {"platform.oauth_providers", "platform.instance_settings", "platform.tenants", "platform.users"}
     return Signs(
-        tables=(tables - without) | beside,
+        tables=(tables - without) | secondary,
         schemas=frozenset({"platform"} | ({"migrations"} if early else set())),
         totp_length=255,
         tenant_ids=frozenset({"auth.users", "functions.secrets"}),
@@ -119,7 +119,7 @@ def test_an_upgrade_that_broke_off_before_it_kept_a_fingerprint_is_of_the_later_
 
 
 def test_with_both_tables_of_providers_both_layouts_must_be_there() -> None:
-    release = tell_release(later(beside=frozenset({"dashboard.oauth_providers", "migrations.fluxbase"})))
+    release = tell_release(later(secondary=frozenset({"dashboard.oauth_providers", "migrations.fluxbase"})))
     assert release.layouts == DASHBOARD | PLATFORM
     assert release.name.startswith("between 2026.3.6 and 2026.3.7-rc.1")
 
@@ -161,12 +161,12 @@ def test_where_the_table_of_providers_was_renamed_its_schema_tells() -> None:
 
 def test_a_schema_platform_of_the_operators_own_does_not_make_a_stable_database_a_later_one() -> None:
     own = frozenset({"platform.users", "platform.tenants", "platform.events"})
-    assert tell_release(stable(beside=own)).layouts == DASHBOARD
+    assert tell_release(stable(secondary=own)).layouts == DASHBOARD
 
 
 def test_where_the_signs_of_both_layouts_meet_and_no_table_of_providers_is_there_neither_is_believed() -> None:
     own = frozenset({"platform.users"})
-    release = tell_release(stable(without=frozenset({"dashboard.oauth_providers"}), beside=own))
+    release = tell_release(stable(without=frozenset({"dashboard.oauth_providers"}), secondary=own))
     assert (release.name, release.layouts) == ("unknown", frozenset())
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.events import BatchDone, BatchStep, PassStarted, Step, Told, Waiting
+from fluxbase_cli.engine.events import BatchDone, BatchStep, Message, PassStarted, Step, Waiting
 from fluxbase_cli.engine.outcome import CensusReport, JobReport, LocationCensus
 from fluxbase_cli.report.json_report import census_report, job_report, to_json, to_yaml
 from fluxbase_cli.report.messages import Messages
@@ -287,8 +287,8 @@ def test_what_is_told_and_waited_for_is_said_at_once(
     capsys: pytest.CaptureFixture[str], make: type[LineProgress]
 ) -> None:
     progress = make(Messages())
-    progress.notify(Told("Resuming job 1: 7% done"))
-    progress.notify(Told("look here", warning=True))
+    progress.notify(Message("Resuming job 1: 7% done"))
+    progress.notify(Message("look here", warning=True))
     progress.notify(Waiting("DeadlockDetected: deadlock detected", 0.25))
 
     assert capsys.readouterr().err.splitlines() == [
@@ -317,7 +317,7 @@ def test_the_display_fits_where_stderr_goes(
     assert isinstance(progress_for(Messages(), color=True), TableProgress)
     assert isinstance(progress_for(Messages(as_json=True), color=True), LineProgress)
     with QuietProgress() as quiet:
-        quiet.notify(Told("nothing"))
+        quiet.notify(Message("nothing"))
     assert capsys.readouterr().err == ""
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.rotation.schedule import judge, parse_schedule
+from fluxbase_cli.rotation.schedule import decide_due, parse_schedule
 
 MONTHLY = parse_schedule("0 2 1 * *", ZoneInfo("UTC"), "the test")
 WEEK = timedelta(days=7)
@@ -23,8 +23,8 @@ def at(text: str) -> datetime:
 def test_it_is_due_from_the_minute_that_the_schedule_names() -> None:
     last = at("2026-10-01 02:00:03")
 
-    before = judge(MONTHLY, at("2026-11-01 01:59:59"), last_rotation=last, active_since=last)
-    then = judge(MONTHLY, at("2026-11-01 02:00:00"), last_rotation=last, active_since=last)
+    before = decide_due(MONTHLY, at("2026-11-01 01:59:59"), last_rotation=last, active_since=last)
+    then = decide_due(MONTHLY, at("2026-11-01 02:00:00"), last_rotation=last, active_since=last)
 
     assert (before.due, before.next) == (False, at("2026-11-01 02:00"))
     assert (then.due, then.date) == (True, at("2026-11-01 02:00"))
@@ -34,8 +34,8 @@ def test_it_is_due_from_the_minute_that_the_schedule_names() -> None:
 def test_three_missed_dates_are_made_good_by_one_rotation() -> None:
     late = at("2026-11-17 09:00")
 
-    due = judge(MONTHLY, late, last_rotation=at("2026-08-01 02:00"), active_since=None)
-    after = judge(MONTHLY, late + timedelta(minutes=1), last_rotation=late, active_since=late)
+    due = decide_due(MONTHLY, late, last_rotation=at("2026-08-01 02:00"), active_since=None)
+    after = decide_due(MONTHLY, late + timedelta(minutes=1), last_rotation=late, active_since=late)
 
     assert due.due
     assert (after.due, after.next) == (False, at("2026-12-01 02:00"))
@@ -44,8 +44,8 @@ def test_three_missed_dates_are_made_good_by_one_rotation() -> None:
 def test_a_key_younger_than_the_minimum_age_is_not_rotated_before_it_has_come_to_that_age() -> None:
     forced = at("2026-10-30 12:00")
 
-    young = judge(MONTHLY, at("2026-11-01 02:00"), last_rotation=forced, active_since=forced, min_age=WEEK)
-    grown = judge(MONTHLY, forced + WEEK, last_rotation=forced, active_since=forced, min_age=WEEK)
+    young = decide_due(MONTHLY, at("2026-11-01 02:00"), last_rotation=forced, active_since=forced, min_age=WEEK)
+    grown = decide_due(MONTHLY, forced + WEEK, last_rotation=forced, active_since=forced, min_age=WEEK)
 
     assert (young.due, young.next) == (False, forced + WEEK)
     assert young.why == "the active key is 1d14h old, and min_age is 7d"
@@ -53,8 +53,8 @@ def test_a_key_younger_than_the_minimum_age_is_not_rotated_before_it_has_come_to
 
 
 def test_the_first_rotation_is_due_when_nothing_is_known_of_the_key() -> None:
-    assert judge(MONTHLY, at("2026-11-17 09:00"), last_rotation=None, active_since=None).due
-    young = judge(MONTHLY, at("2026-11-17 09:00"), last_rotation=None, active_since=at("2026-11-10 00:00"))
+    assert decide_due(MONTHLY, at("2026-11-17 09:00"), last_rotation=None, active_since=None).due
+    young = decide_due(MONTHLY, at("2026-11-17 09:00"), last_rotation=None, active_since=at("2026-11-10 00:00"))
     assert not young.due
 
 
@@ -69,7 +69,7 @@ def test_looked_at_whenever_one_rotation_follows_the_dates_since_the_last_look(
     for step in steps:
         now += step
         dates_between = MONTHLY.last_before(now) != MONTHLY.last_before(last)
-        verdict = judge(MONTHLY, now, last_rotation=last, active_since=last)
+        verdict = decide_due(MONTHLY, now, last_rotation=last, active_since=last)
         assert verdict.due == dates_between
         if verdict.due:
             last = now

@@ -11,7 +11,7 @@ import pytest
 
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.rotation import schedule
-from fluxbase_cli.rotation.schedule import Verdict, judge, moment_text, parse_schedule
+from fluxbase_cli.rotation.schedule import DueDecision, decide_due, moment_text, parse_schedule
 
 NEW_YORK = ZoneInfo("America/New_York")
 MONTHLY = parse_schedule("0 2 1 * *", ZoneInfo("UTC"), "the test")
@@ -51,13 +51,13 @@ def test_a_schedule_without_a_date_names_none(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(schedule, "CronSim", lambda *_arguments, **_options: iter(()))
     assert MONTHLY.next_after(FIRST) is None
     assert MONTHLY.last_before(FIRST) is None
-    assert judge(MONTHLY, FIRST, last_rotation=None, active_since=None) == Verdict(
+    assert decide_due(MONTHLY, FIRST, last_rotation=None, active_since=None) == DueDecision(
         due=False, why="no rotation is recorded yet"
     )
 
 
 def test_a_rotation_at_the_very_moment_of_the_date_was_that_of_the_date() -> None:
-    assert judge(MONTHLY, FIRST + DAY, last_rotation=FIRST, active_since=None) == Verdict(
+    assert decide_due(MONTHLY, FIRST + DAY, last_rotation=FIRST, active_since=None) == DueDecision(
         due=False,
         why="the last rotation began at 2026-11-01 02:00 UTC",
         next=datetime(2026, 12, 1, 2, tzinfo=UTC),
@@ -66,15 +66,15 @@ def test_a_rotation_at_the_very_moment_of_the_date_was_that_of_the_date() -> Non
 
 def test_the_age_of_a_key_counts_from_the_last_rotation_where_nothing_else_is_known() -> None:
     rotated = FIRST - DAY
-    verdict = judge(MONTHLY, FIRST, last_rotation=rotated, active_since=None, min_age=7 * DAY)
-    assert verdict == Verdict(
+    verdict = decide_due(MONTHLY, FIRST, last_rotation=rotated, active_since=None, min_age=7 * DAY)
+    assert verdict == DueDecision(
         due=False,
         why="the active key is 1d old, and min_age is 7d",
         date=FIRST,
         next=rotated + 7 * DAY,
     )
     # Where it is known since when the key is active, that counts.
-    verdict = judge(MONTHLY, FIRST, last_rotation=rotated, active_since=FIRST - 8 * DAY, min_age=7 * DAY)
+    verdict = decide_due(MONTHLY, FIRST, last_rotation=rotated, active_since=FIRST - 8 * DAY, min_age=7 * DAY)
     assert (verdict.due, verdict.date) == (True, FIRST)
 
 

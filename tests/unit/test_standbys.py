@@ -10,7 +10,7 @@ from fluxbase_cli.keys import interlocks
 from fluxbase_cli.proof import standbys
 from fluxbase_cli.proof.standbys import Standbys, synchronous_names
 from fluxbase_cli.store.replication import Receiver, Seen, Slot
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 LSN, BEFORE = "0/5000000", "0/4000000"
 AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -100,7 +100,7 @@ def test_of_two_standbys_with_one_name_a_missing_one_is_noticed() -> None:
 
 
 def test_each_is_a_reason_to_refuse_unless_they_are_skipped() -> None:
-    found = Standbys(LSN, unexamined=(Unexamined(Kind.STANDBY, "replica-1", "it is behind"),))
+    found = Standbys(LSN, unexamined=(Unexamined(UnexaminedKind.STANDBY, "replica-1", "it is behind"),))
     (reason,) = interlocks.while_standbys_are_behind(found, skip=False)
     assert reason == "standby replica-1: it is behind (--skip-standbys goes on all the same)"
     assert interlocks.while_standbys_are_behind(found, skip=True) == []

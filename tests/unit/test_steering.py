@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fluxbase_cli.engine.events import Event, Told, Waiting
+from fluxbase_cli.engine.events import Event, Message, Waiting
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.engine.throttle.pacing import Behind
-from fluxbase_cli.engine.throttle.throttler import Manners, Steering
-from fluxbase_cli.store.jobs import Orders
+from fluxbase_cli.engine.throttle.pacing import ReplicaLag
+from fluxbase_cli.engine.throttle.throttler import BatchPolicy, Throttler
+from fluxbase_cli.store.jobs import JobControl
 from fluxbase_cli.store.values import Limits
 
 _MOST = Limits(rows=1000, bytes=1 << 20)
-_PAUSED = Orders(paused_at=datetime(2026, 1, 1, tzinfo=UTC), paused_by="ann on db1", pause_reason="a sale")
+_PAUSED = JobControl(paused_at=datetime(2026, 1, 1, tzinfo=UTC), paused_by="ann on db1", pause_reason="a sale")
 
 
 class _Stage(Stop):
@@ -45,7 +45,7 @@ class _Stage(Stop):
 
     @property
     def told(self) -> list[str]:
-        return [event.message for event in self.events if isinstance(event, Told)]
+        return [event.message for event in self.events if isinstance(event, Message)]
 
 
 @pytest.fixture
@@ -54,76 +54,78 @@ def stage() -> _Stage:
 
 
 @pytest.fixture
-def steering(stage: _Stage) -> Steering:
-    return Steering(7, 4, Manners(1000, 0.1), stop=stage, observer=stage, clock=stage)
+def throttler(stage: _Stage) -> Throttler:
+    return Throttler(7, 4, BatchPolicy(1000, 0.1), stop=stage, observer=stage, clock=stage)
 
 
-def test_without_orders_a_batch_begins_at_once_and_nothing_is_said(stage: _Stage, steering: Steering) -> None:
-    steering.take(Orders(), None)
-    assert steering.admit()
-    assert steering.limits("functions.secrets", _MOST) == _MOST
+def test_without_orders_a_batch_begins_at_once_and_nothing_is_said(stage: _Stage, throttler: Throttler) -> None:
+    throttler.take(JobControl(), None)
+    assert throttler.wait_for_turn()
+    assert throttler.limits("functions.secrets", _MOST) == _MOST
     assert (stage.now, stage.events) == (1000.0, [])
 
 
-def test_a_pause_is_told_once_a_minute_and_its_end_once(stage: _Stage, steering: Steering) -> None:
-    steering.take(_PAUSED, None)
+def test_a_pause_is_told_once_a_minute_and_its_end_once(stage: _Stage, throttler: Throttler) -> None:
+    throttler.take(_PAUSED, None)
     stage.until = stage.now + 150
-    assert not steering.admit()
+    assert not throttler.wait_for_turn()
     assert stage.waits == ["the job was paused by ann on db1 (a sale); `fluxbase-cli secrets resume` lets it go on"] * 3
-    steering.take(Orders(), None)
-    steering.take(Orders(), None)
+    throttler.take(JobControl(), None)
+    throttler.take(JobControl(), None)
     assert stage.told == ["going on"]
 
 
-def test_a_pause_that_nobody_has_met_is_not_told(stage: _Stage, steering: Steering) -> None:
-    steering.take(_PAUSED, None)
-    steering.take(Orders(), None)
+def test_a_pause_that_nobody_has_met_is_not_told(stage: _Stage, throttler: Throttler) -> None:
+    throttler.take(_PAUSED, None)
+    throttler.take(JobControl(), None)
     assert stage.events == []
 
 
-def test_the_standby_that_is_furthest_behind_is_named(stage: _Stage, steering: Steering) -> None:
-    orders = Orders(max_lag_s=10.0)
-    steering.take(orders, [Behind("near", 3.0, 10), Behind("far", 30.0, 2048), Behind("late", 12.0, 10**9)])
+def test_the_standby_that_is_furthest_behind_is_named(stage: _Stage, throttler: Throttler) -> None:
+    orders = JobControl(max_lag_s=10.0)
+    throttler.take(
+        orders, [ReplicaLag("near", 3.0, 10), ReplicaLag("far", 30.0, 2048), ReplicaLag("late", 12.0, 10**9)]
+    )
     stage.until = stage.now + 1
-    assert not steering.admit()
+    assert not throttler.wait_for_turn()
     assert stage.waits == ["standby far is 30.0s and 2 kB behind; it may be 10s (--max-replica-lag)"]
 
 
-def test_standbys_that_keep_up_hold_nobody(stage: _Stage, steering: Steering) -> None:
-    steering.take(Orders(max_lag_s=10.0, max_lag_bytes=1024), [Behind("near", 3.0, 10)])
-    assert steering.admit()
+def test_standbys_that_keep_up_hold_nobody(stage: _Stage, throttler: Throttler) -> None:
+    throttler.take(JobControl(max_lag_s=10.0, max_lag_bytes=1024), [ReplicaLag("near", 3.0, 10)])
+    assert throttler.wait_for_turn()
     assert stage.waits == []
 
 
 def test_a_rate_is_shared_and_makes_batches_small_enough_to_be_kept_in_every_second(
-    stage: _Stage, steering: Steering
+    stage: _Stage, throttler: Throttler
 ) -> None:
-    steering.take(Orders(max_rate_per_s=1000.0, runners=2), None)
+    throttler.take(JobControl(max_rate_per_s=1000.0, runners=2), None)
     assert stage.told == ["at most 500 secrets/s, its share of 1,000/s for 2 runners (--max-rate)"]
-    assert steering.limits("functions.secrets", _MOST).rows == 125
+    assert throttler.limits("functions.secrets", _MOST).rows == 125
     began = stage.now
     for _ in range(40):
-        assert steering.admit()
-        steering.done("functions.secrets", rows=125, values=125, seconds=0.01)
-    assert steering.admit()
+        assert throttler.wait_for_turn()
+        throttler.done("functions.secrets", rows=125, values=125, seconds=0.01)
+    assert throttler.wait_for_turn()
     assert stage.now - began == pytest.approx(10.0, abs=0.5)
 
 
-def test_a_tuned_size_overrules_the_own_one_until_it_is_lifted(stage: _Stage, steering: Steering) -> None:
-    steering.take(Orders(batch_rows=50), None)
-    assert steering.limits("functions.secrets", _MOST).rows == 50
-    steering.take(Orders(), None)
-    assert steering.limits("functions.secrets", _MOST).rows == 1000
+def test_a_tuned_size_overrules_the_own_one_until_it_is_lifted(stage: _Stage, throttler: Throttler) -> None:
+    throttler.take(JobControl(batch_rows=50), None)
+    assert throttler.limits("functions.secrets", _MOST).rows == 50
+    throttler.take(JobControl(), None)
+    assert throttler.limits("functions.secrets", _MOST).rows == 1000
     assert stage.told == ["batches of 50 rows, as `secrets tune` asks"]
 
 
-def test_a_tuned_size_never_exceeds_what_a_kind_of_table_allows(steering: Steering) -> None:
-    steering.take(Orders(batch_rows=5000), None)
-    assert steering.limits("platform.instance_settings", replace(_MOST, rows=100)).rows == 100
+def test_a_tuned_size_never_exceeds_what_a_kind_of_table_allows(throttler: Throttler) -> None:
+    throttler.take(JobControl(batch_rows=5000), None)
+    assert throttler.limits("platform.instance_settings", replace(_MOST, rows=100)).rows == 100
 
 
-def test_lock_trouble_is_told_and_concerns_one_table(stage: _Stage, steering: Steering) -> None:
-    steering.pressed("auth.users")
-    assert steering.limits("auth.users", _MOST).rows == 500
-    assert steering.limits("functions.secrets", _MOST).rows == 1000
+def test_lock_trouble_is_told_and_concerns_one_table(stage: _Stage, throttler: Throttler) -> None:
+    throttler.on_lock_conflict("auth.users")
+    assert throttler.limits("auth.users", _MOST).rows == 500
+    assert throttler.limits("functions.secrets", _MOST).rows == 1000
     assert stage.told == ["other sessions hold rows of auth.users: batches of 500 rows for a while"]

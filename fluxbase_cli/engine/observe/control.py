@@ -9,11 +9,11 @@ from typing import Any
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.store.connection import session
-from fluxbase_cli.store.jobs import JobStore, Orders, Tuning
+from fluxbase_cli.store.jobs import JobControl, JobStore, Tuning
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
+class ControlState:
     """A job after an order.
 
     Attributes:
@@ -23,11 +23,11 @@ class Ordered:
     """
 
     job: int
-    orders: Orders
+    orders: JobControl
     runners: int
 
 
-def pause(database: DatabaseSettings, reason: str | None) -> Ordered:
+def pause(database: DatabaseSettings, reason: str | None) -> ControlState:
     """Have the unfinished job wait: no batch begins until `resume`.
 
     Raises:
@@ -36,7 +36,7 @@ def pause(database: DatabaseSettings, reason: str | None) -> Ordered:
     return _order(database, "paused", lambda jobs, job: jobs.pause(job, reason), reason=reason)
 
 
-def resume(database: DatabaseSettings) -> Ordered:
+def resume(database: DatabaseSettings) -> ControlState:
     """Let a paused job go on.
 
     Raises:
@@ -45,7 +45,7 @@ def resume(database: DatabaseSettings) -> Ordered:
     return _order(database, "released", lambda jobs, job: jobs.resume(job))
 
 
-def tune(database: DatabaseSettings, tuning: Tuning) -> Ordered:
+def tune(database: DatabaseSettings, tuning: Tuning) -> ControlState:
     """Change how the unfinished job goes on; without changes, only look.
 
     Raises:
@@ -62,7 +62,7 @@ def _order(
     *,
     reason: str | None = None,
     detail: Mapping[str, Any] | None = None,
-) -> Ordered:
+) -> ControlState:
     with session(database) as connection:
         jobs = JobStore(connection)
         job = jobs.unfinished() if jobs.exists() else None
@@ -77,4 +77,4 @@ def _order(
                 give(jobs, job.id)
                 jobs.add_event(what, job=job.id, reason=reason, detail=detail)
         runners = sum(runner.alive for runner in jobs.runners(job.id))
-        return Ordered(job.id, jobs.orders(job.id), runners)
+        return ControlState(job.id, jobs.orders(job.id), runners)

@@ -10,13 +10,13 @@ from dataclasses import replace
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.cost import Gain
-from fluxbase_cli.engine.events import Observer, Told
+from fluxbase_cli.engine.cost import VacuumCandidate
+from fluxbase_cli.engine.events import Message, Observer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.store.connection import Connection, connect, first_line
-from fluxbase_cli.store.table_size import Size, may_vacuum, vacuum
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.table_size import TableSize, may_vacuum, vacuum
+from fluxbase_cli.store.values import Relation
 
 #: Fewer dead rows, or a smaller share of them, are left to autovacuum without a word: its own default is a fifth.
 _DEAD_ROWS = 1_000
@@ -24,31 +24,36 @@ _DEAD_SHARE = 0.05
 _GROWN_BYTES = 1024 * 1024
 
 
-def gains(before: Mapping[str, Size], after: Mapping[str, Size]) -> tuple[Gain, ...]:
+def vacuum_candidates(before: Mapping[str, TableSize], after: Mapping[str, TableSize]) -> tuple[VacuumCandidate, ...]:
     """The tables that would gain, by their sizes before and after a run; the most dead rows first."""
     found = []
-    for relation, size in after.items():
-        grown = size.total - before[relation].total if relation in before else 0
+    for name, size in after.items():
+        grown = size.total - before[name].total if name in before else 0
         many = size.dead >= _DEAD_ROWS and size.dead >= _DEAD_SHARE * size.live
         if many or (grown >= _GROWN_BYTES and grown >= _DEAD_SHARE * size.total):
-            found.append(Gain(relation, size.dead, grown))
+            found.append(VacuumCandidate(name, size.dead, grown))
     return tuple(sorted(found, key=lambda gain: -gain.dead_rows))
 
 
 def vacuum_all(
-    database: DatabaseSettings, shapes: Sequence[Shape], found: Sequence[Gain], *, stop: Stop, observer: Observer
-) -> tuple[Gain, ...]:
+    database: DatabaseSettings,
+    relations: Sequence[Relation],
+    found: Sequence[VacuumCandidate],
+    *,
+    stop: Stop,
+    observer: Observer,
+) -> tuple[VacuumCandidate, ...]:
     """Vacuum the tables that would gain; what is not permitted, or fails, is told and left.
 
     Args:
         database: where.
-        shapes: all relations.
+        relations: all relations.
         found: those that would gain.
         stop: ends it, in the middle of a table too.
         observer: is told of each table.
     """
-    by_name = {shape.relation: shape for shape in shapes}
-    done: list[Gain] = []
+    by_name = {relation.qualified: relation for relation in relations}
+    done: list[VacuumCandidate] = []
     try:
         with connect(database) as connection:
             may = may_vacuum(connection, [by_name[gain.table] for gain in found])
@@ -58,19 +63,19 @@ def vacuum_all(
                     continue
                 if gain.table not in may:
                     observer.notify(
-                        Told(
+                        Message(
                             f"{gain.table} can't be vacuumed by this role: it takes its owner or pg_maintain",
                             warning=True,
                         )
                     )
                     continue
-                observer.notify(Told(f"vacuuming {gain.table}…"))
+                observer.notify(Message(f"vacuuming {gain.table}…"))
                 with _cancelled_by(stop, connection):
                     vacuum(connection, by_name[gain.table])
                 done[-1] = replace(gain, vacuumed=True)
     except (psycopg.Error, FluxbaseCliError) as error:
         if not stop.requested:
-            observer.notify(Told(f"vacuuming was broken off: {first_line(error)}", warning=True))
+            observer.notify(Message(f"vacuuming was broken off: {first_line(error)}", warning=True))
     return (*done, *found[len(done) :])
 
 

@@ -12,7 +12,7 @@ import psycopg
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.observe.status import JobDetails, Pace, read_details
-from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.store.connection import Connection, connect, connect_or_explain, first_line
@@ -95,7 +95,7 @@ class _Reader:
 
     def read(self, number: int | None) -> JobDetails | None:
         try:
-            return patiently(lambda: read_details(self._connected(), number), self._stop, self._observer)
+            return retry_transient(lambda: read_details(self._connected(), number), self._stop, self._observer)
         except psycopg.Error as error:
             if self._stop.requested:
                 return None

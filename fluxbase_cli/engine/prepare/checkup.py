@@ -5,7 +5,7 @@ from __future__ import annotations
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.jobs import SCHEMA, JobStore
-from fluxbase_cli.store.preflight import Finding, Verdict, inspect
+from fluxbase_cli.store.preflight import CheckStatus, Finding, inspect
 
 
 def examine_database(database: DatabaseSettings) -> list[Finding]:
@@ -20,7 +20,7 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
         findings = list(preflight.findings)
         # A job would end as failed: what it can't look into, nobody can call done.
         findings += [
-            Finding("unexamined", Verdict.REFUSE, str(each), "See docs/proof.md for what to do.")
+            Finding("unexamined", CheckStatus.REFUSE, str(each), "See docs/proof.md for what to do.")
             for each in preflight.unexamined
         ]
         row = connection.execute(
@@ -28,14 +28,16 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
             "current_user, current_database()"
         ).fetchone() or (False, "?", "?")
         if JobStore(connection).exists():
-            findings.append(Finding("progress", Verdict.GOOD, f"the schema {SCHEMA} is there"))
+            findings.append(Finding("progress", CheckStatus.GOOD, f"the schema {SCHEMA} is there"))
         elif row[0]:
-            findings.append(Finding("progress", Verdict.GOOD, f"the schema {SCHEMA} will be created by the first job"))
+            findings.append(
+                Finding("progress", CheckStatus.GOOD, f"the schema {SCHEMA} will be created by the first job")
+            )
         else:
             findings.append(
                 Finding(
                     "progress",
-                    Verdict.REFUSE,
+                    CheckStatus.REFUSE,
                     f"role {row[1]} may not create the schema {SCHEMA}, where progress is kept",
                     f'GRANT CREATE ON DATABASE "{row[2]}" TO "{row[1]}";',
                 )

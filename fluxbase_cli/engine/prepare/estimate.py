@@ -16,19 +16,19 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Forecast
-from fluxbase_cli.engine.events import Silent
+from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Estimate
+from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.prepare.plan import Plan
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.batch import BatchRunner, Work
-from fluxbase_cli.engine.run.resealer import Judge
-from fluxbase_cli.engine.run.worker_process import helping_workers
+from fluxbase_cli.engine.run.resealer import RowResealer
+from fluxbase_cli.engine.run.worker_process import second_process_workers
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for, store_for
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect_for_values, first_line
-from fluxbase_cli.store.ctid import Place, Stretch
+from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.jobs import Shard
 from fluxbase_cli.store.preflight import Preflight
 from fluxbase_cli.store.rehearsal import (
@@ -41,8 +41,8 @@ from fluxbase_cli.store.rehearsal import (
     writers,
 )
 from fluxbase_cli.store.server_load import standbys
-from fluxbase_cli.store.table_size import Size, sizes
-from fluxbase_cli.store.values import Limits, News, Reader, Shape
+from fluxbase_cli.store.table_size import TableSize, table_sizes
+from fluxbase_cli.store.values import ChangedSince, Limits, Reader, Relation
 
 #: Rows that each worker rehearses at a time, in one batch or several.
 _WORKER_ROWS = 1_000
@@ -72,28 +72,28 @@ _HELPED_S = 0.77
 _OVERHEAD_S = 0.4
 
 
-class Meter:
+class CostMeter:
     """Measures what a run really costs.
 
     Args:
         connection: of the run's beginning, outside a transaction.
-        shapes: the relations that it writes to.
+        relations: the relations that it writes to.
     """
 
-    def __init__(self, connection: Connection, shapes: tuple[Shape, ...]) -> None:
-        self._shapes = shapes
+    def __init__(self, connection: Connection, relations: tuple[Relation, ...]) -> None:
+        self._relations = relations
         self._began = time.monotonic()
         self._wal = wal_position(connection)
-        self.before: Mapping[str, Size] = sizes(connection, shapes)
+        self.before: Mapping[str, TableSize] = table_sizes(connection, relations)
 
-    def read(self, connection: Connection, keyring: Keyring) -> tuple[Cost, Mapping[str, Size]]:
+    def read(self, connection: Connection, keyring: Keyring) -> tuple[Cost, Mapping[str, TableSize]]:
         """What it has cost so far, and how large the relations are now.
 
         Args:
             connection: any, outside a transaction.
             keyring: the keys that were fetched.
         """
-        now = sizes(connection, self._shapes)
+        now = table_sizes(connection, self._relations)
         cost = Cost(
             seconds=time.monotonic() - self._began,
             wal_bytes=wal_position(connection) - self._wal,
@@ -109,7 +109,7 @@ def key_calls(keyring: Keyring) -> int:
     return sum(key.provider != "env" for key in keyring.keys)
 
 
-def _total(found: Mapping[str, Size]) -> int:
+def _total(found: Mapping[str, TableSize]) -> int:
     return sum(size.total for size in found.values())
 
 
@@ -166,7 +166,7 @@ class _Done:
     seconds: float
 
 
-class Rehearsal:
+class TrialRun:
     """Measures a sample of a plan's batches.
 
     Args:
@@ -198,40 +198,41 @@ class Rehearsal:
         self._stop = stop
         self._rounds = rounds
 
-    def run(self) -> Forecast:
+    def run(self) -> Estimate:
         """Rehearse and forecast. Commits nothing; what fails is told in the forecast."""
-        large = [shape for shape, found in self._plan.surveys.items() if found.rows >= FEW_ROWS]
+        large = [relation for relation, found in self._plan.stats.items() if found.rows >= FEW_ROWS]
         if not large:
-            return Forecast(None, "there is too little to rehearse")
+            return Estimate(None, "there is too little to rehearse")
         if self._preflight.triggers_fire:
-            return Forecast(None, "triggers would fire")
+            return Estimate(None, "triggers would fire")
         try:
-            return self._rehearse(large)
+            return self._try_out(large)
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-            return Forecast(None, "other sessions hold the rows of the sample")
+            return Estimate(None, "other sessions hold the rows of the sample")
         except (psycopg.Error, FluxbaseCliError) as error:
-            return Forecast(None, first_line(error))
+            return Estimate(None, first_line(error))
 
-    def _rehearse(self, large: list[Shape]) -> Forecast:
+    def _try_out(self, large: list[Relation]) -> Estimate:
         began = time.monotonic()
         with connect_for_values(self._database, self._access) as connection, ExitStack() as stack:
-            before = sizes(connection, self._preflight.shapes)
+            before = table_sizes(connection, self._preflight.relations)
             settings = wal_settings(connection)
             workers = [stack.enter_context(self._worker()) for _ in range(self._request.workers)]
-            sampled: dict[Shape, _Sample] = {}
-            for shape in large:
+            sampled: dict[Relation, _Sample] = {}
+            for relation in large:
                 if self._stop.requested:
-                    return Forecast(None, "it was interrupted")
-                sampled[shape] = self._sample(connection, workers, shape)
-            census_s = max(self._census_s(connection, shape) for shape in large)
+                    return Estimate(None, "it was interrupted")
+                sampled[relation] = self._sample(connection, workers, relation)
+            census_s = max(self._census_s(connection, relation) for relation in large)
             costs = [
-                self._relation(shape, sample, before[shape.relation], settings) for shape, sample in sampled.items()
+                self._relation(relation, sample, before[relation.qualified], settings)
+                for relation, sample in sampled.items()
             ]
             # The small ones are like the large ones, as far as that matters.
-            done = sum(self._plan.surveys[shape].rows for shape in large)
+            done = sum(self._plan.stats[relation].rows for relation in large)
             share = self._plan.rows / done
             seconds = sum(cost.seconds for cost in costs) * share
-            if helping_workers(self._plan.rows, self._request.workers):
+            if second_process_workers(self._plan.rows, self._request.workers):
                 seconds *= _HELPED_S
             seconds = self._at_the_rate(seconds)
             cost = Cost(
@@ -241,16 +242,16 @@ class Rehearsal:
                 key_calls=key_calls(self._keyring),
                 standbys=len(standbys(connection)),
             )
-        return Forecast(cost, rows=sum(sample.rows for sample in sampled.values()), took_s=time.monotonic() - began)
+        return Estimate(cost, rows=sum(sample.rows for sample in sampled.values()), took_s=time.monotonic() - began)
 
-    def _relation(self, shape: Shape, sample: _Sample, size: Size, settings: WalSettings) -> Cost:
+    def _relation(self, relation: Relation, sample: _Sample, size: TableSize, settings: WalSettings) -> Cost:
         """What the main pass over a relation costs."""
-        rows, strides = self._plan.surveys[shape].rows, self._plan.cuts[shape].strides
+        rows, lanes = self._plan.stats[relation].rows, self._plan.shard_layouts[relation].lanes
         # A rehearsal frees no room in a page, so each row goes to another page, with a new entry in every index. In the
         # run most find room that earlier strides have left in their page (HOT updates), and need neither. In a page of
         # few rows each of them comes in a stride of its own.
-        first = max(1 / strides, self._plan.surveys[shape].blocks / max(rows, 1))
-        hot = _ROOM_SHARE * max(0.0, 1 - first) if strides > 1 else 0.0
+        first = max(1 / lanes, self._plan.stats[relation].blocks / max(rows, 1))
+        hot = _ROOM_SHARE * max(0.0, 1 - first) if lanes > 1 else 0.0
         again = sample.again
         saved = min(_ELSEWHERE_WAL + _ENTRY_WAL * size.entries_a_row, again.row_wal)
         row_s = again.row_s * (1 - hot * _ELSEWHERE_S * saved / max(again.row_wal, 1.0))
@@ -285,15 +286,15 @@ class Rehearsal:
             connection.execute("SET lock_timeout = '200ms'")
             yield _Worker(connection, Opener(self._keyring, first=self._request.goal.source))
 
-    def _sample(self, holder: Connection, workers: Sequence[_Worker], shape: Shape) -> _Sample:
+    def _sample(self, holder: Connection, workers: Sequence[_Worker], relation: Relation) -> _Sample:
         """Have all workers do batches of a relation at once, as they will in the run, and the same batches again."""
         began = next_transaction(holder)
-        share = int(self._plan.surveys[shape].rows * _SAMPLED_SHARE) // (1 + self._rounds)
-        rows = max(1, min(_WORKER_ROWS, limits_for(shape, self._request.limits).rows, share))
+        share = int(self._plan.stats[relation].rows * _SAMPLED_SHARE) // (1 + self._rounds)
+        rows = max(1, min(_WORKER_ROWS, limits_for(relation, self._request.limits).rows, share))
         used = workers[: max(1, share // rows)]
         # Of small batches each worker does some.
         places = max(1, min(_WORKER_ROWS, share // len(used)) // rows)
-        shards = _spread(list(self._shards(shape)), len(used) * places)
+        shards = _spread(list(self._shards(relation)), len(used) * places)
         pairs = [(worker, shards[number :: len(used)]) for number, worker in enumerate(used)]
 
         def phase(rows: int, rounds: int) -> _Phase:
@@ -301,7 +302,8 @@ class Rehearsal:
             with ThreadPoolExecutor(len(pairs), "rehearsal") as pool:
                 done = list(
                     pool.map(
-                        lambda pair: self._batches(*pair, shape=shape, began=began, rows=rows, rounds=rounds), pairs
+                        lambda pair: self._batches(*pair, relation=relation, began=began, rows=rows, rounds=rounds),
+                        pairs,
                     )
                 )
             number = sum(each.rows for each in done)
@@ -312,38 +314,38 @@ class Rehearsal:
         phase(_WARM_UP_ROWS, 1)
         return _Sample(phase(rows, 1), phase(rows, self._rounds))
 
-    def _shards(self, shape: Shape) -> Iterator[Shard]:
+    def _shards(self, relation: Relation) -> Iterator[Shard]:
         """A relation's shards, as `create_shards` would cut them."""
-        found, cut = self._plan.surveys[shape], self._plan.cuts[shape]
+        found, cut = self._plan.stats[relation], self._plan.shard_layouts[relation]
         for number, block in enumerate(range(0, found.blocks, cut.blocks)):
-            first = Place(block, 0)
-            upto = Place(min(block + cut.blocks, found.blocks), 0)
+            first = Ctid(block, 0)
+            upto = Ctid(min(block + cut.blocks, found.blocks), 0)
             yield Shard(
                 id=number,
                 pass_number=0,
-                table=shape.table.qualified,
-                relation=shape.relation,
+                table=relation.table.qualified,
+                relation=relation.qualified,
                 first=first,
                 upto=upto,
-                strides=cut.strides,
-                stride=number % cut.strides,
+                lanes=cut.lanes,
+                lane=number % cut.lanes,
                 cursor=first,
                 rows_done=0,
                 counts={},
             )
 
     def _batches(  # noqa: PLR0913  # what a batch is told
-        self, worker: _Worker, shards: Sequence[Shard], *, shape: Shape, began: int, rows: int, rounds: int
+        self, worker: _Worker, shards: Sequence[Shard], *, relation: Relation, began: int, rows: int, rounds: int
     ) -> _Done:
-        done = [self._batch(worker, shape, began, shard, rows) for _ in range(rounds) for shard in shards]
+        done = [self._batch(worker, relation, began, shard, rows) for _ in range(rounds) for shard in shards]
         return _Done(sum(each.rows for each in done), sum(each.seconds for each in done))
 
-    def _batch(self, worker: _Worker, shape: Shape, began: int, shard: Shard, rows: int) -> _Done:
+    def _batch(self, worker: _Worker, relation: Relation, began: int, shard: Shard, rows: int) -> _Done:
         """Do a batch and roll it back."""
-        most = limits_for(shape, self._request.limits)
+        most = limits_for(relation, self._request.limits)
         work = Work(
-            store_for(shape),
-            Judge(shape, worker.opener, self._request.goal),
+            store_for(relation),
+            RowResealer(relation, worker.opener, self._request.goal),
             self._request.goal,
             Limits(min(rows, most.rows), most.bytes),
             self._access,
@@ -351,9 +353,9 @@ class Rehearsal:
             runner=0,
             began=began,
         )
-        runner = BatchRunner(work, Silent())
+        runner = BatchRunner(work, NullObserver())
         start = time.monotonic()
-        listed = runner.read_ahead(worker.connection, self._around(shape, shard, rows))
+        listed = runner.read_ahead(worker.connection, self._around(relation, shard, rows))
         # A batch's share of it: rows of all strides are read at once.
         reading_s = (time.monotonic() - start) / max(listed, 1)
         start = time.monotonic()
@@ -365,26 +367,28 @@ class Rehearsal:
         message = "a rehearsed batch has come to its end"
         raise AssertionError(message)
 
-    def _around(self, shape: Shape, shard: Shard, rows: int) -> Shard:
+    def _around(self, relation: Relation, shard: Shard, rows: int) -> Shard:
         """A shard cut down to the pages in which one stride has so many rows."""
-        found = self._plan.surveys[shape]
-        blocks = -(-rows * shard.strides * found.blocks // max(found.rows, 1))
-        return replace(shard, upto=min(shard.upto, Place(shard.first.block + blocks, 0)))
+        found = self._plan.stats[relation]
+        blocks = -(-rows * shard.lanes * found.blocks // max(found.rows, 1))
+        return replace(shard, upto=min(shard.upto, Ctid(shard.first.block + blocks, 0)))
 
     @property
     def _access(self) -> Access:
         return self._preflight.access
 
-    def _census_s(self, connection: Connection, shape: Shape) -> float:
+    def _census_s(self, connection: Connection, relation: Relation) -> float:
         """How long the closing census of a relation will take: one thread passes over all rows, ours by then."""
-        blocks = self._plan.surveys[shape].blocks
+        blocks = self._plan.stats[relation].blocks
         timed = min(blocks, _CENSUS_BLOCKS)
-        stretch = Stretch(Place(0, 0), Place(timed, 0))
+        ctid_range = CtidRange(Ctid(0, 0), Ctid(timed, 0))
         connection.execute(begin_snapshot(self._access))
         try:
-            ours = writers(connection, shape, stretch)
+            ours = writers(connection, relation, ctid_range)
             start = time.monotonic()
-            Reader(shape).list_rows(connection, stretch, self._request.limits.rows, News(_FIRST_TRANSACTION, ours))
+            Reader(relation).list_rows(
+                connection, ctid_range, self._request.limits.rows, ChangedSince(_FIRST_TRANSACTION, ours)
+            )
             return (time.monotonic() - start) * blocks / timed
         finally:
             connection.execute("ROLLBACK")

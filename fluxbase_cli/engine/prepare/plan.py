@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fluxbase_cli.engine.prepare.canary import Canary, sing
+from fluxbase_cli.engine.prepare.key_sample import KeySample, take_sample
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.store.connection import Access, Connection, begin_survey
-from fluxbase_cli.store.jobs import Cut
-from fluxbase_cli.store.table_stats import Survey, survey
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.connection import Access, Connection, begin_stats_read
+from fluxbase_cli.store.jobs import ShardLayout
+from fluxbase_cli.store.table_stats import TableStats, table_stats
+from fluxbase_cli.store.values import Relation
 
 #: Small enough that ten runners share a large table evenly and that little is left when one dies, large enough that
 #: leasing costs nothing. While one half of a shard is worked on, what was freed in the other becomes usable.
@@ -26,25 +26,25 @@ class Plan:
     """All tables of a run.
 
     Attributes:
-        surveys: what there is, by relation (a table, or a partition of one).
-        canary: what the sample showed.
+        stats: what there is, by relation (a table, or a partition of one).
+        key_sample: what the sample showed.
     """
 
-    surveys: Mapping[Shape, Survey]
-    canary: Canary
+    stats: Mapping[Relation, TableStats]
+    key_sample: KeySample
 
     @property
     def rows(self) -> int:
         """Rows of all tables."""
-        return sum(found.rows for found in self.surveys.values())
+        return sum(found.rows for found in self.stats.values())
 
     @property
     def rows_by_location(self) -> Mapping[str, int]:
         """Rows for each `schema.table.column`, as a progress display wants them."""
         rows: dict[str, int] = {}
-        for shape, found in self.surveys.items():
-            for column in shape.columns:
-                location = shape.table.location(column)
+        for relation, found in self.stats.items():
+            for column in relation.columns:
+                location = relation.table.location(column)
                 rows[location] = rows.get(location, 0) + found.rows
         return rows
 
@@ -52,36 +52,36 @@ class Plan:
     def values_by_location(self) -> Mapping[str, int]:
         """Non-empty values (for JSON: documents) for each `schema.table.column`."""
         values: dict[str, int] = {}
-        for shape, found in self.surveys.items():
-            for column in shape.columns:
-                location = shape.table.location(column)
+        for relation, found in self.stats.items():
+            for column in relation.columns:
+                location = relation.table.location(column)
                 values[location] = values.get(location, 0) + found.values[column.name]
         return values
 
     @property
-    def cuts(self) -> Mapping[Shape, Cut]:
+    def shard_layouts(self) -> Mapping[Relation, ShardLayout]:
         """How each relation is cut into shards."""
         return {
-            shape: Cut(
+            relation: ShardLayout(
                 blocks=max(1, found.blocks * _ROWS_A_SHARD // max(found.rows, 1)),
-                strides=_STRIDES if found.rows > _FEW_ROWS else 1,
+                lanes=_STRIDES if found.rows > _FEW_ROWS else 1,
             )
-            for shape, found in self.surveys.items()
+            for relation, found in self.stats.items()
         }
 
 
-def make_plan(connection: Connection, shapes: tuple[Shape, ...], access: Access, keyring: Keyring) -> Plan:
+def make_plan(connection: Connection, relations: tuple[Relation, ...], access: Access, keyring: Keyring) -> Plan:
     """Count and sample the tables. Reads only.
 
     Args:
         connection: one that hands over raw bytes (see `for_values`), outside a transaction.
-        shapes: the tables, as preflight found them.
+        relations: the tables, as preflight found them.
         access: how to read them.
         keyring: the keys for the canary.
     """
-    connection.execute(begin_survey(access))
+    connection.execute(begin_stats_read(access))
     try:
-        surveys = {shape: survey(connection, shape) for shape in shapes}
-        return Plan(surveys, sing(connection, surveys, keyring))
+        stats = {relation: table_stats(connection, relation) for relation in relations}
+        return Plan(stats, take_sample(connection, stats, keyring))
     finally:
         connection.execute("ROLLBACK")

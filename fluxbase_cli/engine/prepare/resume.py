@@ -81,7 +81,7 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
         )
     if not request.join and (request.restart or _rolls_back(request, job)):
         return Decision(supersedes=job)
-    if not same_goal and request.beside and jobs.is_copy(job.id):
+    if not same_goal and request.secondary and jobs.is_copy(job.id):
         # It came with a copy of the main database, where it goes on, or has ended.
         return Decision(supersedes=job)
     if not same_goal:
@@ -151,7 +151,7 @@ def refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
     Raises:
         ConfigurationError: it names them.
     """
-    gone = jobs.relations(job.id) - {shape.relation for shape in preflight.shapes}
+    gone = jobs.relations(job.id) - {relation.qualified for relation in preflight.relations}
     if gone:
         raise ConfigurationError(
             f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",

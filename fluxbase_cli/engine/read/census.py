@@ -11,21 +11,21 @@ from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
 from fluxbase_cli.engine.prepare.plan import make_plan
-from fluxbase_cli.engine.read.full_read import ReadingRun, RelationsChangedError
+from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import for_values, session
 from fluxbase_cli.store.open_transactions import in_recovery
-from fluxbase_cli.store.preflight import Verdict, inspect
+from fluxbase_cli.store.preflight import CheckStatus, inspect
 from fluxbase_cli.store.values import Limits
-from fluxbase_cli.unexamined import Kind, Unexamined
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: How often everything is read again because tables came or went meanwhile.
 _ATTEMPTS = 3
 _STANDBY = Unexamined(
-    Kind.STANDBY,
+    UnexaminedKind.STANDBY,
     "this server",
     "it is a standby, where open transactions of its primary can't be seen: this speaks of the moment that the standby "
     "shows, and is no proof that a key can go",
@@ -43,7 +43,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
     observer: Observer,
     catalogue: Sequence[SealedTable] = CATALOGUE,
     wait_s: float = WRITERS_WAIT_S,
-    beside: bool = False,
+    secondary: bool = False,
 ) -> CensusReport:
     """Open every value; write nothing. A read-only role that sees all rows is enough, and so is a standby.
 
@@ -57,7 +57,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
         observer: is told of the progress.
         catalogue: the sealed tables to look for.
         wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
-        beside: this is not the main database, and may hold none of the sealed tables.
+        secondary: this is not the main database, and may hold none of the sealed tables.
 
     Raises:
         NothingHereError: it holds none.
@@ -70,13 +70,13 @@ def take_census(  # noqa: PLR0913  # what a census is told
         keyring.key(key_version)
     for attempt in range(1, _ATTEMPTS + 1):
         with session(database) as connection:
-            preflight = inspect(connection, write=False, catalogue=catalogue, beside=beside)
-            if beside and not preflight.shapes and not preflight.unexamined:
+            preflight = inspect(connection, write=False, catalogue=catalogue, secondary=secondary)
+            if secondary and not preflight.relations and not preflight.unexamined:
                 raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
             preflight.refuse_if_unfit()
-            plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
+            plan = make_plan(for_values(connection), preflight.relations, preflight.access, keyring)
             standby = in_recovery(connection)
-        reading = ReadingRun(
+        reading = FullRead(
             database,
             preflight.access,
             keyring,
@@ -97,7 +97,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
     unexamined = preflight.unexamined + findings.unexamined
     if standby:
         unexamined += (_STANDBY,)
-    warnings = [finding.message for finding in preflight.findings if finding.verdict is Verdict.TELL]
+    warnings = [finding.message for finding in preflight.findings if finding.verdict is CheckStatus.TELL]
     warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
     if key_version is not None and findings.quarantine:
         warnings.append(

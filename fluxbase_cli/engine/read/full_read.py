@@ -22,8 +22,8 @@ from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, take_snapshot
-from fluxbase_cli.engine.retry import patiently
-from fluxbase_cli.engine.run.resealer import Judge, Judged
+from fluxbase_cli.engine.retry import retry_transient
+from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.engine.tally import Tally
@@ -37,17 +37,17 @@ from fluxbase_cli.store.connection import (
     first_line,
     session,
 )
-from fluxbase_cli.store.ctid import LAST_PLACE, WHOLE, Place, Stretch
+from fluxbase_cli.store.ctid import LAST_CTID, WHOLE_TABLE, Ctid, CtidRange
 from fluxbase_cli.store.jobs import QuarantineEntry
 from fluxbase_cli.store.open_transactions import OpenTransactions
 from fluxbase_cli.store.relations import find_relations
 from fluxbase_cli.store.table_stats import count_blocks
-from fluxbase_cli.store.values import Limits, News, Portions, Reader, Rows, Shape
+from fluxbase_cli.store.values import BoundedReader, ChangedSince, Limits, Reader, Relation, Rows
 from fluxbase_cli.unexamined import Unexamined
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ReadResult:
     """What all values were found to be.
 
     Attributes:
@@ -67,11 +67,11 @@ class RelationsChangedError(DatabaseError):
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    shape: Shape
-    stretch: Stretch
+    relation: Relation
+    ctid_range: CtidRange
 
 
-class ReadingRun:
+class FullRead:
     """Opens every value of a plan with a pool of threads, and writes nothing anywhere.
 
     Args:
@@ -112,57 +112,57 @@ class ReadingRun:
         self._observer = observer
         self._goal = goal
 
-    def run(self, plan: Plan) -> Findings:
+    def run(self, plan: Plan) -> ReadResult:
         """Open everything.
 
         Raises:
             RelationsChangedError: the plan is not that of the relations that are there now.
             Exception: what a thread could not mend by retrying.
         """
-        shapes = tuple(plan.cuts)
-        with session(self._database) as holder, session(self._database) as looking:
-            take = partial(self._take_snapshot, holder, looking, shapes, self._wait_s)
-            opened = patiently(take, self._stop, self._observer)
+        relations = tuple(plan.shard_layouts)
+        with session(self._database) as holder, session(self._database) as outside:
+            take = partial(self._take_snapshot, holder, outside, relations, self._wait_s)
+            opened = retry_transient(take, self._stop, self._observer)
             row = holder.execute("SELECT pg_export_snapshot()").fetchone()
-            self._refuse_changes(holder, shapes)
+            self._refuse_changes(holder, relations)
             collected = _Collected(plan)
             self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
             holder.execute("ROLLBACK")
             # A partition that was attached meanwhile may hold rows that are older than the snapshot.
-            self._refuse_changes(holder, shapes)
-            unexamined = self._read_late(looking, plan, opened, collected)
+            self._refuse_changes(holder, relations)
+            unexamined = self._read_late(outside, plan, opened, collected)
         return replace(collected.findings(), unexamined=unexamined)
 
     def _take_snapshot(
-        self, connection: Connection, looking: Connection, shapes: Sequence[Shape], wait_s: float
+        self, connection: Connection, outside: Connection, relations: Sequence[Relation], wait_s: float
     ) -> OpenTransactions:
         return take_snapshot(
-            connection, looking, shapes, self._access, stop=self._stop, observer=self._observer, wait_s=wait_s
+            connection, outside, relations, self._access, stop=self._stop, observer=self._observer, wait_s=wait_s
         )
 
-    def _refuse_changes(self, connection: Connection, shapes: Sequence[Shape]) -> None:
-        if find_relations(connection, self._catalogue).storage != frozenset((s.relation, s.oid) for s in shapes):
+    def _refuse_changes(self, connection: Connection, relations: Sequence[Relation]) -> None:
+        if find_relations(connection, self._catalogue).storage != frozenset((s.qualified, s.oid) for s in relations):
             raise RelationsChangedError(
                 "tables with sealed values came, went or were replaced while they were read",
                 hint="Nothing was written. Run it again when the migration has ended.",
             )
 
     def _read_late(
-        self, looking: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
+        self, outside: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
     ) -> tuple[Unexamined, ...]:
         """Read what transactions wrote that were open at the snapshot and have ended since; name the others."""
         if not opened or self._stop.requested:
             return ()
-        shapes, running = tuple(plan.cuts), opened.still_running(looking)
+        relations, running = tuple(plan.shard_layouts), opened.still_running(outside)
         if opened.ended or len(running) < len(opened.running):
-            opener, since = Opener(self._keyring), News(opened.since, "{}")
+            opener, since = Opener(self._keyring), ChangedSince(opened.since, "{}")
             with connect_for_values(self._database, self._access) as reading:
-                self._take_snapshot(reading, looking, shapes, 0.0)
-                for shape in shapes:
-                    judge = Judge(shape, opener, None, plan.canary.tokens)
-                    portions = Portions(Reader(shape), WHOLE, limits_for(shape, self._limits), since)
-                    while (rows := portions.next_rows(reading)) is not None and not self._stop.requested:
-                        collected.add(shape, judge.judge(rows))
+                self._take_snapshot(reading, outside, relations, 0.0)
+                for relation in relations:
+                    resealer = RowResealer(relation, opener, None, plan.key_sample.tokens)
+                    reader = BoundedReader(Reader(relation), WHOLE_TABLE, limits_for(relation, self._limits), since)
+                    while (rows := reader.next_rows(reading)) is not None and not self._stop.requested:
+                        collected.add(relation, resealer.process(rows))
         return tuple(writer.unexamined() for writer in running)
 
     def _run(self, plan: Plan, snapshot: str, pieces: queue.SimpleQueue[_Piece], collected: _Collected) -> None:
@@ -171,7 +171,7 @@ class ReadingRun:
 
         def body() -> None:
             try:
-                self._work(pieces, snapshot, collected, plan.canary.tokens)
+                self._work(pieces, snapshot, collected, plan.key_sample.tokens)
             except BaseException as error:  # noqa: BLE001  # handed to the caller's thread below
                 failures.append(error)
                 self._stop.request()
@@ -190,32 +190,34 @@ class ReadingRun:
         self, pieces: queue.SimpleQueue[_Piece], snapshot: str, collected: _Collected, tokens: frozenset[str]
     ) -> None:
         opener = Opener(self._keyring)
-        with _Window(self._database, self._access, snapshot) as window:
+        with _SnapshotSession(self._database, self._access, snapshot) as window:
             while not self._stop.requested:
                 try:
                     piece = pieces.get_nowait()
                 except queue.Empty:
                     return
-                judge = Judge(piece.shape, opener, None, tokens)
-                portions = Portions(Reader(piece.shape), piece.stretch, limits_for(piece.shape, self._limits))
-                read = partial(window.next_rows, portions)
-                while (rows := patiently(read, self._stop, self._observer)) is not None:
-                    judged = judge.judge(rows)
-                    collected.add(piece.shape, judged)
+                resealer = RowResealer(piece.relation, opener, None, tokens)
+                reader = BoundedReader(
+                    Reader(piece.relation), piece.ctid_range, limits_for(piece.relation, self._limits)
+                )
+                read = partial(window.next_rows, reader)
+                while (rows := retry_transient(read, self._stop, self._observer)) is not None:
+                    result = resealer.process(rows)
+                    collected.add(piece.relation, result)
                     self._observer.notify(
-                        BatchDone(piece.shape.table.qualified, len(rows), self._counts(piece.shape, judged), 0)
+                        BatchDone(piece.relation.table.qualified, len(rows), self._counts(piece.relation, result), 0)
                     )
                     if self._stop.requested:
                         return
 
-    def _counts(self, shape: Shape, judged: Judged) -> Mapping[str, Counts]:
+    def _counts(self, relation: Relation, result: ResealResult) -> Mapping[str, Counts]:
         return {
             column.name: tally.counts(self._goal, written=False)
-            for column, tally in zip(shape.columns, judged.tallies, strict=True)
+            for column, tally in zip(relation.columns, result.tallies, strict=True)
         }
 
 
-class _Window:
+class _SnapshotSession:
     """Looks at the database in a snapshot that another session has exported; over a new connection after trouble."""
 
     def __init__(self, database: DatabaseSettings, access: Access, snapshot: str) -> None:
@@ -231,22 +233,22 @@ class _Window:
         if self._connection is not None:
             self._connection.close()
 
-    def next_rows(self, portions: Portions) -> Rows | None:
+    def next_rows(self, reader: BoundedReader) -> Rows | None:
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connection = connect_for_values(self._database, self._access)
             connection.execute(begin_snapshot(self._access, self._snapshot))
-        return portions.next_rows(connection)
+        return reader.next_rows(connection)
 
 
 def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Piece]:
     """Cut the relations into pieces, by their sizes now that the snapshot is taken: all it can see lies within."""
     pieces: queue.SimpleQueue[_Piece] = queue.SimpleQueue()
-    for shape, cut in plan.cuts.items():
-        blocks, step = count_blocks(holder, shape), cut.blocks
+    for relation, cut in plan.shard_layouts.items():
+        blocks, step = count_blocks(holder, relation), cut.blocks
         for first in range(0, blocks, step):
-            last = LAST_PLACE if first + step >= blocks else Place(first + step, 0)
-            pieces.put(_Piece(shape, Stretch(Place(first, 0), last)))
+            last = LAST_CTID if first + step >= blocks else Ctid(first + step, 0)
+            pieces.put(_Piece(relation, CtidRange(Ctid(first, 0), last)))
     return pieces
 
 
@@ -267,13 +269,13 @@ class _Collected:
         self._tallies: dict[str, Tally] = {location: Tally() for location in plan.rows_by_location}
         self._quarantine: list[QuarantineEntry] = []
 
-    def add(self, shape: Shape, judged: Judged) -> None:
+    def add(self, relation: Relation, result: ResealResult) -> None:
         with self._lock:
-            for column, tally in zip(shape.columns, judged.tallies, strict=True):
-                self._tallies[shape.table.location(column)].add(tally)
-            self._quarantine.extend(judged.quarantine)
+            for column, tally in zip(relation.columns, result.tallies, strict=True):
+                self._tallies[relation.table.location(column)].add(tally)
+            self._quarantine.extend(result.quarantine)
 
-    def findings(self) -> Findings:
+    def findings(self) -> ReadResult:
         # One that was read again after the snapshot is listed once.
         ordered = sorted(set(self._quarantine), key=lambda entry: (entry.location, entry.id, entry.path))
-        return Findings(self._tallies, tuple(ordered))
+        return ReadResult(self._tallies, tuple(ordered))

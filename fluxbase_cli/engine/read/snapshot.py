@@ -15,7 +15,7 @@ from fluxbase_cli.engine.events import Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, lock_for_reading
 from fluxbase_cli.store.open_transactions import OpenTransactions, in_recovery, open_transactions
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.values import Relation
 
 #: How long open transactions that may have written sealed values are waited for, in seconds.
 WRITERS_WAIT_S = 10.0
@@ -26,13 +26,13 @@ _TELL_AFTER_S = 1.0
 #: just begun to write. After so many attempts what such transactions wrote is read afterwards instead.
 _ATTEMPTS = 20
 
-NOTHING_OPEN = OpenTransactions(since=0, ended=False, running=(), relations=())
+NOTHING_OPEN = OpenTransactions(since=0, ended=False, running=(), oids=())
 
 
 def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long to wait for it
     connection: Connection,
-    looking: Connection,
-    shapes: Sequence[Shape],
+    outside: Connection,
+    relations: Sequence[Relation],
     access: Access,
     *,
     stop: Stop,
@@ -43,8 +43,8 @@ def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long
 
     Args:
         connection: outside a transaction.
-        looking: another session, outside a transaction.
-        shapes: the relations that will be read.
+        outside: another session, outside a transaction.
+        relations: the relations that will be read.
         access: how to read.
         stop: ends the waiting.
         observer: is told what is waited for.
@@ -58,31 +58,33 @@ def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long
     """
     deadline = time.monotonic() + wait_s
     for attempt in range(1, _ATTEMPTS + 1):
-        opened = _begin(connection, looking, shapes, access)
+        opened = _begin(connection, outside, relations, access)
         if not opened or stop.requested or time.monotonic() >= deadline or attempt == _ATTEMPTS:
             return opened
         connection.execute("ROLLBACK")
-        _wait_for(looking, opened, deadline, stop, observer)
+        _wait_for(outside, opened, deadline, stop, observer)
     raise AssertionError  # pragma: no cover  # the last attempt returns
 
 
-def _begin(connection: Connection, looking: Connection, shapes: Sequence[Shape], access: Access) -> OpenTransactions:
+def _begin(
+    connection: Connection, outside: Connection, relations: Sequence[Relation], access: Access
+) -> OpenTransactions:
     connection.execute(begin_snapshot(access))
     try:
-        if shapes:
-            connection.execute(lock_for_reading([shape.identifier for shape in shapes]))
+        if relations:
+            connection.execute(lock_for_reading([relation.identifier for relation in relations]))
         if in_recovery(connection):
             return NOTHING_OPEN
-        return open_transactions(connection, looking, shapes)
+        return open_transactions(connection, outside, relations)
     except psycopg.Error:
         if not connection.closed:
             connection.execute("ROLLBACK")
         raise
 
 
-def _wait_for(looking: Connection, opened: OpenTransactions, deadline: float, stop: Stop, observer: Observer) -> None:
+def _wait_for(outside: Connection, opened: OpenTransactions, deadline: float, stop: Stop, observer: Observer) -> None:
     began, told = time.monotonic(), False
-    while (running := opened.still_running(looking)) and time.monotonic() < deadline:
+    while (running := opened.still_running(outside)) and time.monotonic() < deadline:
         if not told and time.monotonic() - began >= _TELL_AFTER_S:
             told = True
             writer = running[0].unexamined()

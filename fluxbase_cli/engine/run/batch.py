@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchStep, Observer, Step
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.run.resealer import Judge, Judged
-from fluxbase_cli.engine.run.shard_reader import ReadAhead
+from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
+from fluxbase_cli.engine.run.shard_reader import ShardReader
 from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connection import Access, Connection, begin_batch
-from fluxbase_cli.store.ctid import NO_PAGES, Pages
+from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.jobs import JobStore, Shard
-from fluxbase_cli.store.values import ID, TID, Limits, Row, first_place, last_place
+from fluxbase_cli.store.values import ID, TID, Limits, Row, first_ctid, last_ctid
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
 _ROUNDS = 5
@@ -54,7 +54,7 @@ class Work:
     """
 
     store: ValueStore
-    judge: Judge
+    resealer: RowResealer
     goal: Goal
     limits: Limits
     access: Access
@@ -74,9 +74,9 @@ class BatchRunner:
     def __init__(self, work: Work, observer: Observer) -> None:
         self._work = work
         self._observer = observer
-        self._steps = {step: BatchStep(work.store.shape.relation, step) for step in Step}
+        self._steps = {step: BatchStep(work.store.relation.qualified, step) for step in Step}
         self._begin = begin_batch(work.access).as_bytes(None)
-        self._ahead = ReadAhead(work.store, work.access, work.limits.bytes, work.began)
+        self._ahead = ShardReader(work.store, work.access, work.limits.bytes, work.began)
 
     def read_ahead(self, connection: Connection, shard: Shard) -> int:
         """Read a shard's rows before its next batch asks for them; return how many there are."""
@@ -96,18 +96,18 @@ class BatchRunner:
             psycopg.Error: nothing was written, or (the connection was lost at the commit) all of it was.
         """
         rows, after = self._ahead.next_rows(connection, shard, most)
-        judged = self._work.judge.judge(rows)
+        result = self._work.resealer.process(rows)
         self._tell(Step.READ)
-        done = after.stride == after.strides
+        done = after.lane == after.lanes
         # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
-        tidied = Pages(first_place(rows), last_place(rows)) if rows and shard.strides > 1 else NO_PAGES
+        pruned = PageRange(first_ctid(rows), last_ctid(rows)) if rows and shard.lanes > 1 else EMPTY_PAGE_RANGE
         with self._transaction(connection):
-            outcome = self._write(connection, jobs, shard, judged, after, rows=len(rows), done=done, tidied=tidied)
+            outcome = self._write(connection, jobs, shard, result, after, rows=len(rows), done=done, pruned=pruned)
         self._tell(Step.COMMITTED)
         return outcome
 
     def write_found(
-        self, connection: Connection, jobs: JobStore, shard: Shard, judged: Judged, *, done: bool
+        self, connection: Connection, jobs: JobStore, shard: Shard, result: ResealResult, *, done: bool
     ) -> BatchOutcome:
         """Write what a closing census found, and record it.
 
@@ -115,14 +115,14 @@ class BatchRunner:
             connection: where to write, outside a transaction.
             jobs: the progress tables over the same connection.
             shard: as the database has it.
-            judged: the verdict on some rows.
+            result: the verdict on some rows.
             done: whether the census of this relation is over.
 
         Raises:
             LeaseLostError, psycopg.Error: as for `next_batch`.
         """
         with self._transaction(connection):
-            outcome = self._write(connection, jobs, shard, judged, shard, rows=0, done=done)
+            outcome = self._write(connection, jobs, shard, result, shard, rows=0, done=done)
         self._tell(Step.COMMITTED)
         return outcome
 
@@ -142,24 +142,24 @@ class BatchRunner:
         connection: Connection,
         jobs: JobStore,
         shard: Shard,
-        judged: Judged,
+        result: ResealResult,
         after: Shard,
         *,
         rows: int,
         done: bool,
-        tidied: Pages = NO_PAGES,
+        pruned: PageRange = EMPTY_PAGE_RANGE,
     ) -> BatchOutcome:
         """Write, record and commit the batch's transaction; `after` is the shard then, but for its counts."""
-        written = self._write_values(connection, judged, tidied)
+        written = self._write_values(connection, result, pruned)
         self._tell(Step.WRITTEN)
         if self._work.access.role is not None:
             # Our own tables are written as ourselves: the server's roles are granted nothing on them.
             connection.execute("SET LOCAL ROLE NONE")
-        if judged.quarantine:
-            jobs.quarantine(self._work.job, judged.quarantine)
+        if result.quarantine:
+            jobs.quarantine(self._work.job, result.quarantine)
         if written.unwritten:
             jobs.need_full_census(self._work.job)
-        counts = self._counts(judged, written, main_pass=shard.pass_number == 0)
+        counts = self._counts(result, written, main_pass=shard.pass_number == 0)
         after = _with_counts(after, counts)
         with jobs.recorded(
             shard,
@@ -172,53 +172,53 @@ class BatchRunner:
             self._tell(Step.RECORDED)
         return BatchOutcome(None if done else after, rows, counts)
 
-    def _write_values(self, connection: Connection, judged: Judged, tidied: Pages) -> _Written:
+    def _write_values(self, connection: Connection, result: ResealResult, pruned: PageRange) -> _Written:
         """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
-        written = _Written([0] * len(judged.tallies))
-        edits, store, judge = judged.edits, self._work.store, self._work.judge
+        written = _Written([0] * len(result.tallies))
+        edits, store, resealer = result.edits, self._work.store, self._work.resealer
         refused: list[Row] = []
-        if edits and not store.shape.keyed:
+        if edits and not store.relation.keyed:
             # Which row was written only its place tells; those that moved are the next census's business.
-            places = store.write_by_place(connection, edits)
+            places = store.write_by_ctid(connection, edits)
             written.wrote = bool(places)
             refused, edits = [row for row, _ in edits if row[TID] not in places], []
         for _ in range(_ROUNDS):
             if not edits:
                 break
-            matched = store.write(connection, edits, tidied)
-            tidied = NO_PAGES
+            matched = store.write(connection, edits, pruned)
+            pruned = EMPTY_PAGE_RANGE
             written.wrote = written.wrote or matched > 0
             if matched == len(edits):
                 edits = []
                 break
             # Somebody came between. Which rows are ours? Those that now hold what we wrote.
             now: dict[bytes, Row] = {row[ID]: row for row in store.reread(connection, [row[ID] for row, _ in edits])}
-            ours = judge.written(edits, now)
+            ours = resealer.written(edits, now)
             lost = [row for row, _ in edits if row[ID] not in ours]
             # The very row version that we read is still there: nobody changed it, but something keeps us from it.
             refused += [row for row in lost if now.get(row[ID]) == row]
             lost = [row for row in lost if now.get(row[ID]) != row]
-            before = judge.judge(lost)
-            again = judge.judge([now[row[ID]] for row in lost if row[ID] in now])
-            for index, tally in enumerate(judged.tallies):
+            before = resealer.process(lost)
+            again = resealer.process([now[row[ID]] for row in lost if row[ID] in now])
+            for index, tally in enumerate(result.tallies):
                 tally.remove(before.tallies[index])
                 tally.add(again.tallies[index])
                 written.moved[index] += before.tallies[index].moving(self._work.goal)
             gone = {row[ID] for row in lost}
-            judged.quarantine[:] = [e for e in judged.quarantine if e.id.bytes not in gone] + again.quarantine
+            result.quarantine[:] = [e for e in result.quarantine if e.id.bytes not in gone] + again.quarantine
             edits = again.edits
         # Still moving, or a trigger refuses our update: not done, and the census will look at everything again.
         left = [row for row, _ in edits] + refused
         if left:
-            unwritten = judge.judge(left)
-            for index, tally in enumerate(judged.tallies):
+            unwritten = resealer.process(left)
+            for index, tally in enumerate(result.tallies):
                 tally.remove(unwritten.tallies[index])
             written.unwritten = len(left)
         return written
 
-    def _counts(self, judged: Judged, written: _Written, *, main_pass: bool) -> Mapping[str, Counts]:
+    def _counts(self, result: ResealResult, written: _Written, *, main_pass: bool) -> Mapping[str, Counts]:
         counts = {}
-        for column, tally, moved in zip(self._work.store.columns, judged.tallies, written.moved, strict=True):
+        for column, tally, moved in zip(self._work.store.columns, result.tallies, written.moved, strict=True):
             found = tally.counts(self._work.goal, written=True)
             if not main_pass:
                 # What the census finds under the old key was sealed by another writer since; all else that it sees

@@ -11,19 +11,19 @@ from enum import Enum
 
 from fluxbase_cli.catalogue.locations import SealedTable
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.events import Observer, PassStarted, Told
+from fluxbase_cli.engine.events import Message, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, take_snapshot
-from fluxbase_cli.engine.run.resealer import Judge, Judged
+from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, connect_for_values
-from fluxbase_cli.store.ctid import WHOLE
+from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.jobs import JobState, JobStore
 from fluxbase_cli.store.open_transactions import OpenTransactions
-from fluxbase_cli.store.relations import Relations, find_relations, is_still
-from fluxbase_cli.store.values import Limits, News, Portions, Reader, Shape, Versions
+from fluxbase_cli.store.relations import FoundRelations, find_relations, is_still
+from fluxbase_cli.store.values import BoundedReader, ChangedSince, Limits, Reader, Relation, Versions
 from fluxbase_cli.unexamined import Unexamined
 
 #: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.
@@ -34,7 +34,7 @@ class RelationGoneError(Exception):
     """A relation is not there any more, or another one has its name."""
 
 
-class Verdict(Enum):
+class CatchUpStep(Enum):
     """What a worker that found no shard should do."""
 
     AGAIN = "again"
@@ -43,7 +43,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class CatchUp:
     """Decides when the passes of a job are over; whoever finds the last shard done carries it out.
 
     Attributes:
@@ -58,7 +58,7 @@ class Closing:
         stop: ends waiting.
         observer: is told of each pass.
         wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
-        tokens: as for `Judge`.
+        tokens: as for `RowResealer`.
     """
 
     job: int
@@ -74,37 +74,37 @@ class Closing:
     wait_s: float = WRITERS_WAIT_S
     tokens: frozenset[str] = frozenset()
 
-    def advance(self, connection: Connection, jobs: JobStore) -> Verdict:
+    def advance(self, connection: Connection, jobs: JobStore) -> CatchUpStep:
         """Begin the next census, or close the job, if all shards of the current pass are done."""
         with connection.transaction():
             pass_number, state = jobs.lock(self.job)
             if state is not JobState.RUNNING:
-                return Verdict.ENDED
+                return CatchUpStep.ENDED
             open_shards, touched = jobs.open_shards(self.job, pass_number)
             if open_shards:
                 jobs.free_dead_leases(self.job)
-                return Verdict.WAIT
+                return CatchUpStep.WAIT
             # Asked each time: partitions come and go, and tables are renamed, while a job runs.
-            relations = find_relations(connection, self.catalogue)
-            if pass_number > 0 and touched == 0 and not self._changed(jobs, relations):
-                self._end(jobs, relations)
-                return Verdict.ENDED
+            found = find_relations(connection, self.catalogue)
+            if pass_number > 0 and touched == 0 and not self._changed(jobs, found):
+                self._end(jobs, found)
+                return CatchUpStep.ENDED
             if pass_number < self.last_census:
-                self._changed(jobs, relations)
-                started = jobs.next_pass(self.job, relations.shapes)
+                self._changed(jobs, found)
+                started = jobs.next_pass(self.job, found.relations)
                 self.observer.notify(PassStarted(started, {}, {}))
                 if touched and pass_number > 0:
                     self.observer.notify(
-                        Told(f"other writers changed {touched} values meanwhile; looking once more", warning=True)
+                        Message(f"other writers changed {touched} values meanwhile; looking once more", warning=True)
                     )
-                return Verdict.AGAIN
+                return CatchUpStep.AGAIN
         # Where a table was rewritten in the meantime, news can't be told from old and everything is counted.
-        self._changed(jobs, relations)
-        return self._give_up(connection, jobs, relations)
+        self._changed(jobs, found)
+        return self._give_up(connection, jobs, found)
 
-    def _end(self, jobs: JobStore, relations: Relations) -> None:
+    def _end(self, jobs: JobStore, found: FoundRelations) -> None:
         """Complete the job, unless something could not be examined: then nobody knows whether it is done."""
-        jobs.note_unexamined(self.job, relations.unexamined)
+        jobs.note_unexamined(self.job, found.unexamined)
         unexamined = jobs.unexamined(self.job)
         if not unexamined:
             jobs.set_state(self.job, JobState.COMPLETED, remaining=0)
@@ -122,9 +122,9 @@ class Closing:
         job = jobs.get(self.job)
         if job is None or job.full_census or job.news_from is None:
             return None
-        return News(job.news_from, jobs.written_transactions(self.job))
+        return ChangedSince(job.news_from, jobs.written_transactions(self.job))
 
-    def _changed(self, jobs: JobStore, relations: Relations) -> bool:
+    def _changed(self, jobs: JobStore, found: FoundRelations) -> bool:
         """Whether the next census has to open everything, because places or transaction numbers say nothing any more.
 
         That is so where a table was rewritten (VACUUM FULL, CLUSTER), restored or replaced, where a partition came or
@@ -137,16 +137,16 @@ class Closing:
         if not job.full_census and jobs.beyond_32_bits():
             jobs.need_full_census(self.job)
             return True
-        storage = jobs.storage(relations.shapes)
+        storage = jobs.storage(found.relations)
         if storage == job.storage:
             return False
         jobs.note_rewritten(self.job, storage)
         return True
 
-    def _give_up(self, connection: Connection, jobs: JobStore, relations: Relations) -> Verdict:
-        remaining = self._remaining(connection, jobs, relations)
+    def _give_up(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> CatchUpStep:
+        remaining = self._remaining(connection, jobs, found)
         if remaining == 0:
-            self._end(jobs, relations)
+            self._end(jobs, found)
         else:
             jobs.set_state(
                 self.job,
@@ -155,29 +155,29 @@ class Closing:
                 "restart the server with the new key, then run this again",
                 remaining=remaining,
             )
-        return Verdict.ENDED
+        return CatchUpStep.ENDED
 
-    def _remaining(self, connection: Connection, jobs: JobStore, relations: Relations) -> int:
+    def _remaining(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> int:
         """Count what is still to be moved, without writing."""
         opener, left = Opener(self.keyring), list[Unexamined]()
-        found = 0
+        remaining = 0
         with connect_for_values(self.database, self.access) as reading:
-            for shape in relations.shapes:
-                for judged in self.read_whole(
-                    reading, connection, shape, Judge(shape, opener, None, self.tokens), left
+            for relation in found.relations:
+                for result in self.read_whole(
+                    reading, connection, relation, RowResealer(relation, opener, None, self.tokens), left
                 ):
-                    found += sum(tally.moving(self.goal) for tally in judged.tallies)
+                    remaining += sum(tally.moving(self.goal) for tally in result.tallies)
         jobs.note_unexamined(self.job, left)
-        return found
+        return remaining
 
-    def find(self, connection: Connection, relation: str) -> Shape | None:
+    def find(self, connection: Connection, name: str) -> Relation | None:
         """A relation as it is now; None where it is not there any more."""
-        shapes = find_relations(connection, self.catalogue).shapes
-        return next((shape for shape in shapes if shape.relation == relation), None)
+        relations = find_relations(connection, self.catalogue).relations
+        return next((relation for relation in relations if relation.qualified == name), None)
 
     def read_whole(
-        self, reading: Connection, own: Connection, shape: Shape, judge: Judge, left: list[Unexamined]
-    ) -> Iterator[Judged]:
+        self, reading: Connection, own: Connection, relation: Relation, resealer: RowResealer, left: list[Unexamined]
+    ) -> Iterator[ResealResult]:
         """Judge a relation as it is at one moment, a few rows at a time.
 
         One snapshot, so that no row can escape by moving from a page that is still to be read to one that has been.
@@ -185,8 +185,8 @@ class Closing:
         Args:
             reading: where to read (see `connect_for_values`), outside a transaction.
             own: another session, for the progress tables; outside a transaction.
-            shape: the relation.
-            judge: judges its rows.
+            relation: the relation.
+            resealer: judges its rows.
             left: is told, at the end, what was not committed and could not be read.
 
         Raises:
@@ -194,11 +194,11 @@ class Closing:
         """
         jobs = JobStore(own)
         versions = self.versions(jobs)
-        opened = self._snapshot(reading, own, shape, self.wait_s)
+        opened = self._snapshot(reading, own, relation, self.wait_s)
         try:
-            if not is_still(reading, shape):
+            if not is_still(reading, relation):
                 raise RelationGoneError
-            yield from self._read(reading, shape, judge, versions)
+            yield from self._read(reading, relation, resealer, versions)
         finally:
             if not reading.closed:
                 reading.execute("ROLLBACK")
@@ -207,19 +207,23 @@ class Closing:
         running = opened.still_running(own)
         if opened.ended or len(running) < len(opened.running):
             # What others wrote, and committed after the snapshot was taken.
-            self._snapshot(reading, own, shape, 0.0)
+            self._snapshot(reading, own, relation, 0.0)
             try:
-                late = News(opened.since, jobs.written_transactions(self.job))
-                yield from self._read(reading, shape, judge, late)
+                late = ChangedSince(opened.since, jobs.written_transactions(self.job))
+                yield from self._read(reading, relation, resealer, late)
             finally:
                 if not reading.closed:
                     reading.execute("ROLLBACK")
         left += [writer.unexamined() for writer in running]
 
-    def _snapshot(self, reading: Connection, own: Connection, shape: Shape, wait_s: float) -> OpenTransactions:
-        return take_snapshot(reading, own, [shape], self.access, stop=self.stop, observer=self.observer, wait_s=wait_s)
+    def _snapshot(self, reading: Connection, own: Connection, relation: Relation, wait_s: float) -> OpenTransactions:
+        return take_snapshot(
+            reading, own, [relation], self.access, stop=self.stop, observer=self.observer, wait_s=wait_s
+        )
 
-    def _read(self, connection: Connection, shape: Shape, judge: Judge, versions: Versions) -> Iterator[Judged]:
-        portions = Portions(Reader(shape), WHOLE, limits_for(shape, self.limits), versions)
-        while (rows := portions.next_rows(connection)) is not None:
-            yield judge.judge(rows)
+    def _read(
+        self, connection: Connection, relation: Relation, resealer: RowResealer, versions: Versions
+    ) -> Iterator[ResealResult]:
+        reader = BoundedReader(Reader(relation), WHOLE_TABLE, limits_for(relation, self.limits), versions)
+        while (rows := reader.next_rows(connection)) is not None:
+            yield resealer.process(rows)

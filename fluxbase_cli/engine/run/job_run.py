@@ -12,12 +12,12 @@ import psycopg
 from fluxbase_cli.catalogue.locations import catalogue_digest
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.cost import Cost, Forecast, Gain
-from fluxbase_cli.engine.events import Observer, PassStarted, Silent, Told
+from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
+from fluxbase_cli.engine.events import Message, NullObserver, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.observe.vacuum import gains, vacuum_all
+from fluxbase_cli.engine.observe.vacuum import vacuum_all, vacuum_candidates
 from fluxbase_cli.engine.outcome import JobReport
-from fluxbase_cli.engine.prepare.estimate import Meter, Rehearsal
+from fluxbase_cli.engine.prepare.estimate import CostMeter, TrialRun
 from fluxbase_cli.engine.prepare.plan import Plan, make_plan
 from fluxbase_cli.engine.prepare.resume import (
     Decision,
@@ -27,16 +27,16 @@ from fluxbase_cli.engine.prepare.resume import (
     refuse_lost_tables,
     refuse_unseen_standbys,
 )
-from fluxbase_cli.engine.read.full_read import Findings, ReadingRun
+from fluxbase_cli.engine.read.full_read import FullRead, ReadResult
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.run.catch_up import MOST_CENSUSES
 from fluxbase_cli.engine.run.pool import Pool
 from fluxbase_cli.engine.run.worker import Assignment
-from fluxbase_cli.engine.run.worker_process import Helper, helping_workers, trouble
+from fluxbase_cli.engine.run.worker_process import WorkerProcess, describe_failure, second_process_workers
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.autovacuum_lock import LARGE_ROWS
-from fluxbase_cli.engine.throttle.throttler import Manners
+from fluxbase_cli.engine.throttle.throttler import BatchPolicy
 from fluxbase_cli.errors import JobFailedError, JobRunningError, NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection, connect, first_line, for_values, session
@@ -100,9 +100,9 @@ def prepare(
             write=not request.dry_run,
             allow_triggers=request.allow_triggers,
             catalogue=request.catalogue,
-            beside=request.beside,
+            secondary=request.secondary,
         )
-        if request.beside and not preflight.shapes and not preflight.unexamined:
+        if request.secondary and not preflight.relations and not preflight.unexamined:
             raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
         preflight.refuse_if_unfit()
         jobs = JobStore(connection)
@@ -113,22 +113,22 @@ def prepare(
             refuse_unseen_standbys(connection, request)
         if decision.resumes is not None:
             refuse_lost_tables(jobs, decision.resumes, preflight)
-        plan = make_plan(for_values(connection), preflight.shapes, preflight.access, keyring)
+        plan = make_plan(for_values(connection), preflight.relations, preflight.access, keyring)
     if not request.accept_undecryptable:
-        plan.canary.refuse_wrong_key(request.goal)
+        plan.key_sample.refuse_wrong_key(request.goal)
     prepared = Prepared(request, preflight, plan, decision)
     if request.kind is JobKind.ROLLBACK and not request.dry_run and decision.begins:
-        findings = _read_all(database, keyring, prepared, Stop(), observer or Silent())
-        return replace(prepared, dry_count=_told_dry_count(findings, request.goal, observer or Silent()))
+        findings = _read_all(database, keyring, prepared, Stop(), observer or NullObserver())
+        return replace(prepared, dry_count=_report_dry_count(findings, request.goal, observer or NullObserver()))
     return prepared
 
 
 def _read_all(
     database: DatabaseSettings, keyring: Keyring, prepared: Prepared, stop: Stop, observer: Observer
-) -> Findings:
+) -> ReadResult:
     """Open every value, write nothing."""
     request = prepared.request
-    return ReadingRun(
+    return FullRead(
         database,
         prepared.preflight.access,
         keyring,
@@ -142,17 +142,17 @@ def _read_all(
     ).run(prepared.plan)
 
 
-def _told_dry_count(findings: Findings, goal: Goal, observer: Observer) -> Counts:
+def _report_dry_count(findings: ReadResult, goal: Goal, observer: Observer) -> Counts:
     counts = sum((tally.counts(goal, written=False) for tally in findings.tallies.values()), Counts())
     observer.notify(
-        Told(
+        Message(
             f"Dry count: {counts.scanned} secrets, of which {counts.re_encrypted} open and would move to version "
             f"{goal.target}; {counts.already_current} are under it already"
         )
     )
     if counts.undecryptable:
         observer.notify(
-            Told(f"{counts.undecryptable} secrets open under no key and would stay as they are", warning=True)
+            Message(f"{counts.undecryptable} secrets open under no key and would stay as they are", warning=True)
         )
     return counts
 
@@ -187,8 +187,8 @@ class JobRun:
         self._stop = stop
         self._observer = observer
         self._before_begin = before_begin
-        self._forecast: Forecast | None = None
-        self._meter: Meter | None = None
+        self._estimate: Estimate | None = None
+        self._meter: CostMeter | None = None
 
     def run(self) -> JobReport:
         """Do the job, or the dry run, and give the account.
@@ -202,18 +202,20 @@ class JobRun:
         report = self._dry_run() if self._request.dry_run else self._real_run()
         report = replace(report, elapsed_seconds=time.monotonic() - started)
         if self._request.dry_run:
-            return report if self._stop.requested else replace(report, forecast=self._rehearse(rounds=2))
+            return report if self._stop.requested else replace(report, estimate=self._try_out(rounds=2))
         if report.measured is not None:
             report = replace(report, measured=replace(report.measured, seconds=report.elapsed_seconds))
         if self._request.vacuum and report.state == "completed":
-            shapes = self._prepared.preflight.shapes
-            done = vacuum_all(self._database, shapes, report.gains, stop=self._stop, observer=self._observer)
-            report = replace(report, gains=done)
+            relations = self._prepared.preflight.relations
+            done = vacuum_all(
+                self._database, relations, report.vacuum_candidates, stop=self._stop, observer=self._observer
+            )
+            report = replace(report, vacuum_candidates=done)
         return report
 
-    def _rehearse(self, *, rounds: int) -> Forecast:
+    def _try_out(self, *, rounds: int) -> Estimate:
         prepared = self._prepared
-        return Rehearsal(
+        return TrialRun(
             self._database,
             self._keyring,
             self._request,
@@ -246,8 +248,8 @@ class JobRun:
             # Before the job begins, so that it is no part of it; of one that is gone on with much is done already.
             decision = self._prepared.decision
             if decision.begins and self._prepared.plan.rows >= _WORTH_A_FORECAST:
-                self._forecast = self._rehearse(rounds=1)
-            self._meter = Meter(connection, self._prepared.preflight.shapes)
+                self._estimate = self._try_out(rounds=1)
+            self._meter = CostMeter(connection, self._prepared.preflight.relations)
             job = self._begin(connection, jobs)
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
@@ -260,7 +262,7 @@ class JobRun:
     @property
     def _helping(self) -> int:
         """How many of the workers a second process has."""
-        return 0 if self._request.alone else helping_workers(self._prepared.plan.rows, self._request.workers)
+        return 0 if self._request.alone else second_process_workers(self._prepared.plan.rows, self._request.workers)
 
     def _begin(self, connection: Connection, jobs: JobStore) -> Job:
         while True:
@@ -288,7 +290,7 @@ class JobRun:
     def _check_keys(self, connection: Connection, keys: ExitStack) -> None:
         """Look at the keys once more: somebody may have destroyed one while the operator thought about his answer."""
         if self._before_begin is not None:
-            keys.enter_context(self._before_begin(None if self._request.beside else connection))
+            keys.enter_context(self._before_begin(None if self._request.secondary else connection))
 
     def _take_up(self, connection: Connection, jobs: JobStore, job: Job) -> Job:
         joins = self._request.join or any(runner.alive for runner in jobs.runners(job.id))
@@ -303,7 +305,7 @@ class JobRun:
             mark = {"rows_done": jobs.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
             jobs.add_event("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
         verb = "Joining" if joins else "Resuming"
-        self._observer.notify(Told(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
+        self._observer.notify(Message(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
         return self._recorded(jobs, job.id)
 
@@ -322,7 +324,7 @@ class JobRun:
                     # A trigger that fires on our updates could change what we wrote, so it is all opened again.
                     full_census=self._prepared.preflight.triggers_fire,
                     total_rows=self._prepared.plan.rows,
-                    cuts=self._prepared.plan.cuts,
+                    shard_layouts=self._prepared.plan.shard_layouts,
                     number=self._request.number,
                 ),
                 supersede=None if superseded is None else superseded.id,
@@ -355,7 +357,7 @@ class JobRun:
 
     def _completed_before(self, jobs: JobStore, job: Job) -> JobReport:
         """The account of a job that earlier processes of this run have completed."""
-        self._observer.notify(Told(f"Job {job.id} of this run is completed; nothing is left to do"))
+        self._observer.notify(Message(f"Job {job.id} of this run is completed; nothing is left to do"))
         return self._report(
             job=job.id,
             state=job.state.value,
@@ -391,22 +393,22 @@ class JobRun:
             runner=runner,
             goal=self._request.goal,
             catalogue=self._request.catalogue,
-            shapes={shape.relation: shape for shape in self._prepared.preflight.shapes},
-            large=tuple(shape for shape, found in self._prepared.plan.surveys.items() if found.rows >= LARGE_ROWS),
+            relations={relation.qualified: relation for relation in self._prepared.preflight.relations},
+            large=tuple(relation for relation, found in self._prepared.plan.stats.items() if found.rows >= LARGE_ROWS),
             began=job.began,
             # A job that was given up after so many censuses gets as many again.
             last_census=job.pass_number + MOST_CENSUSES,
             access=self._prepared.preflight.access,
             limits=self._request.limits,
-            manners=Manners(self._request.limits.rows, self._request.batch_s),
+            policy=BatchPolicy(self._request.limits.rows, self._request.batch_s),
             keyring=self._keyring,
             database=self._database,
-            patience_s=self._request.patience_s,
+            retry_limit_s=self._request.retry_limit_s,
             wait_s=self._request.wait_s,
-            tokens=self._prepared.plan.canary.tokens,
+            tokens=self._prepared.plan.key_sample.tokens,
         )
         helping = self._helping
-        with Helper(assignment, helping, self._stop, self._observer) as helper:
+        with WorkerProcess(assignment, helping, self._stop, self._observer) as helper:
             error = self._pool(assignment, self._request.workers - helping)
         return error or helper.failure
 
@@ -414,7 +416,7 @@ class JobRun:
         try:
             Pool(assignment, workers, self._stop, self._observer).run()
         except Exception as error:
-            reason = trouble(error)
+            reason = describe_failure(error)
             if reason is None:
                 raise
             return reason
@@ -427,7 +429,7 @@ class JobRun:
 
         try:
             # A stop was asked for perhaps, and yet the account is owed: with a patience of its own.
-            return patiently(account, Stop(), self._observer, patience_s=4.0 if self._stop.requested else 20.0)
+            return retry_transient(account, Stop(), self._observer, retry_limit_s=4.0 if self._stop.requested else 20.0)
         except psycopg.Error as lost:
             raise JobFailedError(
                 f"job {job}: {error or 'the database went away'}; its progress can't be read now: {first_line(lost)}",
@@ -447,10 +449,10 @@ class JobRun:
             recorded = replace(recorded, state=JobState.FAILED, error="another job has superseded this one")
         jobs.add_event(recorded.state.value, job=job, detail={"error": recorded.error} if recorded.error else None)
         measured: Cost | None = None
-        found: tuple[Gain, ...] = ()
+        found: tuple[VacuumCandidate, ...] = ()
         if self._meter is not None:
-            measured, sizes = self._meter.read(connection, self._keyring)
-            found = gains(self._meter.before, sizes)
+            measured, table_sizes = self._meter.read(connection, self._keyring)
+            found = vacuum_candidates(self._meter.before, table_sizes)
         report = self._report(
             job=job,
             state=recorded.state.value,
@@ -461,7 +463,7 @@ class JobRun:
             error=recorded.error,
             unexamined=jobs.unexamined(job),
         )
-        return replace(report, forecast=self._forecast, measured=measured, gains=found)
+        return replace(report, estimate=self._estimate, measured=measured, vacuum_candidates=found)
 
     def locations(self, jobs: JobStore, job: int) -> Mapping[str, Counts]:
         """The job's counts by location."""

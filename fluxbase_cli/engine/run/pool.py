@@ -12,11 +12,11 @@ from typing import Self
 import psycopg
 
 from fluxbase_cli.engine.events import Observer
-from fluxbase_cli.engine.run.catch_up import Closing
+from fluxbase_cli.engine.run.catch_up import CatchUp
 from fluxbase_cli.engine.run.worker import Assignment, Worker
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.engine.throttle.autovacuum_lock import HoldOff
-from fluxbase_cli.engine.throttle.throttler import Steering
+from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
+from fluxbase_cli.engine.throttle.throttler import Throttler
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.store.connection import Connection, connect
 from fluxbase_cli.store.jobs import LEASE_S, JobStore
@@ -31,11 +31,11 @@ _GRACE_S = 3.0
 class Heartbeat:
     """Holds the advisory lock that says "alive", renews the leases, asks what is wanted, holds autovacuum off."""
 
-    def __init__(self, assignment: Assignment, steering: Steering, workers: Sequence[Worker]) -> None:
+    def __init__(self, assignment: Assignment, throttler: Throttler, workers: Sequence[Worker]) -> None:
         self._assignment = assignment
         self._workers = workers
-        self._steering = steering
-        self._hold_off = HoldOff(assignment.database, assignment.access, assignment.large)
+        self._throttler = throttler
+        self._hold_off = AutovacuumLock(assignment.database, assignment.access, assignment.large)
         self._connection: Connection | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -44,7 +44,7 @@ class Heartbeat:
         # Before any shard is taken: without the lock others would think us dead and take it back.
         self._beat()
         self._look()
-        self._hold_off.look(wanted=not self._steering.waiting)
+        self._hold_off.look(wanted=not self._throttler.waiting)
         self._thread.start()
         return self
 
@@ -63,9 +63,9 @@ class Heartbeat:
                 if time.monotonic() - beaten >= _HEARTBEAT_S:
                     self._beat()
                     beaten = time.monotonic()
-                    self._steering.look_around(self._connected())
+                    self._throttler.check_wal(self._connected())
                 self._look()
-            self._hold_off.look(wanted=not self._steering.waiting)
+            self._hold_off.look(wanted=not self._throttler.waiting)
 
     def _beat(self) -> None:
         in_hand = [worker.shard for worker in self._workers]
@@ -74,7 +74,7 @@ class Heartbeat:
         )
 
     def _look(self) -> None:
-        self._steering.look(self._connected())
+        self._throttler.look(self._connected())
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -99,7 +99,7 @@ class Pool:
     ) -> None:
         self._stop = stop
         self._failures: list[BaseException] = []
-        closing = Closing(
+        closing = CatchUp(
             assignment.job,
             assignment.database,
             assignment.goal,
@@ -113,9 +113,9 @@ class Pool:
             assignment.wait_s,
             assignment.tokens,
         )
-        steering = Steering(assignment.job, workers, assignment.manners, stop=stop, observer=told or observer)
-        self._workers = [Worker(assignment, stop, observer, closing, steering) for _ in range(workers)]
-        self._heartbeat = Heartbeat(assignment, steering, self._workers)
+        throttler = Throttler(assignment.job, workers, assignment.policy, stop=stop, observer=told or observer)
+        self._workers = [Worker(assignment, stop, observer, closing, throttler) for _ in range(workers)]
+        self._heartbeat = Heartbeat(assignment, throttler, self._workers)
 
     def run(self) -> None:
         """Work until the end.

@@ -19,8 +19,8 @@ from fluxbase_cli.keyring import Layer, Opener, reseal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.jobs import QuarantineEntry
-from fluxbase_cli.store.row_block import Packed
-from fluxbase_cli.store.values import FIRST, ID, Edit, PackedEdits, Row, Rows, Shape, unpacked
+from fluxbase_cli.store.row_block import RowBlock
+from fluxbase_cli.store.values import FIRST, ID, Edit, Relation, Row, RowBlockEdits, Rows, unpacked
 
 NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
 NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"
@@ -29,7 +29,7 @@ TOO_DEEP = "the document is nested too deeply to be walked"
 
 
 @dataclass(slots=True)
-class Judged:
+class ResealResult:
     """The verdict on some rows.
 
     Attributes:
@@ -43,9 +43,9 @@ class Judged:
     quarantine: list[QuarantineEntry] = field(default_factory=list)
 
     @classmethod
-    def nothing(cls, shape: Shape) -> Judged:
+    def nothing(cls, relation: Relation) -> ResealResult:
         """The verdict on no rows."""
-        return cls(tuple(Tally() for _ in shape.columns))
+        return cls(tuple(Tally() for _ in relation.columns))
 
 
 class _Plan(NamedTuple):
@@ -60,78 +60,82 @@ class _Plan(NamedTuple):
     sealers: tuple[Sealer, ...]
 
 
-class Judge:
+class RowResealer:
     """Judges the rows of one table.
 
     Args:
-        shape: the table.
+        relation: the table.
         opener: opens and reseals; belongs to the calling thread.
         goal: what values shall become; None to look only, and make no edits.
         tokens: locations (`schema.table.column`) whose values that no key opens are tokens of letters and digits, as a
             sample has shown.
     """
 
-    def __init__(self, shape: Shape, opener: Opener, goal: Goal | None, tokens: frozenset[str] = frozenset()) -> None:
-        self._tokens = frozenset(column for column in shape.columns if shape.table.location(column) in tokens)
-        self._shape = shape
+    def __init__(
+        self, relation: Relation, opener: Opener, goal: Goal | None, tokens: frozenset[str] = frozenset()
+    ) -> None:
+        self._tokens = frozenset(column for column in relation.columns if relation.table.location(column) in tokens)
+        self._relation = relation
         self._opener = opener
         self._goal = goal
-        self._columns = tuple(enumerate(shape.columns))
+        self._columns = tuple(enumerate(relation.columns))
         # There are few combinations of layers and many values, so each is judged once: the sealers for the new value,
         # or None where the value stays as it is.
         self._plans: dict[tuple[Layer, ...], _Plan | None] = {}
 
-    def judge(self, rows: Rows) -> Judged:
+    def process(self, rows: Rows) -> ResealResult:
         """Judge rows as `Reader.complete` returned them."""
-        if isinstance(rows, Packed):
+        if isinstance(rows, RowBlock):
             return self._packed(rows)
-        judged = Judged.nothing(self._shape)
-        news = [self._column(rows, index, column, judged) for index, column in self._columns]
+        result = ResealResult.nothing(self._relation)
+        news = [self._column(rows, index, column, result) for index, column in self._columns]
         if len(news) == 1:
-            judged.edits = [(row, (new,)) for row, new in zip(rows, news[0], strict=True) if new is not None]
-            return judged
-        unchanged = self._shape.values_of
+            result.edits = [(row, (new,)) for row, new in zip(rows, news[0], strict=True) if new is not None]
+            return result
+        unchanged = self._relation.values_of
         edits = []
         for row, *new in zip(rows, *news, strict=True):
             if any(value is not None for value in new):
                 pairs = zip(new, unchanged(row), strict=True)
                 edits.append((row, tuple([old if value is None else value for value, old in pairs])))
-        judged.edits = edits
-        return judged
+        result.edits = edits
+        return result
 
-    def _packed(self, rows: Packed) -> Judged:
+    def _packed(self, rows: RowBlock) -> ResealResult:
         """Judge packed rows."""
-        judged = Judged.nothing(self._shape)
-        tally, column = judged.tallies[0], self._shape.columns[0]
-        done, others = self._likely(rows.each_text(), len(rows), tally)
+        result = ResealResult.nothing(self._relation)
+        tally, column = result.tallies[0], self._relation.columns[0]
+        done, others = self._fast_path(rows.each_text(), len(rows), tally)
         if not others:
             if done:
-                judged.edits = PackedEdits(rows, cast("list[bytes]", done))
-            return judged
+                result.edits = RowBlockEdits(rows, cast("list[bytes]", done))
+            return result
         edits: list[Edit] = [(unpacked(rows, index), (new,)) for index, new in enumerate(done) if new is not None]
         for index in others:
             row = unpacked(rows, index)
-            new = self._value(row, 0, column, judged, tally)
+            new = self._value(row, 0, column, result, tally)
             if new is not None:
                 edits.append((row, (new,)))
-        judged.edits = edits
-        return judged
+        result.edits = edits
+        return result
 
-    def _column(self, rows: Sequence[Row], index: int, column: SealedColumn, judged: Judged) -> list[Any]:
+    def _column(self, rows: Sequence[Row], index: int, column: SealedColumn, result: ResealResult) -> list[Any]:
         """Judge one column of the rows; return what each is to hold instead, or None."""
-        tally = judged.tallies[index]
+        tally = result.tallies[index]
         if column.form is Form.JSON:
-            return [self._document(row, column, row[FIRST + index], judged, tally) for row in rows]
-        if self._shape.user_index is not None:
+            return [self._document(row, column, row[FIRST + index], result, tally) for row in rows]
+        if self._relation.user_index is not None:
             # Each value has keys of its own.
-            return [self._value(row, index, column, judged, tally) for row in rows]
-        done, others = self._likely([row[FIRST + index] for row in rows], len(rows), tally)
+            return [self._value(row, index, column, result, tally) for row in rows]
+        done, others = self._fast_path([row[FIRST + index] for row in rows], len(rows), tally)
         news = done or [None] * len(rows)
         for number in others:
-            news[number] = self._value(rows[number], index, column, judged, tally)
+            news[number] = self._value(rows[number], index, column, result, tally)
         return news
 
-    def _likely(self, texts: Iterable[bytes | None], number: int, tally: Tally) -> tuple[list[bytes | None], list[int]]:
+    def _fast_path(
+        self, texts: Iterable[bytes | None], number: int, tally: Tally
+    ) -> tuple[list[bytes | None], list[int]]:
         """Do for all values what is likely to be done, in the engine's hot loop: nearly all are under one key.
 
         Args:
@@ -155,16 +159,16 @@ class Judge:
             tally.opened[layers] += number - len(others)
         return done, others
 
-    def _value(self, row: Row, index: int, column: SealedColumn, judged: Judged, tally: Tally) -> bytes | None:
+    def _value(self, row: Row, index: int, column: SealedColumn, result: ResealResult, tally: Tally) -> bytes | None:
         """Judge one value by itself; return what its column is to hold instead, or None."""
-        stored, user_index = row[FIRST + index], self._shape.user_index
+        stored, user_index = row[FIRST + index], self._relation.user_index
         if stored is None or (not stored and column.empty_is_unset):
             return None
         user = None if user_index is None or row[user_index] is None else UUID(bytes=row[user_index])
         try:
             layers, plaintext = self._opener.open(stored, user)
         except SealError as error:
-            self._unopened(error, row, column, judged, tally)
+            self._unopened(error, row, column, result, tally)
             return None
         tally.opened[layers] += 1
         plan = self._plan(layers)
@@ -182,14 +186,14 @@ class Judge:
         self._plans[layers] = plan
         return plan
 
-    def _unopened(self, error: SealError, row: Row, column: SealedColumn, judged: Judged, tally: Tally) -> None:
+    def _unopened(self, error: SealError, row: Row, column: SealedColumn, result: ResealResult, tally: Tally) -> None:
         """Count a value that no key opens.
 
         In a text column one that has the form of a seal is reported, unless the row itself says that it is plaintext,
         or the column may hold plaintext and the text looks like nothing that a seal ever looks like.
         """
-        stored: bytes = row[FIRST + self._shape.columns.index(column)]
-        flag_index = self._shape.flag_index
+        stored: bytes = row[FIRST + self._relation.columns.index(column)]
+        flag_index = self._relation.flag_index
         plaintext = flag_index is not None and not row[flag_index]
         reason = NO_KEY
         if isinstance(error, NotASealError):
@@ -205,7 +209,7 @@ class Judge:
             tally.plaintext += 1
             return
         tally.undecryptable += 1
-        judged.quarantine.append(self._entry(row, column, (), reason))
+        result.quarantine.append(self._entry(row, column, (), reason))
 
     def written(self, edits: Sequence[Edit], now: Mapping[bytes, Row]) -> set[bytes]:
         """The ids of the edits whose rows hold what the edit wrote.
@@ -228,7 +232,7 @@ class Judge:
         return True
 
     def _document(
-        self, row: Row, column: SealedColumn, stored: bytes | None, judged: Judged, tally: Tally
+        self, row: Row, column: SealedColumn, stored: bytes | None, result: ResealResult, tally: Tally
     ) -> list[LeafEdit] | None:
         """Judge the strings of one document; return those to store instead, if any."""
         if stored is None:
@@ -237,7 +241,7 @@ class Judge:
             leaves = list(strings(stored))
         except RecursionError:
             tally.undecryptable += 1
-            judged.quarantine.append(self._entry(row, column, (), TOO_DEEP))
+            result.quarantine.append(self._entry(row, column, (), TOO_DEEP))
             return None
         edits = []
         for path, text in leaves:
@@ -252,7 +256,7 @@ class Judge:
                 # Any other string that happens to be base64 is just a string.
                 if names_a_secret(path) and not is_no_seal(sealed):
                     tally.undecryptable += 1
-                    judged.quarantine.append(self._entry(row, column, path, NO_KEY))
+                    result.quarantine.append(self._entry(row, column, path, NO_KEY))
                 continue
             tally.opened[layers] += 1
             plan = self._plan(layers)
@@ -261,7 +265,7 @@ class Judge:
         return edits or None
 
     def _entry(self, row: Row, column: SealedColumn, path: tuple[str, ...], reason: str) -> QuarantineEntry:
-        return QuarantineEntry(self._shape.table.location(column), UUID(bytes=row[ID]), path, reason)
+        return QuarantineEntry(self._relation.table.location(column), UUID(bytes=row[ID]), path, reason)
 
 
 def strings(document: bytes) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -19,19 +19,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from fluxbase_cli.store.connection import Access, Connection, begin_reading
-from fluxbase_cli.store.ctid import Place, Stretch
+from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.jobs import Shard
-from fluxbase_cli.store.row_block import Packed
+from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.values import (
     TID,
+    BeforeJob,
     Limits,
-    Old,
     Reader,
     Row,
     Rows,
-    first_place,
+    first_ctid,
     fitting,
-    last_place,
+    last_ctid,
     withheld,
 )
 
@@ -57,7 +57,7 @@ class _Part:
 
 
 @dataclass(slots=True)
-class _InHand:
+class _Buffer:
     """What is left of what was read of a shard.
 
     Attributes:
@@ -75,7 +75,7 @@ class _InHand:
         mine = self.following
         return (
             bool(self.parts)
-            and (mine.id, mine.stride, mine.cursor) == (shard.id, shard.stride, shard.cursor)
+            and (mine.id, mine.lane, mine.cursor) == (shard.id, shard.lane, shard.cursor)
             and time.monotonic() - self.read_at < _FRESH_S
         )
 
@@ -89,13 +89,13 @@ class _InHand:
                 self.following = part.after
             else:
                 part.rows = part.rows[len(rows) :]
-                self.following = replace(self.following, cursor=last_place(rows))
+                self.following = replace(self.following, cursor=last_ctid(rows))
             if rows:
                 return rows
         return ()
 
 
-class ReadAhead:
+class ShardReader:
     """Hands out the rows of one relation's shards, batch by batch.
 
     Args:
@@ -109,9 +109,9 @@ class ReadAhead:
         self._store = store
         self._begin = begin_reading(access).as_bytes(None)
         self._most_bytes = most_bytes
-        self._old = Old(began)
-        self._packed = store.shape.packable
-        self._hand: _InHand | None = None
+        self._old = BeforeJob(began)
+        self._packed = store.relation.packable
+        self._buffer: _Buffer | None = None
 
     def next_rows(self, connection: Connection, shard: Shard, most: int) -> tuple[Rows, Shard]:
         """The rows of the next batch.
@@ -126,15 +126,15 @@ class ReadAhead:
             The rows, and the shard as it will be once they are done, but for its counts. There may be none where a
             part of the shard holds nothing.
         """
-        hand = self._hand
-        if hand is None or not hand.continues(shard):
-            self._hand = None
-            hand = self._hand = self._read(connection, shard)
-        rows = hand.take(Limits(most, self._most_bytes))
+        buffer = self._buffer
+        if buffer is None or not buffer.continues(shard):
+            self._buffer = None
+            buffer = self._buffer = self._read(connection, shard)
+        rows = buffer.take(Limits(most, self._most_bytes))
         if withheld(rows):
             with self._reading(connection):
                 rows = self._store.complete(connection, rows)
-        return rows, replace(hand.following, rows_done=shard.rows_done + len(rows), counts=shard.counts)
+        return rows, replace(buffer.following, rows_done=shard.rows_done + len(rows), counts=shard.counts)
 
     def prepare(self, connection: Connection, shard: Shard) -> int:
         """Read ahead without handing anything out; return how many rows are in hand.
@@ -143,45 +143,45 @@ class ReadAhead:
             connection: where to read, outside a transaction.
             shard: as for the `next_rows` that is to come.
         """
-        self._hand = self._read(connection, shard)
-        return sum(len(part.rows) for part in self._hand.parts)
+        self._buffer = self._read(connection, shard)
+        return sum(len(part.rows) for part in self._buffer.parts)
 
-    def _read(self, connection: Connection, shard: Shard) -> _InHand:
+    def _read(self, connection: Connection, shard: Shard) -> _Buffer:
         """Read what is left of a shard, or as much of its present stride as may be in hand."""
         with self._reading(connection):
-            strides, last = self._list(connection, shard, shard.first)
+            lanes, last = self._list(connection, shard, shard.first)
             whole = last is None
             if not whole:
-                strides, last = self._list(connection, shard, shard.cursor)
-        present = _behind(strides.pop(shard.stride, ()), shard.cursor)
-        after = _at(shard, shard.stride + 1) if last is None else replace(shard, cursor=last)
+                lanes, last = self._list(connection, shard, shard.cursor)
+        present = _behind(lanes.pop(shard.lane, ()), shard.cursor)
+        after = _at(shard, shard.lane + 1) if last is None else replace(shard, cursor=last)
         parts = deque([_Part(present, after)])
         if whole:
-            following = range(shard.stride + 1, shard.strides)
-            parts.extend(_Part(strides.pop(number, ()), _at(shard, number + 1)) for number in following)
-        return _InHand(parts, shard, time.monotonic())
+            following = range(shard.lane + 1, shard.lanes)
+            parts.extend(_Part(lanes.pop(number, ()), _at(shard, number + 1)) for number in following)
+        return _Buffer(parts, shard, time.monotonic())
 
-    def _list(self, connection: Connection, shard: Shard, after: Place) -> tuple[dict[int, Rows], Place | None]:
+    def _list(self, connection: Connection, shard: Shard, after: Ctid) -> tuple[dict[int, Rows], Ctid | None]:
         """A shard's rows by stride, and where they end if these are not all."""
-        stretch = Stretch(after, shard.upto)
-        strides: dict[int, Rows] = {}
+        ctid_range = CtidRange(after, shard.upto)
+        lanes: dict[int, Rows] = {}
         packed = None
         if self._packed:
             packed = self._store.list_packed(
-                connection, stretch, _MOST_ROWS, strides=shard.strides, began=self._old.began
+                connection, ctid_range, _MOST_ROWS, lanes=shard.lanes, began=self._old.began
             )
         if packed is not None:
-            strides.update(packed)
+            lanes.update(packed)
         else:
             # Where there is one large value there are more.
             self._packed = False
             by_stride: dict[int, list[Row]] = defaultdict(list)
-            for row in self._store.list_rows(connection, stretch, _MOST_ROWS, self._old):
-                by_stride[row[TID][_LINE] % shard.strides].append(row)
-            strides.update(by_stride)
-        if sum(map(len, strides.values())) < _MOST_ROWS:
-            return strides, None
-        return strides, max(map(last_place, strides.values()))
+            for row in self._store.list_rows(connection, ctid_range, _MOST_ROWS, self._old):
+                by_stride[row[TID][_LINE] % shard.lanes].append(row)
+            lanes.update(by_stride)
+        if sum(map(len, lanes.values())) < _MOST_ROWS:
+            return lanes, None
+        return lanes, max(map(last_ctid, lanes.values()))
 
     @contextmanager
     def _reading(self, connection: Connection) -> Iterator[None]:
@@ -195,15 +195,15 @@ class ReadAhead:
                 connection.execute("COMMIT")
 
 
-def _behind(rows: Rows, cursor: Place) -> Rows:
+def _behind(rows: Rows, cursor: Ctid) -> Rows:
     """Rows behind a place, of rows in order."""
-    if not rows or first_place(rows) > cursor:
+    if not rows or first_ctid(rows) > cursor:
         return rows
-    if isinstance(rows, Packed):
+    if isinstance(rows, RowBlock):
         return rows[bisect_right(range(len(rows)), cursor.tid, key=rows.tid) :]
     return [row for row in rows if row[TID] > cursor.tid]
 
 
-def _at(shard: Shard, stride: int) -> Shard:
+def _at(shard: Shard, lane: int) -> Shard:
     """A shard at the beginning of a stride."""
-    return replace(shard, stride=stride, cursor=shard.first)
+    return replace(shard, lane=lane, cursor=shard.first)

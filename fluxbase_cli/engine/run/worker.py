@@ -16,18 +16,18 @@ from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import BatchDone, Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
-from fluxbase_cli.engine.retry import patiently
+from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.run.batch import BatchRunner, Work
-from fluxbase_cli.engine.run.catch_up import Closing, RelationGoneError, Verdict
-from fluxbase_cli.engine.run.resealer import Judge, Judged
+from fluxbase_cli.engine.run.catch_up import CatchUp, CatchUpStep, RelationGoneError
+from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for, store_for
-from fluxbase_cli.engine.throttle.throttler import Manners, Steering
+from fluxbase_cli.engine.throttle.throttler import BatchPolicy, Throttler
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobStore, LeaseLostError, Shard
 from fluxbase_cli.store.relations import is_still
-from fluxbase_cli.store.values import Limits, Shape
+from fluxbase_cli.store.values import Limits, Relation
 from fluxbase_cli.unexamined import Unexamined
 
 _T = TypeVar("_T")
@@ -45,34 +45,34 @@ class Assignment:
         runner: this process's number.
         goal: what values shall become.
         catalogue: the sealed tables.
-        shapes: the relations by `schema.name`, as they were when the job was prepared.
+        relations: the relations by `schema.name`, as they were when the job was prepared.
         large: those that autovacuum is held off.
         began: the job's first possible transaction.
         last_census: the closing census after which the job is given up.
         access: how values are read and written.
         limits: how much a batch may hold.
-        manners: how large batches are within these limits.
+        policy: how large batches are within these limits.
         keyring: the keys.
         database: where.
-        patience_s: how long one and the same trouble may last, in seconds.
+        retry_limit_s: how long one and the same trouble may last, in seconds.
         wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
-        tokens: as for `Judge`.
+        tokens: as for `RowResealer`.
     """
 
     job: int
     runner: int
     goal: Goal
     catalogue: Sequence[SealedTable]
-    shapes: Mapping[str, Shape]
-    large: tuple[Shape, ...]
+    relations: Mapping[str, Relation]
+    large: tuple[Relation, ...]
     began: int
     last_census: int
     access: Access
     limits: Limits
-    manners: Manners
+    policy: BatchPolicy
     keyring: Keyring
     database: DatabaseSettings
-    patience_s: float
+    retry_limit_s: float
     wait_s: float = WRITERS_WAIT_S
     tokens: frozenset[str] = frozenset()
 
@@ -85,13 +85,13 @@ class Worker:
     """
 
     def __init__(
-        self, assignment: Assignment, stop: Stop, observer: Observer, closing: Closing, steering: Steering
+        self, assignment: Assignment, stop: Stop, observer: Observer, closing: CatchUp, throttler: Throttler
     ) -> None:
         self._assignment = assignment
         self._stop = stop
         self._observer = observer
         self._closing = closing
-        self._steering = steering
+        self._throttler = throttler
         self.shard: int | None = None
         self._connection: Connection | None = None
         self._reading: Connection | None = None
@@ -106,15 +106,15 @@ class Worker:
             Exception: whatever was not mended by retrying.
         """
         try:
-            while self._steering.admit():
+            while self._throttler.wait_for_turn():
                 shard = self._patiently(lambda jobs: jobs.lease(self._assignment.job, self._assignment.runner))
                 if shard is not None:
                     self._do(shard)
                     continue
                 verdict = self._patiently(lambda jobs: self._closing.advance(self._connected(), jobs))
-                if verdict is Verdict.ENDED:
+                if verdict is CatchUpStep.ENDED:
                     return
-                if verdict is Verdict.WAIT:
+                if verdict is CatchUpStep.WAIT:
                     self._stop.wait(_POLL_S)
         finally:
             with self._lock:
@@ -138,18 +138,18 @@ class Worker:
         return connection
 
     def _patiently(self, action: Callable[[JobStore], _T]) -> _T:
-        return patiently(
+        return retry_transient(
             lambda: action(JobStore(self._connected())),
             self._stop,
             self._observer,
-            patience_s=self._assignment.patience_s,
+            retry_limit_s=self._assignment.retry_limit_s,
         )
 
     def _do(self, leased: Shard) -> None:
         """Do a shard, from where the database says that it stands."""
         shard: Shard | None = leased
         self.shard = leased.id
-        while shard is not None and self._steering.admit():
+        while shard is not None and self._throttler.wait_for_turn():
             shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._census)
         self.shard = None
 
@@ -181,7 +181,7 @@ class Worker:
                 raise
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
                 # It is tried again, and with fewer rows it is less in the way.
-                self._steering.pressed(shard.relation)
+                self._throttler.on_lock_conflict(shard.relation)
                 raise
 
         return self._patiently(attempt)
@@ -189,41 +189,41 @@ class Worker:
     def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
         began = time.monotonic()
         # Of the size that is right now.
-        limits = self._steering.limits(shard.relation, self._limits(shard.relation))
+        limits = self._throttler.limits(shard.relation, self._limits(shard.relation))
         outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard, most=limits.rows)
         values = sum(counts.scanned for counts in outcome.counts.values())
-        self._steering.done(shard.relation, rows=outcome.rows, values=values, seconds=time.monotonic() - began)
+        self._throttler.done(shard.relation, rows=outcome.rows, values=values, seconds=time.monotonic() - began)
         self._observer.notify(BatchDone(shard.table, outcome.rows, outcome.counts, shard.pass_number))
         return outcome.shard
 
     def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
         """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
         task, connection = self._assignment, self._connected()
-        shape = task.shapes.get(shard.relation)
-        if shape is None or not is_still(connection, shape):
+        relation = task.relations.get(shard.relation)
+        if relation is None or not is_still(connection, relation):
             # It has come after the job was prepared, or is another table of the same name.
-            shape = self._closing.find(connection, shard.relation)
-        if shape is None:
+            relation = self._closing.find(connection, shard.relation)
+        if relation is None:
             raise RelationGoneError
-        runner = self._make_runner(shape)
+        runner = self._make_runner(relation)
         after: Shard = shard
         left: list[Unexamined] = []
         # The reading keeps its snapshot over a connection of its own while batches are written over ours.
         with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
-            judge = Judge(shape, self._opener, task.goal, task.tokens)
-            for judged in self._closing.read_whole(reading, connection, shape, judge, left):
+            resealer = RowResealer(relation, self._opener, task.goal, task.tokens)
+            for result in self._closing.read_whole(reading, connection, relation, resealer, left):
                 # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
-                if self._steering.paused or not self._steering.admit():
+                if self._throttler.paused or not self._throttler.wait_for_turn():
                     return after
-                if judged.edits or judged.quarantine:
-                    outcome = runner.write_found(connection, jobs, after, judged, done=False)
+                if result.edits or result.quarantine:
+                    outcome = runner.write_found(connection, jobs, after, result, done=False)
                     self._observer.notify(BatchDone(shard.table, 0, outcome.counts, shard.pass_number))
                     after = outcome.shard or after
-                values = sum(tally.scanned for tally in judged.tallies)
-                self._steering.done(shard.relation, rows=0, values=values, seconds=0.0)
+                values = sum(tally.scanned for tally in result.tallies)
+                self._throttler.done(shard.relation, rows=0, values=values, seconds=0.0)
         if left:
             jobs.note_unexamined(task.job, left)
-        runner.write_found(connection, jobs, after, Judged.nothing(shape), done=True)
+        runner.write_found(connection, jobs, after, ResealResult.nothing(relation), done=True)
         return None
 
     @contextmanager
@@ -236,19 +236,19 @@ class Worker:
             with self._lock:
                 self._reading = None
 
-    def _runner(self, relation: str) -> BatchRunner:
-        runner = self._runners.get(relation)
+    def _runner(self, name: str) -> BatchRunner:
+        runner = self._runners.get(name)
         if runner is None:
-            runner = self._runners[relation] = self._make_runner(self._assignment.shapes[relation])
+            runner = self._runners[name] = self._make_runner(self._assignment.relations[name])
         return runner
 
-    def _make_runner(self, shape: Shape) -> BatchRunner:
+    def _make_runner(self, relation: Relation) -> BatchRunner:
         task = self._assignment
         work = Work(
-            store_for(shape),
-            Judge(shape, self._opener, task.goal, task.tokens),
+            store_for(relation),
+            RowResealer(relation, self._opener, task.goal, task.tokens),
             task.goal,
-            limits_for(shape, task.limits),
+            limits_for(relation, task.limits),
             task.access,
             task.job,
             task.runner,
@@ -256,5 +256,5 @@ class Worker:
         )
         return BatchRunner(work, self._observer)
 
-    def _limits(self, relation: str) -> Limits:
-        return limits_for(self._assignment.shapes[relation], self._assignment.limits)
+    def _limits(self, name: str) -> Limits:
+        return limits_for(self._assignment.relations[name], self._assignment.limits)

@@ -18,7 +18,7 @@ from typing import Self
 
 import psycopg
 
-from fluxbase_cli.engine.events import BatchStep, Event, Observer, Silent, Told
+from fluxbase_cli.engine.events import BatchStep, Event, Message, NullObserver, Observer
 from fluxbase_cli.engine.run.pool import Pool
 from fluxbase_cli.engine.run.worker import Assignment
 from fluxbase_cli.engine.stop import Stop
@@ -32,7 +32,7 @@ MANY_ROWS = 100_000
 _LOOK_S = 0.1
 
 
-def helping_workers(rows: int, workers: int) -> int:
+def second_process_workers(rows: int, workers: int) -> int:
     """How many of a runner's workers should be a helper's; 0 where a helper does not pay, or can't be had.
 
     Args:
@@ -45,7 +45,7 @@ def helping_workers(rows: int, workers: int) -> int:
     return workers // 2
 
 
-def trouble(error: Exception) -> str | None:
+def describe_failure(error: Exception) -> str | None:
     """What a job's report may say of an error that ended its workers; None for one that must not be swallowed."""
     if isinstance(error, psycopg.Error):
         return f"{type(error).__name__}: {first_line(error)}"
@@ -61,7 +61,7 @@ class _Failed:
     reason: str
 
 
-class Helper:
+class WorkerProcess:
     """A forked process for the length of a block; with no workers, none.
 
     To be entered before this process has connections and workers: of a connection both would read, and of the random
@@ -118,14 +118,16 @@ class Helper:
         finally:
             pipe.close()
         if process.exitcode and self.failure is None:
-            self._observer.notify(Told("the helper process was ended from outside; going on without it", warning=True))
+            self._observer.notify(
+                Message("the helper process was ended from outside; going on without it", warning=True)
+            )
 
-    def _take(self, news: Event | _Failed) -> None:
-        if isinstance(news, _Failed):
-            self.failure = news.reason
+    def _take(self, event: Event | _Failed) -> None:
+        if isinstance(event, _Failed):
+            self.failure = event.reason
             self._stop.request()
         else:
-            self._observer.notify(news)
+            self._observer.notify(event)
 
 
 # --- in the helper ----------------------------------------------------------------------------------------------------
@@ -137,12 +139,12 @@ def _help(pipe: Pipe, others: Pipe, assignment: Assignment, workers: int) -> Non
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     stop = Stop()
-    threading.Thread(target=_obey, args=(pipe, stop), name="obey", daemon=True).start()
+    threading.Thread(target=_follow_parent, args=(pipe, stop), name="obey", daemon=True).start()
     sender = _Sender(pipe)
     try:
         _work(assignment, workers, stop, sender)
     except Exception as error:  # noqa: BLE001  # told to the first process
-        sender.send(_Failed(trouble(error) or type(error).__name__))
+        sender.send(_Failed(describe_failure(error) or type(error).__name__))
     finally:
         # Not through what the first process wants done at its own end, with locks that its threads may have held.
         os._exit(0)
@@ -153,17 +155,21 @@ def _work(assignment: Assignment, workers: int, stop: Stop, sender: _Sender) -> 
         with connect(assignment.database) as connection:
             runner = JobStore(connection).register_runner(assignment.job, workers)
     except psycopg.Error as error:
-        sender.notify(Told(f"the helper process could not begin ({trouble(error)}); going on without it", warning=True))
+        sender.notify(
+            Message(
+                f"the helper process could not begin ({describe_failure(error)}); going on without it", warning=True
+            )
+        )
         return
     try:
         # What is asked of the job is asked of both; one of them telling it is enough.
-        Pool(replace(assignment, runner=runner), workers, stop, sender, told=Silent()).run()
+        Pool(replace(assignment, runner=runner), workers, stop, sender, told=NullObserver()).run()
     finally:
         with connect(assignment.database) as connection:
             JobStore(connection).end_runner(assignment.job, runner)
 
 
-def _obey(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover
+def _follow_parent(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover
     """Stop when the first process says so; when it is gone, go at once, as its own workers have."""
     try:
         while True:
@@ -184,6 +190,6 @@ class _Sender:  # pragma: no cover
         if not isinstance(event, BatchStep):
             self.send(event)
 
-    def send(self, news: Event | _Failed) -> None:
+    def send(self, event: Event | _Failed) -> None:
         with self._lock:
-            self._pipe.send(news)
+            self._pipe.send(event)

@@ -20,9 +20,9 @@ import psycopg
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.throttle.pacing import Clock
 from fluxbase_cli.errors import FluxbaseCliError
-from fluxbase_cli.store.connection import Access, Connection, begin_survey, connect
-from fluxbase_cli.store.table_size import hold_off, waits_for_us
-from fluxbase_cli.store.values import Shape
+from fluxbase_cli.store.connection import Access, Connection, begin_stats_read, connect
+from fluxbase_cli.store.table_size import others_wait, try_lock_relation
+from fluxbase_cli.store.values import Relation
 
 #: Tables with fewer rows are done before autovacuum wakes up.
 LARGE_ROWS = 50_000
@@ -31,22 +31,22 @@ LARGE_ROWS = 50_000
 _LONGEST_S = 600.0
 
 
-class HoldOff:
+class AutovacuumLock:
     """Holds the locks, over a connection of its own outside any snapshot. For one thread.
 
     Args:
         database: where.
         access: as whom.
-        shapes: the large tables.
+        relations: the large tables.
         clock: seconds.
     """
 
     def __init__(
-        self, database: DatabaseSettings, access: Access, shapes: Sequence[Shape], clock: Clock = time.monotonic
+        self, database: DatabaseSettings, access: Access, relations: Sequence[Relation], clock: Clock = time.monotonic
     ) -> None:
         self._database = database
-        self._begin = begin_survey(access)
-        self._shapes = shapes
+        self._begin = begin_stats_read(access)
+        self._relations = relations
         self._clock = clock
         self._until = clock() + _LONGEST_S
         self._connection: Connection | None = None
@@ -58,12 +58,12 @@ class HoldOff:
         Args:
             wanted: whether the job is writing now.
         """
-        if not self._shapes:
+        if not self._relations:
             return
         try:
             wanted = wanted and self._clock() < self._until
             if self._connection is not None and self._held:
-                if waits_for_us(self._connection):
+                if others_wait(self._connection):
                     # Whoever it is has work of his own on the table; the rest of the job does without.
                     self._until = self._clock()
                 elif wanted:
@@ -89,7 +89,7 @@ class HoldOff:
         connection = self._connection
         connection.execute(self._begin)
         # Those that an ANALYZE has now are let be.
-        held = [hold_off(connection, shape) for shape in self._shapes]
+        held = [try_lock_relation(connection, relation) for relation in self._relations]
         self._held = any(held)
         if not self._held:
             connection.execute("ROLLBACK")

@@ -29,7 +29,7 @@ _SAMPLES = 3_600
 _FREQUENT_S = 30.0
 
 
-class Throttle:
+class RateLimiter:
     """Keeps a number of values a second, for all threads together.
 
     What was done is booked afterwards, so the first batches go at once and the next wait until the rate has caught up.
@@ -131,7 +131,7 @@ class BatchSize:
                 return
             self._rows = min(self._most, 2 * self._rows)
 
-    def pressed(self) -> int | None:
+    def on_lock_conflict(self) -> int | None:
         """Take note that another session and we were in each other's way over rows.
 
         Returns:
@@ -194,7 +194,7 @@ _BYTES = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class ReplicaLag:
     """How far a standby is behind.
 
     Attributes:
@@ -214,7 +214,7 @@ class Behind:
         )
 
 
-class LagClock:
+class LagEstimator:
     """Tells by when the primary had written it how old is what a standby has replayed.
 
     `pg_stat_replication.replay_lag` stands still, or is empty, while a standby replays nothing at all.
@@ -239,7 +239,7 @@ class LagClock:
         return 0.0 if missing is None else now - missing
 
 
-class CheckpointWatch:
+class CheckpointMonitor:
     """Notices that the server must make checkpoints because of the WAL that is written, ours among it."""
 
     def __init__(self) -> None:

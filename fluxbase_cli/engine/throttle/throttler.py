@@ -11,21 +11,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fluxbase_cli.engine.events import Observer, Told, Waiting
+from fluxbase_cli.engine.events import Message, Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.pacing import (
     TARGET_BATCH_S,
     BatchSize,
-    Behind,
-    CheckpointWatch,
+    CheckpointMonitor,
     Clock,
-    LagClock,
+    LagEstimator,
     MaxLag,
-    Throttle,
+    RateLimiter,
+    ReplicaLag,
     in_bytes,
 )
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import JobStore, Orders
+from fluxbase_cli.store.jobs import JobControl, JobStore
 from fluxbase_cli.store.server_load import Standby, checkpoints, standbys
 from fluxbase_cli.store.values import Limits
 
@@ -36,7 +36,7 @@ _TELL_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class BatchPolicy:
     """How a runner is to behave; an order to the job overrules it.
 
     Attributes:
@@ -60,17 +60,17 @@ class _Wait:
 class _Sizes:
     """The size of each relation's batches, as long as the bound is this one."""
 
-    manners: Manners
+    policy: BatchPolicy
     relations: dict[str, BatchSize] = field(default_factory=dict)
 
 
-class Steering:
+class Throttler:
     """Admits batches. One for each runner, shared by its threads.
 
     Args:
         job: the job's number.
         workers: how many threads there are.
-        manners: how it was started.
+        policy: how it was started.
         stop: ends every wait.
         observer: is told what is waited for.
         clock: seconds.
@@ -80,7 +80,7 @@ class Steering:
         self,
         job: int,
         workers: int,
-        manners: Manners,
+        policy: BatchPolicy,
         *,
         stop: Stop,
         observer: Observer,
@@ -88,20 +88,20 @@ class Steering:
     ) -> None:
         self._job = job
         self._workers = workers
-        self._manners = manners
+        self._policy = policy
         self._stop = stop
         self._observer = observer
         self._clock = clock
         self._lock = threading.Lock()
-        self._orders = Orders()
+        self._orders = JobControl()
         self._hold: str | None = None
         self._wait: _Wait | None = None
-        self._throttle = Throttle(clock)
+        self._rate_limiter = RateLimiter(clock)
         self._share_per_s: float | None = None
-        self._sizes = _Sizes(manners)
-        self._lag_clock = LagClock()
+        self._sizes = _Sizes(policy)
+        self._lag_estimator = LagEstimator()
         self._standbys: frozenset[str] | None = None
-        self._checkpoints = CheckpointWatch()
+        self._checkpoints = CheckpointMonitor()
 
     # --- the heartbeat's side -------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class Steering:
         found = standbys(connection) if watched != MaxLag() else None
         self.take(orders, None if found is None else self._behind(found))
 
-    def look_around(self, connection: Connection) -> None:
+    def check_wal(self, connection: Connection) -> None:
         """Look whether the server can keep up with the WAL.
 
         Raises:
@@ -124,9 +124,9 @@ class Steering:
         """
         news = self._checkpoints.note(self._clock(), *checkpoints(connection))
         if news is not None:
-            self._observer.notify(Told(news, warning=True))
+            self._observer.notify(Message(news, warning=True))
 
-    def take(self, orders: Orders, behind: Sequence[Behind] | None) -> None:
+    def take(self, orders: JobControl, behind: Sequence[ReplicaLag] | None) -> None:
         """Take new orders.
 
         Args:
@@ -140,31 +140,31 @@ class Steering:
             self._hold = self._reason(orders, behind)
             if self._hold is None and self._wait is not None:
                 self._wait = None
-                self._observer.notify(Told("going on"))
+                self._observer.notify(Message("going on"))
 
-    def _behind(self, found: Sequence[Standby]) -> list[Behind]:
+    def _behind(self, found: Sequence[Standby]) -> list[ReplicaLag]:
         now = self._clock()
         names = frozenset(standby.name for standby in found)
         if self._standbys is None and not found:
-            self._observer.notify(Told("no standby is connected, so there is no lag to watch", warning=True))
+            self._observer.notify(Message("no standby is connected, so there is no lag to watch", warning=True))
         for name in sorted((self._standbys or frozenset()) - names):
-            self._observer.notify(Told(f"standby {name} is gone; its lag can't be watched any more", warning=True))
+            self._observer.notify(Message(f"standby {name} is gone; its lag can't be watched any more", warning=True))
         if any(standby.hidden for standby in found) and self._standbys is None:
-            self._observer.notify(Told("this role may not see how far standbys are: GRANT pg_monitor", warning=True))
+            self._observer.notify(Message("this role may not see how far standbys are: GRANT pg_monitor", warning=True))
         self._standbys = names
         behind = []
         for standby in found:
-            self._lag_clock.note(now, standby.written)
+            self._lag_estimator.note(now, standby.written)
             if standby.replayed is not None:
-                seconds = self._lag_clock.seconds_behind(now, standby.replayed)
+                seconds = self._lag_estimator.seconds_behind(now, standby.replayed)
                 size = max(0, standby.written - standby.replayed)
                 # PostgreSQL's figure stands still where nothing is written any more; then nothing is missing either.
                 known = standby.lag_s or 0.0 if size else 0.0
-                behind.append(Behind(standby.name, max(seconds, known), size))
+                behind.append(ReplicaLag(standby.name, max(seconds, known), size))
         return behind
 
     @staticmethod
-    def _reason(orders: Orders, behind: Sequence[Behind] | None) -> str | None:
+    def _reason(orders: JobControl, behind: Sequence[ReplicaLag] | None) -> str | None:
         if orders.paused_at is not None:
             why = f" ({orders.pause_reason})" if orders.pause_reason else ""
             return (
@@ -181,29 +181,29 @@ class Steering:
             f"it may be {most} (--max-replica-lag)"
         )
 
-    def _set_rate(self, orders: Orders) -> None:
+    def _set_rate(self, orders: JobControl) -> None:
         share = None if orders.max_rate_per_s is None else orders.max_rate_per_s / max(1, orders.runners)
         if share == self._share_per_s:
             return
         self._share_per_s = share
-        self._throttle.limit(share)
+        self._rate_limiter.limit(share)
         if share is None:
-            self._observer.notify(Told("as fast as it goes from now on"))
+            self._observer.notify(Message("as fast as it goes from now on"))
             return
         of = (
             ""
             if orders.runners <= 1
             else f", its share of {orders.max_rate_per_s:,.10g}/s for {orders.runners} runners"
         )
-        self._observer.notify(Told(f"at most {share:,.10g} secrets/s{of} (--max-rate)"))
+        self._observer.notify(Message(f"at most {share:,.10g} secrets/s{of} (--max-rate)"))
 
-    def _set_size(self, orders: Orders) -> None:
-        manners = self._manners if orders.batch_rows is None else Manners(orders.batch_rows, None)
-        if manners == self._sizes.manners:
+    def _set_size(self, orders: JobControl) -> None:
+        policy = self._policy if orders.batch_rows is None else BatchPolicy(orders.batch_rows, None)
+        if policy == self._sizes.policy:
             return
-        self._sizes = _Sizes(manners)
+        self._sizes = _Sizes(policy)
         if orders.batch_rows is not None:
-            self._observer.notify(Told(f"batches of {orders.batch_rows} rows, as `secrets tune` asks"))
+            self._observer.notify(Message(f"batches of {orders.batch_rows} rows, as `secrets tune` asks"))
 
     # --- the workers' side ----------------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class Steering:
         """Whether no batch may begin now."""
         return self._hold is not None
 
-    def admit(self) -> bool:
+    def wait_for_turn(self) -> bool:
         """Wait until a batch may begin; tell what is waited for.
 
         Returns:
@@ -228,7 +228,7 @@ class Steering:
                 hold = self._hold
                 if hold is not None:
                     self._tell_wait(hold)
-            pause_s = _LOOK_S if hold is not None else min(_LOOK_S, self._throttle.delay_s())
+            pause_s = _LOOK_S if hold is not None else min(_LOOK_S, self._rate_limiter.delay_s())
             if pause_s <= 0:
                 return True
             self._stop.wait(pause_s)
@@ -264,23 +264,23 @@ class Steering:
             values: sealed values that were in them.
             seconds: how long its transaction took.
         """
-        self._throttle.book(values)
+        self._rate_limiter.book(values)
         if rows:
             with self._lock:
                 self._size(relation).took(rows, seconds)
 
-    def pressed(self, relation: str) -> None:
+    def on_lock_conflict(self, relation: str) -> None:
         """Take note that a batch had to give way to another session's locks."""
         with self._lock:
-            smaller = self._size(relation).pressed()
+            smaller = self._size(relation).on_lock_conflict()
         if smaller is not None:
             self._observer.notify(
-                Told(f"other sessions hold rows of {relation}: batches of {smaller} rows for a while", warning=True)
+                Message(f"other sessions hold rows of {relation}: batches of {smaller} rows for a while", warning=True)
             )
 
     def _size(self, relation: str) -> BatchSize:
         size = self._sizes.relations.get(relation)
         if size is None:
-            manners = self._sizes.manners
-            size = self._sizes.relations[relation] = BatchSize(manners.rows, manners.batch_s, self._clock)
+            policy = self._sizes.policy
+            size = self._sizes.relations[relation] = BatchSize(policy.rows, policy.batch_s, self._clock)
         return size

@@ -10,9 +10,9 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.vault.connection import (
     FORBIDDEN,
     NOT_FOUND,
-    Answer,
     Connection,
-    Question,
+    Request,
+    Response,
     Tls,
     check_address,
     is_open_to_listeners,
@@ -48,11 +48,11 @@ class VaultClient:
         """What to call the server in a message."""
         return self._connection.name
 
-    def ask(self, question: Question, capability: str) -> Answer:
+    def ask(self, request: Request, capability: str) -> Response:
         """Ask something.
 
         Args:
-            question: what to ask.
+            request: what to ask.
             capability: what a policy must allow for it.
 
         Returns:
@@ -61,20 +61,20 @@ class VaultClient:
         Raises:
             ConfigurationError: the server can't be asked, or the token isn't accepted or may not do this.
         """
-        answer = self._ask_with_token(question)
-        if answer.status == FORBIDDEN:
-            raise self.denied(question.path, capability)
-        if answer.status == NOT_FOUND and "namespace not found" in answer.complaint:
+        response = self._ask_with_token(request)
+        if response.status == FORBIDDEN:
+            raise self.denied(request.path, capability)
+        if response.status == NOT_FOUND and "namespace not found" in response.error_text:
             raise no_namespace(self._connection)
-        return answer
+        return response
 
-    def look_up(self, question: Question) -> Answer:
+    def look_up(self, request: Request) -> Response:
         """Ask something that any token may ask; a refusal is an answer too.
 
         Raises:
             ConfigurationError: the server can't be asked, or the token isn't accepted.
         """
-        return self._ask_with_token(question)
+        return self._ask_with_token(request)
 
     def denied(self, path: str, capability: str) -> ConfigurationError:
         """What to say when a policy is missing."""
@@ -84,21 +84,21 @@ class VaultClient:
             hint=f'The token needs a policy{namespace} with: path "{path}" {{ capabilities = ["{capability}"] }}',
         )
 
-    def _ask_with_token(self, question: Question) -> Answer:
+    def _ask_with_token(self, request: Request) -> Response:
         token = self._current_token()
-        answer = self._connection.ask(question, token.secret)
-        if answer.refuses_token and token.can_be_renewed:
+        response = self._connection.ask(request, token.secret)
+        if response.refuses_token and token.can_be_renewed:
             # It was accepted once and has expired since: a census may lie between two questions.
             self._token = None
             token = self._current_token()
-            answer = self._connection.ask(question, token.secret)
-        if answer.refuses_token:
+            response = self._connection.ask(request, token.secret)
+        if response.refuses_token:
             raise ConfigurationError(
                 f"{self.name} does not accept the token ({token.origin})",
                 hint="It has expired, was revoked, or belongs to another server or namespace. "
                 "`vault login` makes a new one.",
             )
-        return answer
+        return response
 
     def _current_token(self) -> Token:
         if self._token is None:

@@ -54,7 +54,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Request:
     """What to ask.
 
     Attributes:
@@ -71,7 +71,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What Vault said.
 
     Attributes:
@@ -94,7 +94,7 @@ class Answer:
         return data if isinstance(data, Mapping) else {}
 
     @property
-    def complaint(self) -> str:
+    def error_text(self) -> str:
         """Vault's own words, to be looked into and never to be shown."""
         errors = self.body.get("errors")
         return " ".join(map(str, errors)).strip() if isinstance(errors, list) else ""
@@ -103,13 +103,13 @@ class Answer:
     def refuses_token(self) -> bool:
         """Whether it is the token that isn't accepted, rather than what it may do."""
         # A policy that says no stands in a list ("1 error occurred: …"); so does a bad token in newer Vaults.
-        complaint = self.complaint
+        error_text = self.error_text
         return self.status == FORBIDDEN and (
-            complaint == "permission denied" or "invalid token" in complaint or "bad token" in complaint
+            error_text == "permission denied" or "invalid token" in error_text or "bad token" in error_text
         )
 
 
-class _PassingError(ConfigurationError):
+class _TransientError(ConfigurationError):
     """What may be over in a moment.
 
     Args:
@@ -148,11 +148,11 @@ class Connection:
         """What to call the server in a message."""
         return f"Vault at {self.address}"
 
-    def ask(self, question: Question, token: Secret | None = None) -> Answer:
+    def ask(self, request: Request, token: Secret | None = None) -> Response:
         """Ask, and ask again a few times while the server is too busy or the connection breaks.
 
         Args:
-            question: what to ask.
+            request: what to ask.
             token: the token, if one is needed.
 
         Returns:
@@ -162,39 +162,39 @@ class Connection:
             ConfigurationError: the server can't be reached or trusted, is sealed, or fails.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_PassingError),
+            retry=tenacity.retry_if_exception_type(_TransientError),
             stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_after_delay(_PATIENCE_S),
             wait=_wait_s,
             reraise=True,
         )
-        return retrying(self._ask_once, question, token)
+        return retrying(self._ask_once, request, token)
 
-    def _ask_once(self, question: Question, token: Secret | None) -> Answer:
-        response = self._send(self.address, question, token)
-        if response.status_code in _REDIRECTS:
+    def _ask_once(self, request: Request, token: Secret | None) -> Response:
+        reply = self._send(self.address, request, token)
+        if reply.status_code in _REDIRECTS:
             # A standby names the active node. Once, and never from https to http, as Vault's own client does.
-            response = self._send(self._redirected(response), question, token)
-        answer = Answer(response.status_code, _json(response))
-        if answer.status == _UNAVAILABLE and "sealed" in answer.complaint.lower():
+            reply = self._send(self._redirected(reply), request, token)
+        response = Response(reply.status_code, _json(reply))
+        if response.status == _UNAVAILABLE and "sealed" in response.error_text.lower():
             raise ConfigurationError(
                 f"{self.name} is sealed", hint="Unseal it (`vault operator unseal`), then try again."
             )
-        if answer.status in _PASSING:
-            why = "has too much to do" if answer.status == 429 else "fails"  # noqa: PLR2004  # Too Many Requests
-            raise _PassingError(
-                f"{self.name} {why} (HTTP {answer.status})",
-                retry_after=response.headers.get("Retry-After"),
+        if response.status in _PASSING:
+            why = "has too much to do" if response.status == 429 else "fails"  # noqa: PLR2004  # Too Many Requests
+            raise _TransientError(
+                f"{self.name} {why} (HTTP {response.status})",
+                retry_after=reply.headers.get("Retry-After"),
                 hint="Look at the server's log, and try again.",
             )
-        if answer.status == BAD_REQUEST and "HTTP request to an HTTPS server" in response.text:
+        if response.status == BAD_REQUEST and "HTTP request to an HTTPS server" in reply.text:
             raise ConfigurationError(f"{self.name} wants TLS", hint="Write https:// in its address.")
-        if answer.status != _NO_CONTENT and not answer.body:
+        if response.status != _NO_CONTENT and not response.body:
             raise ConfigurationError(
-                f"{self.address} does not answer as Vault does (HTTP {answer.status})", hint="Check VAULT_ADDR."
+                f"{self.address} does not answer as Vault does (HTTP {response.status})", hint="Check VAULT_ADDR."
             )
-        return answer
+        return response
 
-    def _send(self, address: str, question: Question, token: Secret | None) -> requests.Response:
+    def _send(self, address: str, request: Request, token: Secret | None) -> requests.Response:
         adapter = RawAdapter(
             base_uri=address,
             token=None if token is None else token.reveal(),
@@ -209,10 +209,10 @@ class Connection:
         with self._telling_failures(), warnings.catch_warnings():
             # We have said so ourselves.
             warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-            response: requests.Response = adapter.request(
-                question.method, f"/v1/{quote(question.path)}", json=question.body, params=question.query
+            reply: requests.Response = adapter.request(
+                request.method, f"/v1/{quote(request.path)}", json=request.body, params=request.query
             )
-        return response
+        return reply
 
     @contextmanager
     def _telling_failures(self) -> Iterator[None]:
@@ -231,13 +231,13 @@ class Connection:
                 f"{self.name} can't be reached through the proxy", hint="Check HTTPS_PROXY and NO_PROXY."
             ) from None
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
-            raise _PassingError(f"{self.name} can't be reached", hint=_REACH_HINT) from None
+            raise _TransientError(f"{self.name} can't be reached", hint=_REACH_HINT) from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError):
             raise ConfigurationError(f"{self.name} can't be asked", hint=_REACH_HINT) from None
 
-    def _redirected(self, response: requests.Response) -> str:
+    def _redirected(self, reply: requests.Response) -> str:
         try:
-            target = urlsplit(response.headers.get("Location", ""))
+            target = urlsplit(reply.headers.get("Location", ""))
             is_safe = target.scheme == "https" or (target.scheme == "http" and self.address.startswith("http:"))
             if is_safe and target.hostname and target.username is None and "/v1/" in target.path:
                 return f"{target.scheme}://{target.netloc}{target.path.partition('/v1/')[0]}"
@@ -288,13 +288,13 @@ def is_open_to_listeners(address: str) -> bool:
 
 def _wait_s(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
-    wanted = error.wait_s if isinstance(error, _PassingError) else 0.0
+    wanted = error.wait_s if isinstance(error, _TransientError) else 0.0
     return max(_BACKOFF(state), min(wanted, _WAIT_MAX_S))
 
 
-def _json(response: requests.Response) -> Mapping[str, Any]:
+def _json(reply: requests.Response) -> Mapping[str, Any]:
     try:
-        body = response.json()
+        body = reply.json()
     except ValueError:
         return {}
     return body if isinstance(body, Mapping) else {}

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.provider import KeyAbsentError
 from fluxbase_cli.keyring.vault.client import VaultClient
-from fluxbase_cli.keyring.vault.connection import BAD_REQUEST, FORBIDDEN, NOT_FOUND, Answer, Question
+from fluxbase_cli.keyring.vault.connection import BAD_REQUEST, FORBIDDEN, NOT_FOUND, Request, Response
 
 _LOOKUP = "sys/internal/ui/mounts/"
 
@@ -64,7 +64,7 @@ class Engine(Protocol):
         """The names of all fields in all versions that can be read; None where not even metadata is left."""
         ...
 
-    def erase(self, path: str) -> None:
+    def purge(self, path: str) -> None:
         """Remove the secret with all that is known of it; one that is gone already may be erased again."""
         ...
 
@@ -86,26 +86,26 @@ class KvVersion1:
 
     def read(self, path: str) -> Stored:
         """See `Engine.read`."""
-        answer = self.client.ask(Question("GET", path), "read")
-        if answer.status == NOT_FOUND:
+        response = self.client.ask(Request("GET", path), "read")
+        if response.status == NOT_FOUND:
             raise KeyAbsentError(f"there is no secret at {path} in {self.client.name}", hint=_WRITE_HINT)
-        _require(answer, self.client, f"reading {path}")
-        return Stored(answer.data)
+        _require(response, self.client, f"reading {path}")
+        return Stored(response.data)
 
     def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
         """See `Engine.write_first`. Who writes between our two questions is not noticed."""
         if self.exists(path):
             return False
-        answer = self.client.ask(Question("POST", path, fields), "create")
-        _require(answer, self.client, f"writing {path}")
+        response = self.client.ask(Request("POST", path, fields), "create")
+        _require(response, self.client, f"writing {path}")
         return True
 
     def change(self, path: str, field: str, text: str) -> bool:
         """See `Engine.change`. Who writes between our two questions is not noticed."""
-        answer = self.client.ask(Question("GET", path), "read")
-        _require(answer, self.client, f"reading {path}", NOT_FOUND)
-        fields = {**(answer.data if answer.is_ok else {}), field: text}
-        _require(self.client.ask(Question("POST", path, fields), "update"), self.client, f"writing {path}")
+        response = self.client.ask(Request("GET", path), "read")
+        _require(response, self.client, f"reading {path}", NOT_FOUND)
+        fields = {**(response.data if response.is_ok else {}), field: text}
+        _require(self.client.ask(Request("POST", path, fields), "update"), self.client, f"writing {path}")
         return True
 
     def exists(self, path: str) -> bool:
@@ -119,10 +119,10 @@ class KvVersion1:
         except KeyAbsentError:
             return None
 
-    def erase(self, path: str) -> None:
-        """See `Engine.erase`."""
-        answer = self.client.ask(Question("DELETE", path), "delete")
-        _require(answer, self.client, f"deleting {path}", NOT_FOUND)
+    def purge(self, path: str) -> None:
+        """See `Engine.purge`."""
+        response = self.client.ask(Request("DELETE", path), "delete")
+        _require(response, self.client, f"deleting {path}", NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,40 +145,40 @@ class KvVersion2:
     def read(self, path: str) -> Stored:
         """See `Engine.read`."""
         data = self._path("data", path)
-        answer = self.client.ask(Question("GET", data), "read")
-        metadata = answer.data.get("metadata")
-        if answer.status == NOT_FOUND:
+        response = self.client.ask(Request("GET", data), "read")
+        metadata = response.data.get("metadata")
+        if response.status == NOT_FOUND:
             raise self._absent(path, metadata if isinstance(metadata, Mapping) else None)
-        _require(answer, self.client, f"reading {data}")
-        return Stored(_mapping(answer.data.get("data")), _time(_mapping(metadata).get("created_time")))
+        _require(response, self.client, f"reading {data}")
+        return Stored(_mapping(response.data.get("data")), _time(_mapping(metadata).get("created_time")))
 
     def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
         """See `Engine.write_first`."""
         data = self._path("data", path)
-        answer = self.client.look_up(Question("POST", data, {"options": {"cas": 0}, "data": dict(fields)}))
-        if answer.status == FORBIDDEN:
+        response = self.client.look_up(Request("POST", data, {"options": {"cas": 0}, "data": dict(fields)}))
+        if response.status == FORBIDDEN:
             # Who may create and not update is refused like this where there is a secret already.
             if self._is_readable(path):
                 return False
             raise self.client.denied(data, "create")
-        if answer.status == BAD_REQUEST and "check-and-set" in answer.complaint:
+        if response.status == BAD_REQUEST and "check-and-set" in response.error_text:
             # The first answer may have been lost, and this be the one to our second attempt.
             return self._holds(path, fields)
-        _require(answer, self.client, f"writing {data}")
+        _require(response, self.client, f"writing {data}")
         return True
 
     def change(self, path: str, field: str, text: str) -> bool:
         """See `Engine.change`."""
         data = self._path("data", path)
-        answer = self.client.ask(Question("GET", data), "read")
-        _require(answer, self.client, f"reading {data}", NOT_FOUND)
+        response = self.client.ask(Request("GET", data), "read")
+        _require(response, self.client, f"reading {data}", NOT_FOUND)
         # Of a deleted version the number is told too, and the next one follows it.
-        number = int(_mapping(answer.data.get("metadata")).get("version") or 0)
-        fields = {**(_mapping(answer.data.get("data")) if answer.is_ok else {}), field: text}
-        answer = self.client.ask(Question("POST", data, {"options": {"cas": number}, "data": fields}), "update")
-        if answer.status == BAD_REQUEST and "check-and-set" in answer.complaint:
+        number = int(_mapping(response.data.get("metadata")).get("version") or 0)
+        fields = {**(_mapping(response.data.get("data")) if response.is_ok else {}), field: text}
+        response = self.client.ask(Request("POST", data, {"options": {"cas": number}, "data": fields}), "update")
+        if response.status == BAD_REQUEST and "check-and-set" in response.error_text:
             return self._holds(path, fields)
-        _require(answer, self.client, f"writing {data}")
+        _require(response, self.client, f"writing {data}")
         return True
 
     def exists(self, path: str) -> bool:
@@ -192,28 +192,28 @@ class KvVersion2:
             return None
         return frozenset(name for number in _kept(metadata) for name in self._fields_of(path, number))
 
-    def erase(self, path: str) -> None:
-        """See `Engine.erase`. Deleting the data alone would only hide it; without its metadata nothing comes back."""
+    def purge(self, path: str) -> None:
+        """See `Engine.purge`. Deleting the data alone would only hide it; without its metadata nothing comes back."""
         metadata = self._path("metadata", path)
-        answer = self.client.ask(Question("DELETE", metadata), "delete")
-        _require(answer, self.client, f"deleting {metadata}", NOT_FOUND)
+        response = self.client.ask(Request("DELETE", metadata), "delete")
+        _require(response, self.client, f"deleting {metadata}", NOT_FOUND)
 
     def _metadata(self, path: str) -> Mapping[str, Any] | None:
         metadata = self._path("metadata", path)
-        answer = self.client.ask(Question("GET", metadata), "read")
-        if answer.status == NOT_FOUND:
+        response = self.client.ask(Request("GET", metadata), "read")
+        if response.status == NOT_FOUND:
             return None
-        _require(answer, self.client, f"reading {metadata}")
-        return answer.data
+        _require(response, self.client, f"reading {metadata}")
+        return response.data
 
     def _fields_of(self, path: str, number: str) -> Mapping[str, Any]:
         data = self._path("data", path)
-        answer = self.client.ask(Question("GET", data, query={"version": number}), "read")
-        _require(answer, self.client, f"reading {data}", NOT_FOUND)
-        return _mapping(answer.data.get("data"))
+        response = self.client.ask(Request("GET", data, query={"version": number}), "read")
+        _require(response, self.client, f"reading {data}", NOT_FOUND)
+        return _mapping(response.data.get("data"))
 
     def _is_readable(self, path: str) -> bool:
-        return self.client.look_up(Question("GET", self._path("data", path))).is_ok
+        return self.client.look_up(Request("GET", self._path("data", path))).is_ok
 
     def _holds(self, path: str, fields: Mapping[str, str]) -> bool:
         try:
@@ -266,22 +266,22 @@ class Engines:
         for mount, engine in self._known.items():
             if path.startswith(mount):
                 return engine
-        answer = self._client.look_up(Question("GET", f"{_LOOKUP}{path}"))
-        if answer.status in (FORBIDDEN, NOT_FOUND):
-            if "namespace not found" in answer.complaint:
+        response = self._client.look_up(Request("GET", f"{_LOOKUP}{path}"))
+        if response.status in (FORBIDDEN, NOT_FOUND):
+            if "namespace not found" in response.error_text:
                 # `ask` has the words for that.
-                self._client.ask(Question("GET", f"{_LOOKUP}{path}"), "read")
+                self._client.ask(Request("GET", f"{_LOOKUP}{path}"), "read")
             mount, _, rest = path.partition("/")
             raise ConfigurationError(
                 f"{self._client.name} shows this token no mount for {path}",
                 hint="There is none, or the token lacks a policy. For KV version 2 mounted at "
                 f'{mount}: path "{mount}/data/{rest}" {{ capabilities = ["read"] }}',
             )
-        _require(answer, self._client, f"looking for the mount of {path}")
-        mount = str(answer.data.get("path") or "")
+        _require(response, self._client, f"looking for the mount of {path}")
+        mount = str(response.data.get("path") or "")
         if not mount or not path.startswith(mount):
             raise ConfigurationError(f"{path} names a mount of {self._client.name} and no secret in it")
-        engine = _engine(self._client, mount, answer.data)
+        engine = _engine(self._client, mount, response.data)
         self._known[mount] = engine
         return engine
 
@@ -303,9 +303,9 @@ def _engine(client: VaultClient, mount: str, described: Mapping[str, Any]) -> En
             raise ConfigurationError(f"the mount {mount} of {client.name} is a kv of a version we don't know")
 
 
-def _require(answer: Answer, client: VaultClient, doing: str, *also: int) -> None:
-    if not answer.is_ok and answer.status not in also:
-        raise ConfigurationError(f"{client.name} refuses {doing} (HTTP {answer.status})")
+def _require(response: Response, client: VaultClient, doing: str, *also: int) -> None:
+    if not response.is_ok and response.status not in also:
+        raise ConfigurationError(f"{client.name} refuses {doing} (HTTP {response.status})")
 
 
 def _kept(metadata: Mapping[str, Any]) -> Iterator[str]:

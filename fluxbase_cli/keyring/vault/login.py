@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fluxbase_cli.config import Secret, VaultAuth, VaultMethod
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring.vault.connection import FORBIDDEN, NOT_FOUND, Connection, Question
+from fluxbase_cli.keyring.vault.connection import FORBIDDEN, NOT_FOUND, Connection, Request
 
 _SECTION = "security.encryption.vault.auth"
 _KUBERNETES_TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  # a file's name
@@ -97,19 +97,19 @@ def _secret_or_file(secret: Secret | None, file: str | None, setting: str) -> st
 
 def _log_in(connection: Connection, auth: VaultAuth, fields: Mapping[str, str]) -> Token:
     mount = f"auth/{(auth.mount or auth.method).strip('/').removeprefix('auth/')}"
-    answer = connection.ask(Question("POST", f"{mount}/login", dict(fields)))
-    if answer.is_ok:
-        found = answer.body.get("auth")
+    response = connection.ask(Request("POST", f"{mount}/login", dict(fields)))
+    if response.is_ok:
+        found = response.body.get("auth")
         token = found.get("client_token") if isinstance(found, Mapping) else None
         if isinstance(token, str) and token:
             return Token(Secret(token), f"the login by {auth.method} at {mount}", can_be_renewed=True)
-    if "namespace not found" in answer.complaint:
+    if "namespace not found" in response.error_text:
         raise no_namespace(connection)
     # Where no method is mounted, Vault says what it says to whom it refuses.
-    absent = answer.status in (NOT_FOUND, FORBIDDEN)
+    absent = response.status in (NOT_FOUND, FORBIDDEN)
     refuses = "has no such login, or refuses it:" if absent else "refuses the login:"
     raise ConfigurationError(
-        f"{connection.name} {refuses} {auth.method} at {mount} (HTTP {answer.status})",
+        f"{connection.name} {refuses} {auth.method} at {mount} (HTTP {response.status})",
         hint=f"Check {', '.join(_to_check(auth))} in {_SECTION}, and whether what is sent has expired.",
     )
 

@@ -122,7 +122,7 @@ class VaultKeyProvider:
             if names is None:
                 return
             self._refuse_to_destroy_more(entry, reference, names)
-            engine.erase(reference.path)
+            engine.purge(reference.path)
 
     def place(self, entry: KeyEntry) -> str:
         """Name the secret, and the field where it is not the usual one.

@@ -61,10 +61,10 @@ FROM fluxbase_rotation.job AS j WHERE j.id = %(job)s;
 -- within the size that a relation has now.
 INSERT INTO fluxbase_rotation.shard (job, pass, table_name, relation, first, upto, strides, cursor)
 SELECT %(job)s, 0, r.table_name, r.relation, s.first_block << 16,
-       least(s.first_block + r.shard_blocks, b.blocks) << 16, r.strides, s.first_block << 16
+       least(s.first_block + r.shard_blocks, b.blocks) << 16, r.lanes, s.first_block << 16
 FROM unnest(%(tables)s::text[], %(schemas)s::text[], %(names)s::text[], %(relations)s::text[],
-            %(shard_blocks)s::bigint[], %(strides)s::integer[])
-     WITH ORDINALITY AS r (table_name, schema_name, name, relation, shard_blocks, strides, position)
+            %(shard_blocks)s::bigint[], %(lanes)s::integer[])
+     WITH ORDINALITY AS r (table_name, schema_name, name, relation, shard_blocks, lanes, position)
 JOIN pg_namespace AS n ON n.nspname = r.schema_name
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name
 CROSS JOIN LATERAL (
@@ -291,12 +291,12 @@ WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
 -- then ends with division_by_zero, since the COMMIT that is sent along must not be heeded.
 WITH moved AS (
     UPDATE fluxbase_rotation.shard
-    SET stride = %(stride)s, cursor = %(cursor)s, done = %(done)s,
+    SET stride = %(lane)s, cursor = %(cursor)s, done = %(done)s,
         rows_done = %(rows_done)s, counts = %(counts)s, unwritten = unwritten + %(unwritten)s,
         lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
     WHERE id = %(shard)s AND runner = %(runner)s AND NOT done
       AND EXISTS (SELECT FROM fluxbase_rotation.job AS j WHERE j.id = shard.job AND j.state = 'running')
-      AND stride = %(was_stride)s AND cursor = %(was_cursor)s
+      AND stride = %(was_lane)s AND cursor = %(was_cursor)s
       AND rows_done = %(was_rows_done)s AND counts = %(was_counts)s
     RETURNING job
 ), written AS (

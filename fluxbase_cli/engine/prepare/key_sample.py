@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from fluxbase_cli.catalogue.locations import Unsealed
 from fluxbase_cli.catalogue.plaintext import hold_no_seals
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.run.resealer import Judge
+from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import WrongKeyError
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.table_stats import Survey, spread_ids
-from fluxbase_cli.store.values import FIRST, ID, Reader, Shape
+from fluxbase_cli.store.table_stats import TableStats, spread_ids
+from fluxbase_cli.store.values import FIRST, ID, Reader, Relation
 
 #: Values sampled of each location, spread over its key space.
 SAMPLE = 200
@@ -26,7 +26,7 @@ _ENOUGH = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class KeySample:
     """What the sample showed.
 
     Attributes:
@@ -76,32 +76,32 @@ def _who_opened(tally: Tally, goal: Goal) -> str:
     return f"neither {source_name} nor that of version {goal.target} opened any"
 
 
-def sing(connection: Connection, surveys: Mapping[Shape, Survey], keyring: Keyring) -> Canary:
+def take_sample(connection: Connection, stats: Mapping[Relation, TableStats], keyring: Keyring) -> KeySample:
     """Open up to 200 values of each location.
 
     Args:
         connection: inside a transaction in which the values may be read.
-        surveys: how much each relation holds.
+        stats: how much each relation holds.
         keyring: the keys to try.
     """
     opener = Opener(keyring)
     samples: dict[str, Tally] = {}
     unopened: dict[str, list[bytes]] = {}
-    for shape, found in surveys.items():
-        reader = Reader(shape)
-        judge = Judge(shape, opener, goal=None)
-        for index, column in enumerate(shape.columns):
+    for relation, found in stats.items():
+        reader = Reader(relation)
+        resealer = RowResealer(relation, opener, goal=None)
+        for index, column in enumerate(relation.columns):
             # Spread over the keys, not from the head: a table may begin with a thousand damaged rows.
-            ids = spread_ids(connection, shape, column, found.values[column.name], SAMPLE)
+            ids = spread_ids(connection, relation, column, found.values[column.name], SAMPLE)
             rows = reader.reread(connection, ids) if ids else []
-            location = shape.table.location(column)
-            judged = judge.judge(rows)
-            samples.setdefault(location, Tally()).add(judged.tallies[index])
+            location = relation.table.location(column)
+            result = resealer.process(rows)
+            samples.setdefault(location, Tally()).add(result.tallies[index])
             if column.unsealed is Unsealed.PLAINTEXT:
-                bad = {e.id.bytes for e in judged.quarantine if e.location == location}
+                bad = {e.id.bytes for e in result.quarantine if e.location == location}
                 unopened.setdefault(location, []).extend(row[FIRST + index] for row in rows if row[ID] in bad)
     tokens = frozenset(location for location, texts in unopened.items() if hold_no_seals(texts))
     for location in tokens:
         tally = samples[location]
         tally.plaintext, tally.undecryptable = tally.plaintext + tally.undecryptable, 0
-    return Canary(samples, tokens)
+    return KeySample(samples, tokens)
