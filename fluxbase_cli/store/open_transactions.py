@@ -105,17 +105,17 @@ def open_transactions(connection: Connection, outside: Connection, relations: Se
 
 def in_recovery(connection: Connection) -> bool:
     """Whether the server is a standby, where the primary's transactions can't be seen."""
-    row = connection.execute(named_queries("writers.sql")["in_recovery"]).fetchone()
+    row = connection.execute(named_queries("open_transactions.sql")["in_recovery"]).fetchone()
     return bool(row and row[0])
 
 
 def _snapshot(connection: Connection) -> tuple[int, int, frozenset[int]]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(named_queries("writers.sql")["snapshot"]).fetchone() or {}
+        row = cursor.execute(named_queries("open_transactions.sql")["snapshot"]).fetchone() or {}
     return int(row["since"]), int(row["upto"]), frozenset(map(int, row["open"]))
 
 
 def _running(connection: Connection, oids: Sequence[int]) -> tuple[Writer, ...]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(named_queries("writers.sql")["running"], {"relations": list(oids)}).fetchall()
+        rows = cursor.execute(named_queries("open_transactions.sql")["running"], {"relations": list(oids)}).fetchall()
     return tuple(Writer(int(row["xid"]), row["pid"], row["gid"], row["age_s"], tuple(row["relations"])) for row in rows)

@@ -34,18 +34,18 @@ class Standby:
 def standbys(connection: Connection) -> list[Standby]:
     """All standbys that are connected now."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(named_queries("activity.sql")["standbys"])
+        cursor.execute(named_queries("server_load.sql")["standbys"])
         return [Standby(**row) for row in cursor.fetchall()]
 
 
 def sees_standbys(connection: Connection) -> bool:
     """Whether this role may see how far standbys are."""
-    row = connection.execute(named_queries("activity.sql")["sees_standbys"]).fetchone()
+    row = connection.execute(named_queries("server_load.sql")["sees_standbys"]).fetchone()
     return bool(row and row[0])
 
 
 def checkpoints(connection: Connection) -> tuple[int, int]:
     """Checkpoints that were asked for before their time, and bytes of WAL written; both since the beginning of time."""
     name = "checkpoints" if connection.info.server_version >= _NEW_STATISTICS else "checkpoints_before_17"
-    row = connection.execute(named_queries("activity.sql")[name]).fetchone()
+    row = connection.execute(named_queries("server_load.sql")[name]).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)

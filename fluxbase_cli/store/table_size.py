@@ -42,13 +42,13 @@ class TableSize:
 def table_sizes(connection: Connection, relations: Sequence[Relation]) -> Mapping[str, TableSize]:
     """The sizes of relations by `schema.name`."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(named_queries("upkeep.sql")["sizes"], _names(relations))
+        cursor.execute(named_queries("table_size.sql")["sizes"], _names(relations))
         return {str(row.pop("relation")): TableSize(**row) for row in cursor.fetchall()}
 
 
 def may_vacuum(connection: Connection, relations: Sequence[Relation]) -> frozenset[str]:
     """The relations that this role may vacuum, as `schema.name`."""
-    rows = connection.execute(named_queries("upkeep.sql")["may_vacuum"], _names(relations)).fetchall()
+    rows = connection.execute(named_queries("table_size.sql")["may_vacuum"], _names(relations)).fetchall()
     return frozenset(str(name) for name, may in rows if may)
 
 
@@ -85,5 +85,5 @@ def others_wait(connection: Connection) -> bool:
     """Whether another session waits for a relation that this one has locked. Leaves no snapshot behind."""
     # Never prepared: the portal of a prepared statement keeps its snapshot until the session's next statement, and with
     # it everything that nobody else needs any more.
-    row = connection.execute(named_queries("upkeep.sql")["waits_for_us"], prepare=False).fetchone()
+    row = connection.execute(named_queries("table_size.sql")["others_wait"], prepare=False).fetchone()
     return bool(row and row[0])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.values import unpacked
-from tests.unit.test_packed import packed
+from tests.unit.test_row_block import packed
 
 #: Texts of three lengths, each unlike all others in what it holds.
 SHORT = [b"s%02d" % number for number in range(4)]

@@ -26,7 +26,7 @@ FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
 JOIN pg_namespace AS n ON n.nspname = r.schema_name
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name;
 
--- name: waits_for_us
+-- name: others_wait
 -- Whether another session waits for a table that this one has locked.
 SELECT EXISTS (
     SELECT FROM pg_locks AS w
