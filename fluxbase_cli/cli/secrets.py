@@ -228,7 +228,7 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
-    from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
+    from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
     max_lag = control.max_lag(max_replica_lag)
     scope = places_of(locations)
@@ -313,7 +313,7 @@ def rollback(  # noqa: PLR0913  # a command's options
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
-    from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
+    from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
     if not reason.strip():
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")

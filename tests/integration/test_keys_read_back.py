@@ -158,7 +158,7 @@ def test_a_wrapped_key_that_is_still_there_is_not_called_destroyed(
     second = tuple(entry for entry in encryption.keys if entry.version == 2)
     settings = replace(settings, encryption=replace(encryption, keys=second, kms_key_id="alias/k"))
     with flux.connect() as connection:
-        JobStore(connection).ensure_schema()
+        JobStore(connection).schema.ensure()
         wrapped = WrappedKeyStore(connection)
         wrapped.ensure()
         wrapped.add(1, provider="aws_kms", kms_key_id="alias/k", ciphertext=b"wrapped", fingerprint=fingerprint(OLD))

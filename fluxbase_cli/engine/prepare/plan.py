@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fluxbase_cli.engine.prepare.key_sample import KeySample, take_sample
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Access, Connection, begin_stats_read
-from fluxbase_cli.store.jobs import ShardLayout
+from fluxbase_cli.store.records import ShardLayout
 from fluxbase_cli.store.table_stats import TableStats, table_stats
 from fluxbase_cli.store.values import Relation
 

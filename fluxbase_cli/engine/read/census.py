@@ -97,7 +97,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
     unexamined = preflight.unexamined + findings.unexamined
     if standby:
         unexamined += (_STANDBY,)
-    warnings = [finding.message for finding in preflight.findings if finding.verdict is CheckStatus.TELL]
+    warnings = [finding.message for finding in preflight.findings if finding.status is CheckStatus.TELL]
     warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
     if key_version is not None and findings.quarantine:
         warnings.append(

@@ -18,7 +18,7 @@ from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Layer, Opener, reseal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
-from fluxbase_cli.store.jobs import QuarantineEntry
+from fluxbase_cli.store.records import QuarantineEntry
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.values import FIRST, ID, Edit, Relation, Row, RowBlockEdits, Rows, unpacked
 

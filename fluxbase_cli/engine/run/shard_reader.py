@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from fluxbase_cli.store.connection import Access, Connection, begin_reading
 from fluxbase_cli.store.ctid import Ctid, CtidRange
-from fluxbase_cli.store.jobs import Shard
+from fluxbase_cli.store.records import Shard
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.values import (
     TID,
