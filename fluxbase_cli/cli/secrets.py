@@ -366,7 +366,7 @@ def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
 
 
 def _limits(batch_size: int | None) -> Any:  # noqa: ANN401  # Limits, imported when used
-    from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
 
     return DEFAULT_LIMITS if batch_size is None else Limits(rows=batch_size, bytes=DEFAULT_LIMITS.bytes)
 

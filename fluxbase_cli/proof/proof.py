@@ -25,7 +25,7 @@ from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 

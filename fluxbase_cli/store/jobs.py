@@ -20,10 +20,10 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.events import EventStore, os_user
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.records import Job, JobControl, JobKind, JobState, NewJob, QuarantineEntry, Shard, Tuning
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.runners import RunnerStore
 from fluxbase_cli.store.schema import LOCK_CLASS, Schema
 from fluxbase_cli.store.shards import ShardStore
-from fluxbase_cli.store.values import Relation
 from fluxbase_cli.unexamined import Unexamined
 
 #: The first half of the key of the lock between jobs that begin and keys that end: "flxk" in ASCII.

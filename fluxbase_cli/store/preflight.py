@@ -19,8 +19,8 @@ from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.connection import APPLICATION_NAME, Access, Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations
-from fluxbase_cli.store.values import Relation
 from fluxbase_cli.unexamined import Unexamined
 
 SERVICE_ROLE = "service_role"

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.store.ctid import Ctid
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.relation import Relation
 
 ColumnCounts = Mapping[str, Counts]
 
@@ -110,7 +110,7 @@ class ShardLayout:
 
     Attributes:
         blocks: pages of a shard.
-        lanes: how often a shard is gone through, see `fluxbase_cli.store.values.BeforeJob`.
+        lanes: how often a shard is gone through, see `fluxbase_cli.store.reader.BeforeJob`.
     """
 
     blocks: int

@@ -15,7 +15,7 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import Ctid
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.records import ColumnCounts, Shard, ShardLayout, ShardTotal
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.relation import Relation
 
 #: How long a shard stays with a runner that is not heard of any more, in seconds.
 LEASE_S = 30.0

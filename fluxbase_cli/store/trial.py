@@ -12,7 +12,7 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import CtidRange
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.records import QuarantineEntry, Shard
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.relation import Relation
 
 
 class TriedError(Exception):

@@ -24,8 +24,8 @@ from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.records import Shard
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.schema import LOCK_CLASS
-from fluxbase_cli.store.values import Limits
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching
 from tests.fixtures.proxy import Proxy

@@ -13,15 +13,17 @@ from fluxbase_cli.engine.run.batch import BatchRunner, Work
 from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.engine.tables import store_for
 from fluxbase_cli.keyring import Opener
-from fluxbase_cli.store import values
+from fluxbase_cli.store import reader
 from fluxbase_cli.store.connection import Access, begin_reading, connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.reader import BeforeJob, Reader
 from fluxbase_cli.store.records import JobKind, NewJob, Shard, ShardLayout
+from fluxbase_cli.store.relation import ID
 from fluxbase_cli.store.row_block import RowBlock
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.shards import LeaseLostError
-from fluxbase_cli.store.values import ID, BeforeJob, Limits, Reader
 from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal
 
 FIVE = Limits(rows=5, bytes=1 << 20)
@@ -55,7 +57,7 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
     its own would have led, and goes on with what it had read: among it must be nothing that the first one wrote.
     """
     flux.secrets(20)
-    monkeypatch.setattr(values, "_AT_A_TIME", 5)
+    monkeypatch.setattr(reader, "_AT_A_TIME", 5)
     unpack, armed = RowBlock.of, [True]
     access, goal = Access(), Goal(2, source=1)
     with connect_for_values(flux.database, access) as first, connect_for_values(flux.database, access) as second:

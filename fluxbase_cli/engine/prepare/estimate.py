@@ -30,7 +30,10 @@ from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect_for_values, first_line
 from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.preflight import Preflight
+from fluxbase_cli.store.reader import ChangedSince, Reader
 from fluxbase_cli.store.records import Shard
+from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.server_load import standbys
 from fluxbase_cli.store.table_size import TableSize, table_sizes
 from fluxbase_cli.store.trial import (
@@ -42,7 +45,6 @@ from fluxbase_cli.store.trial import (
     wal_settings,
     writers,
 )
-from fluxbase_cli.store.values import ChangedSince, Limits, Reader, Relation
 
 #: Rows that each worker rehearses at a time, in one batch or several.
 _WORKER_ROWS = 1_000

@@ -19,7 +19,7 @@ from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import for_values, session
 from fluxbase_cli.store.open_transactions import in_recovery
 from fluxbase_cli.store.preflight import CheckStatus, inspect
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: How often everything is read again because tables came or went meanwhile.

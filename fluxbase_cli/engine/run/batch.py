@@ -19,7 +19,8 @@ from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connection import Access, Connection, begin_batch
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.records import QuarantineEntry, Shard
-from fluxbase_cli.store.values import ID, TID, Limits, Row, first_ctid, last_ctid
+from fluxbase_cli.store.relation import ID, TID, Row
+from fluxbase_cli.store.rows import Limits, first_ctid, last_ctid
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
 _ROUNDS = 5

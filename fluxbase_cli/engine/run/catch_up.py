@@ -22,9 +22,11 @@ from fluxbase_cli.store.connection import Access, Connection, connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.open_transactions import OpenTransactions
+from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader, Versions
 from fluxbase_cli.store.records import JobState
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations, is_still
-from fluxbase_cli.store.values import BoundedReader, ChangedSince, Limits, Reader, Relation, Versions
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined
 
 #: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.

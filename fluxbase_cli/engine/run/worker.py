@@ -27,9 +27,10 @@ from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import Shard
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import is_still
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.shards import LeaseLostError
-from fluxbase_cli.store.values import Limits, Relation
 from fluxbase_cli.unexamined import Unexamined
 
 _T = TypeVar("_T")

@@ -27,8 +27,8 @@ from fluxbase_cli.engine.throttle.pacing import (
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import JobControl
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.server_load import Standby, checkpoints, standbys
-from fluxbase_cli.store.values import Limits
 
 #: How long a worker that must wait sleeps before it looks again, in seconds.
 _LOOK_S = 0.1

@@ -108,7 +108,7 @@ SELECT coalesce(sum(rows_done), 0)::bigint AS rows_done
 FROM fluxbase_rotation.shard WHERE job = %(job)s AND pass = 0;
 
 -- name: written_xids
--- The 32 bits that a row's xmin shows; see `store/values.py` for why they are enough.
+-- The 32 bits that a row's xmin shows; see `store/reader.py` for why they are enough.
 SELECT coalesce(array_agg(xid::xid), '{}')::text FROM fluxbase_rotation.batch WHERE job = %(job)s;
 
 -- name: repeat_census
