@@ -199,7 +199,7 @@ def test_debug_shows_frames(rotation: Rotation, closed_port: str) -> None:
 
     assert 'File "' not in quiet.stderr
     assert 'File "' in loud.stderr
-    assert "connect.py" in loud.stderr
+    assert "store/connection.py" in loud.stderr
     assert loud.code == quiet.code == 1
     assert loud.stderr.startswith("Error: ")
 
