@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from fluxbase_cli.engine.stop import Stop
@@ -28,9 +26,7 @@ def stop_when(calendar: Calendar, step: RotationStep) -> RotationReport:
         if (begun, moment) == (step, Moment.BEGUN):
             stop.request(15)
 
-    rotator = calendar.rotator()
-    rotator._context = replace(rotator._context, stop=stop, listener=listen)
-    return rotator.run()
+    return calendar.rotator(stop=stop, listener=listen).run()
 
 
 def test_a_census_that_was_stopped_proves_nothing_and_is_taken_again(rotating: Rotating) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -122,8 +121,7 @@ def test_a_new_key_that_is_disabled_before_the_values_move_is_not_sealed_under(
                 fingerprint(rotating.keys()[2]),
             )
 
-    rotator = calendar.rotator()
-    rotator._context = replace(rotator._context, listener=disable)
+    rotator = calendar.rotator(listener=disable)
 
     with pytest.raises(ConfigurationError, match=r"key version 2 .* is disabled: nothing is sealed under it any more"):
         rotator.run()

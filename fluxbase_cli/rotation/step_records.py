@@ -1,0 +1,213 @@
+"""What each step of a rotation leaves for the later steps and the report; kept as JSON in `rotation_step.detail`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.store.rotations import RotationStep
+
+#: Values that no key opens are kept up to this number.
+_MOST_VALUES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStep:
+    """The new key.
+
+    Attributes:
+        fingerprint: of the key.
+        provider, source: where it is kept.
+        setting: the entry for `security.encryption.keys`; empty where it is configured already.
+    """
+
+    fingerprint: str
+    provider: str
+    source: str
+    setting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {
+            "fingerprint": self.fingerprint,
+            "provider": self.provider,
+            "source": self.source,
+            "setting": dict(self.setting),
+        }
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> KeyStep:
+        """The inverse of `detail`."""
+        return cls(str(detail["fingerprint"]), str(detail["provider"]), str(detail["source"]), dict(detail["setting"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateStep:
+    """The new version is active; `how` says who made it so."""
+
+    how: str
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {"how": self.how}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> ActivateStep:
+        """The inverse of `detail`."""
+        return cls(str(detail["how"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadStep:
+    """The reload command.
+
+    Attributes:
+        command: the name of the program; None where none is configured.
+        seconds: how long it took.
+    """
+
+    command: str | None
+    seconds: float | None = None
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        timed = {} if self.seconds is None else {"seconds": round(self.seconds, 3)}
+        return {"command": self.command, **timed}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> ReloadStep:
+        """The inverse of `detail`."""
+        return cls(detail["command"], detail.get("seconds"))
+
+
+@dataclass(frozen=True, slots=True)
+class ReEncryptStep:
+    """The job.
+
+    Attributes:
+        job: its number; None where values stay under their keys.
+        re_encrypted: values that it moved; None where an earlier process finished the job.
+        rate_per_second: values a second.
+    """
+
+    job: int | None
+    re_encrypted: int | None = None
+    rate_per_second: float | None = None
+
+    @classmethod
+    def from_report(cls, report: JobReport) -> ReEncryptStep:
+        """The step of a job that is completed."""
+        return cls(report.job, report.total.re_encrypted, round(report.rate_per_second, 1))
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        if self.re_encrypted is None:
+            return {"job": self.job}
+        return {"job": self.job, "re_encrypted": self.re_encrypted, "rate_per_second": self.rate_per_second}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> ReEncryptStep:
+        """The inverse of `detail`."""
+        return cls(detail.get("job"), detail.get("re_encrypted"), detail.get("rate_per_second"))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStep:
+    """The audit after the job.
+
+    Attributes:
+        by_version: values by the key version that they need.
+        undecryptable: values that no key opens.
+        values: where the first of those are, and why.
+    """
+
+    by_version: Mapping[int, int]
+    undecryptable: int
+    values: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def from_report(cls, census: CensusReport) -> AuditStep:
+        """The step of an audit that examined everything."""
+        values = tuple(
+            {"location": entry.location, "id": str(entry.id), "path": list(entry.path), "reason": entry.reason}
+            for entry in census.quarantine[:_MOST_VALUES]
+        )
+        return cls(dict(census.by_version), census.undecryptable, values)
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {
+            "by_version": {str(version): number for version, number in self.by_version.items()},
+            "undecryptable": self.undecryptable,
+            "values": list(self.values),
+        }
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> AuditStep:
+        """The inverse of `detail`."""
+        by_version = {int(version): int(number) for version, number in detail["by_version"].items()}
+        return cls(by_version, int(detail["undecryptable"]), tuple(detail["values"]))
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionStep:
+    """The versions whose keys were disabled or destroyed."""
+
+    versions: tuple[int, ...]
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {"versions": list(self.versions)}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> RetentionStep:
+        """The inverse of `detail`."""
+        return cls(tuple(detail["versions"]))
+
+
+AnyStep = KeyStep | ActivateStep | ReloadStep | ReEncryptStep | AuditStep | RetentionStep
+_S = TypeVar("_S", KeyStep, ActivateStep, ReloadStep, ReEncryptStep, AuditStep, RetentionStep)
+
+_TYPES: Mapping[RotationStep, type[AnyStep]] = MappingProxyType(
+    {
+        RotationStep.KEY: KeyStep,
+        RotationStep.ACTIVATE: ActivateStep,
+        RotationStep.RELOAD: ReloadStep,
+        RotationStep.RE_ENCRYPT: ReEncryptStep,
+        RotationStep.CENSUS: AuditStep,
+        RotationStep.RETENTION: RetentionStep,
+    }
+)
+
+
+class StepsDone:
+    """The steps that a rotation has done so far, each with its record."""
+
+    def __init__(self) -> None:
+        self._records: dict[RotationStep, AnyStep] = {}
+
+    def add(self, step: RotationStep, record: AnyStep) -> None:
+        """Take a step's record."""
+        self._records[step] = record
+
+    def add_detail(self, step: RotationStep, detail: Mapping[str, Any]) -> None:
+        """Take a step's record as it was kept."""
+        self._records[step] = _TYPES[step].of(detail)
+
+    def get(self, kind: type[_S]) -> _S | None:
+        """The record of that kind; None where its step is not done."""
+        return next((record for record in self._records.values() if isinstance(record, kind)), None)
+
+    def need(self, kind: type[_S]) -> _S:
+        """The record of that kind.
+
+        Raises:
+            KeyError: its step is not done.
+        """
+        record = self.get(kind)
+        if record is None:
+            raise KeyError(kind.__name__)
+        return record

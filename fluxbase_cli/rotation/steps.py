@@ -1,0 +1,308 @@
+"""The steps of a rotation: key, activate, reload, re-encrypt, audit, retention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from fluxbase_cli.config import Settings
+from fluxbase_cli.engine.databases import DatabasesRun, prepare_databases
+from fluxbase_cli.engine.events import NullObserver
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.errors import ConfigurationError, JobFailedError
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.keys.active_version import move_pointer
+from fluxbase_cli.keys.target_check import target_check
+from fluxbase_cli.notifications.outbox import Outbox
+from fluxbase_cli.notifications.progress import ProgressNotifications, Several
+from fluxbase_cli.proof.proof import ProofRequest, take_proof
+from fluxbase_cli.rotation.context import RotationContext
+from fluxbase_cli.rotation.lock import RotationLock
+from fluxbase_cli.rotation.next_key import NextKey, open_ring
+from fluxbase_cli.rotation.policy import read_policy
+from fluxbase_cli.rotation.reload import reload_servers
+from fluxbase_cli.rotation.retention import KeyRetirement, Retired, beyond_retention
+from fluxbase_cli.rotation.step_records import (
+    ActivateStep,
+    AuditStep,
+    KeyStep,
+    ReEncryptStep,
+    ReloadStep,
+    RetentionStep,
+)
+from fluxbase_cli.rotation.yaml_edit import CantEditError, Change, edit_file
+from fluxbase_cli.store.databases import Databases
+from fluxbase_cli.store.records import JobKind
+from fluxbase_cli.store.rotations import (
+    Retirement,
+    RotationRecord,
+)
+
+
+class StoppedError(Exception):
+    """A signal asked for a stop."""
+
+
+class WaitingForPersonError(Exception):
+    """A person must do something first.
+
+    Args:
+        what: what is waited for, a sentence.
+        lines: what to do.
+    """
+
+    def __init__(self, what: str, lines: list[str]) -> None:
+        super().__init__(what)
+        self.what = what
+        self.lines = lines
+
+
+class RotationSteps:
+    """The steps of a rotation, and what they need.
+
+    A step that was begun and not recorded to its end is done again. It then finds what it did: a key at its place, a
+    file that names the version, a job that is completed. Only `reload_command` may run twice: nobody can know whether
+    it had ended.
+
+    Args:
+        context: what the rotation is given.
+        clock: what time it is.
+        lock: the session that holds the rotation's lock.
+        outbox: sends notifications.
+        settings: the configuration.
+        note: takes what the report says of a step.
+
+    Attributes:
+        settings: the configuration, as it was last read.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what the steps share
+        self,
+        context: RotationContext,
+        clock: Callable[[], datetime],
+        lock: RotationLock,
+        outbox: Outbox,
+        settings: Settings,
+        note: Callable[..., None],
+    ) -> None:
+        self._context = context
+        self._clock = clock
+        self._lock = lock
+        self._outbox = outbox
+        self.settings = settings
+        self._note = note
+        self._policy = read_policy(settings.encryption.key_rotation)
+        self._keys: tuple[Settings, Keyring] | None = None
+
+    def key(self, version: int) -> KeyStep:
+        """Make the new key where keys are kept, and read it back."""
+        stored = self.new_key().make(version)
+        self._context.tell(f"✓ Key version {version} (fingerprint {stored.fingerprint}) is at {stored.source}")
+        return KeyStep(
+            stored.fingerprint, stored.provider, stored.source, {} if stored.configured else dict(stored.setting)
+        )
+
+    def activate(self, version: int, key_step: KeyStep) -> ActivateStep:
+        """Make the version active in fluxbase.yaml or where that points, or wait until somebody has."""
+        fingerprint = key_step.fingerprint
+        settings = self._context.load()
+        how = "by hand"
+        if settings.encryption.effective_key_version != version:
+            setting = dict(key_step.setting)
+            how = "in the file" if settings.encryption.active_pointer is None else "where the file points"
+            if settings.encryption.active_pointer is None:
+                self._edit(settings, Change(version, setting))
+            else:
+                # The entry comes first: who follows the pointer must find the key.
+                if setting:
+                    self._edit(settings, Change(version, setting, activate=False))
+                move_pointer(settings, self._context.environ, version, warn=self._context.warn)
+            settings = self._context.load()
+        if settings.encryption.effective_key_version != version:
+            raise WaitingForPersonError(
+                f"{settings.config_file} names version {version}, and version "
+                f"{settings.encryption.effective_key_version} is active all the same",
+                ["Does FLUXBASE_SECURITY_ENCRYPTION_ACTIVE_KEY_VERSION set it? Set that to the new version."],
+            )
+        key = self.ring(settings).key(version)
+        if key.fingerprint != fingerprint:
+            raise ConfigurationError(
+                f"the key of version {version} at {key.source} has the fingerprint {key.fingerprint}, and the new key "
+                f"has {fingerprint}",
+                hint="Correct its entry in security.encryption.keys.",
+            )
+        self.settings = settings
+        self._context.tell(f"✓ Key version {version} is active")
+        return ActivateStep(how)
+
+    def _edit(self, settings: Settings, change: Change) -> None:
+        if settings.config_file is None:
+            raise WaitingForPersonError(
+                f"key version {change.version} is to be made active: there is no fluxbase.yaml", _by_hand(change)
+            )
+        try:
+            backup = edit_file(settings.config_file, change)
+        except CantEditError as error:
+            raise WaitingForPersonError(
+                f"key version {change.version} is to be made active in {settings.config_file} by you: {error}",
+                _by_hand(change),
+            ) from None
+        if backup is not None:
+            self._context.tell(f"✓ Changed {settings.config_file} (as it was: {backup.name})")
+
+    def reload(self) -> ReloadStep:
+        """Run `reload_command`, so that servers know both keys before the first value is sealed under the new one."""
+        command = self._policy.reload_command
+        if not command:
+            self._context.warn(
+                "no reload_command is configured: servers that are not restarted do not know the new key, and can't "
+                "read what is sealed under it"
+            )
+            return ReloadStep(None)
+        seconds = reload_servers(command, self._context.environ)
+        self._context.tell(f"✓ Ran {command[0]}")
+        return ReloadStep(command[0], seconds)
+
+    def re_encrypt(self, rotation: RotationRecord, version: int) -> ReEncryptStep:
+        """Move the values: the job of the engine, which resumes where it was."""
+        if not self._policy.auto_reencrypt:
+            self._context.tell(
+                f"Values stay under their keys (auto_reencrypt is off): "
+                f"`fluxbase-cli secrets re-encrypt --to-version {version}` moves them"
+            )
+            return ReEncryptStep(None)
+        completed = self._lock.store().completed_job(after=rotation.newest_job, version=version)
+        if completed is not None and self._context.databases is Databases.MAIN:
+            return ReEncryptStep(completed)
+        request = JobRequest(
+            JobKind.RE_ENCRYPT,
+            Goal(version),
+            limits=self._context.limits,
+            workers=self._context.workers,
+            catalogue=self._context.scope.catalogue,
+        )
+        keyring, database = self.ring(self.settings), self.settings.database
+        targets = prepare_databases(database, keyring, request, self._context.databases, NullObserver())
+        for warning in targets.warnings:
+            self._context.warn(warning)
+        observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
+        check = target_check(self.settings, self._context.environ, keyring.key(version), warn=self._context.warn)
+        everywhere = DatabasesRun(
+            keyring, targets, request, stop=self._context.stop, observer=observer, before_begin=check
+        ).run()
+        report = everywhere.together
+        self._note(job=report.job, rate_per_second=report.rate_per_second)
+        if report.state == "interrupted":
+            raise StoppedError
+        if report.state != "completed":
+            raise JobFailedError(
+                f"job {report.job} failed: {report.error}", hint="The rotation goes on from here when it is run again."
+            )
+        self._context.tell(
+            f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})"
+        )
+        return ReEncryptStep.from_report(report)
+
+    def audit(self, version: int) -> AuditStep:
+        """Open every value once more."""
+        proof = take_proof(
+            self.settings.database,
+            self.ring(self.settings),
+            ProofRequest(
+                limits=self._context.limits,
+                databases=self._context.databases,
+                scope=self._context.scope,
+                workers=self._context.workers,
+            ),
+            stop=self._context.stop,
+            observer=NullObserver(),
+        )
+        census = proof.together
+        if self._context.stop.requested:
+            # Half a census proves nothing.
+            raise StoppedError
+        if proof.unexamined:
+            raise WaitingForPersonError(
+                "the audit could not examine everything, so nobody knows whether all values are moved",
+                [f"not examined: {each}" for each in proof.unexamined],
+            )
+        left = sum(number for each, number in census.by_version.items() if each != version)
+        self._context.tell(
+            f"✓ Opened {census.scanned} secrets: {census.by_version.get(version, 0)} under version {version}, "
+            f"{left} under others"
+        )
+        if left and self._policy.auto_reencrypt:
+            self._context.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
+        if census.undecryptable:
+            self._context.warn(
+                f"{census.undecryptable} secrets open under no key and were left as they are: "
+                "`fluxbase-cli secrets audit` lists them"
+            )
+        return AuditStep.from_report(census)
+
+    def retention(self, rotation: RotationRecord) -> RetentionStep:
+        """Disable and destroy the keys that are beyond retention."""
+        retired = self.retire(rotation.id)
+        self._note(retired=retired)
+        return RetentionStep(tuple(each.version for each in retired if not each.refusals))
+
+    def retire(self, rotation: int | None) -> tuple[Retired, ...]:
+        """Disable and destroy what is beyond retention, one key after another.
+
+        Args:
+            rotation: the rotation that does it; None outside a rotation.
+        """
+        retired: list[Retired] = []
+        tried: set[tuple[int, Retirement]] = set()
+        while self._policy.retain_old_keys is not None and not self._context.stop.requested:
+            history = self._lock.history()
+            keyring = self.ring(self.settings)
+            beyond = beyond_retention(
+                keyring, history, self.settings, active=keyring.active, retain=self._policy.retain_old_keys
+            )
+            now = self._clock()
+            nearest = next(
+                (each for each in beyond if each.is_due(now) and (each.version, each.action) not in tried), None
+            )
+            if nearest is None:
+                break
+            tried.add((nearest.version, nearest.action))
+            result = self.key_retirement().retire(self._lock.store(), nearest, rotation)
+            retired.append(result)
+            for refusal in result.refusals:
+                self._context.warn(f"key version {result.version} is kept: {refusal}")
+        return tuple(retired)
+
+    def key_retirement(self) -> KeyRetirement:
+        """What disables and destroys keys."""
+        return KeyRetirement(
+            self.settings,
+            self._context.environ,
+            stop=self._context.stop,
+            outbox=self._outbox,
+            warn=self._context.warn,
+            clock=self._clock,
+            reload=self._context.load,
+            scope=self._context.scope,
+        )
+
+    def ring(self, settings: Settings) -> Keyring:
+        """The keys, fetched once for each reading of the configuration."""
+        if self._keys is None or self._keys[0] is not settings:
+            self._keys = (settings, open_ring(settings, self._context.environ, warn=self._context.warn))
+        return self._keys[1]
+
+    def new_key(self) -> NextKey:
+        """What chooses and makes the next key."""
+        return NextKey(
+            self.settings,
+            self._context.environ,
+            self._lock.history(),
+            self._lock.store().used_versions(),
+            warn=self._context.warn,
+        )
+
+
+def _by_hand(change: Change) -> list[str]:
+    return ["Change this, there or where it is made from:", "", *(f"    {line}" for line in change.lines()), ""]
