@@ -35,7 +35,7 @@ FleetFile = Annotated[
         metavar="FILE",
         envvar="FLUXBASE_CLI_FLEET",
         show_envvar=False,
-        help="Do this on every instance that this YAML file lists (see docs/fleet.md).",
+        help="Do this on every instance that this YAML file lists (see docs/operators/fleet.md).",
     ),
 ]
 Parallel = Annotated[

@@ -1,6 +1,6 @@
 -- The progress tables of fluxbase-cli. They hold fingerprints, counts and places; never a key, a plaintext or a sealed
--- value. The server leaves this schema alone (docs/format.md, "Databases"). Every statement can be run again, and is, where
--- an earlier version made the tables: what came later is added below (see `SCHEMA_VERSION` in `store/jobs.py`).
+-- value. The server leaves this schema alone (docs/developers/format.md). Every statement can be run again, and
+-- is, where an earlier version made the tables: what came later is added below (`SCHEMA_VERSION` in `store/jobs.py`).
 
 CREATE SCHEMA IF NOT EXISTS fluxbase_rotation;
 
