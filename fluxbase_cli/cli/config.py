@@ -148,11 +148,11 @@ def _examine(settings: Settings) -> tuple[list[dict[str, Any]], ExitCode]:
 
 
 def _of(finding: Finding) -> dict[str, Any]:
-    return _finding(finding.check, finding.verdict.value, finding.message, finding.remedy)
+    return _finding(finding.check, finding.status.value, finding.message, finding.remedy)
 
 
-def _finding(check: str, verdict: str, message: str, remedy: str | None) -> dict[str, Any]:
-    return {"check": check, "verdict": verdict, "message": message, "remedy": remedy}
+def _finding(check: str, status: str, message: str, remedy: str | None) -> dict[str, Any]:
+    return {"check": check, "verdict": status, "message": message, "remedy": remedy}
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:

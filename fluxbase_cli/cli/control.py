@@ -137,7 +137,7 @@ def tune(
     with.
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.store.jobs import Tuning  # noqa: PLC0415
+    from fluxbase_cli.store.records import Tuning  # noqa: PLC0415
 
     lag: MaxLag | None = max_lag(max_replica_lag)
     tuning = Tuning(

@@ -228,7 +228,7 @@ def re_encrypt(  # noqa: PLR0913  # a command's options
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
-    from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
+    from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
     max_lag = control.max_lag(max_replica_lag)
     scope = places_of(locations)
@@ -313,7 +313,7 @@ def rollback(  # noqa: PLR0913  # a command's options
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415
-    from fluxbase_cli.store.jobs import JobKind  # noqa: PLC0415
+    from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
     if not reason.strip():
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
@@ -366,7 +366,7 @@ def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
 
 
 def _limits(batch_size: int | None) -> Any:  # noqa: ANN401  # Limits, imported when used
-    from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
 
     return DEFAULT_LIMITS if batch_size is None else Limits(rows=batch_size, bytes=DEFAULT_LIMITS.bytes)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
+from fluxbase_cli.store.records import JobKind, QuarantineEntry
 from fluxbase_cli.unexamined import Unexamined
 
 

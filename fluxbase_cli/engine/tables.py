@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from fluxbase_cli.store.documents import DocumentStore
-from fluxbase_cli.store.values import Limits, Relation, TextStore
+from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.writer import TextStore
 
 #: A batch of documents is smaller: each takes a statement of its own.
 _MOST_DOCUMENTS = 100

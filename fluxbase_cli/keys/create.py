@@ -144,7 +144,7 @@ def _keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
     """Store a key's wrapped form in the database, and return the entry as it is read back from there."""
     options = created.entry.options
     with session(settings.database) as connection:
-        JobStore(connection).ensure_schema()
+        JobStore(connection).schema.ensure()
         wrapped = WrappedKeyStore(connection)
         wrapped.ensure()
         wrapped.add(
@@ -175,7 +175,7 @@ def _refuse_unlike(secret: bytes, created: CreatedKey, entry: KeyEntry) -> None:
 def _record(settings: Settings, entry: KeyEntry, created: CreatedKey, warn: Callable[[str], None]) -> None:
     try:
         with session(settings.database) as connection:
-            JobStore(connection).ensure_schema()
+            JobStore(connection).schema.ensure()
             KeyRecords(connection).add(
                 KeyEvent.CREATED,
                 entry.version,

@@ -146,7 +146,7 @@ class Destruction:
             refusals = interlocks.while_standbys_are_behind(evidence.standbys, skip=skip)
             if refusals:
                 return replace(self._refused(attempt, refusals, census), **evidence.shown())
-            JobStore(connection).ensure_schema()
+            JobStore(connection).schema.ensure()
             with KeyRecords(connection).destroying() as alone:
                 if not alone:
                     return self._refused(attempt, interlocks.while_another_is_at_work(), census)
@@ -162,7 +162,7 @@ class Destruction:
         refusals = interlocks.on_a_standby(standby=is_standby(connection))
         refusals += interlocks.while_active(attempt.subject.version, active)
         jobs = JobStore(connection)
-        if jobs.exists():
+        if jobs.schema.exists():
             refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
         if self._second:
             refusals += self._before_the_second_step(attempt.subject, attempt.dates, attempt.clock())
@@ -320,4 +320,4 @@ def _needed_by(proof: DatabaseProof, version: int) -> NeededBy:
 
 
 def _jobs_begun(connection: Connection) -> int:
-    return KeyRecords(connection).jobs_begun() if JobStore(connection).exists() else 0
+    return KeyRecords(connection).jobs_begun() if JobStore(connection).schema.exists() else 0

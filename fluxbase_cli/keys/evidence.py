@@ -10,7 +10,7 @@ from fluxbase_cli.keys.destroy_request import DestroyRequest, Subject
 from fluxbase_cli.keys.interlocks import NeededBy
 from fluxbase_cli.proof.standbys import Standbys
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import os_user
+from fluxbase_cli.store.events import os_user
 
 
 @dataclass(frozen=True, slots=True)

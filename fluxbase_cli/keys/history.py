@@ -120,7 +120,7 @@ def history_over(connection: Connection) -> KeyHistory:
     """As `read_history`, over an open connection."""
     wrapped = WrappedKeyStore(connection)
     keys = wrapped.all() if wrapped.exists() else ()
-    if not JobStore(connection).exists():
+    if not JobStore(connection).schema.exists():
         return KeyHistory(wrapped=keys)
     records = KeyRecords(connection)
     rotations = records.rotations()

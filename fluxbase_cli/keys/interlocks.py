@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from fluxbase_cli.config.duration import format_duration
 from fluxbase_cli.proof.standbys import Standbys
-from fluxbase_cli.store.jobs import Job
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
+from fluxbase_cli.store.records import Job
 from fluxbase_cli.unexamined import Unexamined
 
 

@@ -65,7 +65,7 @@ def target_check(
         with session(settings.database) as main, main.transaction():
             check(main)
             # A destroy that is under way sees by this that a job began elsewhere.
-            JobStore(main).add_event(BEGAN_BESIDE, detail={"to_version": key.version})
+            JobStore(main).events.add(BEGAN_BESIDE, detail={"to_version": key.version})
             yield
 
     return block

@@ -173,7 +173,7 @@ class WebhookNotifier:
         self._first_pause_s = first_pause_s
         self._patience_s = retry_limit_s
         self._waiting: queue.Queue[Notification | None] = queue.Queue(maxsize=most_waiting)
-        self._closing = threading.Event()
+        self._catch_up = threading.Event()
         self._hurry = threading.Event()
         self._lock = threading.Lock()
         self._outcomes: list[Delivery] = []
@@ -200,8 +200,8 @@ class WebhookNotifier:
 
     def close(self) -> None:
         """Wait for what is still to be sent, but not for ever; what is not sent by then has failed."""
-        self._closing.set()
-        # Where it is full, the thread finds out by `_closing`.
+        self._catch_up.set()
+        # Where it is full, the thread finds out by `_catch_up`.
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
         self._thread.join(self._patience_s)
@@ -218,7 +218,7 @@ class WebhookNotifier:
             try:
                 notification = self._waiting.get(timeout=0.2)
             except queue.Empty:
-                if self._closing.is_set():
+                if self._catch_up.is_set():
                     return
                 continue
             if notification is None:

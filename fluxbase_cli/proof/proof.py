@@ -25,7 +25,7 @@ from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 
@@ -198,8 +198,8 @@ def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
 def _running_job(database: DatabaseSettings) -> int | None:
     with session(database) as connection:
         jobs = JobStore(connection)
-        job = jobs.unfinished() if jobs.exists() else None
-        return job.id if job is not None and any(runner.alive for runner in jobs.runners(job.id)) else None
+        job = jobs.unfinished() if jobs.schema.exists() else None
+        return job.id if job is not None and any(runner.alive for runner in jobs.runners.of_job(job.id)) else None
 
 
 def _examine(  # noqa: PLR0913, PLR0917  # what a census is told

@@ -70,7 +70,7 @@ def examine_standbys(
         retry_limit_s: how long to wait at most, in seconds.
     """
     lsn, databases = wal_position(connection), tuple(databases)
-    seen = seen_standbys(connection) if JobStore(connection).exists() else {}
+    seen = seen_standbys(connection) if JobStore(connection).schema.exists() else {}
     deadline = time.monotonic() + retry_limit_s
     while True:
         connected, kept = receivers(connection, lsn), slots(connection, lsn, databases)

@@ -10,7 +10,7 @@ from fluxbase_cli.engine.cost import Cost
 from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.proof.proof import Proof
-from fluxbase_cli.store.jobs import QuarantineEntry
+from fluxbase_cli.store.records import QuarantineEntry
 
 
 def to_json(data: Mapping[str, Any]) -> str:

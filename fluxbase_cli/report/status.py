@@ -9,7 +9,7 @@ from typing import Any
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary
 from fluxbase_cli.report.json_report import dotted, quarantine
 from fluxbase_cli.report.text import table
-from fluxbase_cli.store.jobs import Event, Runner
+from fluxbase_cli.store.records import Event, Runner
 
 
 def jobs_data(summaries: Sequence[JobSummary]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.json_report import dotted
-from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
+from fluxbase_cli.store.records import JobKind, QuarantineEntry
 
 #: Beyond this many, listed values scroll the result off the screen; `secrets status JOB` has them all.
 _LISTED = 50

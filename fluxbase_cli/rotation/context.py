@@ -15,7 +15,7 @@ from fluxbase_cli.rotation.policy import Webhook
 from fluxbase_cli.store.clock import Clock
 from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.rotations import RotationStep
-from fluxbase_cli.store.values import DEFAULT_LIMITS, Limits
+from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits
 
 
 class Moment(Enum):

@@ -50,7 +50,7 @@ from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.rotation.yaml_edit import CantEditError, Change, edit_file
 from fluxbase_cli.store.connection import first_line
 from fluxbase_cli.store.databases import Databases
-from fluxbase_cli.store.jobs import JobKind
+from fluxbase_cli.store.records import JobKind
 from fluxbase_cli.store.rotations import (
     Retirement,
     RotationRecord,

@@ -15,7 +15,9 @@ from psycopg import sql
 from fluxbase_cli.catalogue.locations import SealedColumn
 from fluxbase_cli.store.connection import Connection, Uuid
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, Ctid, PageRange
-from fluxbase_cli.store.values import ID, TID, Edit, Reader
+from fluxbase_cli.store.reader import Reader
+from fluxbase_cli.store.relation import ID, TID
+from fluxbase_cli.store.rows import Edit
 
 #: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.
 _LEAVES_A_STATEMENT = 50

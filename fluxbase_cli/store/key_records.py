@@ -82,7 +82,7 @@ class KeyRecords:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Record an event; who, when and from where are added here."""
-        JobStore(self._connection).add_event(
+        JobStore(self._connection).events.add(
             what.value, reason=reason, detail={"version": version, "fingerprint": fingerprint, **(detail or {})}
         )
 

@@ -19,8 +19,8 @@ from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.connection import APPLICATION_NAME, Access, Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations
-from fluxbase_cli.store.values import Relation
 from fluxbase_cli.unexamined import Unexamined
 
 SERVICE_ROLE = "service_role"
@@ -40,7 +40,7 @@ class Finding:
     """One check's result; `remedy` is what to run or do where the verdict is not good."""
 
     check: str
-    verdict: CheckStatus
+    status: CheckStatus
     message: str
     remedy: str | None = None
 
@@ -80,7 +80,7 @@ class Preflight:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is worth telling though it stops nothing."""
-        told = [finding.message for finding in self.findings if finding.verdict is CheckStatus.TELL]
+        told = [finding.message for finding in self.findings if finding.status is CheckStatus.TELL]
         return (*told, *(f"can't be examined: {each}" for each in self.unexamined))
 
     def refuse_if_unfit(self) -> None:
@@ -89,7 +89,7 @@ class Preflight:
         Raises:
             PreflightRefusedError: with the first refusal as its message and all remedies as its hint.
         """
-        refusals = [finding for finding in self.findings if finding.verdict is CheckStatus.REFUSE]
+        refusals = [finding for finding in self.findings if finding.status is CheckStatus.REFUSE]
         if not refusals:
             return
         hints = [refusals[0].remedy or ""]
@@ -157,7 +157,7 @@ def inspect(
         *(
             finding
             for finding in _tables(found)
-            if write or finding.verdict is not CheckStatus.REFUSE or not found.relations
+            if write or finding.status is not CheckStatus.REFUSE or not found.relations
         ),
     ]
     if write:

@@ -8,6 +8,9 @@ from functools import cache
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_FRAGMENT = re.compile(r"^-- fragment: (\w+)$", re.MULTILINE)
+_USE = re.compile(r"\{\{(\w+)\}\}")
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 
 
 def read_sql(name: str) -> bytes:
@@ -17,7 +20,22 @@ def read_sql(name: str) -> bytes:
 
 @cache
 def named_queries(name: str) -> Mapping[str, bytes]:
-    """The statements of one file by their names."""
-    parts = _NAME.split(read_sql(name).decode())
-    # parts[0] is what stands before the first name; then name and statement take turns.
-    return {title: text.strip().rstrip(";").encode() for title, text in zip(parts[1::2], parts[2::2], strict=True)}
+    """The statements of one file by their names, with the fragments that they use put in.
+
+    Raises:
+        KeyError: a statement uses a fragment that does not exist.
+    """
+    statements = _sections(_NAME, read_sql(name).decode())
+    return {title: _USE.sub(lambda use: _fragments()[use[1]], text).encode() for title, text in statements.items()}
+
+
+@cache
+def _fragments() -> Mapping[str, str]:
+    sections = _sections(_FRAGMENT, read_sql("fragments.sql").decode())
+    return {name: _COMMENT.sub("", text) for name, text in sections.items()}
+
+
+def _sections(title: re.Pattern[str], text: str) -> Mapping[str, str]:
+    parts = title.split(text)
+    # parts[0] is what stands before the first name; then name and text take turns.
+    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}

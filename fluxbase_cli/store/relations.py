@@ -17,7 +17,7 @@ from fluxbase_cli.catalogue.locations import CATALOGUE, Form, Layout, SealedColu
 from fluxbase_cli.catalogue.releases import Release, Signs, tell_release
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 _TEXT_TYPES = frozenset({"text", "character varying", "character"})

@@ -17,10 +17,10 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from fluxbase_cli.errors import JobRunningError, PreflightRefusedError
+from fluxbase_cli.errors import JobRunningError
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import LOCK_CLASS, SCHEMA, JobStore
 from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.schema import Schema
 
 #: The first half of the key of the lock that a running rotation holds: "flxr" in ASCII.
 ROTATION_LOCK_CLASS = 0x666C7872
@@ -124,30 +124,12 @@ class RotationStore:
         return bool(self._rows("tables_exist")[0]["there"])
 
     def ensure(self) -> None:
-        """Create the tables where they are missing, and the other tables of the schema with them.
+        """Create the tables where they are missing, with the other tables of the schema.
 
         Raises:
-            PreflightRefusedError: the role may not create them; the hint is the SQL for someone who may.
+            PreflightRefusedError: as for `Schema.ensure`.
         """
-        if self.exists():
-            return
-        JobStore(self._connection).ensure_schema()
-        row = self._rows("may_create")[0]
-        if not row["may"]:
-            role = row["role"]
-            statements = self._sql["create_tables"].decode()
-            tables = "".join(f"    {line}\n" for line in statements.splitlines() if not line.startswith("--"))
-            raise PreflightRefusedError(
-                f"role {role} may not create tables in the schema {SCHEMA}, where the rotation's steps are kept",
-                hint=f"Have someone who may run either\n\n"
-                f'    GRANT CREATE ON SCHEMA {SCHEMA} TO "{role}";\n\n'
-                f"or, to create the tables on the role's behalf, as a member of it:\n\n"
-                f'    SET ROLE "{role}";\n{tables.rstrip()};\n',
-            )
-        with self._connection.transaction():
-            # Two runners at once would collide in the catalogue.
-            self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
-            self._connection.execute(self._sql["create_tables"])
+        Schema(self._connection).ensure()
 
     def lock(self) -> bool:
         """Take the lock of the one who runs rotations on this database, for as long as the session lives.

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.relation import Relation
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import Form, SealedColumn
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.relation import Relation
 
 #: Rows looked at to learn how keys are spread. Below it all rows are; above it a sample of the table's pages.
 _SAMPLE_ROWS = 30_000

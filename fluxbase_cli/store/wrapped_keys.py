@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.errors import ConfigurationError, PreflightRefusedError
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import LOCK_CLASS, SCHEMA, JobStore
 from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.schema import SCHEMA, Schema
 
 TABLE = f"{SCHEMA}.wrapped_key"
 
@@ -68,30 +68,12 @@ class WrappedKeyStore:
         return bool(self._rows("table_exists")[0]["there"])
 
     def ensure(self) -> None:
-        """Create the table where it is missing, and the other tables of the schema with it.
+        """Create the table where it is missing, with the other tables of the schema.
 
         Raises:
-            PreflightRefusedError: the role may not create it; the hint is the SQL for someone who may.
+            PreflightRefusedError: as for `Schema.ensure`.
         """
-        if self.exists():
-            return
-        JobStore(self._connection).ensure_schema()
-        row = self._rows("may_create")[0]
-        if not row["may"]:
-            statement = self._sql["create_table"].decode()
-            table = "".join(f"    {line}\n" for line in statement.splitlines() if not line.startswith("--"))
-            role = row["role"]
-            raise PreflightRefusedError(
-                f"role {role} may not create the table {TABLE}, where wrapped keys are kept",
-                hint=f"Have someone who may run either\n\n"
-                f'    GRANT CREATE ON SCHEMA {SCHEMA} TO "{role}";\n\n'
-                f"or, to create the table on the role's behalf:\n\n"
-                f'{table.rstrip()};\n    GRANT ALL ON {TABLE} TO "{role}";\n',
-            )
-        with self._connection.transaction():
-            # Two runners at once would collide in the catalogue.
-            self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
-            self._rows("create_table")
+        Schema(self._connection).ensure()
 
     def all(self) -> tuple[WrappedKey, ...]:
         """All wrapped keys, by ascending version; none where the table is not there.

@@ -19,11 +19,13 @@ from fluxbase_cli.engine.run import pool
 from fluxbase_cli.engine.run.catch_up import CatchUp, CatchUpStep
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.store import connection as store_connect
-from fluxbase_cli.store import jobs
+from fluxbase_cli.store import shards
 from fluxbase_cli.store.connection import Connection, session
-from fluxbase_cli.store.jobs import LOCK_CLASS, JobStore, Shard
+from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.records import Shard
+from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.schema import LOCK_CLASS
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching
 from tests.fixtures.proxy import Proxy
@@ -184,7 +186,7 @@ def test_what_a_crash_takes_back_is_done_again(
 
     What nobody works on any more must not stay leased, though its runner lives and renews its leases.
     """
-    monkeypatch.setattr(jobs, "LEASE_S", _LEASE_S)
+    monkeypatch.setattr(shards, "LEASE_S", _LEASE_S)
     # As often as the heartbeat looks around anyway.
     monkeypatch.setattr(pool, "_HEARTBEAT_S", 0.0)
     forgetful.secrets(20)
@@ -220,12 +222,12 @@ def test_the_commit_that_ends_a_job_is_not_taken_back_by_a_crash(
     """Nothing of what follows it has been committed yet, so nothing but itself can have it written."""
     advance, states = CatchUp.advance, list[str]()
 
-    def advance_and_crash(closing: CatchUp, connection: Connection, store: JobStore) -> CatchUpStep:
-        verdict = advance(closing, connection, store)
-        if verdict is CatchUpStep.ENDED and not states:
+    def advance_and_crash(catch_up: CatchUp, connection: Connection, store: JobStore) -> CatchUpStep:
+        step = advance(catch_up, connection, store)
+        if step is CatchUpStep.ENDED and not states:
             forgetful_server.restart("immediate")
             states.append(forgetful.value("SELECT state FROM fluxbase_rotation.job"))
-        return verdict
+        return step
 
     monkeypatch.setattr(CatchUp, "advance", advance_and_crash)
     forgetful.secrets(20)
@@ -242,7 +244,7 @@ def test_what_has_happened_to_a_key_is_not_taken_back_by_a_crash(
 ) -> None:
     """It is recorded before the key is destroyed at its place, so it must be there whatever happens then."""
     with session(forgetful.database) as connection:
-        JobStore(connection).ensure_schema()
+        JobStore(connection).schema.ensure()
         KeyRecords(connection).add(KeyEvent.DESTROYING, 1, "0123456789abcdef")
         forgetful_server.restart("immediate")
 

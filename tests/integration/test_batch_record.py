@@ -11,8 +11,10 @@ import pytest
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.store.connection import Access, Connection, begin_batch, connect_for_values
 from fluxbase_cli.store.ctid import Ctid
-from fluxbase_cli.store.jobs import JobKind, JobState, JobStore, LeaseLostError, NewJob, Shard, ShardLayout
+from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.records import JobKind, JobState, NewJob, Shard, ShardLayout
+from fluxbase_cli.store.shards import LeaseLostError
 from tests.fixtures.fluxbase import OLD, SECRETS, Fluxbase, Spot, seal
 
 _COLUMN = SECRETS.rpartition(".")[2]
@@ -34,12 +36,12 @@ class Runner:
         self._row = row
         self.job = job
         self.jobs = JobStore(connection)
-        self.number = self.jobs.register_runner(job, 1)
-        assert self.jobs.take_runner_lock(self.number)
+        self.number = self.jobs.runners.register(job, 1)
+        assert self.jobs.runners.take_lock(self.number)
 
     def lease(self) -> Shard:
         """Take the job's only shard."""
-        shard = self.jobs.lease(self.job, self.number)
+        shard = self.jobs.shards.lease(self.job, self.number)
         assert shard is not None
         return shard
 
@@ -49,7 +51,7 @@ class Runner:
         self._connection.execute(begin_batch(Access()))
         try:
             self._connection.execute("UPDATE functions.secrets SET encrypted_value = %s", [_WRITTEN])
-            with self.jobs.recorded(shard, self.number, after, done=done, wrote=True, unwritten=0):
+            with self.jobs.shards.recorded(shard, self.number, after, done=done, wrote=True, unwritten=0):
                 pass
         finally:
             if self._connection.info.transaction_status:
@@ -76,7 +78,7 @@ def pair(flux: Fluxbase) -> Iterator[tuple[Runner, Runner]]:
         relation = inspect(first, write=True).relations[0]
         assert relation.qualified == "functions.secrets"
         jobs = JobStore(first)
-        jobs.ensure_schema()
+        jobs.schema.ensure()
         job = jobs.create(
             NewJob(
                 JobKind.RE_ENCRYPT,

@@ -15,7 +15,7 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.proof.proof import Proof, ProofRequest, take_proof
 from fluxbase_cli.store.databases import Databases
-from fluxbase_cli.store.jobs import JobKind
+from fluxbase_cli.store.records import JobKind
 from fluxbase_cli.unexamined import UnexaminedKind
 from tests.fixtures.fluxbase import FEW, KEYS, NEW, OLD, SECRETS, Fluxbase, Role, open_all, ring_of, seal
 from tests.fixtures.further import SecondaryDatabase

@@ -18,8 +18,9 @@ from fluxbase_cli.engine.run.job_run import JobRun, prepare
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobRunningError
 from fluxbase_cli.store.connection import connect
-from fluxbase_cli.store.jobs import JobKind, JobStore
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import JobKind
+from fluxbase_cli.store.rows import Limits
 from tests.fixtures.fluxbase import (
     COLUMNS,
     KEYS,
@@ -199,7 +200,7 @@ def alive(flux: Fluxbase, job: int | None) -> Iterator[None]:
     assert job is not None
     with connect(flux.database) as connection:
         store = JobStore(connection)
-        assert store.take_runner_lock(store.register_runner(job, 1))
+        assert store.runners.take_lock(store.runners.register(job, 1))
         yield
 
 

@@ -21,7 +21,7 @@ from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.store.values import DEFAULT_LIMITS
+from fluxbase_cli.store.rows import DEFAULT_LIMITS
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
 from tests.fixtures.fluxbase import NEW, OLD, STRANGER, THIRD, Fluxbase
 
@@ -158,7 +158,7 @@ def test_a_wrapped_key_that_is_still_there_is_not_called_destroyed(
     second = tuple(entry for entry in encryption.keys if entry.version == 2)
     settings = replace(settings, encryption=replace(encryption, keys=second, kms_key_id="alias/k"))
     with flux.connect() as connection:
-        JobStore(connection).ensure_schema()
+        JobStore(connection).schema.ensure()
         wrapped = WrappedKeyStore(connection)
         wrapped.ensure()
         wrapped.add(1, provider="aws_kms", kms_key_id="alias/k", ciphertext=b"wrapped", fingerprint=fingerprint(OLD))

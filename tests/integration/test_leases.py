@@ -13,9 +13,10 @@ from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.run import pool
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.store import connection as store_connect
-from fluxbase_cli.store import jobs
+from fluxbase_cli.store import shards
 from fluxbase_cli.store.connection import connect
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.rows import Limits
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching
 from tests.integration.test_jobs import versions
@@ -59,7 +60,7 @@ def test_a_runner_that_is_not_heard_of_is_robbed_when_its_lease_ends_and_its_bat
 ) -> None:
     """A frozen machine: its session lives on at the server, so that only the lease tells. Then it thaws."""
     flux.secrets(20)
-    monkeypatch.setattr(jobs, "LEASE_S", 0.5)
+    monkeypatch.setattr(shards, "LEASE_S", 0.5)
     monkeypatch.setattr(pool, "_HEARTBEAT_S", 3600.0)
     stuck = Stuck(flux)
     with stuck.at_work():
@@ -75,18 +76,20 @@ def test_a_runner_that_is_not_heard_of_is_robbed_when_its_lease_ends_and_its_bat
 
 def test_a_slow_runner_that_is_heard_of_is_not_robbed(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     flux.secrets(20)
-    monkeypatch.setattr(jobs, "LEASE_S", 0.5)
+    monkeypatch.setattr(shards, "LEASE_S", 0.5)
     monkeypatch.setattr(pool, "_HEARTBEAT_S", 0.05)
     stuck = Stuck(flux)
     with stuck.at_work():
         with connect(flux.database) as connection:
-            store = jobs.JobStore(connection)
-            (runner,) = store.runners(1)
+            store = JobStore(connection)
+            (runner,) = store.runners.of_job(1)
             begun = runner.heartbeat_at
             # Longer than the lease, by the server's clock.
-            until(lambda: (store.runners(1)[0].heartbeat_at - begun).total_seconds() > 1.5, "three leases are over")
-            store.free_dead_leases(1)
-            assert store.lease(1, store.register_runner(1, 1)) is None
+            until(
+                lambda: (store.runners.of_job(1)[0].heartbeat_at - begun).total_seconds() > 1.5, "three leases are over"
+            )
+            store.runners.free_dead_leases(1)
+            assert store.shards.lease(1, store.runners.register(1, 1)) is None
         report = stuck.let_go()
     assert (report.state, report.total.updated) == ("completed", 20)
     assert stuck.watching.steps(Step.COMMITTED) == stuck.watching.steps(Step.BEGUN)

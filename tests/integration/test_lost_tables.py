@@ -12,7 +12,7 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import JobRun, prepare
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.store.jobs import JobKind
+from fluxbase_cli.store.records import JobKind
 from tests.fixtures.fluxbase import FEW, KEYS, OLD, Fluxbase, Watching, ring_of, seal
 
 _TABLE = "branching.github_config"

@@ -266,7 +266,7 @@ def test_a_database_that_takes_no_writes_is_refused_for_a_job_and_good_for_an_au
     flux.rows(f'ALTER DATABASE "{database_name(flux)}" SET default_transaction_read_only = on')
     with connect(flux.database) as connection:
         checks = [
-            finding for finding in inspect(connection, write=True).findings if finding.verdict is CheckStatus.REFUSE
+            finding for finding in inspect(connection, write=True).findings if finding.status is CheckStatus.REFUSE
         ]
     assert [finding.check for finding in checks] == ["server"]
     assert "read-only" in refused(flux).message
@@ -276,7 +276,7 @@ def test_a_database_that_takes_no_writes_is_refused_for_a_job_and_good_for_an_au
 def test_the_good_findings_say_what_was_found(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         preflight = inspect(connection, write=True)
-    assert all(finding.verdict is not CheckStatus.REFUSE for finding in preflight.findings)
+    assert all(finding.status is not CheckStatus.REFUSE for finding in preflight.findings)
     assert any("8 tables with 10 sealed columns" in finding.message for finding in preflight.findings)
     assert {finding.check for finding in preflight.findings} >= {"server", "role", "privileges", "tables", "triggers"}
 

@@ -8,7 +8,9 @@ import pytest
 
 from fluxbase_cli.engine.observe.status import job_details, recent_jobs
 from fluxbase_cli.errors import PreflightRefusedError
-from fluxbase_cli.store.jobs import SCHEMA_VERSION, JobState, JobStore
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import JobState
+from fluxbase_cli.store.schema import latest_version
 from tests.fixtures.fluxbase import Fluxbase, Role
 
 _FIRST_RELEASE = Path(__file__).parents[1] / "data" / "schema-0.1.0.sql"
@@ -52,10 +54,10 @@ def test_the_next_job_brings_them_up_to_date_and_keeps_what_they_hold(old_tables
     upgraded = _columns(old_tables)
     old_tables.rows("DROP SCHEMA fluxbase_rotation CASCADE")
     with old_tables.connect() as connection:
-        JobStore(connection).ensure_schema()
+        JobStore(connection).schema.ensure()
     assert upgraded == _columns(old_tables)
     assert old_tables.value("SELECT obj_description('fluxbase_rotation'::regnamespace)").endswith(
-        f"version {SCHEMA_VERSION}"
+        f"version {latest_version()}"
     )
 
 

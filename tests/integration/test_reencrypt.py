@@ -15,8 +15,8 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.store.jobs import JobKind
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.records import JobKind
+from fluxbase_cli.store.rows import Limits
 from tests.fixtures.embedded import on_both_releases
 from tests.fixtures.fluxbase import (
     ACCESS,

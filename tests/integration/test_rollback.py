@@ -12,7 +12,7 @@ from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import prepare
 from fluxbase_cli.errors import ConfigurationError, ExitCode, WrongKeyError
-from fluxbase_cli.store.jobs import JobKind
+from fluxbase_cli.store.records import JobKind
 from tests.fixtures.fluxbase import KEYS, NEW, OLD, STRANGER, Fluxbase, Watching, ring_of, seal
 from tests.integration.test_jobs import stop_after, versions
 

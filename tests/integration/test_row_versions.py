@@ -13,13 +13,17 @@ from fluxbase_cli.engine.run.batch import BatchRunner, Work
 from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.engine.tables import store_for
 from fluxbase_cli.keyring import Opener
-from fluxbase_cli.store import values
+from fluxbase_cli.store import reader
 from fluxbase_cli.store.connection import Access, begin_reading, connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
-from fluxbase_cli.store.jobs import JobKind, JobStore, LeaseLostError, NewJob, Shard, ShardLayout
+from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.reader import BeforeJob, Reader
+from fluxbase_cli.store.records import JobKind, NewJob, Shard, ShardLayout
+from fluxbase_cli.store.relation import ID
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.values import ID, BeforeJob, Limits, Reader
+from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.shards import LeaseLostError
 from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal
 
 FIVE = Limits(rows=5, bytes=1 << 20)
@@ -53,13 +57,13 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
     its own would have led, and goes on with what it had read: among it must be nothing that the first one wrote.
     """
     flux.secrets(20)
-    monkeypatch.setattr(values, "_AT_A_TIME", 5)
+    monkeypatch.setattr(reader, "_AT_A_TIME", 5)
     unpack, armed = RowBlock.of, [True]
     access, goal = Access(), Goal(2, source=1)
     with connect_for_values(flux.database, access) as first, connect_for_values(flux.database, access) as second:
         relation = inspect(first, write=True).relations[0]
         one, other = JobStore(first), JobStore(second)
-        one.ensure_schema()
+        one.schema.ensure()
         shard_layouts = {relation: ShardLayout(blocks=10, lanes=1)}
         new = NewJob(
             JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=20, shard_layouts=shard_layouts
@@ -67,7 +71,7 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
         job = one.create(new)
         begun = one.get(job)
         assert begun is not None
-        runner = one.register_runner(job, 2)
+        runner = one.runners.register(job, 2)
 
         def batches() -> BatchRunner:
             resealer = RowResealer(relation, Opener(ring_of(KEYS), first=1), goal)
@@ -79,21 +83,21 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
             if armed:
                 armed.clear()
                 flux.rows("UPDATE fluxbase_rotation.shard SET runner = NULL")
-                shard = other.lease(job, runner)
+                shard = other.shards.lease(job, runner)
                 assert shard is not None
                 batches().next_batch(second, other, shard, most=5)
             return unpack(*arguments, **options)
 
-        leased = one.lease(job, runner)
+        leased = one.shards.lease(job, runner)
         assert leased is not None
         monkeypatch.setattr(RowBlock, "of", write_meanwhile)
         ours = batches()
         with pytest.raises(LeaseLostError):
             ours.next_batch(first, one, leased, most=5)
-        shard: Shard | None = one.reread(leased.id, runner)
+        shard: Shard | None = one.shards.reread(leased.id, runner)
         while shard is not None:
             shard = ours.next_batch(first, one, shard, most=5).shard
 
-        (total,) = one.totals(job)
+        (total,) = one.shards.totals(job)
     assert total.counts == {"encrypted_value": Counts(scanned=20, re_encrypted=20, updated=20)}
     assert [each.versions for each in flux.everything().values()] == [(2,)] * 20

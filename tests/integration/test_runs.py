@@ -13,7 +13,8 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import JobRun, prepare
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobRunningError
-from fluxbase_cli.store.jobs import JobKind, JobStore
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import JobKind
 from tests.fixtures.fluxbase import KEYS, KEYS_OF_THREE, STRANGER, Fluxbase, Watching, ring_of, seal
 from tests.integration.test_jobs import alive, state_of, stop_after, versions
 

@@ -10,7 +10,8 @@ import pytest
 
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
-from fluxbase_cli.store.jobs import JobKind, JobStore, NewJob
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import JobKind, NewJob
 from tests.fixtures.fluxbase import NEW, OLD, SECRETS, Fluxbase, Opened, Spot, Watching, seal
 
 
@@ -76,7 +77,7 @@ def test_every_pass_looks_back_to_transactions_that_were_open_when_the_one_befor
     new = NewJob(JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=0, shard_layouts={})
     with psycopg.connect(flux.url) as writer, flux.connect() as ours, flux.connect() as other:
         jobs = JobStore(ours)
-        jobs.ensure_schema()
+        jobs.schema.ensure()
         (open_one,) = writer.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
         # Later ones have come to their end, so the newest transaction is not the oldest that is open.
         other.execute("SELECT pg_current_xact_id()")

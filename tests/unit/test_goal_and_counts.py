@@ -15,7 +15,7 @@ from fluxbase_cli.engine.outcome import CensusReport, JobReport, LocationCensus
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.keyring import Layer
-from fluxbase_cli.store.jobs import JobKind, JobState, QuarantineEntry
+from fluxbase_cli.store.records import JobKind, JobState, QuarantineEntry
 
 NAMES = [field.name for field in fields(Counts)]
 counts = st.builds(Counts, **dict.fromkeys(NAMES, st.integers(0, 10**9)))

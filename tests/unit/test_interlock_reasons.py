@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from fluxbase_cli.keys import interlocks
 from fluxbase_cli.keys.interlocks import NeededBy
-from fluxbase_cli.store.jobs import Job, JobKind, JobState
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
+from fluxbase_cli.store.records import Job, JobKind, JobState
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 WEEK = timedelta(days=7)

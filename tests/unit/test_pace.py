@@ -11,7 +11,7 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress, Pace
 from fluxbase_cli.engine.observe.watch import paced
 from fluxbase_cli.report.status import details_data, headline, span
-from fluxbase_cli.store.jobs import Job, JobKind, JobState
+from fluxbase_cli.store.records import Job, JobKind, JobState
 
 _BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 _JOB = Job(

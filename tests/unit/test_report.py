@@ -19,7 +19,7 @@ from fluxbase_cli.report.json_report import census_report, job_report, to_json, 
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import LineProgress, ProgressState, QuietProgress, TableProgress, progress_for
 from fluxbase_cli.report.text import census_lines, job_lines, job_title, quarantine_lines, table, whole_seconds
-from fluxbase_cli.store.jobs import JobKind, QuarantineEntry
+from fluxbase_cli.store.records import JobKind, QuarantineEntry
 
 _SECRETS = "functions.secrets.encrypted_value"
 _SETTINGS = "platform.instance_settings.settings"

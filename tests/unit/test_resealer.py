@@ -17,8 +17,8 @@ from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP
 from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError
 from fluxbase_cli.seal import Sealer, derive_user_key
 from fluxbase_cli.store.documents import LeafEdit
-from fluxbase_cli.store.jobs import QuarantineEntry
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.records import QuarantineEntry
+from fluxbase_cli.store.relation import Relation
 
 OLD, NEW, THIRD, STRANGER = (bytes([number]) * 32 for number in (1, 2, 3, 9))
 RING = Keyring((Key(1, OLD), Key(2, NEW), Key(3, THIRD)))

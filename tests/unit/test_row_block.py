@@ -16,8 +16,9 @@ from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.keyring import Key, Keyring, Opener
 from fluxbase_cli.seal import ReopenError, Sealer
 from fluxbase_cli.store.ctid import Ctid
+from fluxbase_cli.store.relation import FIRST, ID, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.values import FIRST, ID, TID, Limits, Relation, Row, fitting, last_ctid, unpacked, withheld
+from fluxbase_cli.store.rows import Limits, fitting, last_ctid, unpacked, withheld
 
 OLD, NEW, FOREIGN = (bytes([n]) * 32 for n in (1, 2, 3))
 RING = Keyring((Key(1, OLD), Key(2, NEW)))

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.values import unpacked
+from fluxbase_cli.store.rows import unpacked
 from tests.unit.test_row_block import packed
 
 #: Texts of three lengths, each unlike all others in what it holds.

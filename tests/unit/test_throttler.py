@@ -11,8 +11,8 @@ from fluxbase_cli.engine.events import Event, Message, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.pacing import ReplicaLag
 from fluxbase_cli.engine.throttle.throttler import BatchPolicy, Throttler
-from fluxbase_cli.store.jobs import JobControl
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.records import JobControl
+from fluxbase_cli.store.rows import Limits
 
 _MOST = Limits(rows=1000, bytes=1 << 20)
 _PAUSED = JobControl(paused_at=datetime(2026, 1, 1, tzinfo=UTC), paused_by="ann on db1", pause_reason="a sale")
@@ -82,9 +82,9 @@ def test_a_pause_that_nobody_has_met_is_not_told(stage: _Stage, throttler: Throt
 
 
 def test_the_standby_that_is_furthest_behind_is_named(stage: _Stage, throttler: Throttler) -> None:
-    orders = JobControl(max_lag_s=10.0)
+    control = JobControl(max_lag_s=10.0)
     throttler.take(
-        orders, [ReplicaLag("near", 3.0, 10), ReplicaLag("far", 30.0, 2048), ReplicaLag("late", 12.0, 10**9)]
+        control, [ReplicaLag("near", 3.0, 10), ReplicaLag("far", 30.0, 2048), ReplicaLag("late", 12.0, 10**9)]
     )
     stage.until = stage.now + 1
     assert not throttler.wait_for_turn()

@@ -9,7 +9,8 @@ from typing import Any
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.store.connection import session
-from fluxbase_cli.store.jobs import JobControl, JobStore, Tuning
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import JobControl, Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,16 @@ def _order(
 ) -> ControlState:
     with session(database) as connection:
         jobs = JobStore(connection)
-        job = jobs.unfinished() if jobs.exists() else None
+        job = jobs.unfinished() if jobs.schema.exists() else None
         if job is None:
             raise ConfigurationError(
                 "there is no unfinished job on this database", hint="`fluxbase-cli secrets status` lists all jobs."
             )
         # Begun by an earlier version, perhaps.
-        jobs.ensure_schema()
+        jobs.schema.ensure()
         with connection.transaction():
             if give is not None:
                 give(jobs, job.id)
-                jobs.add_event(what, job=job.id, reason=reason, detail=detail)
-        runners = sum(runner.alive for runner in jobs.runners(job.id))
-        return ControlState(job.id, jobs.orders(job.id), runners)
+                jobs.events.add(what, job=job.id, reason=reason, detail=detail)
+        runners = sum(runner.alive for runner in jobs.runners.of_job(job.id))
+        return ControlState(job.id, jobs.control(job.id), runners)

@@ -15,7 +15,8 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.run.job_run import location_counts
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.store.connection import Connection, session
-from fluxbase_cli.store.jobs import Event, Job, JobState, JobStore, QuarantineEntry, Runner, ShardTotal
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import Event, Job, JobState, QuarantineEntry, Runner, ShardTotal
 
 _RECENT = 20
 
@@ -113,10 +114,13 @@ def recent_jobs(database: DatabaseSettings) -> list[JobSummary]:
     """The newest jobs, newest first; none where no job ever ran."""
     with session(database) as connection, _at_one_moment(connection):
         jobs = JobStore(connection)
-        if not jobs.exists():
+        if not jobs.schema.exists():
             return []
-        now = jobs.now()
-        return [_summary(jobs, job, jobs.runners(job.id), jobs.events(job.id), now) for job in jobs.latest(_RECENT)]
+        now = jobs.runners.now()
+        return [
+            _summary(jobs, job, jobs.runners.of_job(job.id), jobs.events.of_job(job.id), now)
+            for job in jobs.latest(_RECENT)
+        ]
 
 
 def job_details(database: DatabaseSettings, number: int) -> JobDetails:
@@ -146,12 +150,12 @@ def read_details(connection: Connection, number: int | None) -> JobDetails | Non
     """
     with _at_one_moment(connection):
         jobs = JobStore(connection)
-        if not jobs.exists():
+        if not jobs.schema.exists():
             return None
         job = jobs.unfinished() if number is None else jobs.get(number)
         if job is None:
             return None
-        runners, events, now = jobs.runners(job.id), jobs.events(job.id), jobs.now()
+        runners, events, now = jobs.runners.of_job(job.id), jobs.events.of_job(job.id), jobs.runners.now()
         return JobDetails(
             summary=_summary(jobs, job, runners, events, now),
             locations=_locations(jobs, job.id),
@@ -172,7 +176,7 @@ def _at_one_moment(connection: Connection) -> Iterator[None]:
 
 def _summary(jobs: JobStore, job: Job, runners: Sequence[Runner], events: Sequence[Event], now: datetime) -> JobSummary:
     counts = sum(location_counts(jobs, job.id, ()).values(), Counts())
-    rows_done = jobs.rows_done(job.id)
+    rows_done = jobs.shards.rows_done(job.id)
     percent = 100 if job.state is JobState.COMPLETED else min(99, 100 * rows_done // max(job.total_rows, 1))
     alive = [runner.started_at for runner in runners if runner.alive]
     rows_left = max(job.total_rows - rows_done, 0)
@@ -194,7 +198,7 @@ def _summary(jobs: JobStore, job: Job, runners: Sequence[Runner], events: Sequen
 
 def _locations(jobs: JobStore, job: int) -> Mapping[str, LocationProgress]:
     shards: dict[str, list[ShardTotal]] = {}
-    for total in jobs.totals(job):
+    for total in jobs.shards.totals(job):
         if total.pass_number == 0:
             shards.setdefault(total.table, []).append(total)
     # In the catalogue's order, those that nothing is known of yet too.

@@ -15,8 +15,8 @@ from fluxbase_cli.engine.events import Message, Observer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.store.connection import Connection, connect, first_line
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.table_size import TableSize, may_vacuum, vacuum
-from fluxbase_cli.store.values import Relation
 
 #: Fewer dead rows, or a smaller share of them, are left to autovacuum without a word: its own default is a fifth.
 _DEAD_ROWS = 1_000

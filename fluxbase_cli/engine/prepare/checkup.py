@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.connection import session
-from fluxbase_cli.store.jobs import SCHEMA, JobStore
 from fluxbase_cli.store.preflight import CheckStatus, Finding, inspect
+from fluxbase_cli.store.schema import SCHEMA, Schema, latest_version
 
 
 def examine_database(database: DatabaseSettings) -> list[Finding]:
@@ -23,23 +24,17 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
             Finding("unexamined", CheckStatus.REFUSE, str(each), "See docs/operators/proof.md for what to do.")
             for each in preflight.unexamined
         ]
-        row = connection.execute(
-            "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "
-            "current_user, current_database()"
-        ).fetchone() or (False, "?", "?")
-        if JobStore(connection).exists():
-            findings.append(Finding("progress", CheckStatus.GOOD, f"the schema {SCHEMA} is there"))
-        elif row[0]:
-            findings.append(
-                Finding("progress", CheckStatus.GOOD, f"the schema {SCHEMA} will be created by the first job")
-            )
-        else:
-            findings.append(
-                Finding(
-                    "progress",
-                    CheckStatus.REFUSE,
-                    f"role {row[1]} may not create the schema {SCHEMA}, where progress is kept",
-                    f'GRANT CREATE ON DATABASE "{row[2]}" TO "{row[1]}";',
-                )
-            )
+        findings.append(_progress(Schema(connection)))
         return findings
+
+
+def _progress(schema: Schema) -> Finding:
+    """Whether progress can be kept: exactly what a job asks before it begins."""
+    try:
+        schema.refuse_if_missing()
+    except PreflightRefusedError as refusal:
+        return Finding("progress", CheckStatus.REFUSE, refusal.message, refusal.hint or "")
+    if schema.version() >= latest_version():
+        return Finding("progress", CheckStatus.GOOD, f"the schema {SCHEMA} is there")
+    verb = "brought up to date" if schema.exists() else "created"
+    return Finding("progress", CheckStatus.GOOD, f"the schema {SCHEMA} will be {verb} by the first job")

@@ -29,20 +29,22 @@ from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect_for_values, first_line
 from fluxbase_cli.store.ctid import Ctid, CtidRange
-from fluxbase_cli.store.jobs import Shard
 from fluxbase_cli.store.preflight import Preflight
-from fluxbase_cli.store.rehearsal import (
-    NoJobStore,
-    RehearsedError,
+from fluxbase_cli.store.reader import ChangedSince, Reader
+from fluxbase_cli.store.records import Shard
+from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.server_load import standbys
+from fluxbase_cli.store.table_size import TableSize, table_sizes
+from fluxbase_cli.store.trial import (
+    TrialRecorder,
+    TriedError,
     WalSettings,
     next_transaction,
     wal_position,
     wal_settings,
     writers,
 )
-from fluxbase_cli.store.server_load import standbys
-from fluxbase_cli.store.table_size import TableSize, table_sizes
-from fluxbase_cli.store.values import ChangedSince, Limits, Reader, Relation
 
 #: Rows that each worker rehearses at a time, in one batch or several.
 _WORKER_ROWS = 1_000
@@ -360,8 +362,8 @@ class TrialRun:
         reading_s = (time.monotonic() - start) / max(listed, 1)
         start = time.monotonic()
         try:
-            runner.next_batch(worker.connection, NoJobStore(worker.connection), shard, most=work.limits.rows)
-        except RehearsedError as rehearsed:
+            runner.next_batch(worker.connection, TrialRecorder(), shard, most=work.limits.rows)
+        except TriedError as rehearsed:
             done = rehearsed.after.rows_done
             return _Done(done, max(time.monotonic() - start + done * reading_s, 1e-6))
         message = "a rehearsed batch has come to its end"

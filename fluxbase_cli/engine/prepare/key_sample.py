@@ -16,8 +16,9 @@ from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import WrongKeyError
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.reader import Reader
+from fluxbase_cli.store.relation import FIRST, ID, Relation
 from fluxbase_cli.store.table_stats import TableStats, spread_ids
-from fluxbase_cli.store.values import FIRST, ID, Reader, Relation
 
 #: Values sampled of each location, spread over its key space.
 SAMPLE = 200

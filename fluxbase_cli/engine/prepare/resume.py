@@ -11,8 +11,9 @@ from fluxbase_cli.engine.throttle.pacing import MaxLag
 from fluxbase_cli.errors import ConfigurationError, JobRunningError, PreflightRefusedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, Runner
+from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import Preflight
+from fluxbase_cli.store.records import Job, JobKind, JobState, Runner
 from fluxbase_cli.store.server_load import sees_standbys
 
 #: How long the server may take to notice that a client is gone, in seconds.
@@ -54,7 +55,7 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
             name of the run is that of a job which this one is not.
         JobRunningError: a process is at work on it, and helping was not asked for or is not possible.
     """
-    job = jobs.unfinished() if jobs.exists() else None
+    job = jobs.unfinished() if jobs.schema.exists() else None
     if job is None:
         ended = _ended_run(jobs, request, keyring)
         if ended is not None and ended.state is not JobState.COMPLETED:
@@ -104,9 +105,10 @@ def _ended_run(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | N
         ConfigurationError: the name is that of another kind of job, or somebody has superseded the job. A process that
             comes late, or again and again, must not undo what was done on purpose after it.
     """
-    if request.run_name is None or not jobs.exists():
+    if request.run_name is None or not jobs.schema.exists():
         return None
-    job = jobs.of_run(request.run_name)
+    number = jobs.events.job_of_run(request.run_name)
+    job = None if number is None else jobs.get(number)
     if job is None:
         return None
     if not _is_goal_of(job, request):
@@ -142,7 +144,7 @@ def _refuse_strangers(job: Job, keyring: Keyring, request: JobRequest) -> None:
 
 
 def _alive(jobs: JobStore, job: Job) -> list[Runner]:
-    return [runner for runner in jobs.runners(job.id) if runner.alive]
+    return [runner for runner in jobs.runners.of_job(job.id) if runner.alive]
 
 
 def refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
@@ -151,7 +153,7 @@ def refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
     Raises:
         ConfigurationError: it names them.
     """
-    gone = jobs.relations(job.id) - {relation.qualified for relation in preflight.relations}
+    gone = jobs.shards.relations(job.id) - {relation.qualified for relation in preflight.relations}
     if gone:
         raise ConfigurationError(
             f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",
@@ -186,7 +188,7 @@ def percent(jobs: JobStore, job: Job) -> int:
     """How much of a job is done, never 100 before its end."""
     if job.pass_number > 0:
         return 99
-    return min(99, 100 * jobs.rows_done(job.id) // max(job.total_rows, 1))
+    return min(99, 100 * jobs.shards.rows_done(job.id) // max(job.total_rows, 1))
 
 
 def fingerprints(keyring: Keyring) -> dict[str, str]:

@@ -19,7 +19,7 @@ from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import for_values, session
 from fluxbase_cli.store.open_transactions import in_recovery
 from fluxbase_cli.store.preflight import CheckStatus, inspect
-from fluxbase_cli.store.values import Limits
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: How often everything is read again because tables came or went meanwhile.
@@ -97,7 +97,7 @@ def take_census(  # noqa: PLR0913  # what a census is told
     unexamined = preflight.unexamined + findings.unexamined
     if standby:
         unexamined += (_STANDBY,)
-    warnings = [finding.message for finding in preflight.findings if finding.verdict is CheckStatus.TELL]
+    warnings = [finding.message for finding in preflight.findings if finding.status is CheckStatus.TELL]
     warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
     if key_version is not None and findings.quarantine:
         warnings.append(

@@ -38,11 +38,13 @@ from fluxbase_cli.store.connection import (
     session,
 )
 from fluxbase_cli.store.ctid import LAST_CTID, WHOLE_TABLE, Ctid, CtidRange
-from fluxbase_cli.store.jobs import QuarantineEntry
 from fluxbase_cli.store.open_transactions import OpenTransactions
+from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader
+from fluxbase_cli.store.records import QuarantineEntry
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
+from fluxbase_cli.store.rows import Limits, Rows
 from fluxbase_cli.store.table_stats import count_blocks
-from fluxbase_cli.store.values import BoundedReader, ChangedSince, Limits, Reader, Relation, Rows
 from fluxbase_cli.unexamined import Unexamined
 
 

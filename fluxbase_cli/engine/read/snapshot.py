@@ -15,7 +15,7 @@ from fluxbase_cli.engine.events import Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, lock_for_reading
 from fluxbase_cli.store.open_transactions import OpenTransactions, in_recovery, open_transactions
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.relation import Relation
 
 #: How long open transactions that may have written sealed values are waited for, in seconds.
 WRITERS_WAIT_S = 10.0

@@ -5,9 +5,10 @@ The progress is committed with the values it speaks of, so whatever happens in b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchStep, Observer, Step
@@ -17,8 +18,9 @@ from fluxbase_cli.engine.run.shard_reader import ShardReader
 from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connection import Access, Connection, begin_batch
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
-from fluxbase_cli.store.jobs import JobStore, Shard
-from fluxbase_cli.store.values import ID, TID, Limits, Row, first_ctid, last_ctid
+from fluxbase_cli.store.records import QuarantineEntry, Shard
+from fluxbase_cli.store.relation import ID, TID, Row
+from fluxbase_cli.store.rows import Limits, first_ctid, last_ctid
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
 _ROUNDS = 5
@@ -63,6 +65,24 @@ class Work:
     began: int
 
 
+class BatchRecorder(Protocol):
+    """Takes the record of a batch, in the transaction of its values. `JobStore` does."""
+
+    def recorded(  # noqa: PLR0913  # what a batch did
+        self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool, unwritten: int
+    ) -> AbstractContextManager[None]:
+        """See `fluxbase_cli.store.shards.ShardStore.recorded`."""
+        ...
+
+    def quarantine(self, job: int, entries: Iterable[QuarantineEntry]) -> None:
+        """Record values that no key opened."""
+        ...
+
+    def need_full_census(self, job: int) -> None:
+        """Have the catch-up passes open our own writes again too."""
+        ...
+
+
 class BatchRunner:
     """Does the batches of one relation over connections that are outside a transaction.
 
@@ -82,12 +102,12 @@ class BatchRunner:
         """Read a shard's rows before its next batch asks for them; return how many there are."""
         return self._ahead.prepare(connection, shard)
 
-    def next_batch(self, connection: Connection, jobs: JobStore, shard: Shard, *, most: int) -> BatchOutcome:
+    def next_batch(self, connection: Connection, recorder: BatchRecorder, shard: Shard, *, most: int) -> BatchOutcome:
         """Read, judge, write and record the next rows of a shard.
 
         Args:
             connection: where to work, outside a transaction.
-            jobs: the progress tables over the same connection.
+            recorder: takes the record of the batch, over the same connection.
             shard: as the database has it.
             most: rows of this batch, at most.
 
@@ -102,18 +122,18 @@ class BatchRunner:
         # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
         pruned = PageRange(first_ctid(rows), last_ctid(rows)) if rows and shard.lanes > 1 else EMPTY_PAGE_RANGE
         with self._transaction(connection):
-            outcome = self._write(connection, jobs, shard, result, after, rows=len(rows), done=done, pruned=pruned)
+            outcome = self._write(connection, recorder, shard, result, after, rows=len(rows), done=done, pruned=pruned)
         self._tell(Step.COMMITTED)
         return outcome
 
     def write_found(
-        self, connection: Connection, jobs: JobStore, shard: Shard, result: ResealResult, *, done: bool
+        self, connection: Connection, recorder: BatchRecorder, shard: Shard, result: ResealResult, *, done: bool
     ) -> BatchOutcome:
         """Write what a closing census found, and record it.
 
         Args:
             connection: where to write, outside a transaction.
-            jobs: the progress tables over the same connection.
+            recorder: takes the record of the batch, over the same connection.
             shard: as the database has it.
             result: the verdict on some rows.
             done: whether the census of this relation is over.
@@ -122,7 +142,7 @@ class BatchRunner:
             LeaseLostError, psycopg.Error: as for `next_batch`.
         """
         with self._transaction(connection):
-            outcome = self._write(connection, jobs, shard, result, shard, rows=0, done=done)
+            outcome = self._write(connection, recorder, shard, result, shard, rows=0, done=done)
         self._tell(Step.COMMITTED)
         return outcome
 
@@ -140,7 +160,7 @@ class BatchRunner:
     def _write(  # noqa: PLR0913  # the parts of one transaction
         self,
         connection: Connection,
-        jobs: JobStore,
+        recorder: BatchRecorder,
         shard: Shard,
         result: ResealResult,
         after: Shard,
@@ -156,12 +176,12 @@ class BatchRunner:
             # Our own tables are written as ourselves: the server's roles are granted nothing on them.
             connection.execute("SET LOCAL ROLE NONE")
         if result.quarantine:
-            jobs.quarantine(self._work.job, result.quarantine)
+            recorder.quarantine(self._work.job, result.quarantine)
         if written.unwritten:
-            jobs.need_full_census(self._work.job)
+            recorder.need_full_census(self._work.job)
         counts = self._counts(result, written, main_pass=shard.pass_number == 0)
         after = _with_counts(after, counts)
-        with jobs.recorded(
+        with recorder.recorded(
             shard,
             self._work.runner,
             after,

@@ -20,10 +20,13 @@ from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
-from fluxbase_cli.store.jobs import JobState, JobStore
+from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.open_transactions import OpenTransactions
+from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader, Versions
+from fluxbase_cli.store.records import JobState
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations, is_still
-from fluxbase_cli.store.values import BoundedReader, ChangedSince, Limits, Reader, Relation, Versions
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined
 
 #: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.
@@ -80,9 +83,9 @@ class CatchUp:
             pass_number, state = jobs.lock(self.job)
             if state is not JobState.RUNNING:
                 return CatchUpStep.ENDED
-            open_shards, touched = jobs.open_shards(self.job, pass_number)
+            open_shards, touched = jobs.shards.open_shards(self.job, pass_number)
             if open_shards:
-                jobs.free_dead_leases(self.job)
+                jobs.runners.free_dead_leases(self.job)
                 return CatchUpStep.WAIT
             # Asked each time: partitions come and go, and tables are renamed, while a job runs.
             found = find_relations(connection, self.catalogue)
@@ -122,7 +125,7 @@ class CatchUp:
         job = jobs.get(self.job)
         if job is None or job.full_census or job.news_from is None:
             return None
-        return ChangedSince(job.news_from, jobs.written_transactions(self.job))
+        return ChangedSince(job.news_from, jobs.shards.written_transactions(self.job))
 
     def _changed(self, jobs: JobStore, found: FoundRelations) -> bool:
         """Whether the next census has to open everything, because places or transaction numbers say nothing any more.
@@ -209,7 +212,7 @@ class CatchUp:
             # What others wrote, and committed after the snapshot was taken.
             self._snapshot(reading, own, relation, 0.0)
             try:
-                late = ChangedSince(opened.since, jobs.written_transactions(self.job))
+                late = ChangedSince(opened.since, jobs.shards.written_transactions(self.job))
                 yield from self._read(reading, relation, resealer, late)
             finally:
                 if not reading.closed:

@@ -40,8 +40,9 @@ from fluxbase_cli.engine.throttle.throttler import BatchPolicy
 from fluxbase_cli.errors import JobFailedError, JobRunningError, NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection, connect, first_line, for_values, session
-from fluxbase_cli.store.jobs import Job, JobKind, JobState, JobStore, NewJob, QuarantineEntry, Tuning
+from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import Preflight, inspect
+from fluxbase_cli.store.records import Job, JobKind, JobState, NewJob, QuarantineEntry, Tuning
 from fluxbase_cli.store.replication import connected_standbys
 from fluxbase_cli.unexamined import Unexamined
 
@@ -108,7 +109,7 @@ def prepare(
         jobs = JobStore(connection)
         decision = Decision()
         if not request.dry_run:
-            jobs.refuse_if_no_schema()
+            jobs.schema.refuse_if_missing()
             decision = decide(jobs, request, keyring)
             refuse_unseen_standbys(connection, request)
         if decision.resumes is not None:
@@ -244,7 +245,7 @@ class JobRun:
     def _real_run(self) -> JobReport:
         with session(self._database) as connection:
             jobs = JobStore(connection)
-            jobs.ensure_schema()
+            jobs.schema.ensure()
             # Before the job begins, so that it is no part of it; of one that is gone on with much is done already.
             decision = self._prepared.decision
             if decision.begins and self._prepared.plan.rows >= _WORTH_A_FORECAST:
@@ -255,7 +256,7 @@ class JobRun:
                 return self._completed_before(jobs, job)
             self._order(jobs, job.id)
             helping = self._helping
-            runner = jobs.register_runner(job.id, self._request.workers - helping)
+            runner = jobs.runners.register(job.id, self._request.workers - helping)
             before = self._handled(jobs, job.id)
         return self._end(job.id, runner, before, self._work(runner, job))
 
@@ -293,17 +294,17 @@ class JobRun:
             keys.enter_context(self._before_begin(None if self._request.secondary else connection))
 
     def _take_up(self, connection: Connection, jobs: JobStore, job: Job) -> Job:
-        joins = self._request.join or any(runner.alive for runner in jobs.runners(job.id))
+        joins = self._request.join or any(runner.alive for runner in jobs.runners.of_job(job.id))
         with ExitStack() as keys, connection.transaction():
             self._check_keys(connection, keys)
             jobs.set_state(job.id, JobState.RUNNING)
-            jobs.free_dead_leases(job.id)
+            jobs.runners.free_dead_leases(job.id)
             if not joins:
                 # A closing census speaks of the time before the interruption: others may have written since.
-                jobs.repeat_census(job.id)
+                jobs.shards.repeat_census(job.id)
             # Where the job stood then: what it has come to since, and in what time, is its rate.
-            mark = {"rows_done": jobs.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
-            jobs.add_event("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
+            mark = {"rows_done": jobs.shards.rows_done(job.id), "scanned": self._handled(jobs, job.id)}
+            jobs.events.add("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
         verb = "Joining" if joins else "Resuming"
         self._observer.notify(Message(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
@@ -330,7 +331,7 @@ class JobRun:
                 supersede=None if superseded is None else superseded.id,
             )
             if superseded is not None:
-                jobs.add_event("superseded", job=superseded.id, reason=self._request.reason, detail={"by": job})
+                jobs.events.add("superseded", job=superseded.id, reason=self._request.reason, detail={"by": job})
             goal = {
                 "kind": self._request.kind.value,
                 "from_version": self._request.goal.source,
@@ -340,7 +341,7 @@ class JobRun:
             # `keys destroy` asks later where they are, be it that they are no longer connected then.
             standbys = {"standbys": connected_standbys(connection)}
             detail = goal | mark | standbys | self._run_name()
-            jobs.add_event("started", job=job, reason=self._request.reason, detail=detail)
+            jobs.events.add("started", job=job, reason=self._request.reason, detail=detail)
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, {}))
         return self._recorded(jobs, job)
 
@@ -377,11 +378,11 @@ class JobRun:
         )
         if tuning:
             jobs.tune(job, tuning)
-            jobs.add_event("tuned", job=job, detail=tuning.given())
+            jobs.events.add("tuned", job=job, detail=tuning.given())
 
     def _rows_done(self, jobs: JobStore, job: Job) -> Mapping[str, int]:
         done: dict[str, int] = {}
-        for total in jobs.totals(job.id):
+        for total in jobs.shards.totals(job.id):
             if total.pass_number == 0:
                 done[total.table] = done.get(total.table, 0) + total.rows_done
         return {location: done.get(location.rpartition(".")[0], 0) for location in self._prepared.plan.rows_by_location}
@@ -438,16 +439,16 @@ class JobRun:
 
     def _account(self, connection: Connection, job: int, runner: int, before: int, error: str | None) -> JobReport:
         jobs = JobStore(connection)
-        jobs.end_runner(job, runner)
+        jobs.runners.end(job, runner)
         recorded = self._recorded(jobs, job)
         if recorded.state is JobState.RUNNING:
             state = JobState.FAILED if error else JobState.INTERRUPTED
-            jobs.leave(job, runner, state, error)
+            jobs.runners.leave(job, runner, state, error)
             recorded = replace(recorded, state=state, error=error)
         if recorded.state is JobState.SUPERSEDED:
             # Not one of the states that a report knows: for this process the job has failed.
             recorded = replace(recorded, state=JobState.FAILED, error="another job has superseded this one")
-        jobs.add_event(recorded.state.value, job=job, detail={"error": recorded.error} if recorded.error else None)
+        jobs.events.add(recorded.state.value, job=job, detail={"error": recorded.error} if recorded.error else None)
         measured: Cost | None = None
         found: tuple[VacuumCandidate, ...] = ()
         if self._meter is not None:
@@ -471,7 +472,7 @@ class JobRun:
 
     @staticmethod
     def _handled(jobs: JobStore, job: int) -> int:
-        return sum(counts.scanned for total in jobs.totals(job) for counts in total.counts.values())
+        return sum(counts.scanned for total in jobs.shards.totals(job) for counts in total.counts.values())
 
     def _report(  # noqa: PLR0913  # the fields of the report
         self,
@@ -510,7 +511,7 @@ def location_counts(jobs: JobStore, job: int, names: tuple[str, ...]) -> Mapping
     Values that only a closing census found to be unopenable are counted too, by their entries in the quarantine.
     """
     counts = dict.fromkeys(names, Counts())
-    for total in jobs.totals(job):
+    for total in jobs.shards.totals(job):
         for column, found in total.counts.items():
             location = f"{total.table}.{column}"
             counts[location] = counts.get(location, Counts()) + found

@@ -19,7 +19,8 @@ from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
 from fluxbase_cli.engine.throttle.throttler import Throttler
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.store.connection import Connection, connect
-from fluxbase_cli.store.jobs import LEASE_S, JobStore
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.shards import LEASE_S
 
 _HEARTBEAT_S = LEASE_S / 6
 #: How often the database is asked what operators want of the job, in seconds: a pause is heard within it.
@@ -69,7 +70,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         in_hand = [worker.shard for worker in self._workers]
-        JobStore(self._connected()).heartbeat(
+        JobStore(self._connected()).runners.heartbeat(
             self._assignment.runner, (shard for shard in in_hand if shard is not None)
         )
 
@@ -79,7 +80,7 @@ class Heartbeat:
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._assignment.database)
-            JobStore(self._connection).take_runner_lock(self._assignment.runner)
+            JobStore(self._connection).runners.take_lock(self._assignment.runner)
         return self._connection
 
 
@@ -99,7 +100,7 @@ class Pool:
     ) -> None:
         self._stop = stop
         self._failures: list[BaseException] = []
-        closing = CatchUp(
+        catch_up = CatchUp(
             assignment.job,
             assignment.database,
             assignment.goal,
@@ -114,7 +115,7 @@ class Pool:
             assignment.tokens,
         )
         throttler = Throttler(assignment.job, workers, assignment.policy, stop=stop, observer=told or observer)
-        self._workers = [Worker(assignment, stop, observer, closing, throttler) for _ in range(workers)]
+        self._workers = [Worker(assignment, stop, observer, catch_up, throttler) for _ in range(workers)]
         self._heartbeat = Heartbeat(assignment, throttler, self._workers)
 
     def run(self) -> None:

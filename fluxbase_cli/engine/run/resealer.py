@@ -18,9 +18,10 @@ from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Layer, Opener, reseal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
-from fluxbase_cli.store.jobs import QuarantineEntry
+from fluxbase_cli.store.records import QuarantineEntry
+from fluxbase_cli.store.relation import FIRST, ID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.values import FIRST, ID, Edit, Relation, Row, RowBlockEdits, Rows, unpacked
+from fluxbase_cli.store.rows import Edit, RowBlockEdits, Rows, unpacked
 
 NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
 NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"

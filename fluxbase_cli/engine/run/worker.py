@@ -25,9 +25,12 @@ from fluxbase_cli.engine.tables import limits_for, store_for
 from fluxbase_cli.engine.throttle.throttler import BatchPolicy, Throttler
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Access, Connection, connect_for_values
-from fluxbase_cli.store.jobs import JobStore, LeaseLostError, Shard
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import Shard
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import is_still
-from fluxbase_cli.store.values import Limits, Relation
+from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.shards import LeaseLostError
 from fluxbase_cli.unexamined import Unexamined
 
 _T = TypeVar("_T")
@@ -85,12 +88,12 @@ class Worker:
     """
 
     def __init__(
-        self, assignment: Assignment, stop: Stop, observer: Observer, closing: CatchUp, throttler: Throttler
+        self, assignment: Assignment, stop: Stop, observer: Observer, catch_up: CatchUp, throttler: Throttler
     ) -> None:
         self._assignment = assignment
         self._stop = stop
         self._observer = observer
-        self._closing = closing
+        self._catch_up = catch_up
         self._throttler = throttler
         self.shard: int | None = None
         self._connection: Connection | None = None
@@ -107,14 +110,14 @@ class Worker:
         """
         try:
             while self._throttler.wait_for_turn():
-                shard = self._patiently(lambda jobs: jobs.lease(self._assignment.job, self._assignment.runner))
+                shard = self._retry(lambda jobs: jobs.shards.lease(self._assignment.job, self._assignment.runner))
                 if shard is not None:
                     self._do(shard)
                     continue
-                verdict = self._patiently(lambda jobs: self._closing.advance(self._connected(), jobs))
-                if verdict is CatchUpStep.ENDED:
+                step = self._retry(lambda jobs: self._catch_up.advance(self._connected(), jobs))
+                if step is CatchUpStep.ENDED:
                     return
-                if verdict is CatchUpStep.WAIT:
+                if step is CatchUpStep.WAIT:
                     self._stop.wait(_POLL_S)
         finally:
             with self._lock:
@@ -137,7 +140,7 @@ class Worker:
                 self._connection = connection
         return connection
 
-    def _patiently(self, action: Callable[[JobStore], _T]) -> _T:
+    def _retry(self, action: Callable[[JobStore], _T]) -> _T:
         return retry_transient(
             lambda: action(JobStore(self._connected())),
             self._stop,
@@ -160,7 +163,7 @@ class Worker:
         def attempt(jobs: JobStore) -> Shard | None:
             nonlocal known
             # After trouble the database is asked: a commit whose answer was lost is not done twice.
-            current, known = known or jobs.reread(shard.id, self._assignment.runner), None
+            current, known = known or jobs.shards.reread(shard.id, self._assignment.runner), None
             if current is None:
                 return None
             try:
@@ -168,12 +171,12 @@ class Worker:
             except LeaseLostError:
                 # Still ours by number where only its place has changed: by another thread of ours, or by a commit that
                 # came late over a lost connection. Nobody may be at work on it, so anyone may take it.
-                jobs.give_back(shard.id, self._assignment.runner)
+                jobs.shards.give_back(shard.id, self._assignment.runner)
                 return None
             except (RelationGoneError, psycopg.errors.UndefinedTable) as error:
-                if not jobs.has_relation(current):
+                if not jobs.shards.has_relation(current):
                     # A partition was dropped, or a table renamed: the closing census finds what is there instead.
-                    jobs.abandon(self._assignment.job, current.id, self._assignment.runner)
+                    jobs.shards.abandon(self._assignment.job, current.id, self._assignment.runner)
                     return None
                 if isinstance(error, RelationGoneError):
                     # Another table has come to its name: it is looked at anew.
@@ -184,7 +187,7 @@ class Worker:
                 self._throttler.on_lock_conflict(shard.relation)
                 raise
 
-        return self._patiently(attempt)
+        return self._retry(attempt)
 
     def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
         began = time.monotonic()
@@ -202,7 +205,7 @@ class Worker:
         relation = task.relations.get(shard.relation)
         if relation is None or not is_still(connection, relation):
             # It has come after the job was prepared, or is another table of the same name.
-            relation = self._closing.find(connection, shard.relation)
+            relation = self._catch_up.find(connection, shard.relation)
         if relation is None:
             raise RelationGoneError
         runner = self._make_runner(relation)
@@ -211,7 +214,7 @@ class Worker:
         # The reading keeps its snapshot over a connection of its own while batches are written over ours.
         with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
             resealer = RowResealer(relation, self._opener, task.goal, task.tokens)
-            for result in self._closing.read_whole(reading, connection, relation, resealer, left):
+            for result in self._catch_up.read_whole(reading, connection, relation, resealer, left):
                 # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
                 if self._throttler.paused or not self._throttler.wait_for_turn():
                     return after

@@ -153,7 +153,7 @@ def _help(pipe: Pipe, others: Pipe, assignment: Assignment, workers: int) -> Non
 def _work(assignment: Assignment, workers: int, stop: Stop, sender: _Sender) -> None:  # pragma: no cover
     try:
         with connect(assignment.database) as connection:
-            runner = JobStore(connection).register_runner(assignment.job, workers)
+            runner = JobStore(connection).runners.register(assignment.job, workers)
     except psycopg.Error as error:
         sender.notify(
             Message(
@@ -166,7 +166,7 @@ def _work(assignment: Assignment, workers: int, stop: Stop, sender: _Sender) -> 
         Pool(replace(assignment, runner=runner), workers, stop, sender, told=NullObserver()).run()
     finally:
         with connect(assignment.database) as connection:
-            JobStore(connection).end_runner(assignment.job, runner)
+            JobStore(connection).runners.end(assignment.job, runner)
 
 
 def _follow_parent(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover

@@ -25,9 +25,10 @@ from fluxbase_cli.engine.throttle.pacing import (
     in_bytes,
 )
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import JobControl, JobStore
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.records import JobControl
+from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.server_load import Standby, checkpoints, standbys
-from fluxbase_cli.store.values import Limits
 
 #: How long a worker that must wait sleeps before it looks again, in seconds.
 _LOOK_S = 0.1
@@ -93,7 +94,7 @@ class Throttler:
         self._observer = observer
         self._clock = clock
         self._lock = threading.Lock()
-        self._orders = JobControl()
+        self._control = JobControl()
         self._hold: str | None = None
         self._wait: _Wait | None = None
         self._rate_limiter = RateLimiter(clock)
@@ -111,10 +112,10 @@ class Throttler:
         Raises:
             psycopg.Error: what was known before stays.
         """
-        orders = JobStore(connection).orders(self._job)
-        watched = MaxLag(orders.max_lag_s, orders.max_lag_bytes)
+        control = JobStore(connection).control(self._job)
+        watched = MaxLag(control.max_lag_s, control.max_lag_bytes)
         found = standbys(connection) if watched != MaxLag() else None
-        self.take(orders, None if found is None else self._behind(found))
+        self.take(control, None if found is None else self._behind(found))
 
     def check_wal(self, connection: Connection) -> None:
         """Look whether the server can keep up with the WAL.
@@ -126,18 +127,18 @@ class Throttler:
         if news is not None:
             self._observer.notify(Message(news, warning=True))
 
-    def take(self, orders: JobControl, behind: Sequence[ReplicaLag] | None) -> None:
+    def take(self, control: JobControl, behind: Sequence[ReplicaLag] | None) -> None:
         """Take new orders.
 
         Args:
-            orders: what operators ask of the job.
+            control: what operators ask of the job.
             behind: how far each standby is behind; None where nobody asked for that.
         """
         with self._lock:
-            self._orders = orders
-            self._set_rate(orders)
-            self._set_size(orders)
-            self._hold = self._reason(orders, behind)
+            self._control = control
+            self._set_rate(control)
+            self._set_size(control)
+            self._hold = self._reason(control, behind)
             if self._hold is None and self._wait is not None:
                 self._wait = None
                 self._observer.notify(Message("going on"))
@@ -164,14 +165,14 @@ class Throttler:
         return behind
 
     @staticmethod
-    def _reason(orders: JobControl, behind: Sequence[ReplicaLag] | None) -> str | None:
-        if orders.paused_at is not None:
-            why = f" ({orders.pause_reason})" if orders.pause_reason else ""
+    def _reason(control: JobControl, behind: Sequence[ReplicaLag] | None) -> str | None:
+        if control.paused_at is not None:
+            why = f" ({control.pause_reason})" if control.pause_reason else ""
             return (
-                f"the job was paused by {orders.paused_by or 'somebody'}{why}; "
+                f"the job was paused by {control.paused_by or 'somebody'}{why}; "
                 "`fluxbase-cli secrets resume` lets it go on"
             )
-        most = MaxLag(orders.max_lag_s, orders.max_lag_bytes)
+        most = MaxLag(control.max_lag_s, control.max_lag_bytes)
         late = [standby for standby in behind or () if standby.exceeds(most)]
         if not late:
             return None
@@ -181,8 +182,8 @@ class Throttler:
             f"it may be {most} (--max-replica-lag)"
         )
 
-    def _set_rate(self, orders: JobControl) -> None:
-        share = None if orders.max_rate_per_s is None else orders.max_rate_per_s / max(1, orders.runners)
+    def _set_rate(self, control: JobControl) -> None:
+        share = None if control.max_rate_per_s is None else control.max_rate_per_s / max(1, control.runners)
         if share == self._share_per_s:
             return
         self._share_per_s = share
@@ -192,25 +193,25 @@ class Throttler:
             return
         of = (
             ""
-            if orders.runners <= 1
-            else f", its share of {orders.max_rate_per_s:,.10g}/s for {orders.runners} runners"
+            if control.runners <= 1
+            else f", its share of {control.max_rate_per_s:,.10g}/s for {control.runners} runners"
         )
         self._observer.notify(Message(f"at most {share:,.10g} secrets/s{of} (--max-rate)"))
 
-    def _set_size(self, orders: JobControl) -> None:
-        policy = self._policy if orders.batch_rows is None else BatchPolicy(orders.batch_rows, None)
+    def _set_size(self, control: JobControl) -> None:
+        policy = self._policy if control.batch_rows is None else BatchPolicy(control.batch_rows, None)
         if policy == self._sizes.policy:
             return
         self._sizes = _Sizes(policy)
-        if orders.batch_rows is not None:
-            self._observer.notify(Message(f"batches of {orders.batch_rows} rows, as `secrets tune` asks"))
+        if control.batch_rows is not None:
+            self._observer.notify(Message(f"batches of {control.batch_rows} rows, as `secrets tune` asks"))
 
     # --- the workers' side ----------------------------------------------------------------------------------------
 
     @property
     def paused(self) -> bool:
         """Whether an operator has paused the job."""
-        return self._orders.paused_at is not None
+        return self._control.paused_at is not None
 
     @property
     def waiting(self) -> bool:

@@ -6,58 +6,6 @@ SELECT EXISTS (
     SELECT FROM pg_tables WHERE schemaname = 'fluxbase_rotation' AND tablename = 'rotation_notice'
 ) AS there;
 
--- name: may_create
-SELECT current_user::text AS role, has_schema_privilege('fluxbase_rotation', 'CREATE') AS may;
-
--- name: create_tables
--- One rotation. The new key's version is written down before the key is made, so that whoever goes on after a crash
--- finds the key instead of making another one.
-CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation (
-    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    state         text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'finished', 'abandoned')),
-    from_version  integer NOT NULL,
-    to_version    integer,
-    forced        boolean NOT NULL,
-    due_at        timestamptz,                    -- the date of the schedule that it makes good
-    newest_job    bigint NOT NULL,                -- the newest job when it began
-    started_at    timestamptz NOT NULL,
-    finished_at   timestamptz,
-    error         text                            -- why its last run failed
-);
--- The database itself sees to it that there is one unfinished rotation at most.
-CREATE UNIQUE INDEX IF NOT EXISTS rotation_one_unfinished ON fluxbase_rotation.rotation ((true))
-    WHERE state = 'running';
-CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_step (
-    rotation      bigint NOT NULL REFERENCES fluxbase_rotation.rotation,
-    step          text NOT NULL CHECK (step IN ('key', 'activate', 'reload', 're-encrypt', 'census', 'retention')),
-    started_at    timestamptz NOT NULL,
-    finished_at   timestamptz,
-    detail        jsonb NOT NULL DEFAULT '{}',
-    PRIMARY KEY (rotation, step)
-);
--- A key that is beyond retention, disabled or destroyed once. Written down before it is done, told after it.
-CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_retirement (
-    version       integer NOT NULL,
-    fingerprint   text NOT NULL,
-    action        text NOT NULL CHECK (action IN ('disable', 'destroy')),
-    rotation      bigint REFERENCES fluxbase_rotation.rotation,
-    started_at    timestamptz NOT NULL,
-    finished_at   timestamptz,
-    PRIMARY KEY (version, fingerprint, action)
-);
--- Notifications, written down in the transaction of what they tell, so that none is lost or made twice.
-CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_notice (
-    number        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    id            uuid NOT NULL UNIQUE,
-    rotation      bigint REFERENCES fluxbase_rotation.rotation,
-    kind          text NOT NULL,
-    at            timestamptz NOT NULL,
-    message       text NOT NULL,
-    detail        jsonb NOT NULL DEFAULT '{}',
-    ended_at      timestamptz,                    -- delivered, or given up
-    error         text                            -- why it was given up
-);
-
 -- name: try_lock
 SELECT pg_try_advisory_lock(%(lock_class)s, 0) AS taken;
 

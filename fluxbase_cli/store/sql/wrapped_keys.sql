@@ -1,24 +1,8 @@
 -- The statements that wrapped keys are kept with. Each has a name; `store/wrapped_keys.py` is the only place where a name
 -- meets a method.
 
--- name: create_table
--- Keys wrapped by a key of a key management service. Without that key, which never leaves the service, nobody can use
--- them: neither who reads this table nor who holds a backup of it. PRIMARY KEY: a version is wrapped once.
-CREATE TABLE IF NOT EXISTS fluxbase_rotation.wrapped_key (
-    version       integer PRIMARY KEY CHECK (version > 0),
-    provider      text NOT NULL,                  -- which key provider unwraps it
-    kms_key_id    text NOT NULL,                  -- the key that wraps it
-    ciphertext    bytea NOT NULL,
-    fingerprint   text NOT NULL,                  -- of the key itself
-    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    rewrapped_at  timestamptz
-);
-
 -- name: table_exists
 SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'fluxbase_rotation' AND tablename = 'wrapped_key') AS there;
-
--- name: may_create
-SELECT has_schema_privilege(current_user, 'fluxbase_rotation', 'CREATE') AS may, current_user::text AS role;
 
 -- name: all_keys
 SELECT version, provider, kms_key_id, ciphertext, fingerprint, created_at, rewrapped_at

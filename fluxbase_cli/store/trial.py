@@ -1,4 +1,4 @@
-"""What a rehearsal needs of the database: progress tables that keep nothing, and what decides how much is logged."""
+"""What a trial run needs of the database: a recorder that keeps nothing, and what decides how much is logged."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from psycopg import sql
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import CtidRange
-from fluxbase_cli.store.jobs import JobStore, QuarantineEntry, Shard
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.values import Relation
+from fluxbase_cli.store.records import QuarantineEntry, Shard
+from fluxbase_cli.store.relation import Relation
 
 
-class RehearsedError(Exception):
+class TriedError(Exception):
     """A batch was done up to its record; raised so that its transaction is rolled back.
 
     Attributes:
@@ -27,13 +27,13 @@ class RehearsedError(Exception):
         self.after = after
 
 
-class NoJobStore(JobStore):
-    """Progress tables for a rehearsal: a batch that records its progress here is rolled back, never committed."""
+class TrialRecorder:
+    """Takes the record of a batch in a trial run (see `BatchRecorder`): the batch is rolled back, never committed."""
 
     @contextmanager
-    def recorded(  # noqa: PLR0913  # as in JobStore
+    def recorded(  # noqa: PLR0913  # as in BatchRecorder
         self,
-        shard: Shard,  # noqa: ARG002  # as in JobStore
+        shard: Shard,  # noqa: ARG002  # as in BatchRecorder
         runner: int,  # noqa: ARG002
         after: Shard,
         *,
@@ -44,10 +44,10 @@ class NoJobStore(JobStore):
         """Take no record.
 
         Raises:
-            RehearsedError: always.
+            TriedError: always.
         """
-        raise RehearsedError(after)
-        yield  # so that this is what it stands in for
+        raise TriedError(after)
+        yield  # a generator, as its model is
 
     def quarantine(self, job: int, entries: Iterable[QuarantineEntry]) -> None:
         """Record nothing."""
@@ -71,19 +71,19 @@ class WalSettings:
 
 def wal_settings(connection: Connection) -> WalSettings:
     """The server's settings."""
-    row = connection.execute(named_queries("rehearsal.sql")["wal_settings"]).fetchone()
+    row = connection.execute(named_queries("trial.sql")["wal_settings"]).fetchone()
     return WalSettings(bool(row[0]), int(row[1])) if row else WalSettings(full_page_writes=True, checkpoint_bytes=2**30)
 
 
 def wal_position(connection: Connection) -> int:
     """Bytes of WAL written since the beginning of time."""
-    row = connection.execute(named_queries("rehearsal.sql")["wal_position"]).fetchone()
+    row = connection.execute(named_queries("trial.sql")["wal_position"]).fetchone()
     return int(row[0]) if row else 0
 
 
 def next_transaction(connection: Connection) -> int:
     """The next transaction's id, without taking it."""
-    row = connection.execute(named_queries("rehearsal.sql")["next_transaction"]).fetchone()
+    row = connection.execute(named_queries("trial.sql")["next_transaction"]).fetchone()
     return int(row[0]) if row else 0
 
 

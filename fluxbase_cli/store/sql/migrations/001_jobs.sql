@@ -1,6 +1,5 @@
--- The progress tables of fluxbase-cli. They hold fingerprints, counts and places; never a key, a plaintext or a sealed
--- value. The server leaves this schema alone (docs/developers/format.md). Every statement can be run again, and
--- is, where an earlier version made the tables: what came later is added below (`SCHEMA_VERSION` in `store/jobs.py`).
+-- The progress of jobs. These tables hold fingerprints, counts and places; never a key, a plaintext or a sealed value.
+-- The server leaves this schema alone.
 
 CREATE SCHEMA IF NOT EXISTS fluxbase_rotation;
 
@@ -15,7 +14,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
     reason        text,
     fingerprints  jsonb NOT NULL,                 -- {"1": "…", "2": "…"}: runners with other keys may not join
     catalogue     text NOT NULL,                  -- digest of the list of sealed locations, for the same reason
-    pass          integer NOT NULL DEFAULT 0,     -- 0 is the main pass, from 1 on the closing censuses
+    pass          integer NOT NULL DEFAULT 0,     -- 0 is the main pass, from 1 on the catch-up passes
     began         xid8 NOT NULL,                  -- transactions from it on had not begun when the job did
     horizon       xid8 NOT NULL,                  -- transactions below it had ended when the current pass began
     news_from     xid8,                           -- the same for the pass before: the census looks at what came since
@@ -28,7 +27,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
     finished_at   timestamptz
 );
 
--- The database itself sees to it that there is one unfinished job at most.
+-- There is at most one unfinished job, and the database enforces that.
 CREATE UNIQUE INDEX IF NOT EXISTS job_one_unfinished ON fluxbase_rotation.job ((true))
     WHERE state IN ('running', 'interrupted', 'failed');
 
@@ -47,7 +46,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.runner (
     ended_at      timestamptz
 );
 
--- A part of one relation on disk, gone through once for each stride. Places are tids as numbers, block * 65536 + line.
+-- A part of one relation on disk, gone through once for each lane (the column says stride). Places are ctids as numbers, block * 65536 + line.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.shard (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job           bigint NOT NULL REFERENCES fluxbase_rotation.job,
@@ -58,7 +57,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.shard (
     upto          bigint NOT NULL,                -- the place where it ends
     strides       integer NOT NULL,
     stride        integer NOT NULL DEFAULT 0,
-    cursor        bigint NOT NULL,                -- in this stride all up to this place is done
+    cursor        bigint NOT NULL,                -- in this lane all up to this place is done
     done          boolean NOT NULL DEFAULT false,
     rows_done     bigint NOT NULL DEFAULT 0,
     counts        jsonb NOT NULL DEFAULT '{}',    -- {column: {count: n}}
@@ -68,7 +67,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.shard (
 ) WITH (fillfactor = 50);
 CREATE INDEX IF NOT EXISTS shard_open ON fluxbase_rotation.shard (job, pass, id) WHERE NOT done;
 
--- The transactions that wrote sealed values, so that the closing census can tell our row versions from those of others.
+-- The transactions that wrote sealed values, so that a catch-up pass can tell our row versions from those of others.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.batch (
     job           bigint NOT NULL REFERENCES fluxbase_rotation.job,
     xid           xid8 NOT NULL
@@ -109,23 +108,3 @@ CREATE OR REPLACE TRIGGER event_is_append_only BEFORE UPDATE OR DELETE OR TRUNCA
     FOR EACH STATEMENT EXECUTE FUNCTION fluxbase_rotation.refuse_change();
 -- ALWAYS: it fires under session_replication_role = replica too, which is how our batches run.
 ALTER TABLE fluxbase_rotation.event ENABLE ALWAYS TRIGGER event_is_append_only;
-
--- Version 2: what operators ask of a running job (`secrets pause`, `tune`). Statements that must work on the tables of
--- version 1 read these through to_jsonb(), which takes a column that is not there for NULL.
-ALTER TABLE fluxbase_rotation.job
-    ADD COLUMN IF NOT EXISTS paused_at      timestamptz,        -- set while the job is paused
-    ADD COLUMN IF NOT EXISTS paused_by      text,               -- "user on host"
-    ADD COLUMN IF NOT EXISTS pause_reason   text,
-    ADD COLUMN IF NOT EXISTS max_rate       double precision,   -- values a second, of all runners together
-    ADD COLUMN IF NOT EXISTS batch_size     integer,            -- rows; overrules what a runner was started with
-    ADD COLUMN IF NOT EXISTS max_lag_s      double precision,   -- how far standbys may fall behind
-    ADD COLUMN IF NOT EXISTS max_lag_bytes  bigint;
-
--- Version 3: what a job could not examine at its end, so that it is not completed.
-CREATE TABLE IF NOT EXISTS fluxbase_rotation.unexamined (
-    job           bigint NOT NULL REFERENCES fluxbase_rotation.job,
-    kind          text NOT NULL,
-    place         text NOT NULL,
-    reason        text NOT NULL,
-    PRIMARY KEY (job, kind, place)
-);

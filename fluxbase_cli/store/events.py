@@ -1,0 +1,60 @@
+"""The append-only events: who did what, when, from where and why."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.records import Event
+
+
+def os_user() -> str:
+    """The user of this machine's system, as events name it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
+
+
+class EventStore:
+    """The events over one connection, in autocommit unless the caller began a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("events.sql")
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self._sql[name], arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    def add(
+        self, what: str, *, job: int | None = None, reason: str | None = None, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Append to the events: who (both of the system and of the database), when and where are added here."""
+        self._rows(
+            "add_event",
+            job=job,
+            os_user=os_user(),
+            host=socket.gethostname(),
+            what=what,
+            reason=reason,
+            detail=Jsonb(dict(detail or {})),
+        )
+
+    def of_job(self, job: int) -> Sequence[Event]:
+        """The events of one job, in order."""
+        return [Event(**row) for row in self._rows("list_events", job=job)]
+
+    def job_of_run(self, run_name: str) -> int | None:
+        """The number of the job that processes of that name worked on last, if any."""
+        rows = self._rows("job_of_run", run_name=run_name)
+        return int(rows[0]["job"]) if rows else None

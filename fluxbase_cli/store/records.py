@@ -1,0 +1,225 @@
+"""The rows of the progress tables as data: jobs, shards, runners, quarantine and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.store.ctid import Ctid
+from fluxbase_cli.store.relation import Relation
+
+ColumnCounts = Mapping[str, Counts]
+
+
+class JobKind(StrEnum):
+    """What a job is for; the engine is the same."""
+
+    RE_ENCRYPT = "re-encrypt"
+    ROLLBACK = "rollback"
+
+
+class JobState(StrEnum):
+    """Where a job stands. The first three are unfinished; there is one unfinished job at most."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    COMPLETED = "completed"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of `job`."""
+
+    id: int
+    kind: JobKind
+    state: JobState
+    from_version: int | None
+    to_version: int
+    reason: str | None
+    fingerprints: Mapping[str, str]
+    catalogue: str
+    pass_number: int
+    began: int
+    horizon: int
+    news_from: int | None
+    storage: tuple[str, ...]
+    full_census: bool
+    total_rows: int
+    remaining: int | None
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether its runners wait, or would."""
+        return self.paused_at is not None and self.finished_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class JobControl:
+    """What operators ask of a job while it runs. None: nothing.
+
+    Attributes:
+        paused_at, paused_by, pause_reason: since when, by whom and why it is paused.
+        max_rate_per_s: values a second, of all its runners together.
+        batch_rows: rows in a batch.
+        max_lag_s, max_lag_bytes: how far standbys may fall behind.
+        runners: how many runners share the rate.
+    """
+
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    pause_reason: str | None = None
+    max_rate_per_s: float | None = None
+    batch_rows: int | None = None
+    max_lag_s: float | None = None
+    max_lag_bytes: int | None = None
+    runners: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Changes of a job's orders: None leaves one as it is, 0 lifts it. See `JobControl`."""
+
+    max_rate_per_s: float | None = None
+    batch_rows: int | None = None
+    max_lag_s: float | None = None
+    max_lag_bytes: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.given())
+
+    def given(self) -> dict[str, float]:
+        """The changes by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLayout:
+    """How a relation is cut into shards.
+
+    Attributes:
+        blocks: pages of a shard.
+        lanes: how often a shard is gone through, see `fluxbase_cli.store.reader.BeforeJob`.
+    """
+
+    blocks: int
+    lanes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a job is made of.
+
+    Attributes:
+        shard_layouts: how each relation is cut into shards.
+        number: the job's number; None for the next one.
+    """
+
+    kind: JobKind
+    from_version: int | None
+    to_version: int
+    reason: str | None
+    fingerprints: Mapping[str, str]
+    catalogue: str
+    full_census: bool
+    total_rows: int
+    shard_layouts: Mapping[Relation, ShardLayout]
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A leased part of a relation and how far it is done.
+
+    Attributes:
+        table: as in the catalogue, `schema.name`.
+        relation: the table itself, or one of its partitions.
+        first: the place behind which it begins.
+        upto: the place where it ends.
+        lanes, lane: how often it is gone through, and for the how manieth time now.
+        cursor: in this stride all up to this place is done.
+        counts: what the done part has come to, by column.
+    """
+
+    id: int
+    pass_number: int
+    table: str
+    relation: str
+    first: Ctid
+    upto: Ctid
+    lanes: int
+    lane: int
+    cursor: Ctid
+    rows_done: int
+    counts: ColumnCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """One process on a job."""
+
+    number: int
+    job: int
+    host: str
+    pid: int
+    os_user: str
+    db_user: str
+    version: str
+    workers: int
+    started_at: datetime
+    heartbeat_at: datetime
+    ended_at: datetime | None
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """A value that no key opened: where it is and why, never what it is."""
+
+    location: str
+    id: UUID
+    path: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTotal:
+    """What one shard has come to.
+
+    Attributes:
+        size: of the shard, in places.
+        share: how much of it is done, from 0 to 1.
+    """
+
+    pass_number: int
+    table: str
+    done: bool
+    rows_done: int
+    counts: ColumnCounts
+    size: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of the append-only `event`."""
+
+    at: datetime
+    job: int | None
+    db_user: str
+    os_user: str
+    host: str
+    what: str
+    reason: str | None
+    detail: Mapping[str, Any]

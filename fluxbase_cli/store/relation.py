@@ -1,0 +1,129 @@
+"""One relation with sealed values: the columns of its rows, and the parts of statements that name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
+
+Row = tuple[Any, ...]
+
+
+#: Where in a row its place, its id and its first sealed column stand, and its size in bytes of stored text.
+TID, ID, FIRST, SIZE = 0, 1, 2, -1
+
+
+#: Values of rows with more stored text than this, in bytes, are not sent when many rows are listed at once.
+SMALL_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What of a catalogue's table is really there.
+
+    Attributes:
+        table: the catalogue's table.
+        schema, name: the relation that holds the rows: the table itself, or one of its partitions.
+        columns: the sealed columns that are there.
+        user_column, flag_column: the columns that help to judge them, where they are there.
+        oid: the relation's object id.
+        keyed: whether the key names one row of the relation. Where it does not (a table that inherits, a partition
+            whose key has more columns), only a row's place tells which row was written.
+        surrogate: whether the key is no uuid, so that a digest of it stands for a row's id.
+    """
+
+    table: SealedTable
+    schema: str
+    name: str
+    columns: tuple[SealedColumn, ...]
+    user_column: str | None
+    flag_column: str | None
+    oid: int = 0
+    keyed: bool = True
+    surrogate: bool = False
+
+    @property
+    def user_index(self) -> int | None:
+        """Where in a row the user's id stands."""
+        return FIRST + len(self.columns) if self.user_column else None
+
+    @property
+    def flag_index(self) -> int | None:
+        """Where in a row the flag stands."""
+        if not self.flag_column:
+            return None
+        return FIRST + len(self.columns) + (1 if self.user_column else 0)
+
+    @property
+    def qualified(self) -> str:
+        """The relation as `schema.name`."""
+        return f"{self.schema}.{self.name}"
+
+    def values_of(self, row: Row) -> Row:
+        """The sealed columns of a row as it was read."""
+        return row[FIRST : FIRST + len(self.columns)]
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The table's name for a statement."""
+        return sql.Identifier(self.schema, self.name)
+
+    @property
+    def key(self) -> sql.Composed:
+        """The id of a row, as uuid."""
+        column = sql.Identifier("t", self.table.key)
+        return sql.SQL("md5({}::text)::uuid" if self.surrogate else "{}").format(column)
+
+    def selected(self, *, small_only: bool = False) -> sql.Composed:
+        """The columns of a row, in its order.
+
+        Args:
+            small_only: withhold (leave NULL) the sealed columns where the row's size is beyond `SMALL_BYTES`.
+        """
+        parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("{} AS id").format(self.key)]
+        for column in self.columns:
+            reference: sql.Composable = sql.Identifier("t", column.name)
+            if column.form is Form.JSON:
+                reference = sql.SQL("{}::text").format(reference)
+            if small_only:
+                reference = sql.SQL("CASE WHEN {size} <= {small} THEN {column} END").format(
+                    size=self.stored_bytes(), small=sql.Literal(SMALL_BYTES), column=reference
+                )
+            parts.append(sql.SQL("{} AS {}").format(reference, sql.Identifier(column.name)))
+        parts.extend(sql.Identifier("t", name) for name in (self.user_column, self.flag_column) if name)
+        parts.append(self.stored_bytes())
+        return sql.SQL(", ").join(parts)
+
+    def holds_value(self) -> sql.Composed:
+        """Whether a row holds anything to look at."""
+        return sql.SQL("({})").format(
+            sql.SQL(" OR ").join(
+                sql.SQL("{} IS NOT NULL").format(sql.Identifier("t", column.name)) for column in self.columns
+            )
+        )
+
+    @property
+    def packable(self) -> bool:
+        """Whether its rows may travel packed."""
+        return len(self.columns) == 1 and not (self.holds_documents or self.user_column or self.flag_column)
+
+    @property
+    def holds_documents(self) -> bool:
+        """Whether the sealed columns are JSON documents."""
+        return any(column.form is Form.JSON for column in self.columns)
+
+    def stored_bytes(self) -> sql.Composed:
+        """A row's size without detoasting anything."""
+        if self.holds_documents:
+            # What is stored may be compressed a hundredfold, so no document counts as small.
+            return sql.SQL("greatest({}, {})").format(self._sum("pg_column_size"), sql.Literal(SMALL_BYTES + 1))
+        return self._sum("octet_length")
+
+    def _sum(self, measure: LiteralString) -> sql.Composed:
+        return sql.SQL(" + ").join(
+            sql.SQL("coalesce({}({}), 0)").format(sql.SQL(measure), sql.Identifier("t", column.name))
+            for column in self.columns
+        )

@@ -1,0 +1,78 @@
+"""The processes that work on a job, and whether they are alive."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from fluxbase_cli import __version__
+from fluxbase_cli.store import shards as shard_store
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.events import os_user
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.records import JobState, Runner
+from fluxbase_cli.store.schema import LOCK_CLASS
+
+
+class RunnerStore:
+    """The runners over one connection, in autocommit unless the caller began a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("runners.sql")
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self._sql[name], arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    def register(self, job: int, workers: int) -> int:
+        """Record this process as a runner of the job and return its number."""
+        return int(
+            self._rows(
+                "register_runner",
+                job=job,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                os_user=os_user(),
+                version=__version__,
+                workers=workers,
+            )[0]["number"]
+        )
+
+    def take_lock(self, runner: int) -> bool:
+        """Take the advisory lock that says "alive" for as long as this session lasts."""
+        row = self._connection.execute(
+            self._sql["take_runner_lock"], {"lock_class": LOCK_CLASS, "runner": runner}
+        ).fetchone()
+        return bool(row and row[0])
+
+    def heartbeat(self, runner: int, shards: Iterable[int]) -> None:
+        """Say that the runner lives, and renew the leases of the shards that its workers have in hand."""
+        self._rows("heartbeat", runner=runner, shards=[*shards], lease_s=shard_store.LEASE_S)
+
+    def end(self, job: int, runner: int) -> None:
+        """Give back the runner's shards and note its end."""
+        self._rows("end_runner", job=job, runner=runner)
+
+    def of_job(self, job: int) -> list[Runner]:
+        """All processes that ever worked on the job."""
+        return [Runner(**row) for row in self._rows("runners", job=job, lock_class=LOCK_CLASS)]
+
+    def free_dead_leases(self, job: int) -> None:
+        """Take the shards back from runners whose sessions are gone."""
+        self._rows("free_dead_leases", job=job, lock_class=LOCK_CLASS)
+
+    def leave(self, job: int, runner: int, state: JobState, error: str | None) -> None:
+        """Mark the job as stopped, unless another runner is still at work on it."""
+        self._rows("interrupt_if_last", job=job, runner=runner, state=state.value, error=error, lock_class=LOCK_CLASS)
+
+    def now(self) -> datetime:
+        """The time by the server's clock, which all times here are by."""
+        moment: datetime = self._rows("now")[0]["now"]
+        return moment

@@ -1,0 +1,143 @@
+"""The schema `fluxbase_rotation`: its version, its numbered migrations, and who may apply them.
+
+This is the only place that creates or changes tables. A migration is a file `sql/migrations/NNN_name.sql`; its number
+is the version that it makes. Every statement of a migration can be run again and only adds: releases before 0.2
+created some tables outside the numbered versions. The version is kept in the schema's comment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from fluxbase_cli.errors import PreflightRefusedError
+from fluxbase_cli.store.connection import Connection
+
+SCHEMA = "fluxbase_rotation"
+#: The first half of the keys of our advisory locks: "flux" in ASCII. For runners the second half is their number.
+LOCK_CLASS = 0x666C7578
+_COMMENTED_VERSION = re.compile(r"\bversion (\d+)$")
+_MIGRATION_FILE = re.compile(r"(\d{3})_\w+\.sql")
+_CREATE_SCHEMA = f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One migration.
+
+    Attributes:
+        version: the version of the schema after it.
+        text: its statements.
+    """
+
+    version: int
+    text: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """All migrations in order."""
+    folder = files("fluxbase_cli.store").joinpath("sql", "migrations")
+    named = ((_MIGRATION_FILE.fullmatch(file.name), file) for file in folder.iterdir())
+    found = [Migration(int(match[1]), file.read_text(encoding="utf-8")) for match, file in named if match]
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+def latest_version() -> int:
+    """The version that this release makes."""
+    return migrations()[-1].version
+
+
+class Schema:
+    """The schema over one connection, which is in autocommit unless the caller began a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def version(self) -> int:
+        """The version that the schema's comment names; 1 where tables have none, 0 where there are no tables."""
+        row = self._connection.execute(
+            "SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n "
+            "JOIN pg_tables AS t ON t.schemaname = n.nspname AND t.tablename = 'event' WHERE n.nspname = %s",
+            [SCHEMA],
+        ).fetchone()
+        if row is None:
+            return 0
+        named = _COMMENTED_VERSION.search(row[0] or "")
+        return int(named[1]) if named else 1
+
+    def exists(self) -> bool:
+        """Whether the tables are there, in this version or an earlier one."""
+        return self.version() > 0
+
+    def ensure(self) -> None:
+        """Create the tables, or apply the migrations that are missing. A later version is left as it is.
+
+        Raises:
+            PreflightRefusedError: as for `refuse_if_missing`.
+        """
+        if self.version() >= latest_version():
+            return
+        self.refuse_if_missing()
+        with self._connection.transaction():
+            # Two runners at the same time would collide in the catalogue.
+            self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
+            version = self.version()
+            if version < latest_version():
+                self._connection.execute(_statements(after=version, create_schema=version == 0).encode())
+
+    def refuse_if_missing(self) -> None:
+        """Check that the tables are there in this version, or that this role may make them. Writes nothing.
+
+        Raises:
+            PreflightRefusedError: the role may not make them; the hint is the SQL for someone who may.
+        """
+        version = self.version()
+        if version >= latest_version():
+            return
+        may_create, owns, role, database = self._connection.execute(
+            "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "
+            "coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = %s), false), "
+            "current_user::text, current_database()::text",
+            [SCHEMA],
+        ).fetchone() or (False, False, "?", "?")
+        if owns if version else may_create:
+            return
+        tables = _indented(_statements(after=version, create_schema=False))
+        if version:
+            raise PreflightRefusedError(
+                f"the tables in schema {SCHEMA} are those of an earlier version, and role {role} does not own them",
+                hint=f"Have their owner bring them up to date:\n\n{tables}",
+            )
+        # CREATE SCHEMA asks for the privilege even where the schema exists; the hint has it created before.
+        raise PreflightRefusedError(
+            f"role {role} may not create the schema {SCHEMA}, where progress is kept",
+            hint=f"Have someone who may run either\n\n"
+            f'    GRANT CREATE ON DATABASE "{database}" TO "{role}";\n\n'
+            f"or, to create the tables on the role's behalf, as a member of it:\n\n"
+            f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}";\n    SET ROLE "{role}";\n{tables}',
+        )
+
+
+def _statements(*, after: int, create_schema: bool) -> str:
+    """The statements that bring the schema to the latest version.
+
+    Args:
+        after: the version that is there.
+        create_schema: create the schema too. CREATE SCHEMA asks for the privilege even where the schema exists.
+    """
+    wanted: Sequence[str] = [migration.text for migration in migrations() if migration.version > after]
+    text = "\n".join(wanted)
+    text = text if create_schema else text.replace(_CREATE_SCHEMA, "")
+    # The comment comes last: whoever reads this version there may rely on all of it.
+    return (
+        f"{text}\nCOMMENT ON SCHEMA {SCHEMA} IS "
+        f"'fluxbase-cli: progress of key rotations, version {latest_version()}';\n"
+    )
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())

@@ -1,0 +1,193 @@
+"""The shards of a job: their leases, and the record of each batch in the transaction of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.ctid import Ctid
+from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.records import ColumnCounts, Shard, ShardLayout, ShardTotal
+from fluxbase_cli.store.relation import Relation
+
+#: How long a shard stays with a runner that is not heard of any more, in seconds.
+LEASE_S = 30.0
+
+
+class LeaseLostError(Exception):
+    """The shard was given to another runner; the batch in hand must be rolled back."""
+
+
+def _load_counts(data: Mapping[str, Mapping[str, Any]]) -> ColumnCounts:
+    return {column: Counts.from_dict(dict(counts)) for column, counts in data.items()}
+
+
+def _dump_counts(counts: ColumnCounts) -> Jsonb:
+    return Jsonb({column: found.as_dict() for column, found in counts.items()})
+
+
+class ShardStore:
+    """The shards over one connection, in autocommit unless the caller began a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sql = named_queries("shards.sql")
+
+    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self._sql[name], arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    def create(self, job: int, layouts: Mapping[Relation, ShardLayout]) -> None:
+        """Cut the relations of a new job into shards."""
+        self._rows(
+            "create_shards",
+            job=job,
+            tables=[relation.table.qualified for relation in layouts],
+            schemas=[relation.schema for relation in layouts],
+            names=[relation.name for relation in layouts],
+            relations=[relation.qualified for relation in layouts],
+            shard_blocks=[layout.blocks for layout in layouts.values()],
+            lanes=[layout.lanes for layout in layouts.values()],
+        )
+
+    def create_catch_up(self, job: int, pass_number: int, relations: Sequence[Relation]) -> None:
+        """Make the shards of a catch-up pass: one for each relation."""
+        self._rows(
+            "census_shards",
+            job=job,
+            tables=[relation.table.qualified for relation in relations],
+            relations=[relation.qualified for relation in relations],
+            **{"pass": pass_number},
+        )
+
+    @staticmethod
+    def _shard(row: Mapping[str, Any]) -> Shard:
+        return Shard(
+            row["id"],
+            row["pass"],
+            row["table_name"],
+            row["relation"],
+            Ctid.unpack(row["first"]),
+            Ctid.unpack(row["upto"]),
+            row["strides"],
+            row["stride"],
+            Ctid.unpack(row["cursor"]),
+            row["rows_done"],
+            _load_counts(row["counts"]),
+        )
+
+    def lease(self, job: int, runner: int) -> Shard | None:
+        """Take a shard of the current pass that nobody works on."""
+        rows = self._rows("lease_shard", job=job, runner=runner, lease_s=LEASE_S)
+        return self._shard(rows[0]) if rows else None
+
+    def reread(self, shard: int, runner: int) -> Shard | None:
+        """A leased shard as the database has it; None when it is done or somebody else's."""
+        rows = self._rows("reread_shard", shard=shard, runner=runner)
+        return self._shard(rows[0]) if rows else None
+
+    @contextmanager
+    def recorded(  # noqa: PLR0913  # what a batch has come to
+        self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool, unwritten: int
+    ) -> Iterator[None]:
+        """Record a batch in the transaction of its values, and commit it behind the block: in one round trip.
+
+        Inside the block nothing is committed; the record itself may still be on its way.
+
+        Args:
+            shard: as it was before the batch.
+            runner: who holds its lease.
+            after: as it is now.
+            done: whether nothing is left of it.
+            wrote: whether the transaction wrote values.
+            unwritten: rows that were to be written and could not be.
+
+        Raises:
+            LeaseLostError: the shard is another runner's now; nothing was committed: roll back.
+        """
+        arguments = {
+            "shard": shard.id,
+            "runner": runner,
+            "was_lane": shard.lane,
+            "was_cursor": shard.cursor.packed,
+            "was_rows_done": shard.rows_done,
+            "was_counts": _dump_counts(shard.counts),
+            "lane": after.lane,
+            "cursor": after.cursor.packed,
+            "done": done,
+            "rows_done": after.rows_done,
+            "counts": _dump_counts(after.counts),
+            "lease_s": LEASE_S,
+            "wrote": wrote,
+            "unwritten": unwritten,
+        }
+        try:
+            with self._connection.pipeline():
+                self._connection.execute(self._sql["record_batch"], arguments, prepare=True)
+                yield
+                # Not prepared: where the record is refused the server never sees it, and the driver thinks it has.
+                self._connection.execute("COMMIT", prepare=False)
+        except psycopg.errors.DivisionByZero:
+            # How the statement says it, so that the server refuses the COMMIT that is sent along.
+            raise LeaseLostError from None
+
+    def give_back(self, shard: int, runner: int) -> None:
+        """Let others lease a shard, if it is still the runner's."""
+        self._rows("give_back", shard=shard, runner=runner)
+
+    def abandon(self, job: int, shard: int, runner: int) -> None:
+        """End a shard whose relation is not there any more; a census of everything that is there follows."""
+        self._rows("abandon_shard", job=job, shard=shard, runner=runner)
+
+    def totals(self, job: int) -> list[ShardTotal]:
+        """What each shard has come to."""
+        return [
+            ShardTotal(
+                row["pass"],
+                row["table_name"],
+                row["done"],
+                row["rows_done"],
+                _load_counts(row["counts"]),
+                row["size"],
+                row["share"],
+            )
+            for row in self._rows("shard_totals", job=job)
+        ]
+
+    def open_shards(self, job: int, pass_number: int) -> tuple[int, int]:
+        """How many shards of a pass are not done, and how much it has written, found moved, or could not write."""
+        row = self._rows("open_shards", job=job, **{"pass": pass_number})[0]
+        return int(row["open_shards"]), int(row["touched"])
+
+    def rows_done(self, job: int) -> int:
+        """How many rows the main pass has done."""
+        return int(self._rows("progress", job=job)[0]["rows_done"])
+
+    def relations(self, job: int) -> frozenset[str]:
+        """The relations that the job's main pass goes through."""
+        return frozenset(row["relation"] for row in self._rows("relations", job=job))
+
+    def has_relation(self, shard: Shard) -> bool:
+        """Whether a shard's relation is there, under its name."""
+        schema, _, name = shard.relation.partition(".")
+        return bool(self._rows("has_relation", schema=schema, relation=name)[0]["found"])
+
+    def written_transactions(self, job: int) -> str:
+        """The transaction ids of all batches that wrote, as an array's text."""
+        row = self._connection.execute(self._sql["written_xids"], {"job": job}).fetchone()
+        return str(row[0]) if row else "{}"
+
+    def repeat_census(self, job: int) -> None:
+        """Have the present closing census look at everything again; nothing in the main pass.
+
+        It stays the same census and not the next one, which would pass over what this one has not come to yet.
+        """
+        self._rows("repeat_census", job=job)
