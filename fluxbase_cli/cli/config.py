@@ -11,7 +11,7 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
-from fluxbase_cli.cli.keys import keys_data
+from fluxbase_cli.cli.keys.manage import keys_data
 from fluxbase_cli.cli.options import Options, command, group_options
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError

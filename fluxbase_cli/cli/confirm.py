@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
     from fluxbase_cli.engine.databases import PreparedDatabases
-    from fluxbase_cli.engine.run.job_run import Prepared
+    from fluxbase_cli.engine.prepare.prepare import Prepared
 
 
 def confirmed(loaded: Loaded, targets: PreparedDatabases) -> bool:

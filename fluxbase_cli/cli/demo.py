@@ -39,8 +39,6 @@ def demo(
         _Release,
         typer.Option(
             "--release",
-            envvar="FLUXBASE_CLI_RELEASE",
-            show_envvar=False,
             help="Whose tables to make: those of the newest stable release of Fluxbase, or those of its main branch.",
         ),
     ] = _Release.STABLE,
@@ -50,8 +48,6 @@ def demo(
             "--secrets",
             min=10,
             max=10_000_000,
-            envvar="FLUXBASE_CLI_SECRETS",
-            show_envvar=False,
             help="How many values to seal; 85% of them under the old key.",
         ),
     ] = 1000,
@@ -59,8 +55,6 @@ def demo(
         bool,
         typer.Option(
             "--keep",
-            envvar="FLUXBASE_CLI_KEEP",
-            show_envvar=False,
             help="Leave the server running, and say how to connect.",
         ),
     ] = False,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from fluxbase_cli.cli.context import messages_for
-from fluxbase_cli.cli.options import Options, current_context
+from fluxbase_cli.cli.options import Options, current_context, expand_groups
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
@@ -33,8 +33,6 @@ FleetFile = Annotated[
     typer.Option(
         "--fleet",
         metavar="FILE",
-        envvar="FLUXBASE_CLI_FLEET",
-        show_envvar=False,
         help="Do this on every instance that this YAML file lists (see docs/operators/fleet.md).",
     ),
 ]
@@ -45,8 +43,6 @@ Parallel = Annotated[
         min=1,
         max=64,
         metavar="N",
-        envvar="FLUXBASE_CLI_PARALLEL",
-        show_envvar=False,
         help=f"With --fleet: how many instances at a time. [default: {_PARALLEL}]",
     ),
 ]
@@ -64,6 +60,7 @@ _NOT_PASSED_ON = frozenset({*_ADDED, "yes"})
 
 def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a command the options `--fleet` and `--parallel`; its first parameter is `options: Options`."""
+    function = expand_groups(function)
     hints = get_type_hints(function, include_extras=True)
     own = [each.replace(annotation=hints[each.name]) for each in inspect.signature(function).parameters.values()]
 

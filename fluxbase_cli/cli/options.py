@@ -12,14 +12,19 @@ import os
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+
+_R = TypeVar("_R")
+_G = TypeVar("_G")
 
 
 class Output(StrEnum):
@@ -129,7 +134,7 @@ def _add_common(function: Callable[..., Any], *, environment: bool, first: str |
     """Give a function the common options besides its own, as Typer reads them from the signature."""
     hints = get_type_hints(function, include_extras=True)
     own = [
-        parameter.replace(annotation=hints[name])
+        parameter.replace(annotation=_with_variable(name, hints[name]))
         for name, parameter in inspect.signature(function).parameters.items()
         if name != first
     ]
@@ -157,6 +162,62 @@ def _add_common(function: Callable[..., Any], *, environment: bool, first: str |
     return wrapper
 
 
+def _with_variable(name: str, annotation: Any) -> Any:  # noqa: ANN401  # typing's own forms
+    """An option's annotation with its variable: `--batch-size` is read from FLUXBASE_CLI_BATCH_SIZE too."""
+    kind, *extras = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    named = [_named(name, extra) if isinstance(extra, OptionInfo) else extra for extra in extras]
+    return Annotated[kind, *named] if named else kind
+
+
+def _named(name: str, option: OptionInfo) -> OptionInfo:
+    # Not --version and the like, which act at once.
+    if option.envvar is not None or option.is_eager:
+        return option
+    longest = max((each.partition("/")[0] for each in option.param_decls or ()), key=len, default=name)
+    option = copy(option)
+    option.envvar = "FLUXBASE_CLI_" + longest.strip("-").replace("-", "_").upper()
+    option.show_envvar = False
+    return option
+
+
+def option_group(group: type[_G]) -> type[_G]:
+    """Mark a dataclass as options that commands share: a parameter of this type stands for all its fields."""
+    group.__option_group__ = True  # type: ignore[attr-defined]
+    return group
+
+
+def expand_groups(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Replace each parameter that is an option group by the group's options, as Typer reads them."""
+    hints = get_type_hints(function, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if getattr(hint, "__option_group__", False)}
+    if not groups:
+        return function
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in groups:
+            parameters += _options_of(groups[name])
+        else:
+            parameters.append(parameter.replace(annotation=hints[name]))
+
+    @functools.wraps(function)
+    def wrapper(*given: Any, **arguments: Any) -> _R:  # noqa: ANN401  # the function's own arguments
+        for name, group in groups.items():
+            arguments[name] = group(**{each.name: arguments.pop(each.name) for each in fields(group)})
+        return function(*given, **arguments)
+
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+def _options_of(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
+        for each in fields(group)
+    ]
+
+
 def root_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make the program's callback take the common options, with their environment variables."""
     return _add_common(function, environment=True, first=None)
@@ -169,7 +230,8 @@ def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def command(function: Callable[..., int | None]) -> Callable[..., Any]:
     """Make a function with a first parameter `options: Options` a command; it returns its exit code, or None for 0."""
-    return _add_common(function, environment=False, first=next(iter(inspect.signature(function).parameters)))
+    expanded = expand_groups(function)
+    return _add_common(expanded, environment=False, first=next(iter(inspect.signature(expanded).parameters)))
 
 
 def _finish(function: Callable[..., int | None], options: Options, arguments: dict[str, Any], first: str) -> None:

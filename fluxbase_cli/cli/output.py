@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fluxbase_cli.cli.options import Options, Output
+
+if TYPE_CHECKING:
+    from fluxbase_cli.report.messages import Messages
+    from fluxbase_cli.store.records import QuarantineEntry
 
 
 def print_result(options: Options, data: Mapping[str, Any], lines: Iterable[str]) -> None:
@@ -24,3 +28,15 @@ def print_result(options: Options, data: Mapping[str, Any], lines: Iterable[str]
 def write(line: str) -> None:
     """Write a line to stdout, at once: a pipe's reader sees the title while the job runs."""
     print(line, flush=True)  # noqa: T201
+
+
+def print_quarantine(messages: Messages, entries: Sequence[QuarantineEntry], job: int | None) -> None:
+    """Print the values that no key opened, as warnings."""
+    from fluxbase_cli.report.json_report import quarantine  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.text import quarantine_lines  # noqa: PLC0415
+
+    if messages.as_json:
+        for entry, fields in zip(entries, quarantine(entries), strict=True):
+            messages.warn(entry.reason, **fields)
+        return
+    messages.warn("\n".join(quarantine_lines(entries, job)))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.option_types import BatchSize, Concurrency, DatabasesOption, LocationsOption, scope_of
 from fluxbase_cli.cli.options import Databases, Options, command, group_options
 from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.cli.scope import DatabasesOption, LocationsOption, places_of
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError
 
 if TYPE_CHECKING:
@@ -32,33 +32,7 @@ MetricsFile = Annotated[
     typer.Option(
         "--metrics-file",
         metavar="PATH",
-        envvar="FLUXBASE_CLI_METRICS_FILE",
-        show_envvar=False,
         help="Write figures there for the node exporter's textfile collector (the name ends in .prom).",
-    ),
-]
-BatchSize = Annotated[
-    int,
-    typer.Option(
-        "--batch-size",
-        min=1,
-        max=50_000,
-        metavar="N",
-        envvar="FLUXBASE_CLI_BATCH_SIZE",
-        show_envvar=False,
-        help="Rows in one batch's transaction.",
-    ),
-]
-Concurrency = Annotated[
-    int,
-    typer.Option(
-        "--concurrency",
-        min=1,
-        max=64,
-        metavar="N",
-        envvar="FLUXBASE_CLI_CONCURRENCY",
-        show_envvar=False,
-        help="Workers, each with a connection.",
     ),
 ]
 
@@ -123,8 +97,6 @@ def run(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--force",
-            envvar="FLUXBASE_CLI_FORCE",
-            show_envvar=False,
             help="Rotate now, whatever schedule and min_age say.",
         ),
     ] = False,
@@ -175,8 +147,6 @@ def daemon(  # noqa: PLR0913  # a command's options
         typer.Option(
             "--listen",
             metavar="HOST:PORT",
-            envvar="FLUXBASE_CLI_LISTEN",
-            show_envvar=False,
             help="Where /healthz and /metrics are; `none` for nowhere.",
         ),
     ] = "127.0.0.1:9821",
@@ -257,7 +227,7 @@ def _surroundings(  # noqa: PLR0913, PLR0917  # a command's options
         limits=replace(DEFAULT_LIMITS, rows=batch_size),
         workers=concurrency,
         databases=Wanted(databases.value),
-        scope=places_of(locations),
+        scope=scope_of(locations),
     )
 
 

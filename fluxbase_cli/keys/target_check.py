@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.run.job_run import BeforeBegin
+from fluxbase_cli.engine.run.job_start import BeforeBegin
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key
 from fluxbase_cli.keys.history import history_over

@@ -20,10 +20,11 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.searching import FoundSeal, Piece, SearchContext, Searcher
-from fluxbase_cli.store.connection import Access, begin_snapshot, session
+from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.ctid import LAST_CTID, Ctid, CtidRange
 from fluxbase_cli.store.deep import HEAP, DeepColumn, DeepRelation, list_relations, speak_its_encoding
 from fluxbase_cli.store.deep_reading import MOST_COLUMNS, DeepTable
+from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: The observer is told of pages, as of one location.

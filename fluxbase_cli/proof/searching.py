@@ -21,10 +21,11 @@ from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.candidates import worth_a_look
 from fluxbase_cli.proof.opening import OpenResult, ValueOpener
-from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect, first_line
+from fluxbase_cli.store.connection import Connection, connect, first_line
 from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.deep import ColumnKind, speak_its_encoding
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
+from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: Rows named for each column.

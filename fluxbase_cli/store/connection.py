@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
-from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Format
 from psycopg.types.string import ByteaBinaryLoader
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, PreflightRefusedError
+from fluxbase_cli.store.binary import (
+    TextArray,
+    TextElements,
+    TidArray,
+    TidElements,
+    Uuid,
+    UuidArray,
+    _TextArrayDumper,
+    _TextElementsDumper,
+    _TidArrayDumper,
+    _TidElementsDumper,
+    _UuidArrayDumper,
+    _UuidDumper,
+)
+from fluxbase_cli.store.transactions import Access
 
 # What the driver would log of a pipeline it also raises; without a handler Python prints it in the midst of our output.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+
 APPLICATION_NAME = "fluxbase-cli"
+
 
 #: A dead client must never hold a lock: the server gives up on a silent transaction, and on a silent socket, soon.
 _SESSION = (
@@ -38,6 +52,8 @@ _SESSION = (
     # what is recorded of a key must be there before the key is gone.
     "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
+
+
 _CLIENT: dict[str, str | int] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -47,138 +63,10 @@ _CLIENT: dict[str, str | int] = {
     "tcp_user_timeout": 30_000,
     "application_name": APPLICATION_NAME,
 }
-_UUID_OID = 2950
-_UUID_ARRAY_OID = 2951
-_TID_OID = 27
-_TID_ARRAY_OID = 1010
-_TEXT_OID = 25
-_TEXT_ARRAY_OID = 1009
+
+
 #: SQLSTATE classes that say "what was configured is wrong" rather than "the server is not there".
 _CONFIGURATION_SQLSTATES = ("28", "3D")
-
-
-@dataclass(frozen=True, slots=True)
-class Uuid:
-    """A `uuid` parameter made of its 16 bytes."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class UuidArray:
-    """A `uuid[]` parameter made of 16-byte values, sent in binary without a Python object for each."""
-
-    items: Sequence[bytes | None]
-
-
-@dataclass(frozen=True, slots=True)
-class TidArray:
-    """A `tid[]` parameter made of 6-byte values, sent in binary."""
-
-    items: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class TextArray:
-    """A `text[]` parameter made of UTF-8 bytes, sent in binary. Its `repr` hides the values."""
-
-    items: Sequence[bytes | None]
-
-
-@dataclass(frozen=True, slots=True)
-class TidElements:
-    """A `tid[]` parameter made of so many elements as the server sent them, lengths included."""
-
-    number: int
-    elements: bytes
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class TextElements:
-    """A `text[]` parameter made of so many elements as the server sent them. Its `repr` hides the values."""
-
-    number: int
-    elements: bytes
-
-
-def _array_header(element_oid: int, number: int) -> bytes:
-    """What stands before the elements, of which some may be NULL."""
-    return b"".join(
-        (
-            b"\x00\x00\x00\x01\x00\x00\x00\x01",  # one dimension, may hold NULLs
-            element_oid.to_bytes(4, "big"),
-            number.to_bytes(4, "big"),
-            b"\x00\x00\x00\x01",  # lower bound
-        )
-    )
-
-
-def _binary_array(element_oid: int, items: Sequence[bytes | None]) -> bytes:
-    """Lay out a one-dimensional array as PostgreSQL's `array_recv` reads it (src/backend/utils/adt/arrayfuncs.c)."""
-    parts = [_array_header(element_oid, len(items))]
-    try:
-        lengths = set(map(len, items))  # type: ignore[arg-type]  # None has no length, and takes the other way
-    except TypeError:
-        lengths = set()
-    if len(lengths) == 1:
-        # The usual case, without a step for each item: every one has the same length before it.
-        length = lengths.pop().to_bytes(4, "big")
-        return b"".join([*parts, length, length.join(items)])  # type: ignore[arg-type]
-    for item in items:
-        if item is None:
-            parts.append(b"\xff\xff\xff\xff")
-        else:
-            parts.append(len(item).to_bytes(4, "big"))
-            parts.append(item)
-    return b"".join(parts)
-
-
-class _UuidDumper(Dumper):
-    format = Format.BINARY
-    oid = _UUID_OID
-
-    def dump(self, obj: Uuid) -> bytes:
-        return obj.data
-
-
-class _UuidArrayDumper(Dumper):
-    format = Format.BINARY
-    oid = _UUID_ARRAY_OID
-
-    def dump(self, obj: UuidArray) -> bytes:
-        return _binary_array(_UUID_OID, obj.items)
-
-
-class _TidArrayDumper(Dumper):
-    format = Format.BINARY
-    oid = _TID_ARRAY_OID
-
-    def dump(self, obj: TidArray) -> bytes:
-        return _binary_array(_TID_OID, obj.items)
-
-
-class _TextArrayDumper(Dumper):
-    format = Format.BINARY
-    oid = _TEXT_ARRAY_OID
-
-    def dump(self, obj: TextArray) -> bytes:
-        return _binary_array(_TEXT_OID, obj.items)
-
-
-class _TidElementsDumper(Dumper):
-    format = Format.BINARY
-    oid = _TID_ARRAY_OID
-
-    def dump(self, obj: TidElements) -> bytes:
-        return _array_header(_TID_OID, obj.number) + obj.elements
-
-
-class _TextElementsDumper(Dumper):
-    format = Format.BINARY
-    oid = _TEXT_ARRAY_OID
-
-    def dump(self, obj: TextElements) -> bytes:
-        return _array_header(_TEXT_OID, obj.number) + obj.elements
 
 
 def connect(database: DatabaseSettings) -> Connection:
@@ -270,6 +158,8 @@ def _explained(error: psycopg.OperationalError, database: DatabaseSettings) -> E
 #: SQLSTATE classes whose messages are PostgreSQL's own words about connections, locks, resources and privileges. Others
 #: may quote values: a trigger can raise what it likes, and a failed conversion names its input.
 _SPEAKING_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+
+
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 
@@ -295,19 +185,6 @@ def for_values(connection: Connection) -> Connection:
     connection.adapters.register_dumper(TidElements, _TidElementsDumper)
     connection.adapters.register_dumper(TextElements, _TextElementsDumper)
     return connection
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How values may be read and written on this database, as preflight found it.
-
-    Attributes:
-        role: the role to switch to for the values, or None to stay who we are.
-        quiet: whether triggers can be kept silent with `session_replication_role = replica`.
-    """
-
-    role: str | None = None
-    quiet: bool = True
 
 
 #: Go by a row's place on disk, or by its key, and no other way, whatever the planner's statistics say.
@@ -339,83 +216,3 @@ def connect_for_values(database: DatabaseSettings, access: Access) -> Connection
         # (`assign_session_replication_role` in PostgreSQL's src/backend/commands/trigger.c): a third of a small batch.
         connection.execute("SET session_replication_role = replica")
     return connection
-
-
-def begin_stats_read(access: Access) -> sql.Composed:
-    """The statements that open a read-only transaction for counts and samples."""
-    return sql.SQL("BEGIN READ ONLY") + _as_role(access)
-
-
-def begin_reading(access: Access) -> sql.Composed:
-    """The statements that open a read-only transaction for reading values; see `connect_for_values`."""
-    return sql.SQL("BEGIN READ ONLY") + _as_role(access)
-
-
-def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
-    """The statements that open a read-only transaction on the values as they are at one moment.
-
-    Args:
-        access: how to read.
-        snapshot: the name of a snapshot that another session exported, to see what it sees.
-    """
-    start = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    statements = sql.Composed([start])
-    if snapshot is not None:
-        statements += sql.SQL("; SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
-    # A census may think for a while between two reads.
-    return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _as_role(access)
-
-
-def lock_for_reading(tables: Sequence[sql.Identifier]) -> sql.Composed:
-    """The statements that keep tables from being rewritten or emptied until the transaction's end.
-
-    They come before the transaction's first query, which takes its snapshot: a table that an ALTER rewrote or a
-    TRUNCATE emptied after the snapshot was taken looks empty in it (PostgreSQL's documentation, "Caveats" of MVCC).
-    Readers and writers are not kept waiting.
-    """
-    return sql.SQL("; ").join(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(table) for table in tables)
-
-
-def begin_batch(access: Access) -> sql.Composed:
-    """The statements that open a batch's transaction, in one round trip.
-
-    Losing the last few commits in a crash of the server is harmless, since progress and values go together; so
-    `synchronous_commit` is off.
-    """
-    start = sql.Composed([sql.SQL("BEGIN; SET LOCAL synchronous_commit = off")])
-    if access.quiet:
-        # Before the switch of roles: service_role is denied this setting (docs/developers/format.md, "Triggers").
-        # The session has it already; a pooler that has dropped it must not have triggers fire.
-        start += sql.SQL("; SET LOCAL session_replication_role = replica")
-    return start + _as_role(access)
-
-
-def _as_role(access: Access) -> sql.Composed:
-    # Again in each transaction: a pooler between us and the server may have dropped the session's setting.
-    statements = sql.Composed([sql.SQL("; SET LOCAL row_security = off")])
-    if access.role is not None:
-        statements += sql.SQL("; SET LOCAL ROLE {}").format(sql.Identifier(access.role))
-    return statements
-
-
-__all__ = [
-    "Access",
-    "Connection",
-    "TextArray",
-    "TextElements",
-    "TidArray",
-    "TidElements",
-    "Uuid",
-    "UuidArray",
-    "begin_batch",
-    "begin_reading",
-    "begin_snapshot",
-    "begin_stats_read",
-    "connect",
-    "connect_for_values",
-    "connect_or_explain",
-    "first_line",
-    "for_values",
-    "lock_for_reading",
-    "session",
-]

@@ -9,8 +9,9 @@ from enum import StrEnum
 import psycopg
 from psycopg.rows import dict_row
 
-from fluxbase_cli.store.connection import Access, Connection, begin_stats_read, first_line
+from fluxbase_cli.store.connection import Connection, first_line
 from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.transactions import Access, begin_stats_read
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 

@@ -14,7 +14,8 @@ from psycopg import sql
 from psycopg.pq import Escaping
 
 from fluxbase_cli.seal import MIN_TEXT_BYTES, OVERHEAD_BYTES
-from fluxbase_cli.store.connection import Connection, TextArray
+from fluxbase_cli.store.binary import TextArray
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.deep import ColumnKind, DeepColumn, DeepRelation
 from fluxbase_cli.store.queries import named_queries

@@ -13,7 +13,8 @@ from typing import Any
 from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import SealedColumn
-from fluxbase_cli.store.connection import Connection, Uuid
+from fluxbase_cli.store.binary import Uuid
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, Ctid, PageRange
 from fluxbase_cli.store.reader import Reader
 from fluxbase_cli.store.relation import ID, TID

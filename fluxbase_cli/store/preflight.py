@@ -16,11 +16,12 @@ from psycopg.rows import dict_row
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.errors import PreflightRefusedError
-from fluxbase_cli.store.connection import APPLICATION_NAME, Access, Connection
+from fluxbase_cli.store.connection import APPLICATION_NAME, Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations
+from fluxbase_cli.store.transactions import Access
 from fluxbase_cli.unexamined import Unexamined
 
 SERVICE_ROLE = "service_role"

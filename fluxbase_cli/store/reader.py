@@ -13,11 +13,8 @@ from typing import Any
 
 from psycopg import sql
 
-from fluxbase_cli.store.connection import (
-    Connection,
-    TidArray,
-    UuidArray,
-)
+from fluxbase_cli.store.binary import TidArray, UuidArray
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import CtidRange
 from fluxbase_cli.store.relation import ID, SIZE, SMALL_BYTES, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock

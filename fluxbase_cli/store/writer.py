@@ -11,14 +11,8 @@ from typing import Any
 
 from psycopg import sql
 
-from fluxbase_cli.store.connection import (
-    Connection,
-    TextArray,
-    TextElements,
-    TidArray,
-    TidElements,
-    UuidArray,
-)
+from fluxbase_cli.store.binary import TextArray, TextElements, TidArray, TidElements, UuidArray
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.reader import Reader
 from fluxbase_cli.store.relation import FIRST, TID, Relation

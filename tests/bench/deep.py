@@ -35,8 +35,8 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.proof.columns import search_columns
 from fluxbase_cli.seal import Sealer
-from fluxbase_cli.store.connection import Access
 from fluxbase_cli.store.deep_reading import IS_TOKEN, NO_HEX, RUN
+from fluxbase_cli.store.transactions import Access
 
 _TABLE = "plugin_data"
 _SEALED = 10

@@ -14,8 +14,9 @@ from threading import Lock
 from fluxbase_cli.config import load_settings
 from fluxbase_cli.engine.events import BatchStep, Event, Step
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.prepare.prepare import prepare
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.run.job_run import JobRun, prepare
+from fluxbase_cli.engine.run.job_run import JobRun
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import load_keyring
 from fluxbase_cli.store.records import JobKind

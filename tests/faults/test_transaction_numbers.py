@@ -11,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from fluxbase_cli.demo.server import EmbeddedServer, installations
+from fluxbase_cli.demo.installation import installations
+from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.demo.tables import create_tables
 from fluxbase_cli.engine.events import BatchDone, Event
 from fluxbase_cli.engine.stop import Stop

@@ -10,8 +10,9 @@ import pytest
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.run import job_run as job_module
 from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
-from fluxbase_cli.store.connection import Access, connect
+from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.transactions import Access
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching
 

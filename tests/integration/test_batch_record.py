@@ -9,12 +9,13 @@ from uuid import UUID
 import pytest
 
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.store.connection import Access, Connection, begin_batch, connect_for_values
+from fluxbase_cli.store.connection import Connection, connect_for_values
 from fluxbase_cli.store.ctid import Ctid
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.records import JobKind, JobState, NewJob, Shard, ShardLayout
 from fluxbase_cli.store.shards import LeaseLostError
+from fluxbase_cli.store.transactions import Access, begin_batch
 from tests.fixtures.fluxbase import OLD, SECRETS, Fluxbase, Spot, seal
 
 _COLUMN = SECRETS.rpartition(".")[2]

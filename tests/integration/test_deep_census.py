@@ -28,7 +28,7 @@ from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.proof import searching
 from fluxbase_cli.proof.columns import DeepResult, search_columns
 from fluxbase_cli.store import deep_reading
-from fluxbase_cli.store.connection import Access
+from fluxbase_cli.store.transactions import Access
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import (
     COLUMNS,

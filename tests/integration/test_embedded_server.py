@@ -20,7 +20,8 @@ import psycopg
 import pytest
 
 from fluxbase_cli.demo import server as server_module
-from fluxbase_cli.demo.server import EmbeddedServer, installations
+from fluxbase_cli.demo.installation import installations
+from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
 
 QUICK = {"fsync": "off"}

@@ -13,8 +13,9 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import NullObserver, Step
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.prepare.prepare import prepare
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.run.job_run import JobRun, prepare
+from fluxbase_cli.engine.run.job_run import JobRun
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobRunningError
 from fluxbase_cli.store.connection import connect

@@ -7,8 +7,8 @@ import pytest
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.run import worker
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.store import connection as store_connect
-from fluxbase_cli.store.connection import Access, Connection, connect, connect_for_values
+from fluxbase_cli.store.connection import Connection, connect, connect_for_values
+from fluxbase_cli.store.transactions import Access, begin_batch
 from tests.fixtures.fluxbase import OLD, SECRETS, TABLES, Fluxbase, Opened, Role, Spot, Watching, seal
 
 _SCHEMAS = "functions, app, platform, auth, branching"
@@ -113,7 +113,7 @@ def test_what_a_batch_sets_ends_with_it(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         connection.execute("RESET ALL")
         before = shown(connection)
-        connection.execute(store_connect.begin_batch(Access(quiet=True)))
+        connection.execute(begin_batch(Access(quiet=True)))
         assert shown(connection) == ["off", "replica", "off"]
         connection.execute("COMMIT")
         assert shown(connection) == before

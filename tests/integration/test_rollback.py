@@ -9,8 +9,8 @@ import pytest
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchStep, Message
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.prepare.prepare import prepare
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.run.job_run import prepare
 from fluxbase_cli.errors import ConfigurationError, ExitCode, WrongKeyError
 from fluxbase_cli.store.records import JobKind
 from tests.fixtures.fluxbase import KEYS, NEW, OLD, STRANGER, Fluxbase, Watching, ring_of, seal

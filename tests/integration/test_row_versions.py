@@ -9,12 +9,13 @@ import pytest
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.run.batch import BatchRunner, Work
-from fluxbase_cli.engine.run.resealer import RowResealer
-from fluxbase_cli.engine.tables import store_for
+from fluxbase_cli.engine.prepare.prepare import prepare
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.run.batch import BatchRunner
+from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.keyring import Opener
 from fluxbase_cli.store import reader
-from fluxbase_cli.store.connection import Access, begin_reading, connect_for_values
+from fluxbase_cli.store.connection import connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
@@ -24,6 +25,7 @@ from fluxbase_cli.store.relation import ID
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.shards import LeaseLostError
+from fluxbase_cli.store.transactions import Access, begin_reading
 from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal
 
 FIVE = Limits(rows=5, bytes=1 << 20)
@@ -59,9 +61,10 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
     flux.secrets(20)
     monkeypatch.setattr(reader, "_AT_A_TIME", 5)
     unpack, armed = RowBlock.of, [True]
-    access, goal = Access(), Goal(2, source=1)
+    access, ring = Access(), ring_of(KEYS)
+    prepared = prepare(flux.database, ring, JobRequest(JobKind.RE_ENCRYPT, Goal(2, source=1), limits=FIVE))
+    relation = prepared.preflight.relations[0]
     with connect_for_values(flux.database, access) as first, connect_for_values(flux.database, access) as second:
-        relation = inspect(first, write=True).relations[0]
         one, other = JobStore(first), JobStore(second)
         one.schema.ensure()
         shard_layouts = {relation: ShardLayout(blocks=10, lanes=1)}
@@ -73,11 +76,10 @@ def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monke
         assert begun is not None
         runner = one.runners.register(job, 2)
 
+        context = RunContext(flux.database, ring, prepared, job, runner, begun.began, last_pass=1)
+
         def batches() -> BatchRunner:
-            resealer = RowResealer(relation, Opener(ring_of(KEYS), first=1), goal)
-            return BatchRunner(
-                Work(store_for(relation), resealer, goal, FIVE, access, job, runner, begun.began), NullObserver()
-            )
+            return BatchRunner(context, relation, Opener(ring, first=1), NullObserver())
 
         def write_meanwhile(*arguments: Any, **options: Any) -> RowBlock:
             if armed:

@@ -9,8 +9,9 @@ import pytest
 
 from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.prepare.prepare import prepare
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.run.job_run import JobRun, prepare
+from fluxbase_cli.engine.run.job_run import JobRun
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobRunningError
 from fluxbase_cli.store.jobs import JobStore

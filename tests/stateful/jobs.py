@@ -24,8 +24,9 @@ from typing import Any
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import BatchStep, Event, PassStarted, Step
 from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.prepare.prepare import prepare
 from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.run.job_run import JobRun, prepare
+from fluxbase_cli.engine.run.job_run import JobRun
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.keyring import Keyring

@@ -13,7 +13,8 @@ from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, 
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.keyring import Key, Keyring, ProviderContext, load_keyring
 from fluxbase_cli.seal import Sealer, SealError
-from fluxbase_cli.store.connection import TextArray, connect, connect_or_explain
+from fluxbase_cli.store.binary import TextArray
+from fluxbase_cli.store.connection import connect, connect_or_explain
 from fluxbase_cli.store.documents import LeafEdit
 
 MARK = "hunter2-hunter2-hunter2-hunter2!"

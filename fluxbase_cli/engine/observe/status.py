@@ -12,7 +12,7 @@ import psycopg
 from fluxbase_cli.catalogue.locations import CATALOGUE
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.run.job_run import location_counts
+from fluxbase_cli.engine.run.account import location_counts
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore

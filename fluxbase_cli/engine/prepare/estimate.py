@@ -8,7 +8,7 @@ silent as batches do; where that is not possible nothing is rehearsed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -17,25 +17,24 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.cost import FEW_ROWS, Cost, Estimate
+from fluxbase_cli.engine.cost_meter import key_calls
 from fluxbase_cli.engine.events import NullObserver
-from fluxbase_cli.engine.prepare.plan import Plan
-from fluxbase_cli.engine.request import JobRequest
-from fluxbase_cli.engine.run.batch import BatchRunner, Work
-from fluxbase_cli.engine.run.resealer import RowResealer
+from fluxbase_cli.engine.prepare.prepare import Prepared
+from fluxbase_cli.engine.run.batch import BatchRunner
+from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.worker_process import second_process_workers
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.engine.tables import limits_for, store_for
+from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, connect_for_values, first_line
+from fluxbase_cli.store.connection import Connection, connect_for_values, first_line
 from fluxbase_cli.store.ctid import Ctid, CtidRange
-from fluxbase_cli.store.preflight import Preflight
 from fluxbase_cli.store.reader import ChangedSince, Reader
 from fluxbase_cli.store.records import Shard
 from fluxbase_cli.store.relation import Relation
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.server_load import standbys
 from fluxbase_cli.store.table_size import TableSize, table_sizes
+from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.store.trial import (
     TrialRecorder,
     TriedError,
@@ -48,71 +47,52 @@ from fluxbase_cli.store.trial import (
 
 #: Rows that each worker rehearses at a time, in one batch or several.
 _WORKER_ROWS = 1_000
+
+
 #: At most so much of a relation is rehearsed: each row of it leaves a dead one behind until the next vacuum.
 _SAMPLED_SHARE = 1 / 8
+
+
 _WARM_UP_ROWS = 20
+
+
 #: Pages that a closing census is timed on.
 _CENSUS_BLOCKS = 400
+
+
 #: How many of the rows behind the first stride find room in their page. Measured on 1,000,000 rows of
 #: `functions.secrets` that were just loaded, without any room to begin with: 0.93 to 0.96.
 _ROOM_SHARE = 0.95
+
+
 #: Bytes of WAL for a row that finds none: its old page is locked and its record is longer, less what pruning logs for
 #: the others; and for each new entry in an index. Counted by `pg_waldump --stats=record` on the same run.
 _ELSEWHERE_WAL = 103
+
+
 _ENTRY_WAL = 73
+
+
 #: What of its time such a row saves when it does find room, as a share of what it saves of its WAL. Measured likewise:
 #: a row of the run takes 0.62 to 0.70 of the time of a rehearsed one.
 _ELSEWHERE_S = 0.5
+
+
 #: How much more WAL first batches write than the same ones again, at least, where their pages are logged whole: a few
 #: bytes a row are another session's, and not what the first ones took longer for.
 _LOGGED_WHOLE = 0.5
+
+
 #: What of an index's page is logged: not the room that is kept free in it, nor pages that get no entry.
 _PAGE_FILL = 0.55
+
+
 #: What of its time a run takes when a helper has half of the workers: 0.80 with batches of 1,000 rows, 0.72 of 100.
 _HELPED_S = 0.77
+
+
 #: What a run costs besides: a small rehearsal, connections, leases, the account; in seconds.
 _OVERHEAD_S = 0.4
-
-
-class CostMeter:
-    """Measures what a run really costs.
-
-    Args:
-        connection: of the run's beginning, outside a transaction.
-        relations: the relations that it writes to.
-    """
-
-    def __init__(self, connection: Connection, relations: tuple[Relation, ...]) -> None:
-        self._relations = relations
-        self._began = time.monotonic()
-        self._wal = wal_position(connection)
-        self.before: Mapping[str, TableSize] = table_sizes(connection, relations)
-
-    def read(self, connection: Connection, keyring: Keyring) -> tuple[Cost, Mapping[str, TableSize]]:
-        """What it has cost so far, and how large the relations are now.
-
-        Args:
-            connection: any, outside a transaction.
-            keyring: the keys that were fetched.
-        """
-        now = table_sizes(connection, self._relations)
-        cost = Cost(
-            seconds=time.monotonic() - self._began,
-            wal_bytes=wal_position(connection) - self._wal,
-            growth_bytes=_total(now) - _total(self.before),
-            key_calls=key_calls(keyring),
-            standbys=len(standbys(connection)),
-        )
-        return cost, now
-
-
-def key_calls(keyring: Keyring) -> int:
-    """How many keys came from outside of this machine."""
-    return sum(key.provider != "env" for key in keyring.keys)
-
-
-def _total(found: Mapping[str, TableSize]) -> int:
-    return sum(size.total for size in found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,22 +161,21 @@ class TrialRun:
         rounds: how often each worker does its batches again.
     """
 
-    def __init__(  # noqa: PLR0913  # what a run is told
+    def __init__(  # what a run is told
         self,
         database: DatabaseSettings,
         keyring: Keyring,
-        request: JobRequest,
-        preflight: Preflight,
-        plan: Plan,
+        prepared: Prepared,
         *,
         stop: Stop,
         rounds: int,
     ) -> None:
         self._database = database
         self._keyring = keyring
-        self._request = request
-        self._preflight = preflight
-        self._plan = plan
+        self._prepared = prepared
+        self._request = prepared.request
+        self._preflight = prepared.preflight
+        self._plan = prepared.plan
         self._stop = stop
         self._rounds = rounds
 
@@ -344,25 +323,16 @@ class TrialRun:
 
     def _batch(self, worker: _Worker, relation: Relation, began: int, shard: Shard, rows: int) -> _Done:
         """Do a batch and roll it back."""
-        most = limits_for(relation, self._request.limits)
-        work = Work(
-            store_for(relation),
-            RowResealer(relation, worker.opener, self._request.goal),
-            self._request.goal,
-            Limits(min(rows, most.rows), most.bytes),
-            self._access,
-            job=0,
-            runner=0,
-            began=began,
-        )
-        runner = BatchRunner(work, NullObserver())
+        most = min(rows, limits_for(relation, self._request.limits).rows)
+        context = RunContext(self._database, self._keyring, self._prepared, job=0, runner=0, began=began, last_pass=0)
+        runner = BatchRunner(context, relation, worker.opener, NullObserver())
         start = time.monotonic()
         listed = runner.read_ahead(worker.connection, self._around(relation, shard, rows))
         # A batch's share of it: rows of all strides are read at once.
         reading_s = (time.monotonic() - start) / max(listed, 1)
         start = time.monotonic()
         try:
-            runner.next_batch(worker.connection, TrialRecorder(), shard, most=work.limits.rows)
+            runner.next_batch(worker.connection, TrialRecorder(), shard, most=most)
         except TriedError as rehearsed:
             done = rehearsed.after.rows_done
             return _Done(done, max(time.monotonic() - start + done * reading_s, 1e-6))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from fluxbase_cli.engine.prepare.key_sample import KeySample, take_sample
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.store.connection import Access, Connection, begin_stats_read
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.records import ShardLayout
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.table_stats import TableStats, table_stats
+from fluxbase_cli.store.transactions import Access, begin_stats_read
 
 #: Small enough that ten runners share a large table evenly and that little is left when one dies, large enough that
 #: leasing costs nothing. While one half of a shard is worked on, what was freed in the other becomes usable.

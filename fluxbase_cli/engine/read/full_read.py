@@ -29,14 +29,7 @@ from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connection import (
-    Access,
-    Connection,
-    begin_snapshot,
-    connect_for_values,
-    first_line,
-    session,
-)
+from fluxbase_cli.store.connection import Connection, connect_for_values, first_line, session
 from fluxbase_cli.store.ctid import LAST_CTID, WHOLE_TABLE, Ctid, CtidRange
 from fluxbase_cli.store.open_transactions import OpenTransactions
 from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader
@@ -45,6 +38,7 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
 from fluxbase_cli.store.rows import Limits, Rows
 from fluxbase_cli.store.table_stats import count_blocks
+from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined
 
 

@@ -13,9 +13,10 @@ import psycopg
 
 from fluxbase_cli.engine.events import Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.store.connection import Access, Connection, begin_snapshot, lock_for_reading
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.open_transactions import OpenTransactions, in_recovery, open_transactions
 from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.transactions import Access, begin_snapshot, lock_for_reading
 
 #: How long open transactions that may have written sealed values are waited for, in seconds.
 WRITERS_WAIT_S = 10.0

@@ -12,15 +12,17 @@ from typing import Protocol
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchStep, Observer, Step
-from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.run.shard_reader import ShardReader
-from fluxbase_cli.engine.tables import ValueStore
-from fluxbase_cli.store.connection import Access, Connection, begin_batch
+from fluxbase_cli.engine.tables import limits_for, store_for
+from fluxbase_cli.keyring import Opener
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.records import QuarantineEntry, Shard
-from fluxbase_cli.store.relation import ID, TID, Row
-from fluxbase_cli.store.rows import Limits, first_ctid, last_ctid
+from fluxbase_cli.store.relation import ID, TID, Relation, Row
+from fluxbase_cli.store.rows import first_ctid, last_ctid
+from fluxbase_cli.store.transactions import begin_batch
 
 #: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
 _ROUNDS = 5
@@ -39,30 +41,6 @@ class BatchOutcome:
     shard: Shard | None
     rows: int
     counts: Mapping[str, Counts]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What the batches of one relation are done with.
-
-    Attributes:
-        store: reads and writes it.
-        judge: judges its rows.
-        goal: what values shall become.
-        limits: how much one batch may hold.
-        access: how values are read and written.
-        job, runner: the numbers under which progress is kept and leases are held.
-        began: the job's first possible transaction.
-    """
-
-    store: ValueStore
-    resealer: RowResealer
-    goal: Goal
-    limits: Limits
-    access: Access
-    job: int
-    runner: int
-    began: int
 
 
 class BatchRecorder(Protocol):
@@ -87,16 +65,22 @@ class BatchRunner:
     """Does the batches of one relation over connections that are outside a transaction.
 
     Args:
-        work: what to do.
+        context: the job that the batches belong to.
+        relation: the relation.
+        opener: opens values; it belongs to one worker.
         observer: is told each step.
     """
 
-    def __init__(self, work: Work, observer: Observer) -> None:
-        self._work = work
+    def __init__(self, context: RunContext, relation: Relation, opener: Opener, observer: Observer) -> None:
+        self._context = context
+        self._store = store_for(relation)
+        self._resealer = RowResealer(relation, opener, context.goal, context.tokens)
         self._observer = observer
-        self._steps = {step: BatchStep(work.store.relation.qualified, step) for step in Step}
-        self._begin = begin_batch(work.access).as_bytes(None)
-        self._ahead = ShardReader(work.store, work.access, work.limits.bytes, work.began)
+        self._steps = {step: BatchStep(relation.qualified, step) for step in Step}
+        self._begin = begin_batch(context.access).as_bytes(None)
+        self._ahead = ShardReader(
+            self._store, context.access, limits_for(relation, context.request.limits).bytes, context.began
+        )
 
     def read_ahead(self, connection: Connection, shard: Shard) -> int:
         """Read a shard's rows before its next batch asks for them; return how many there are."""
@@ -116,7 +100,7 @@ class BatchRunner:
             psycopg.Error: nothing was written, or (the connection was lost at the commit) all of it was.
         """
         rows, after = self._ahead.next_rows(connection, shard, most)
-        result = self._work.resealer.process(rows)
+        result = self._resealer.process(rows)
         self._tell(Step.READ)
         done = after.lane == after.lanes
         # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
@@ -172,18 +156,18 @@ class BatchRunner:
         """Write, record and commit the batch's transaction; `after` is the shard then, but for its counts."""
         written = self._write_values(connection, result, pruned)
         self._tell(Step.WRITTEN)
-        if self._work.access.role is not None:
+        if self._context.access.role is not None:
             # Our own tables are written as ourselves: the server's roles are granted nothing on them.
             connection.execute("SET LOCAL ROLE NONE")
         if result.quarantine:
-            recorder.quarantine(self._work.job, result.quarantine)
+            recorder.quarantine(self._context.job, result.quarantine)
         if written.unwritten:
-            recorder.need_full_census(self._work.job)
+            recorder.need_full_census(self._context.job)
         counts = self._counts(result, written, main_pass=shard.pass_number == 0)
         after = _with_counts(after, counts)
         with recorder.recorded(
             shard,
-            self._work.runner,
+            self._context.runner,
             after,
             done=done,
             wrote=written.wrote,
@@ -195,7 +179,7 @@ class BatchRunner:
     def _write_values(self, connection: Connection, result: ResealResult, pruned: PageRange) -> _Written:
         """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
         written = _Written([0] * len(result.tallies))
-        edits, store, resealer = result.edits, self._work.store, self._work.resealer
+        edits, store, resealer = result.edits, self._store, self._resealer
         refused: list[Row] = []
         if edits and not store.relation.keyed:
             # Which row was written only its place tells; those that moved are the next census's business.
@@ -223,7 +207,7 @@ class BatchRunner:
             for index, tally in enumerate(result.tallies):
                 tally.remove(before.tallies[index])
                 tally.add(again.tallies[index])
-                written.moved[index] += before.tallies[index].moving(self._work.goal)
+                written.moved[index] += before.tallies[index].moving(self._context.goal)
             gone = {row[ID] for row in lost}
             result.quarantine[:] = [e for e in result.quarantine if e.id.bytes not in gone] + again.quarantine
             edits = again.edits
@@ -238,8 +222,8 @@ class BatchRunner:
 
     def _counts(self, result: ResealResult, written: _Written, *, main_pass: bool) -> Mapping[str, Counts]:
         counts = {}
-        for column, tally, moved in zip(self._work.store.columns, result.tallies, written.moved, strict=True):
-            found = tally.counts(self._work.goal, written=True)
+        for column, tally, moved in zip(self._store.columns, result.tallies, written.moved, strict=True):
+            found = tally.counts(self._context.goal, written=True)
             if not main_pass:
                 # What the census finds under the old key was sealed by another writer since; all else that it sees
                 # has been counted by the main pass.

@@ -5,20 +5,18 @@ Whatever a running server sealed under the old key behind the workers' backs is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from fluxbase_cli.catalogue.locations import SealedTable
-from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import Message, Observer, PassStarted
-from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, take_snapshot
+from fluxbase_cli.engine.read.snapshot import take_snapshot
+from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
-from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connection import Access, Connection, connect_for_values
+from fluxbase_cli.keyring import Opener
+from fluxbase_cli.store.connection import Connection, connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.open_transactions import OpenTransactions
@@ -26,7 +24,6 @@ from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader, Versi
 from fluxbase_cli.store.records import JobState
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations, is_still
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined
 
 #: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.
@@ -50,51 +47,33 @@ class CatchUp:
     """Decides when the passes of a job are over; whoever finds the last shard done carries it out.
 
     Attributes:
-        job: the job's number.
-        database: where.
-        goal: what values shall be.
-        catalogue: the sealed tables.
-        access: how values are read.
-        limits: how much to read at once.
-        keyring: the keys.
-        last_census: the number of the census after which the job is given up.
+        context: the job.
         stop: ends waiting.
         observer: is told of each pass.
-        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
-        tokens: as for `RowResealer`.
     """
 
-    job: int
-    database: DatabaseSettings
-    goal: Goal
-    catalogue: Sequence[SealedTable]
-    access: Access
-    limits: Limits
-    keyring: Keyring
-    last_census: int
+    context: RunContext
     stop: Stop
     observer: Observer
-    wait_s: float = WRITERS_WAIT_S
-    tokens: frozenset[str] = frozenset()
 
     def advance(self, connection: Connection, jobs: JobStore) -> CatchUpStep:
         """Begin the next census, or close the job, if all shards of the current pass are done."""
         with connection.transaction():
-            pass_number, state = jobs.lock(self.job)
+            pass_number, state = jobs.lock(self.context.job)
             if state is not JobState.RUNNING:
                 return CatchUpStep.ENDED
-            open_shards, touched = jobs.shards.open_shards(self.job, pass_number)
+            open_shards, touched = jobs.shards.open_shards(self.context.job, pass_number)
             if open_shards:
-                jobs.runners.free_dead_leases(self.job)
+                jobs.runners.free_dead_leases(self.context.job)
                 return CatchUpStep.WAIT
             # Asked each time: partitions come and go, and tables are renamed, while a job runs.
-            found = find_relations(connection, self.catalogue)
+            found = find_relations(connection, self.context.request.catalogue)
             if pass_number > 0 and touched == 0 and not self._changed(jobs, found):
                 self._end(jobs, found)
                 return CatchUpStep.ENDED
-            if pass_number < self.last_census:
+            if pass_number < self.context.last_pass:
                 self._changed(jobs, found)
-                started = jobs.next_pass(self.job, found.relations)
+                started = jobs.next_pass(self.context.job, found.relations)
                 self.observer.notify(PassStarted(started, {}, {}))
                 if touched and pass_number > 0:
                     self.observer.notify(
@@ -107,14 +86,14 @@ class CatchUp:
 
     def _end(self, jobs: JobStore, found: FoundRelations) -> None:
         """Complete the job, unless something could not be examined: then nobody knows whether it is done."""
-        jobs.note_unexamined(self.job, found.unexamined)
-        unexamined = jobs.unexamined(self.job)
+        jobs.note_unexamined(self.context.job, found.unexamined)
+        unexamined = jobs.unexamined(self.context.job)
         if not unexamined:
-            jobs.set_state(self.job, JobState.COMPLETED, remaining=0)
+            jobs.set_state(self.context.job, JobState.COMPLETED, remaining=0)
             return
         others = f", and {len(unexamined) - 1} more" if len(unexamined) > 1 else ""
         jobs.set_state(
-            self.job,
+            self.context.job,
             JobState.FAILED,
             error=f"what could be examined is done, and this could not be examined: {unexamined[0]}{others}",
             remaining=0,
@@ -122,10 +101,10 @@ class CatchUp:
 
     def versions(self, jobs: JobStore) -> Versions:
         """Which row versions the current census must open; None for all."""
-        job = jobs.get(self.job)
+        job = jobs.get(self.context.job)
         if job is None or job.full_census or job.news_from is None:
             return None
-        return ChangedSince(job.news_from, jobs.shards.written_transactions(self.job))
+        return ChangedSince(job.news_from, jobs.shards.written_transactions(self.context.job))
 
     def _changed(self, jobs: JobStore, found: FoundRelations) -> bool:
         """Whether the next census has to open everything, because places or transaction numbers say nothing any more.
@@ -134,16 +113,16 @@ class CatchUp:
         went, beyond 2**32 transactions, and where a trigger that fires on our updates has come or gone: our row
         versions may hold what it put there.
         """
-        job = jobs.get(self.job)
+        job = jobs.get(self.context.job)
         if job is None:
             return False
         if not job.full_census and jobs.beyond_32_bits():
-            jobs.need_full_census(self.job)
+            jobs.need_full_census(self.context.job)
             return True
         storage = jobs.storage(found.relations)
         if storage == job.storage:
             return False
-        jobs.note_rewritten(self.job, storage)
+        jobs.note_rewritten(self.context.job, storage)
         return True
 
     def _give_up(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> CatchUpStep:
@@ -152,7 +131,7 @@ class CatchUp:
             self._end(jobs, found)
         else:
             jobs.set_state(
-                self.job,
+                self.context.job,
                 JobState.FAILED,
                 error="sweep after sweep another writer seals under the old key, or a trigger refuses our writing: "
                 "restart the server with the new key, then run this again",
@@ -162,20 +141,20 @@ class CatchUp:
 
     def _remaining(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> int:
         """Count what is still to be moved, without writing."""
-        opener, left = Opener(self.keyring), list[Unexamined]()
+        opener, left = Opener(self.context.keyring), list[Unexamined]()
         remaining = 0
-        with connect_for_values(self.database, self.access) as reading:
+        with connect_for_values(self.context.database, self.context.access) as reading:
             for relation in found.relations:
                 for result in self.read_whole(
-                    reading, connection, relation, RowResealer(relation, opener, None, self.tokens), left
+                    reading, connection, relation, RowResealer(relation, opener, None, self.context.tokens), left
                 ):
-                    remaining += sum(tally.moving(self.goal) for tally in result.tallies)
-        jobs.note_unexamined(self.job, left)
+                    remaining += sum(tally.moving(self.context.goal) for tally in result.tallies)
+        jobs.note_unexamined(self.context.job, left)
         return remaining
 
     def find(self, connection: Connection, name: str) -> Relation | None:
         """A relation as it is now; None where it is not there any more."""
-        relations = find_relations(connection, self.catalogue).relations
+        relations = find_relations(connection, self.context.request.catalogue).relations
         return next((relation for relation in relations if relation.qualified == name), None)
 
     def read_whole(
@@ -197,7 +176,7 @@ class CatchUp:
         """
         jobs = JobStore(own)
         versions = self.versions(jobs)
-        opened = self._snapshot(reading, own, relation, self.wait_s)
+        opened = self._snapshot(reading, own, relation, self.context.request.wait_s)
         try:
             if not is_still(reading, relation):
                 raise RelationGoneError
@@ -212,7 +191,7 @@ class CatchUp:
             # What others wrote, and committed after the snapshot was taken.
             self._snapshot(reading, own, relation, 0.0)
             try:
-                late = ChangedSince(opened.since, jobs.shards.written_transactions(self.job))
+                late = ChangedSince(opened.since, jobs.shards.written_transactions(self.context.job))
                 yield from self._read(reading, relation, resealer, late)
             finally:
                 if not reading.closed:
@@ -221,12 +200,14 @@ class CatchUp:
 
     def _snapshot(self, reading: Connection, own: Connection, relation: Relation, wait_s: float) -> OpenTransactions:
         return take_snapshot(
-            reading, own, [relation], self.access, stop=self.stop, observer=self.observer, wait_s=wait_s
+            reading, own, [relation], self.context.access, stop=self.stop, observer=self.observer, wait_s=wait_s
         )
 
     def _read(
         self, connection: Connection, relation: Relation, resealer: RowResealer, versions: Versions
     ) -> Iterator[ResealResult]:
-        reader = BoundedReader(Reader(relation), WHOLE_TABLE, limits_for(relation, self.limits), versions)
+        reader = BoundedReader(
+            Reader(relation), WHOLE_TABLE, limits_for(relation, self.context.request.limits), versions
+        )
         while (rows := reader.next_rows(connection)) is not None:
             yield resealer.process(rows)

@@ -13,7 +13,8 @@ import psycopg
 
 from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.run.catch_up import CatchUp
-from fluxbase_cli.engine.run.worker import Assignment, Worker
+from fluxbase_cli.engine.run.context import RunContext
+from fluxbase_cli.engine.run.worker import Worker
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
 from fluxbase_cli.engine.throttle.throttler import Throttler
@@ -32,11 +33,11 @@ _GRACE_S = 3.0
 class Heartbeat:
     """Holds the advisory lock that says "alive", renews the leases, asks what is wanted, holds autovacuum off."""
 
-    def __init__(self, assignment: Assignment, throttler: Throttler, workers: Sequence[Worker]) -> None:
-        self._assignment = assignment
+    def __init__(self, context: RunContext, throttler: Throttler, workers: Sequence[Worker]) -> None:
+        self._context = context
         self._workers = workers
         self._throttler = throttler
-        self._hold_off = AutovacuumLock(assignment.database, assignment.access, assignment.large)
+        self._hold_off = AutovacuumLock(context.database, context.access, context.large_relations())
         self._connection: Connection | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -71,7 +72,7 @@ class Heartbeat:
     def _beat(self) -> None:
         in_hand = [worker.shard for worker in self._workers]
         JobStore(self._connected()).runners.heartbeat(
-            self._assignment.runner, (shard for shard in in_hand if shard is not None)
+            self._context.runner, (shard for shard in in_hand if shard is not None)
         )
 
     def _look(self) -> None:
@@ -79,8 +80,8 @@ class Heartbeat:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._assignment.database)
-            JobStore(self._connection).runners.take_lock(self._assignment.runner)
+            self._connection = connect(self._context.database)
+            JobStore(self._connection).runners.take_lock(self._context.runner)
         return self._connection
 
 
@@ -88,7 +89,7 @@ class Pool:
     """Runs a number of workers until the job ends, one fails, or a stop is asked for.
 
     Args:
-        assignment: what each of them is told.
+        context: the job.
         workers: how many.
         stop: ends them; is requested when one fails.
         observer: is told what they do.
@@ -96,27 +97,14 @@ class Pool:
     """
 
     def __init__(
-        self, assignment: Assignment, workers: int, stop: Stop, observer: Observer, *, told: Observer | None = None
+        self, context: RunContext, workers: int, stop: Stop, observer: Observer, *, told: Observer | None = None
     ) -> None:
         self._stop = stop
         self._failures: list[BaseException] = []
-        catch_up = CatchUp(
-            assignment.job,
-            assignment.database,
-            assignment.goal,
-            assignment.catalogue,
-            assignment.access,
-            assignment.limits,
-            assignment.keyring,
-            assignment.last_census,
-            stop,
-            observer,
-            assignment.wait_s,
-            assignment.tokens,
-        )
-        throttler = Throttler(assignment.job, workers, assignment.policy, stop=stop, observer=told or observer)
-        self._workers = [Worker(assignment, stop, observer, catch_up, throttler) for _ in range(workers)]
-        self._heartbeat = Heartbeat(assignment, throttler, self._workers)
+        catch_up = CatchUp(context, stop, observer)
+        throttler = Throttler(context.job, workers, context.batch_policy, stop=stop, observer=told or observer)
+        self._workers = [Worker(context, stop, observer, catch_up, throttler) for _ in range(workers)]
+        self._heartbeat = Heartbeat(context, throttler, self._workers)
 
     def run(self) -> None:
         """Work until the end.

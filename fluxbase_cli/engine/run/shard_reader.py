@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from fluxbase_cli.store.connection import Access, Connection, begin_reading
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.reader import BeforeJob, Reader
 from fluxbase_cli.store.records import Shard
 from fluxbase_cli.store.relation import TID, Row
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.rows import Limits, Rows, first_ctid, fitting, last_ctid, withheld
+from fluxbase_cli.store.transactions import Access, begin_reading
 
 #: Rows in hand at most: twice those of a usual shard, for where a table's rows lie closer than on average.
 _MOST_ROWS = 60_000

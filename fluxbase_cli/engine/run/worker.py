@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 import psycopg
 
-from fluxbase_cli.catalogue.locations import SealedTable
-from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import BatchDone, Observer
-from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.retry import retry_transient
-from fluxbase_cli.engine.run.batch import BatchRunner, Work
+from fluxbase_cli.engine.run.batch import BatchRunner
 from fluxbase_cli.engine.run.catch_up import CatchUp, CatchUpStep, RelationGoneError
+from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.engine.tables import limits_for, store_for
-from fluxbase_cli.engine.throttle.throttler import BatchPolicy, Throttler
-from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connection import Access, Connection, connect_for_values
+from fluxbase_cli.engine.tables import limits_for
+from fluxbase_cli.engine.throttle.throttler import Throttler
+from fluxbase_cli.keyring import Opener
+from fluxbase_cli.store.connection import Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import Shard
 from fluxbase_cli.store.relation import Relation
@@ -39,47 +35,6 @@ _T = TypeVar("_T")
 _POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What every worker of a run is told.
-
-    Attributes:
-        job: the job's number.
-        runner: this process's number.
-        goal: what values shall become.
-        catalogue: the sealed tables.
-        relations: the relations by `schema.name`, as they were when the job was prepared.
-        large: those that autovacuum is held off.
-        began: the job's first possible transaction.
-        last_census: the closing census after which the job is given up.
-        access: how values are read and written.
-        limits: how much a batch may hold.
-        policy: how large batches are within these limits.
-        keyring: the keys.
-        database: where.
-        retry_limit_s: how long one and the same trouble may last, in seconds.
-        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
-        tokens: as for `RowResealer`.
-    """
-
-    job: int
-    runner: int
-    goal: Goal
-    catalogue: Sequence[SealedTable]
-    relations: Mapping[str, Relation]
-    large: tuple[Relation, ...]
-    began: int
-    last_census: int
-    access: Access
-    limits: Limits
-    policy: BatchPolicy
-    keyring: Keyring
-    database: DatabaseSettings
-    retry_limit_s: float
-    wait_s: float = WRITERS_WAIT_S
-    tokens: frozenset[str] = frozenset()
-
-
 class Worker:
     """Works through shards. `run` is the body of a thread.
 
@@ -88,9 +43,10 @@ class Worker:
     """
 
     def __init__(
-        self, assignment: Assignment, stop: Stop, observer: Observer, catch_up: CatchUp, throttler: Throttler
+        self, context: RunContext, stop: Stop, observer: Observer, catch_up: CatchUp, throttler: Throttler
     ) -> None:
-        self._assignment = assignment
+        self._context = context
+        self._relations = context.relations()
         self._stop = stop
         self._observer = observer
         self._catch_up = catch_up
@@ -99,7 +55,7 @@ class Worker:
         self._connection: Connection | None = None
         self._reading: Connection | None = None
         self._lock = threading.Lock()
-        self._opener = Opener(assignment.keyring, first=assignment.goal.source)
+        self._opener = Opener(context.keyring, first=context.goal.source)
         self._runners: dict[str, BatchRunner] = {}
 
     def run(self) -> None:
@@ -110,7 +66,7 @@ class Worker:
         """
         try:
             while self._throttler.wait_for_turn():
-                shard = self._retry(lambda jobs: jobs.shards.lease(self._assignment.job, self._assignment.runner))
+                shard = self._retry(lambda jobs: jobs.shards.lease(self._context.job, self._context.runner))
                 if shard is not None:
                     self._do(shard)
                     continue
@@ -135,7 +91,7 @@ class Worker:
     def _connected(self) -> Connection:
         connection = self._connection
         if connection is None or connection.closed:
-            connection = connect_for_values(self._assignment.database, self._assignment.access)
+            connection = connect_for_values(self._context.database, self._context.access)
             with self._lock:
                 self._connection = connection
         return connection
@@ -145,7 +101,7 @@ class Worker:
             lambda: action(JobStore(self._connected())),
             self._stop,
             self._observer,
-            retry_limit_s=self._assignment.retry_limit_s,
+            retry_limit_s=self._context.request.retry_limit_s,
         )
 
     def _do(self, leased: Shard) -> None:
@@ -163,7 +119,7 @@ class Worker:
         def attempt(jobs: JobStore) -> Shard | None:
             nonlocal known
             # After trouble the database is asked: a commit whose answer was lost is not done twice.
-            current, known = known or jobs.shards.reread(shard.id, self._assignment.runner), None
+            current, known = known or jobs.shards.reread(shard.id, self._context.runner), None
             if current is None:
                 return None
             try:
@@ -171,12 +127,12 @@ class Worker:
             except LeaseLostError:
                 # Still ours by number where only its place has changed: by another thread of ours, or by a commit that
                 # came late over a lost connection. Nobody may be at work on it, so anyone may take it.
-                jobs.shards.give_back(shard.id, self._assignment.runner)
+                jobs.shards.give_back(shard.id, self._context.runner)
                 return None
             except (RelationGoneError, psycopg.errors.UndefinedTable) as error:
                 if not jobs.shards.has_relation(current):
                     # A partition was dropped, or a table renamed: the closing census finds what is there instead.
-                    jobs.shards.abandon(self._assignment.job, current.id, self._assignment.runner)
+                    jobs.shards.abandon(self._context.job, current.id, self._context.runner)
                     return None
                 if isinstance(error, RelationGoneError):
                     # Another table has come to its name: it is looked at anew.
@@ -201,8 +157,8 @@ class Worker:
 
     def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
         """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
-        task, connection = self._assignment, self._connected()
-        relation = task.relations.get(shard.relation)
+        context, connection = self._context, self._connected()
+        relation = self._relations.get(shard.relation)
         if relation is None or not is_still(connection, relation):
             # It has come after the job was prepared, or is another table of the same name.
             relation = self._catch_up.find(connection, shard.relation)
@@ -212,8 +168,8 @@ class Worker:
         after: Shard = shard
         left: list[Unexamined] = []
         # The reading keeps its snapshot over a connection of its own while batches are written over ours.
-        with connect_for_values(task.database, task.access) as reading, self._cancellable(reading):
-            resealer = RowResealer(relation, self._opener, task.goal, task.tokens)
+        with connect_for_values(context.database, context.access) as reading, self._cancellable(reading):
+            resealer = RowResealer(relation, self._opener, context.goal, context.tokens)
             for result in self._catch_up.read_whole(reading, connection, relation, resealer, left):
                 # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
                 if self._throttler.paused or not self._throttler.wait_for_turn():
@@ -225,7 +181,7 @@ class Worker:
                 values = sum(tally.scanned for tally in result.tallies)
                 self._throttler.done(shard.relation, rows=0, values=values, seconds=0.0)
         if left:
-            jobs.note_unexamined(task.job, left)
+            jobs.note_unexamined(context.job, left)
         runner.write_found(connection, jobs, after, ResealResult.nothing(relation), done=True)
         return None
 
@@ -242,22 +198,11 @@ class Worker:
     def _runner(self, name: str) -> BatchRunner:
         runner = self._runners.get(name)
         if runner is None:
-            runner = self._runners[name] = self._make_runner(self._assignment.relations[name])
+            runner = self._runners[name] = self._make_runner(self._relations[name])
         return runner
 
     def _make_runner(self, relation: Relation) -> BatchRunner:
-        task = self._assignment
-        work = Work(
-            store_for(relation),
-            RowResealer(relation, self._opener, task.goal, task.tokens),
-            task.goal,
-            limits_for(relation, task.limits),
-            task.access,
-            task.job,
-            task.runner,
-            task.began,
-        )
-        return BatchRunner(work, self._observer)
+        return BatchRunner(self._context, relation, self._opener, self._observer)
 
     def _limits(self, name: str) -> Limits:
-        return limits_for(self._assignment.relations[name], self._assignment.limits)
+        return limits_for(self._relations[name], self._context.request.limits)

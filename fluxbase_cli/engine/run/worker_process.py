@@ -19,8 +19,8 @@ from typing import Self
 import psycopg
 
 from fluxbase_cli.engine.events import BatchStep, Event, Message, NullObserver, Observer
+from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.pool import Pool
-from fluxbase_cli.engine.run.worker import Assignment
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.seal import ReopenError
 from fluxbase_cli.store.connection import connect, first_line
@@ -68,14 +68,14 @@ class WorkerProcess:
     nonces that a worker has in stock both would use the same.
 
     Args:
-        assignment: what this process's workers are told; the helper becomes a runner of its own.
+        context: the job; the second process becomes a runner with a number of its own.
         workers: how many the helper has.
         stop: reaches the helper too; is requested when its workers fail.
         observer: is told what the helper does.
     """
 
-    def __init__(self, assignment: Assignment, workers: int, stop: Stop, observer: Observer) -> None:
-        self._assignment = assignment
+    def __init__(self, context: RunContext, workers: int, stop: Stop, observer: Observer) -> None:
+        self._context = context
         self._workers = workers
         self._stop = stop
         self._observer = observer
@@ -85,10 +85,10 @@ class WorkerProcess:
     def __enter__(self) -> Self:
         if not self._workers:
             return self
-        context = multiprocessing.get_context("fork")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_help, args=(theirs, ours, self._assignment, self._workers), name="helper", daemon=True
+        fork = multiprocessing.get_context("fork")
+        ours, theirs = fork.Pipe()
+        process = fork.Process(
+            target=_help, args=(theirs, ours, self._context, self._workers), name="helper", daemon=True
         )
         process.start()
         theirs.close()
@@ -133,7 +133,7 @@ class WorkerProcess:
 # --- in the helper ----------------------------------------------------------------------------------------------------
 
 
-def _help(pipe: Pipe, others: Pipe, assignment: Assignment, workers: int) -> None:  # pragma: no cover  # in a fork
+def _help(pipe: Pipe, others: Pipe, context: RunContext, workers: int) -> None:  # pragma: no cover  # in a fork
     others.close()
     # A terminal signals all its processes; the first one says what is to be done.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -142,7 +142,7 @@ def _help(pipe: Pipe, others: Pipe, assignment: Assignment, workers: int) -> Non
     threading.Thread(target=_follow_parent, args=(pipe, stop), name="obey", daemon=True).start()
     sender = _Sender(pipe)
     try:
-        _work(assignment, workers, stop, sender)
+        _work(context, workers, stop, sender)
     except Exception as error:  # noqa: BLE001  # told to the first process
         sender.send(_Failed(describe_failure(error) or type(error).__name__))
     finally:
@@ -150,10 +150,10 @@ def _help(pipe: Pipe, others: Pipe, assignment: Assignment, workers: int) -> Non
         os._exit(0)
 
 
-def _work(assignment: Assignment, workers: int, stop: Stop, sender: _Sender) -> None:  # pragma: no cover
+def _work(context: RunContext, workers: int, stop: Stop, sender: _Sender) -> None:  # pragma: no cover
     try:
-        with connect(assignment.database) as connection:
-            runner = JobStore(connection).runners.register(assignment.job, workers)
+        with connect(context.database) as connection:
+            runner = JobStore(connection).runners.register(context.job, workers)
     except psycopg.Error as error:
         sender.notify(
             Message(
@@ -163,10 +163,10 @@ def _work(assignment: Assignment, workers: int, stop: Stop, sender: _Sender) -> 
         return
     try:
         # What is asked of the job is asked of both; one of them telling it is enough.
-        Pool(replace(assignment, runner=runner), workers, stop, sender, told=NullObserver()).run()
+        Pool(replace(context, runner=runner), workers, stop, sender, told=NullObserver()).run()
     finally:
-        with connect(assignment.database) as connection:
-            JobStore(connection).runners.end(assignment.job, runner)
+        with connect(context.database) as connection:
+            JobStore(connection).runners.end(context.job, runner)
 
 
 def _follow_parent(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover

@@ -20,9 +20,10 @@ import psycopg
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.throttle.pacing import Clock
 from fluxbase_cli.errors import FluxbaseCliError
-from fluxbase_cli.store.connection import Access, Connection, begin_stats_read, connect
+from fluxbase_cli.store.connection import Connection, connect
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.table_size import others_wait, try_lock_relation
+from fluxbase_cli.store.transactions import Access, begin_stats_read
 
 #: Tables with fewer rows are done before autovacuum wakes up.
 LARGE_ROWS = 50_000

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fluxbase_cli.cli.context import load
+from fluxbase_cli.cli.option_types import MaxRate, MaxReplicaLag, max_lag
 from fluxbase_cli.cli.options import Options, command
 from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.errors import ExitCode
 
 if TYPE_CHECKING:
     from fluxbase_cli.engine.observe.control import ControlState
     from fluxbase_cli.engine.throttle.pacing import MaxLag
-
-MaxRate = Annotated[
-    float | None,
-    typer.Option(
-        "--max-rate",
-        min=0,
-        metavar="N",
-        envvar="FLUXBASE_CLI_MAX_RATE",
-        show_envvar=False,
-        help="Secrets a second at most, of the whole job: its runners share them evenly. 0 lifts the limit.",
-    ),
-]
-MaxReplicaLag = Annotated[
-    str | None,
-    typer.Option(
-        "--max-replica-lag",
-        metavar="LAG",
-        envvar="FLUXBASE_CLI_MAX_REPLICA_LAG",
-        show_envvar=False,
-        help="Wait while a standby is further behind than this: 10s, 64MB, or both (10s,64MB). 0 lifts the limit.",
-    ),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,24 +22,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("pause", epilog=_PAUSE_EXAMPLES)(command(pause))
     app.command("resume", epilog=_RESUME_EXAMPLES)(command(resume))
     app.command("tune", epilog=_TUNE_EXAMPLES)(command(tune))
-
-
-def max_lag(text: str | None) -> Any:  # noqa: ANN401  # MaxLag or None, imported when used
-    """Read `--max-replica-lag`.
-
-    Raises:
-        ConfigurationError: it can't be read.
-    """
-    from fluxbase_cli.engine.throttle.pacing import MaxLag  # noqa: PLC0415  # start-up time
-
-    if text is None:
-        return None
-    try:
-        return MaxLag.parse(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"--max-replica-lag {text!r} is neither a time nor a size", hint="Write 10s, 500ms, 2m, 64MB, or 10s,64MB."
-        ) from None
 
 
 _PAUSE_EXAMPLES = """\b
@@ -75,9 +36,7 @@ def pause(
     *,
     reason: Annotated[
         str | None,
-        typer.Option(
-            "--reason", envvar="FLUXBASE_CLI_REASON", show_envvar=False, help="Why; the runners say it while they wait."
-        ),
+        typer.Option("--reason", help="Why; the runners say it while they wait."),
     ] = None,
 ) -> int:
     """Have the running job wait, on all machines, until `secrets resume`.
@@ -125,8 +84,6 @@ def tune(
             min=0,
             max=50_000,
             metavar="N",
-            envvar="FLUXBASE_CLI_BATCH_SIZE",
-            show_envvar=False,
             help="Rows in one batch's transaction, for all runners. 0 gives each its own size back.",
         ),
     ] = None,

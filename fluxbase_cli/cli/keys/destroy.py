@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scope_of
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.cli.scope import LocationsOption, TransactionWait, places_of
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ KeyVersion = Annotated[
         "--key-version",
         min=1,
         metavar="N",
-        envvar="FLUXBASE_CLI_KEY_VERSION",
-        show_envvar=False,
         help="The key's version.",
     ),
 ]
@@ -55,8 +53,6 @@ def destroy(  # noqa: PLR0913  # a command's options
         typer.Option(
             "--confirm",
             metavar="FINGERPRINT",
-            envvar="FLUXBASE_CLI_CONFIRM",
-            show_envvar=False,
             help="Second step: destroy the key that has this fingerprint.",
         ),
     ] = None,
@@ -64,24 +60,18 @@ def destroy(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--now",
-            envvar="FLUXBASE_CLI_NOW",
-            show_envvar=False,
             help="Both steps at once, without the cooling-off time: for an emergency.",
         ),
     ] = False,
     reason: Annotated[
         str | None,
-        typer.Option(
-            "--reason", envvar="FLUXBASE_CLI_REASON", show_envvar=False, help="Why; kept with who, when and from where."
-        ),
+        typer.Option("--reason", help="Why; kept with who, when and from where."),
     ] = None,
     keep_until: Annotated[
         str | None,
         typer.Option(
             "--keep-until",
             metavar="DATE",
-            envvar="FLUXBASE_CLI_KEEP_UNTIL",
-            show_envvar=False,
             help="Never destroy it before this date (2027-03-31, or with a time, in UTC).",
         ),
     ] = None,
@@ -89,8 +79,6 @@ def destroy(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--accept-undecryptable",
-            envvar="FLUXBASE_CLI_ACCEPT_UNDECRYPTABLE",
-            show_envvar=False,
             help="Go on though there are values that no key opens.",
         ),
     ] = False,
@@ -98,8 +86,6 @@ def destroy(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--skip-copies",
-            envvar="FLUXBASE_CLI_SKIP_COPIES",
-            show_envvar=False,
             help="Do not look into branch and tenant databases.",
         ),
     ] = False,
@@ -107,8 +93,6 @@ def destroy(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--skip-standbys",
-            envvar="FLUXBASE_CLI_SKIP_STANDBYS",
-            show_envvar=False,
             help="Go on though standbys or replication slots are behind or not connected; standbys that are gone are "
             "not asked for again. Kept with who and when.",
         ),
@@ -117,8 +101,6 @@ def destroy(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--skip-deep",
-            envvar="FLUXBASE_CLI_SKIP_DEEP",
-            show_envvar=False,
             help="Look only where sealed values are known to be, not into every column. Kept with who and when.",
         ),
     ] = False,
@@ -126,7 +108,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     transaction_wait: TransactionWait = 10.0,
     yes: Annotated[
         bool,
-        typer.Option("--yes", "-y", envvar="FLUXBASE_CLI_YES", show_envvar=False, help="Do not ask for confirmation."),
+        typer.Option("--yes", "-y", help="Do not ask for confirmation."),
     ] = False,
 ) -> int:
     """Destroy a key that nothing needs any more, in two steps.
@@ -158,7 +140,7 @@ def destroy(  # noqa: PLR0913  # a command's options
         skip_copies=skip_copies,
         skip_standbys=skip_standbys,
         skip_deep=skip_deep,
-        scope=places_of(locations),
+        scope=scope_of(locations),
         wait_s=transaction_wait,
     )
     settings = load(options, messages)

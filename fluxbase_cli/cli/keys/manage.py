@@ -1,4 +1,4 @@
-"""`fluxbase-cli keys`: generate, list, verify, rewrap; the end of keys is in `fluxbase_cli.cli.destruction`."""
+"""`fluxbase-cli keys generate`, `list`, `verify` and `rewrap`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fluxbase_cli.cli import destruction
 from fluxbase_cli.cli.context import load, messages_for
-from fluxbase_cli.cli.options import Options, Output, command, group_options
+from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, write
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, ExitCode
@@ -21,23 +20,13 @@ if TYPE_CHECKING:
     from fluxbase_cli.keys.inventory import ListedKey
     from fluxbase_cli.keys.verify import Verified
 
-_GROUP_HELP = "Make keys, see which there are, and destroy those that nothing needs any more."
 
-
-def make_app() -> typer.Typer:
-    """The group of commands."""
-    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
-    app.callback()(group_options(_group))
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the group `keys`."""
     app.command("generate", epilog=_GENERATE_EXAMPLES)(command(generate))
     app.command("list", epilog=_LIST_EXAMPLES)(command(list_keys))
     app.command("verify", epilog=_VERIFY_EXAMPLES)(command(verify))
     app.command("rewrap", epilog=_REWRAP_EXAMPLES)(command(rewrap))
-    destruction.add_to(app)
-    return app
-
-
-def _group() -> None:
-    """The keys."""
 
 
 _GENERATE_EXAMPLES = """\b
@@ -55,8 +44,6 @@ def generate(
         Encoding,
         typer.Option(
             "--encoding",
-            envvar="FLUXBASE_CLI_ENCODING",
-            show_envvar=False,
             help="hex and base64 are for `security.encryption.keys`; raw is 32 characters for the server's "
             "`encryption_key`.",
         ),
@@ -65,8 +52,6 @@ def generate(
         bool,
         typer.Option(
             "--store",
-            envvar="FLUXBASE_CLI_STORE",
-            show_envvar=False,
             help="Keep it where the configuration keeps keys (Vault, AWS KMS) instead of printing it.",
         ),
     ] = False,
@@ -76,8 +61,6 @@ def generate(
             "--key-version",
             min=1,
             metavar="N",
-            envvar="FLUXBASE_CLI_KEY_VERSION",
-            show_envvar=False,
             help="With --store: the new key's version. [default: the next one]",
         ),
     ] = None,
@@ -86,8 +69,6 @@ def generate(
         typer.Option(
             "--out",
             metavar="PATH",
-            envvar="FLUXBASE_CLI_OUT",
-            show_envvar=False,
             help="Write it to a new file that only you can read; an existing file is never overwritten.",
         ),
     ] = None,
@@ -164,8 +145,6 @@ def list_keys(
         bool,
         typer.Option(
             "--count",
-            envvar="FLUXBASE_CLI_COUNT",
-            show_envvar=False,
             help="Open every value, and say how many each key still seals.",
         ),
     ] = False,
@@ -312,8 +291,6 @@ def rewrap(
         typer.Option(
             "--kms-key-id",
             metavar="KEY",
-            envvar="FLUXBASE_CLI_KMS_KEY_ID",
-            show_envvar=False,
             help="The KMS key (id, ARN or alias) that shall wrap them.",
         ),
     ],

@@ -1,0 +1,23 @@
+"""`fluxbase-cli keys`: make keys, list and verify them, and destroy those that nothing needs."""
+
+from __future__ import annotations
+
+import typer
+
+from fluxbase_cli.cli.keys import destroy, manage
+from fluxbase_cli.cli.options import group_options
+
+_GROUP_HELP = "Make keys, see which there are, and destroy those that nothing needs any more."
+
+
+def make_app() -> typer.Typer:
+    """The group of commands."""
+    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
+    app.callback()(group_options(_group))
+    manage.add_to(app)
+    destroy.add_to(app)
+    return app
+
+
+def _group() -> None:
+    """The keys."""

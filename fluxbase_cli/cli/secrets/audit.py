@@ -1,0 +1,102 @@
+"""`fluxbase-cli secrets audit`: which keys are still needed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fluxbase_cli.cli.context import load_with_keys, messages_for
+from fluxbase_cli.cli.fleet import with_fleet
+from fluxbase_cli.cli.option_types import (
+    BatchSize,
+    Concurrency,
+    DatabasesOption,
+    LocationsOption,
+    TransactionWait,
+    limits_of,
+    scope_of,
+)
+from fluxbase_cli.cli.options import Databases, Options, command
+from fluxbase_cli.cli.output import print_quarantine, print_result
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the group `secrets`."""
+    app.command("audit", epilog=_AUDIT_EXAMPLES)(command(with_fleet(audit)))
+
+
+_AUDIT_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets audit
+  fluxbase-cli secrets audit --key-version 1 && echo "version 1 is no longer needed"
+  fluxbase-cli secrets audit --key-version 1 --databases all --deep
+"""
+
+
+def audit(  # noqa: PLR0913  # a command's options
+    options: Options,
+    *,
+    key_version: Annotated[
+        int | None,
+        typer.Option(
+            "--key-version",
+            min=1,
+            metavar="N",
+            help="Ask about this version: exit 0 where no value needs its key any more, else 3.",
+        ),
+    ] = None,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Also look into every text, JSON and bytea column of every table.",
+        ),
+    ] = False,
+    databases: DatabasesOption = Databases.MAIN,
+    locations: LocationsOption = None,
+    transaction_wait: TransactionWait = 10.0,
+    batch_size: BatchSize = 1000,
+    concurrency: Concurrency = 4,
+) -> int:
+    """Open every value with every configured key, and say which keys are still needed.
+
+    Reads only: a read-only role that sees all rows is enough. What could not be examined is listed, and then the audit
+    ends with 4: only exit 0 means that nothing needs the key.
+    """
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.proof.proof import ProofRequest, take_proof  # noqa: PLC0415
+    from fluxbase_cli.report.json_report import proof_report  # noqa: PLC0415
+    from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
+    from fluxbase_cli.report.text import census_lines, proof_lines  # noqa: PLC0415
+    from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
+
+    messages = messages_for(options)
+    scope = scope_of(locations)
+    loaded = load_with_keys(options, messages)
+    request = ProofRequest(
+        limits=limits_of(batch_size),
+        key_version=key_version,
+        databases=Wanted(databases.value),
+        deep=deep,
+        scope=scope,
+        workers=concurrency,
+        wait_s=transaction_wait,
+    )
+    stop = Stop()
+    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=progress)
+    if stop.requested:
+        # Half a census proves nothing, so none is printed.
+        messages.warn("interrupted; the audit is incomplete and proves nothing")
+        return 128 + (stop.signal or 2)
+    report = proof.together
+    for warning in report.warnings:
+        messages.warn(warning)
+    for each in report.unexamined:
+        messages.warn(f"not examined: {each}")
+    print_result(options, proof_report(proof), (*census_lines(report), *proof_lines(proof)))
+    if report.quarantine:
+        print_quarantine(messages, report.quarantine, None)
+    return report.exit_code

@@ -1,0 +1,224 @@
+"""`fluxbase-cli secrets re-encrypt` and `rollback`: the same engine, both ways."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fluxbase_cli.cli.confirm import confirmed
+from fluxbase_cli.cli.context import load_with_keys, messages_for
+from fluxbase_cli.cli.fleet import with_fleet
+from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of
+from fluxbase_cli.cli.options import Options, Output, command
+from fluxbase_cli.cli.output import print_quarantine, print_result, write
+from fluxbase_cli.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from fluxbase_cli.engine.goal import Goal
+    from fluxbase_cli.engine.request import JobRequest
+    from fluxbase_cli.store.records import JobKind
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the group `secrets`."""
+    app.command("re-encrypt", epilog=_RE_ENCRYPT_EXAMPLES)(command(with_fleet(re_encrypt)))
+    app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(with_fleet(rollback)))
+
+
+_RE_ENCRYPT_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --dry-run
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --max-rate 2000 --max-replica-lag 10s --vacuum
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --fleet fleet.yaml --parallel 4
+"""
+
+
+def re_encrypt(
+    options: Options,
+    *,
+    from_version: Annotated[
+        int | None,
+        typer.Option(
+            "--from-version",
+            min=1,
+            metavar="N",
+            help="Move values under this key version. [default: all that are not under the target]",
+        ),
+    ] = None,
+    to_version: Annotated[
+        int | None,
+        typer.Option(
+            "--to-version",
+            min=1,
+            metavar="N",
+            help="Seal them under this one. [default: active_key_version]",
+        ),
+    ] = None,
+    job: JobOptions,
+) -> int:
+    """Move every sealed value from one key to another, while the server may be writing.
+
+    Each value is opened, sealed anew, opened again, and written only where the stored text is still what was read.
+    Progress is kept in the database: after an interruption the same command goes on where it was.
+    """
+    from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
+
+    asked = _asked(job)
+
+    def request(active: int) -> JobRequest:
+        target = active if to_version is None else to_version
+        if from_version == target:
+            raise ConfigurationError(
+                f"--from-version and --to-version are both {target}", hint="Name the old version and the new one."
+            )
+        return asked(JobKind.RE_ENCRYPT, Goal(target=target, source=from_version), None)
+
+    return _run_job(options, request, job)
+
+
+_ROLLBACK_EXAMPLES = """\b
+Example:
+  fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised"
+"""
+
+
+def rollback(
+    options: Options,
+    *,
+    to_version: Annotated[
+        int,
+        typer.Option(
+            "--to-version",
+            min=1,
+            metavar="N",
+            help="The version to go back to.",
+        ),
+    ],
+    reason: Annotated[
+        str,
+        typer.Option("--reason", help="Why; kept with who, when and from where."),
+    ],
+    job: JobOptions,
+) -> int:
+    """Go back: move everything that is not under an older key version to it.
+
+    The same engine as `re-encrypt`, the other way. An unfinished re-encryption is superseded. (The server's own
+    `fluxbase secrets rollback NAME VERSION` is another thing: it restores one secret's earlier value.)
+    """
+    from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
+
+    if not reason.strip():
+        raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
+    asked = _asked(job)
+    code = _run_job(options, lambda _active: asked(JobKind.ROLLBACK, Goal(target=to_version), reason.strip()), job)
+    if code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not job.dry_run:
+        messages_for(options).tell(
+            "Now set in the configuration, and restart the server:\n\n"
+            f"    security:\n      encryption:\n        active_key_version: {to_version}\n"
+        )
+    return code
+
+
+def _asked(job: JobOptions) -> Callable[[JobKind, Goal, str | None], JobRequest]:
+    """Check a job's options, and return what makes a request of them."""
+    from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415  # start-up time
+
+    lag, scope = max_lag(job.max_replica_lag), scope_of(job.locations)
+
+    def request(kind: JobKind, goal: Goal, reason: str | None) -> JobRequest:
+        return JobRequest(
+            kind=kind,
+            goal=goal,
+            reason=reason,
+            limits=limits_of(job.batch_size),
+            # A size that was asked for is kept to.
+            batch_s=job.batch_time or None if job.batch_size is None else None,
+            max_rate_per_s=job.max_rate,
+            max_lag=lag,
+            vacuum=job.vacuum,
+            workers=job.concurrency,
+            dry_run=job.dry_run,
+            join=job.join,
+            restart=job.restart,
+            run_name=_run_name(job.run_name, restart=job.restart, dry_run=job.dry_run),
+            retry_limit_s=job.patience,
+            allow_triggers=job.allow_triggers,
+            accept_undecryptable=job.accept_undecryptable,
+            catalogue=scope.catalogue,
+            wait_s=job.transaction_wait,
+        )
+
+    return request
+
+
+def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
+    if name is None:
+        return None
+    if not name.strip():
+        raise ConfigurationError("--run-name is empty", hint="Give each run a name of its own, or leave it out.")
+    if restart or dry_run:
+        raise ConfigurationError(
+            f"--run-name and --{'restart' if restart else 'dry-run'} can't go together",
+            hint="A run's processes share one job; leave one of the two out.",
+        )
+    return name.strip()
+
+
+def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: JobOptions) -> int:
+    from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.databases import DatabasesRun, prepare_databases  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.keys.history import read_history  # noqa: PLC0415
+    from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415
+    from fluxbase_cli.keys.target_check import target_check  # noqa: PLC0415
+    from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415
+    from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
+    from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
+    from fluxbase_cli.report.text import database_lines, job_lines, job_title  # noqa: PLC0415
+    from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
+
+    messages = messages_for(options)
+    loaded = load_with_keys(options, messages)
+    request, wanted = request_for(loaded.keyring.active), Wanted(job.databases.value)
+    with leave_on_sigterm(lambda text: messages.fail(text, None)):
+        if not request.dry_run:
+            target = loaded.keyring.key(request.goal.target)
+            if request.goal.source is not None:
+                loaded.keyring.key(request.goal.source)
+            # Both keys are there, or it was said without asking the database.
+            refuse_as_target(read_history(loaded.settings.database), target)
+        with progress_for(messages, color=options.color) as progress:
+            targets = prepare_databases(loaded.settings.database, loaded.keyring, request, wanted, progress)
+        for warning in targets.warnings:
+            messages.warn(warning)
+        if not request.dry_run and not job.yes and not confirmed(loaded, targets):
+            messages.tell("Nothing was touched.")
+            return ExitCode.FAILED
+
+    as_text = options.output in (None, Output.TABLE)
+    if as_text:
+        write(job_title(request.kind, request.goal.source, request.goal.target))
+    stop = Stop()
+    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
+        check = target_check(
+            loaded.settings, os.environ, loaded.keyring.key(request.goal.target), warn=messages.warn_once
+        )
+        run = DatabasesRun(loaded.keyring, targets, request, stop=stop, observer=progress, before_begin=check)
+        everywhere = run.run()
+    report = everywhere.together
+    print_result(options, databases_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
+    for each in report.unexamined:
+        messages.warn(f"not examined: {each}")
+    if report.quarantine:
+        print_quarantine(messages, report.quarantine, report.job)
+    for line in cost_lines(report):
+        messages.tell(line)
+    if report.state == "interrupted":
+        messages.tell("The same command goes on from the last committed batch.")
+    return report.exit_code

@@ -1,0 +1,93 @@
+"""`fluxbase-cli secrets status`: what jobs there are, and how far they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.options import Options, Output, command
+from fluxbase_cli.cli.output import print_result
+from fluxbase_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config import DatabaseSettings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the group `secrets`."""
+    app.command("status", epilog=_STATUS_EXAMPLES)(command(status))
+
+
+_STATUS_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets status
+  fluxbase-cli secrets status 7 -o json
+  fluxbase-cli secrets status --watch
+  fluxbase-cli secrets status --watch --interval 10 -o json | jq -r .percent
+"""
+
+
+def status(
+    options: Options,
+    *,
+    job: Annotated[int | None, typer.Argument(min=1, metavar="[JOB]", help="Show this job in full.")] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            "-w",
+            help="Look again and again, at the unfinished job or at this one, until it has ended: a live table on a "
+            "terminal, else a line each time (with -o json an object on a line).",
+        ),
+    ] = False,
+    interval: Annotated[
+        float,
+        typer.Option(
+            "--interval",
+            min=0.1,
+            max=3600.0,
+            metavar="SECONDS",
+            help="How often to look with --watch.",
+        ),
+    ] = 2.0,
+) -> int:
+    """Show jobs, how far and how fast they are, who works on them, and what they could not open."""
+    from fluxbase_cli.engine.observe.status import job_details, recent_jobs  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.status import details_data, details_lines, jobs_data, jobs_lines  # noqa: PLC0415
+
+    settings = load(options)
+    if job is not None:
+        details = job_details(settings.database, job)
+        if not watch:
+            print_result(options, details_data(details), details_lines(details))
+            return ExitCode.DONE
+    if watch:
+        code = _watch(options, settings.database, job, interval)
+        if code is not None:
+            return code
+    summaries = recent_jobs(settings.database)
+    print_result(options, jobs_data(summaries), jobs_lines(summaries))
+    return ExitCode.DONE
+
+
+def _watch(options: Options, database: DatabaseSettings, job: int | None, interval: float) -> int | None:
+    """Watch a job and return the exit code; None where there is none to watch."""
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.observe.watch import watch  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.report.progress import LineProgress  # noqa: PLC0415
+    from fluxbase_cli.report.watch import display_for  # noqa: PLC0415
+
+    form = (options.output or Output.TABLE).value
+    stop, seen = Stop(), False
+    display = display_for(form, color=options.color)
+    with stop_on_signals(stop, lambda _: None), display:
+        waits = LineProgress(messages_for(options))
+        for details in watch(database, job, every_s=interval, stop=stop, observer=waits):
+            display.show(details)
+            seen = True
+    if stop.requested:
+        return 128 + (stop.signal or 2)
+    return ExitCode.DONE if seen else None

@@ -1,0 +1,132 @@
+"""Everything that is checked before a job writes for the first time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.events import Message, NullObserver, Observer
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.prepare.plan import Plan, make_plan
+from fluxbase_cli.engine.prepare.resume import (
+    Decision,
+    decide,
+    refuse_lost_tables,
+    refuse_unseen_standbys,
+)
+from fluxbase_cli.engine.read.full_read import FullRead, ReadResult
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import NothingHereError
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.connection import for_values, session
+from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.preflight import Preflight, inspect
+from fluxbase_cli.store.records import JobKind
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that may begin: all checks passed, nothing touched yet.
+
+    Attributes:
+        request: what was asked for.
+        preflight: what the database is like.
+        plan: what there is to do.
+        decision: what becomes of a job that is not finished.
+        dry_count: what the job would come to, opened value by value; only before a new rollback.
+    """
+
+    request: JobRequest
+    preflight: Preflight
+    plan: Plan
+    decision: Decision
+    dry_count: Counts | None = None
+
+
+def prepare(
+    database: DatabaseSettings, keyring: Keyring, request: JobRequest, observer: Observer | None = None
+) -> Prepared:
+    """Check everything that can be checked without writing.
+
+    Whoever rolls back is in trouble already: before the first write every value is opened once, and it is told how many
+    would move and how many nothing opens.
+
+    Args:
+        database: where.
+        keyring: the keys.
+        request: what is asked for.
+        observer: is told of the dry count.
+
+    Raises:
+        ConfigurationError: a key version is not configured, or the connection is refused.
+        DatabaseError: the server can't be reached.
+        PreflightRefusedError: database or role are not fit.
+        WrongKeyError: the canary says that the key is not the key.
+        JobRunningError: another process is at work.
+    """
+    keyring.key(request.goal.target)
+    if request.goal.source is not None:
+        keyring.key(request.goal.source)
+    with session(database) as connection:
+        preflight = inspect(
+            connection,
+            write=not request.dry_run,
+            allow_triggers=request.allow_triggers,
+            catalogue=request.catalogue,
+            secondary=request.secondary,
+        )
+        if request.secondary and not preflight.relations and not preflight.unexamined:
+            raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
+        preflight.refuse_if_unfit()
+        jobs = JobStore(connection)
+        decision = Decision()
+        if not request.dry_run:
+            jobs.schema.refuse_if_missing()
+            decision = decide(jobs, request, keyring)
+            refuse_unseen_standbys(connection, request)
+        if decision.resumes is not None:
+            refuse_lost_tables(jobs, decision.resumes, preflight)
+        plan = make_plan(for_values(connection), preflight.relations, preflight.access, keyring)
+    if not request.accept_undecryptable:
+        plan.key_sample.refuse_wrong_key(request.goal)
+    prepared = Prepared(request, preflight, plan, decision)
+    if request.kind is JobKind.ROLLBACK and not request.dry_run and decision.begins:
+        findings = read_all(database, keyring, prepared, Stop(), observer or NullObserver())
+        return replace(prepared, dry_count=_report_dry_count(findings, request.goal, observer or NullObserver()))
+    return prepared
+
+
+def read_all(
+    database: DatabaseSettings, keyring: Keyring, prepared: Prepared, stop: Stop, observer: Observer
+) -> ReadResult:
+    """Open every value, write nothing."""
+    request = prepared.request
+    return FullRead(
+        database,
+        prepared.preflight.access,
+        keyring,
+        limits=request.limits,
+        workers=request.workers,
+        stop=stop,
+        observer=observer,
+        goal=request.goal,
+        catalogue=request.catalogue,
+        wait_s=request.wait_s,
+    ).run(prepared.plan)
+
+
+def _report_dry_count(findings: ReadResult, goal: Goal, observer: Observer) -> Counts:
+    counts = sum((tally.counts(goal, written=False) for tally in findings.tallies.values()), Counts())
+    observer.notify(
+        Message(
+            f"Dry count: {counts.scanned} secrets, of which {counts.re_encrypted} open and would move to version "
+            f"{goal.target}; {counts.already_current} are under it already"
+        )
+    )
+    if counts.undecryptable:
+        observer.notify(
+            Message(f"{counts.undecryptable} secrets open under no key and would stay as they are", warning=True)
+        )
+    return counts

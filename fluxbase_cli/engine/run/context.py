@@ -1,0 +1,72 @@
+"""What one process knows of the job that it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.prepare.prepare import Prepared
+from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.throttle.autovacuum_lock import LARGE_ROWS
+from fluxbase_cli.engine.throttle.throttler import BatchPolicy
+from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.transactions import Access
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What one process knows of the job that it works on. All its workers share it.
+
+    Attributes:
+        database: where the values are.
+        keyring: the keys.
+        prepared: what was asked for, and what the database is like.
+        job: the number of the job.
+        runner: the number of this process among those that work on the job.
+        began: the first transaction that may have begun after the job did.
+        last_pass: the catch-up pass after which the job gives up.
+    """
+
+    database: DatabaseSettings
+    keyring: Keyring
+    prepared: Prepared
+    job: int
+    runner: int
+    began: int
+    last_pass: int
+
+    @property
+    def request(self) -> JobRequest:
+        """What the operator asked for."""
+        return self.prepared.request
+
+    @property
+    def goal(self) -> Goal:
+        """Which values move to which version."""
+        return self.prepared.request.goal
+
+    @property
+    def access(self) -> Access:
+        """How values are read and written."""
+        return self.prepared.preflight.access
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """The locations whose plaintext is a token (see `RowResealer`)."""
+        return self.prepared.plan.key_sample.tokens
+
+    @property
+    def batch_policy(self) -> BatchPolicy:
+        """How large batches are."""
+        return BatchPolicy(self.request.limits.rows, self.request.batch_s)
+
+    def relations(self) -> Mapping[str, Relation]:
+        """The relations by `schema.name`, as they were when the job was prepared."""
+        return {relation.qualified: relation for relation in self.prepared.preflight.relations}
+
+    def large_relations(self) -> tuple[Relation, ...]:
+        """The relations that autovacuum is kept away from."""
+        return tuple(relation for relation, found in self.prepared.plan.stats.items() if found.rows >= LARGE_ROWS)
