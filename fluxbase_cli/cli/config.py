@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fluxbase_cli.config import Settings
     from fluxbase_cli.store.preflight import Finding
 
-_GROUP_HELP = "See what is configured where."
+_GROUP_HELP = "Check the configuration."
 _CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 _MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
 
@@ -44,7 +44,9 @@ Example:
 
 
 def check(options: Options) -> int:
-    """Say what is configured and where it was found, what is reachable, and what is missing; never a secret.
+    """Check the configuration, the keys and the database.
+
+    Says what is configured and where it was found, what can be reached, and what is missing. Never prints a secret.
 
     Exit 0 when a re-encryption could begin, 2 when something is missing or refused, 1 when the database is away.
     """

@@ -173,7 +173,9 @@ def _named(name: str, option: OptionInfo) -> OptionInfo:
     # Not --version and the like, which act at once.
     if option.envvar is not None or option.is_eager:
         return option
-    longest = max((each.partition("/")[0] for each in option.param_decls or ()), key=len, default=name)
+    # Within Annotated, Typer takes the first name for the default.
+    names = [each for each in (option.default, *(option.param_decls or ())) if isinstance(each, str)]
+    longest = max((each.partition("/")[0] for each in names if each.startswith("-")), key=len, default=name)
     option = copy(option)
     option.envvar = "FLUXBASE_CLI_" + longest.strip("-").replace("-", "_").upper()
     option.show_envvar = False

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
     from fluxbase_cli.rotation.context import RotationContext
 
-_GROUP_HELP = "The rotation that happens by itself, as `security.encryption.key_rotation` says."
+_GROUP_HELP = "Rotate the key on a schedule."
 _MAX_PORT = 65535
 
 MetricsFile = Annotated[
@@ -60,7 +60,7 @@ Examples:
 
 
 def plan(options: Options) -> int:
-    """Say what `rotation run` would do now, and when the next rotation is due. Reads only.
+    """Say what `rotation run` would do now. Reads only.
 
     Exit 0 when nothing is due, 3 when a rotation is due or is to be gone on with.
     """
@@ -106,7 +106,9 @@ def run(  # noqa: PLR0913  # a command's options
     databases: DatabasesOption = Databases.MAIN,
     locations: LocationsOption = None,
 ) -> int:
-    """Rotate the key, if that is due; otherwise do nothing but retire keys that are beyond retention.
+    """Rotate the key if a rotation is due.
+
+    If none is due, it only retires keys that are beyond retention.
 
     Meant to be run often, from cron or a timer: it decides by itself. Makes the new key where keys are kept, makes it
     active in fluxbase.yaml, runs reload_command, re-encrypts, proves it by a census, and disables and destroys old
@@ -155,7 +157,7 @@ def daemon(  # noqa: PLR0913  # a command's options
     databases: DatabasesOption = Databases.MAIN,
     locations: LocationsOption = None,
 ) -> int:
-    """Stay in the foreground, and rotate whenever that is due.
+    """Stay in the foreground and rotate whenever due.
 
     SIGHUP reads the configuration anew; SIGTERM and SIGINT stop after the batches in hand. What fails is tried again by
     itself, with growing pauses.
@@ -176,7 +178,10 @@ Example:
 
 
 def test_notification(options: Options) -> int:
-    """Send one notification to notification_webhook, signed as all are, and say whether it was taken."""
+    """Send one test notification to the webhook.
+
+    It is signed like all others. Says whether the receiver accepted it.
+    """
     from uuid import uuid4  # noqa: PLC0415  # start-up time
 
     from fluxbase_cli.notifications.message import Notification, NotificationType  # noqa: PLC0415

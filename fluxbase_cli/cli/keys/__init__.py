@@ -7,7 +7,7 @@ import typer
 from fluxbase_cli.cli.keys import destroy, manage
 from fluxbase_cli.cli.options import group_options
 
-_GROUP_HELP = "Make keys, see which there are, and destroy those that nothing needs any more."
+_GROUP_HELP = "Make, list, check and destroy keys."
 
 
 def make_app() -> typer.Typer:

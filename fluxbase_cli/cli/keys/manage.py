@@ -73,7 +73,7 @@ def generate(
         ),
     ] = None,
 ) -> int:
-    """Make a new 256-bit key and print it, like `openssl rand -hex 32`.
+    """Make a new key of 256 bits, and print or store it.
 
     The key goes to stdout and nowhere else: store it where your other keys are before you use it. With --store or --out
     it is stored instead, read back and compared, and only its place and its fingerprint are printed.
@@ -149,7 +149,7 @@ def list_keys(
         ),
     ] = False,
 ) -> int:
-    """Show the key versions, their places, fingerprints, states and ages; never the keys."""
+    """List key versions with place, fingerprint, state and age."""
     from fluxbase_cli.keys.inventory import list_keys as lifecycle_list  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
@@ -235,7 +235,7 @@ Example:
 
 
 def verify(options: Options) -> int:
-    """Ask for every key, and try each.
+    """Fetch every key and try it.
 
     A key is good when it can be had, has the right length, is no other version's key, and opens what it seals. Exit 0
     when all are, else 2.
@@ -295,7 +295,7 @@ def rewrap(
         ),
     ],
 ) -> int:
-    """Move the wrapped keys to another KMS key, without touching a single secret.
+    """Wrap the keys with another KMS key; secrets stay as is.
 
     The keys stay what they are, and so do their fingerprints; only what wraps them is exchanged, inside KMS.
     """

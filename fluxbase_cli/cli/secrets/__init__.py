@@ -7,7 +7,7 @@ import typer
 from fluxbase_cli.cli.options import group_options
 from fluxbase_cli.cli.secrets import audit, control, job, status
 
-_GROUP_HELP = "Move the sealed values to another key, and prove it."
+_GROUP_HELP = "Move sealed values to another key, and prove it."
 
 
 def make_app() -> typer.Typer:

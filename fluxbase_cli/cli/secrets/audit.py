@@ -59,10 +59,10 @@ def audit(  # noqa: PLR0913  # a command's options
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
 ) -> int:
-    """Open every value with every configured key, and say which keys are still needed.
+    """Say which keys are still needed.
 
-    Reads only: a read-only role that sees all rows is enough. What could not be examined is listed, and then the audit
-    ends with 4: only exit 0 means that nothing needs the key.
+    Opens every sealed value with every configured key. Reads only: a read-only role that sees all rows is enough. What
+    could not be examined is listed, and then the exit code is 4. Only exit code 0 means that nothing needs the key.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415

@@ -39,7 +39,7 @@ def pause(
         typer.Option("--reason", help="Why; the runners say it while they wait."),
     ] = None,
 ) -> int:
-    """Have the running job wait, on all machines, until `secrets resume`.
+    """Make the running job wait, on all machines.
 
     The batches in hand are finished; no new one is begun. The processes stay alive and say what they wait for.
     """
@@ -55,7 +55,7 @@ Example:
 
 
 def resume(options: Options) -> int:
-    """Let a job that was paused with `secrets pause` go on.
+    """Let a paused job continue.
 
     (A job that was interrupted goes on with the command that began it.)
     """
@@ -88,7 +88,7 @@ def tune(
         ),
     ] = None,
 ) -> int:
-    """Change how fast the running job goes, on all machines, while it runs.
+    """Change how fast the running job goes, on all machines.
 
     Without options it shows what holds now. What is set stays with the job, also when it is interrupted and gone on
     with.

@@ -60,10 +60,11 @@ def re_encrypt(
     ] = None,
     job: JobOptions,
 ) -> int:
-    """Move every sealed value from one key to another, while the server may be writing.
+    """Move every sealed value from one key to another.
 
-    Each value is opened, sealed anew, opened again, and written only where the stored text is still what was read.
-    Progress is kept in the database: after an interruption the same command goes on where it was.
+    The server may write meanwhile. Each value is opened, sealed under the new key, opened again, and written only if
+    the stored text is still what was read. Progress is kept in the database. After an interruption, run the same
+    command again: it resumes.
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
@@ -105,10 +106,10 @@ def rollback(
     ],
     job: JobOptions,
 ) -> int:
-    """Go back: move everything that is not under an older key version to it.
+    """Move every sealed value back to an older key version.
 
-    The same engine as `re-encrypt`, the other way. An unfinished re-encryption is superseded. (The server's own
-    `fluxbase secrets rollback NAME VERSION` is another thing: it restores one secret's earlier value.)
+    It works like `re-encrypt`, in the other direction. It replaces an unfinished re-encryption. (The server's own
+    `fluxbase secrets rollback NAME VERSION` is different: it restores an earlier value of one secret.)
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415

@@ -53,7 +53,10 @@ def status(
         ),
     ] = 2.0,
 ) -> int:
-    """Show jobs, how far and how fast they are, who works on them, and what they could not open."""
+    """Show jobs and their progress.
+
+    Shows how far and how fast each job is, which processes work on it, and which values it could not open.
+    """
     from fluxbase_cli.engine.observe.status import job_details, recent_jobs  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.status import details_data, details_lines, jobs_data, jobs_lines  # noqa: PLC0415
 
