@@ -1,6 +1,6 @@
 #!/bin/sh
 # A rotation as a runbook or CI step. Keys and address come from the environment (FLUXBASE_SECRET_KEY_1, _2 and
-# FLUXBASE_DATABASE_URL) or from fluxbase.yaml. Safe to run again: it goes on where it was, or finds nothing to do.
+# FLUXBASE_DATABASE_URL) or from fluxbase.yaml. Safe to run again: it resumes, or finds nothing to do.
 set -eu
 
 fluxbase-cli config check

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes, as docs/commands.md lists them."""
+    """The exit codes, as docs/operators/scripting.md lists them."""
 
     DONE = 0
     FAILED = 1

@@ -1,8 +1,8 @@
 """AES-256-GCM seal and open, user-derived keys and fingerprints. Pure: knows nothing of versions or databases.
 
-The stored form is standard base64 of ``nonce(12) || ciphertext || tag(16)`` (docs/format.md, "The seal"; NIST SP
-800-38D, which allows at most 2**32 random nonces for one key). Nothing in it names the key: that a value opens under a
-key is the only proof that the key sealed it.
+The stored form is standard base64 of ``nonce(12) || ciphertext || tag(16)`` (docs/developers/format.md, "The seal";
+NIST SP 800-38D, which allows at most 2**32 random nonces for one key). Nothing in it names the key:
+that a value opens under a key is the only proof that the key sealed it.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def derive_user_key(master: bytes, user_id: UUID) -> bytes:
 
     Args:
         master: the 32-byte master key.
-        user_id: the owner; the salt is its lowercase hyphenated text (docs/format.md).
+        user_id: the owner; the salt is its lowercase hyphenated text (docs/developers/format.md).
 
     Returns:
         32 bytes.

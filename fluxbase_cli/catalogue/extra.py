@@ -92,7 +92,7 @@ def read_places(path: Path | None) -> SearchScope:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
-        raise _mistake(f"{label}{where}", "this is not YAML", "See docs/locations.md for an example.") from None
+        raise _mistake(f"{label}{where}", "this is not YAML", "docs/operators/locations.md has an example.") from None
     sections = _mapping(document, label, _SECTIONS)
     extra = tuple(_tables(sections.get("locations"), f"{label}: locations"))
     absent = tuple(_left_out(sections.get("absent"), f"{label}: absent", "table"))

@@ -1,4 +1,4 @@
-"""Every sealed location of every Fluxbase release, declared once (docs/format.md, "Where sealed values are").
+"""Every sealed location of every Fluxbase release, declared once (docs/developers/format.md).
 
 To add a location, add a line to `CATALOGUE`; nothing else in the project names a table.
 """
@@ -150,7 +150,7 @@ _PUBLIC_WORDS = ("public", "publishable", "site_key", "sitekey", "site-key")
 
 
 def names_a_secret(path: tuple[str, ...]) -> bool:
-    """Whether a JSON path names a secret, so that a seal there which no key opens is worth a report (docs/format.md).
+    """Whether a JSON path names a secret, so that a seal there which no key opens is reported.
 
     Args:
         path: the keys and array indexes from the document's root to the leaf.

@@ -2,7 +2,7 @@
 
 A version number in the database can be wrong: the server lowers it without undoing anything, and one number stands for
 several releases. It only narrows down the name that is shown. What must be there depends on the layout alone, and the
-layout follows from the tables (docs/format.md, "Releases").
+layout follows from the tables (docs/developers/format.md, "Releases").
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ FleetFile = Annotated[
     typer.Option(
         "--fleet",
         metavar="FILE",
-        help="Do this on every instance that this YAML file lists (see docs/fleet.md).",
+        help="Do this on every instance that this YAML file lists (see docs/operators/fleet.md).",
     ),
 ]
 Parallel = Annotated[

@@ -68,7 +68,7 @@ class JobReport:
 
     @property
     def exit_code(self) -> int:
-        """How the command ends (DESIGN.md section 2)."""
+        """How the command ends (docs/operators/scripting.md, "Exit codes")."""
         if self.state == "interrupted":
             return 128 + (self.signal or 2)
         if self.state not in ("completed", "dry-run"):
@@ -156,7 +156,7 @@ class CensusReport:
 
     @property
     def exit_code(self) -> int:
-        """How the command ends (DESIGN.md section 2).
+        """How the command ends (docs/operators/scripting.md, "Exit codes").
 
         Asked for a version, the answer is about that version alone. Asked for everything, values that nothing opens
         are part of the answer. What could not be examined leaves either open.

@@ -15,7 +15,7 @@ _HEX_CHARACTERS = 64
 _BASE64_CHARACTERS = 44
 _RAW_ALPHABET = string.ascii_letters + string.digits + "-_"
 
-#: Keys from documentation and sample files (docs/format.md, "Keys"): whoever can read the internet has them.
+#: Keys from documentation and sample files (docs/developers/format.md, "Keys"): whoever can read the internet has them.
 SAMPLE_KEYS = frozenset(
     {
         b"your-32-character-encryption-key",

@@ -1,7 +1,7 @@
 """Opening and resealing stored values with the keys of a ring; one `Opener` a thread.
 
 A value can be sealed several times over: a client posts a sealed value back and the server seals it again
-(docs/format.md, "Values sealed twice"). Each seal is a *layer*; the outermost comes first.
+(docs/developers/format.md, "Values sealed twice"). Each seal is a *layer*; the outermost comes first.
 """
 
 from __future__ import annotations

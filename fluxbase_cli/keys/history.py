@@ -26,7 +26,7 @@ _STATES = {
 
 
 class KeyState(StrEnum):
-    """Where a key stands (DESIGN.md section 2, `keys list`)."""
+    """Where a key stands (docs/operators/destroying-keys.md)."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"

@@ -2,7 +2,7 @@
 
 The signature is that of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature` holds
 `v1,` and the base64 of HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`. Libraries verify it in most
-languages. `docs/notification.schema.json` describes the JSON.
+languages. `docs/operators/notification.schema.json` describes the JSON.
 """
 
 from __future__ import annotations

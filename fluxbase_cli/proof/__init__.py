@@ -1,1 +1,1 @@
-"""The proof that no value needs a key: over places, columns, databases, time and copies (docs/proof.md)."""
+"""The proof that no value needs a key: over places, columns, databases, time and copies (docs/operators/proof.md)."""

@@ -1,7 +1,7 @@
 """The proof that no value needs a key: a census of every database that may hold values, and all that it left open.
 
 `secrets audit`, `keys destroy`, `rotation run` and `config check` rest on what is put together here. A key may be
-called unneeded only on a proof in which nothing was found and nothing is unexamined (docs/proof.md).
+called unneeded only on a proof in which nothing was found and nothing is unexamined (docs/operators/proof.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Results as one JSON object or YAML document; the fields are those of DESIGN.md section 2."""
+"""Results as one JSON object or YAML document; docs/operators/scripting.md lists the fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results for people: the fixed closing lines of DESIGN.md section 2, and plain tables."""
+"""Results for people: fixed closing lines (docs/operators/understanding-output.md), and plain tables."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class RotationReport:
 
     @property
     def exit_code(self) -> int:
-        """How the command ends (DESIGN.md section 2)."""
+        """How the command ends (docs/operators/scripting.md, "Exit codes")."""
         match self.state:
             case "interrupted":
                 return 128 + (self.signal or 2)

@@ -1,7 +1,7 @@
 """Writing sealed values inside JSON documents: one path at a time, so that all else survives to the letter.
 
 Re-serialising a document would turn `1.10` into `1.1`; `jsonb_set` on the stored document leaves numbers as they are
-(docs/format.md, "Where sealed values are").
+(docs/developers/format.md, "Where sealed values are").
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether database and role are fit for the job, found out before anything is touched.
 
 A list of small checks, each with a name, a verdict and a remedy. Rows that row-level security hides vanish without an
-error, so a role that may be limited is refused rather than served half (docs/format.md, "Row-level security").
+error, so a role that may be limited is refused rather than served half (docs/developers/format.md).
 """
 
 from __future__ import annotations

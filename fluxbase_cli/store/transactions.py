@@ -64,8 +64,8 @@ def begin_batch(access: Access) -> sql.Composed:
     """
     start = sql.Composed([sql.SQL("BEGIN; SET LOCAL synchronous_commit = off")])
     if access.quiet:
-        # Before the switch of roles: service_role is denied this setting (docs/format.md, "Triggers"). The session has
-        # it already; a pooler that has dropped it must not have triggers fire.
+        # Before the switch of roles: service_role is denied this setting (docs/developers/format.md, "Triggers").
+        # The session has it already; a pooler that has dropped it must not have triggers fire.
         start += sql.SQL("; SET LOCAL session_replication_role = replica")
     return start + _as_role(access)
 

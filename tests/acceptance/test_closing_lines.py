@@ -1,4 +1,4 @@
-"""What stands on stdout, to the letter (DESIGN.md section 2, "Output")."""
+"""What stands on stdout, to the letter (docs/operators/understanding-output.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exit codes of DESIGN.md section 2; 130 and 143 are among the faults."""
+"""The exit codes of docs/operators/scripting.md; 130 and 143 are among the faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`-o json` and `-o yaml`: the fields and their order are a promise (DESIGN.md section 2)."""
+"""`-o json` and `-o yaml`: the fields and their order are a promise (docs/operators/scripting.md)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COUNTS = [
 _JOB = [
     *("job", "kind", "state", "from_version", "to_version", "reason", *_COUNTS),
     *("remaining", "elapsed_seconds", "rate_per_second", "locations", "quarantine"),
-    # Beyond the fields of DESIGN.md: what the run costs.
+    # What the run costs.
     *("forecast", "measured", "vacuum"),
 ]
 _AUDIT = [

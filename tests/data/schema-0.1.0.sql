@@ -1,5 +1,5 @@
 -- The progress tables of fluxbase-cli. They hold fingerprints, counts and places; never a key, a plaintext or a sealed
--- value. The server leaves this schema alone (FLUXBASE.md, "Databases"). Every statement can be run again.
+-- value. The server leaves this schema alone (docs/developers/format.md). Every statement can be run again.
 
 CREATE SCHEMA IF NOT EXISTS fluxbase_rotation;
 COMMENT ON SCHEMA fluxbase_rotation IS 'fluxbase-cli: progress of key rotations';

@@ -160,5 +160,5 @@ def test_a_job_that_was_superseded_under_a_running_process_is_not_told_as_a_succ
     assert outcomes[1].code == 0
     assert read(rotation.url).versions == {1: 2000}
     assert outcomes[0].code == 1
-    # A state of DESIGN.md section 2, and not a success.
+    # A documented state, and not a success.
     assert outcomes[0].json["state"] in ("failed", "interrupted")

@@ -1,4 +1,4 @@
-"""Runs every command of `docs/runbook.md` on real servers, and writes what they print beneath them.
+"""Runs every command of `docs/operators/runbook.md` on real servers, and writes what they print beneath them.
 
     python tests/runbook/regenerate.py            rewrites the page
     python tests/runbook/regenerate.py --check    says whether the page is as it would be written, figures of time aside
@@ -34,7 +34,7 @@ from tests.fixtures.kms import Kms
 from tests.fixtures.openbao import OpenBao, running_openbao
 
 _ROOT = Path(__file__).parents[2]
-_PAGE = _ROOT / "docs" / "runbook.md"
+_PAGE = _ROOT / "docs" / "operators" / "runbook.md"
 _SHOWN_FOLDER = "/etc/fluxbase"
 _SHOWN_DATABASE = "fluxbase_admin@db.internal:5432/fluxbase"
 _VALUES = 200
@@ -221,7 +221,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         _PAGE.write_text(after, encoding="utf-8")
         return
-    difference = list(difflib.unified_diff(_comparable(before), _comparable(after), "docs/runbook.md", "anew", n=1))
+    difference = list(difflib.unified_diff(_comparable(before), _comparable(after), str(_PAGE), "anew", n=1))
     if difference:
         raise SystemExit("\n".join(difference))
 

@@ -12,7 +12,7 @@ from fluxbase_cli.catalogue.extra import LeftOut, read_places
 from fluxbase_cli.catalogue.locations import CATALOGUE, Form, Unsealed, catalogue_digest
 from fluxbase_cli.errors import ConfigurationError
 
-_DOCUMENTED = Path(__file__).parents[2] / "docs" / "locations.md"
+_DOCUMENTED = Path(__file__).parents[2] / "docs" / "operators" / "locations.md"
 
 
 def places(tmp_path: Path, text: str) -> object:
@@ -76,7 +76,7 @@ def test_a_file_that_says_nothing_changes_nothing(tmp_path: Path, text: str) -> 
         ("skip: [{place: a.b}]", "there is no reason", "Say why"),
         ("skip: [{place: a, reason: r}]", "no name of a table", "schema.table.column"),
         ("absent: [{table: auth.user, reason: r}]", "auth.user is no table of Fluxbase", "Did you mean auth.users?"),
-        ("a: [1", "this is not YAML", "docs/locations.md"),
+        ("a: [1", "this is not YAML", "docs/operators/locations.md"),
         ("a: &a [x]\nb: [*a, *a]", "aliases", "Write the values out"),
     ],
 )

@@ -250,7 +250,7 @@ def test_the_example_is_a_fleet_whose_configurations_can_be_read() -> None:
 
 def test_what_passes_is_what_is_documented(folder: Path) -> None:
     """Every name of the page's table passes, and every name that passes is in the table."""
-    page = (_ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    page = (_ROOT / "docs" / "operators" / "fleet.md").read_text(encoding="utf-8")
     table = page[page.index("| passes | why |") : page.index("Nothing else passes")]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
     documented = {name for cell in cells for name in re.findall("`([A-Z0-9_*]+)`", cell)}
@@ -264,7 +264,7 @@ def test_what_passes_is_what_is_documented(folder: Path) -> None:
 
 
 def test_the_order_of_exit_codes_is_what_is_documented() -> None:
-    page = (_ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    page = (_ROOT / "docs" / "operators" / "fleet.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([0-9, ]+) \| `([a-z-]+)` \|", page, re.MULTILINE)
     codes = [(int(code), outcome) for cell, outcome in rows for code in cell.split(",")]
 

@@ -1,4 +1,4 @@
-"""The layers of DESIGN.md section 3, and a sentence at the head of every module."""
+"""The layers of docs/developers/architecture.md, and a sentence at the head of every module."""
 
 from __future__ import annotations
 

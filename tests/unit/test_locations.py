@@ -70,7 +70,7 @@ def test_each_column_is_declared_as_specified(line: Line) -> None:
 
 
 def test_the_page_about_the_format_lists_every_column_once_and_no_other() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "developers" / "format.md").read_text(encoding="utf-8")
     section = page.partition("## Where sealed values are")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)) == sorted(COLUMNS)
 

@@ -61,7 +61,7 @@ def test_an_independent_verifier_takes_the_signature_and_the_form(endpoint: Endp
 
 
 def test_the_example_of_the_documentation_verifies(endpoint: Endpoint) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "operators" / "notifications.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102  # our own page

@@ -12,7 +12,7 @@ import typer
 
 from fluxbase_cli.cli.app import make_app
 
-_PAGE = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
+_PAGE = (Path(__file__).parents[2] / "docs" / "operators" / "runbook.md").read_text(encoding="utf-8")
 _COMMANDS = re.findall(r"^\$ fluxbase-cli (.+?)(?:  # exit \d+)?$", _PAGE, re.MULTILINE)
 
 

@@ -206,7 +206,7 @@ def _day(moment: str | None) -> str:
 
 
 def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
-    """The keys as DESIGN.md section 2 lists them, oldest first; what isn't known is not there."""
+    """The keys as `keys list -o json` prints them, oldest first; what isn't known is not there."""
     data = []
     for key in keys:
         fields: dict[str, Any] = {

@@ -21,7 +21,7 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
         findings = list(preflight.findings)
         # A job would end as failed: what it can't look into, nobody can call done.
         findings += [
-            Finding("unexamined", CheckStatus.REFUSE, str(each), "See docs/proof.md for what to do.")
+            Finding("unexamined", CheckStatus.REFUSE, str(each), "See docs/operators/proof.md for what to do.")
             for each in preflight.unexamined
         ]
         findings.append(_progress(Schema(connection)))
