@@ -235,7 +235,13 @@ def test_one_reading_of_the_systems_randomness_serves_the_nonces_of_many_values(
     assert len(readings) == 1
 
 
-def test_the_users_key_that_opened_the_last_value_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", KEYS)
+@pytest.mark.parametrize("derived", [False, True], ids=["master", "derived"])
+def test_whichever_key_opened_the_last_value_is_tried_first(
+    version: int,
+    derived: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tried: list[bytes] = []
     real = Sealer.open
 
@@ -244,14 +250,15 @@ def test_the_users_key_that_opened_the_last_value_is_tried_first(monkeypatch: py
         return real(self, raw)
 
     opener = Opener(RING)
-    stored = seal_in((Layer(1, derived=True),), b"text")
-    assert opener.open(stored, USER)[1] == b"text"
+    layers = (Layer(version, derived),)
+    user, other = (USER, OTHER_USER) if derived else (None, None)
+    assert opener.open(seal_in(layers, b"text"), user) == (layers, b"text")
     monkeypatch.setattr(Sealer, "open", spy)
-    assert opener.open(stored, USER) == ((Layer(1, derived=True),), b"text")
+    assert opener.open(seal_in(layers, b"text"), user) == (layers, b"text")
     assert len(tried) == 1
     # What one user's key has shown holds for other values too.
-    assert opener.open(seal_in((Layer(1, derived=True),), b"text", OTHER_USER), OTHER_USER)[1] == b"text"
-    assert opener.open(seal_in(masters(1), b"text"))[1] == b"text"
+    assert opener.open(seal_in(layers, b"text", OTHER_USER), other) == (layers, b"text")
+    assert opener.open(seal_in(masters(version), b"text")) == (masters(version), b"text")
     assert len(tried) == 3
 
 
