@@ -90,7 +90,7 @@ class Judge:
         if len(news) == 1:
             judged.edits = [(row, (new,)) for row, new in zip(rows, news[0], strict=True) if new is not None]
             return judged
-        unchanged = self._shape.values_of
+        unchanged = self._unchanged if self._shape.holds_documents else self._shape.values_of
         edits = []
         for row, *new in zip(rows, *news, strict=True):
             if any(value is not None for value in new):
@@ -98,6 +98,10 @@ class Judge:
                 edits.append((row, tuple([old if value is None else value for value, old in pairs])))
         judged.edits = edits
         return judged
+
+    def _unchanged(self, row: Row) -> Row:
+        """What is written to the columns that stay as they are: of a document, no leaf."""
+        return tuple([[] if column.form is Form.JSON else row[FIRST + index] for index, column in self._columns])
 
     def _packed(self, rows: Packed) -> Judged:
         """Judge packed rows."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.judge import EMPTY, NO_KEY, TOO_DEEP, Judge
 from fluxbase_cli.keyring import Opener
+from fluxbase_cli.locations import Form, SealedColumn, SealedTable
 from fluxbase_cli.plaintext import is_no_seal
 from fluxbase_cli.seal import Sealer, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
-from fluxbase_cli.store.values import PackedEdits
+from fluxbase_cli.store.values import PackedEdits, Shape
 from tests.unit.test_judge import (
     GOAL,
     NEW,
@@ -116,6 +119,42 @@ def test_a_seal_of_fewer_bytes_than_the_columns_secrets_have_is_plaintext() -> N
     assert counts(judged) == Counts(scanned=1, undecryptable=1, plaintext=2)
     # Where nothing is known of their length, both may be seals.
     assert reasons(judge("auth.users", row_of(1, short), row_of(2, long))) == [NO_KEY, NO_KEY]
+
+
+# --- several columns --------------------------------------------------------------------------------------------------
+
+
+def test_of_two_columns_both_are_judged() -> None:
+    shape = replace(shape_of("auth.oauth_tokens"), columns=shape_of("auth.oauth_tokens").columns[:2])
+    rows = [row_of(1, seal(NEW), seal(OLD, b"b")), row_of(2, seal(OLD, b"a"), None)]
+    judged = Judge(shape, Opener(RING), GOAL).judge(rows)
+
+    (_, (same, moved)), (_, (first, nothing)) = judged.edits
+    assert (same, Sealer(NEW).open_text(moved)) == (rows[0][2], b"b")
+    assert (Sealer(NEW).open_text(first), nothing) == (b"a", None)
+    assert counts(judged, 0) == Counts(scanned=2, re_encrypted=1, updated=1, already_current=1)
+    assert counts(judged, 1) == Counts(scanned=1, re_encrypted=1, updated=1)
+
+
+def test_of_two_documents_each_is_judged_and_known_again_by_itself() -> None:
+    columns = (SealedColumn("first", Form.JSON), SealedColumn("second", Form.JSON))
+    table = SealedTable("app", "further", columns)
+    its = Judge(Shape(table, "app", "further", columns, None, None), Opener(RING), GOAL)
+    old = seal(OLD).decode()
+    first, second = document({"logo": "x"}), document({"b": old, "api_key": seal(STRANGER).decode()})
+    judged = its.judge([row_of(1, first, second)])
+
+    # Of the document that stays as it is no leaf is written.
+    ((row, (nothing, (leaf,))),) = judged.edits
+    assert (nothing, leaf.path) == ([], ("b",))
+    assert its.written(judged.edits, {row[1]: row_of(1, first, document({"b": leaf.value}))}) == {row[1]}
+    assert its.written(judged.edits, {row[1]: row_of(1, None, second)}) == set()
+    assert [(entry.location, entry.path) for entry in judged.quarantine] == [("app.further.second", ("api_key",))]
+    assert counts(judged, 0) == Counts()
+    assert counts(judged, 1) == Counts(scanned=2, re_encrypted=1, updated=1, undecryptable=1)
+    # Neither does a document that is not there have any.
+    ((_, (nothing, leaves)),) = its.judge([row_of(2, None, second)]).edits
+    assert (nothing, len(leaves)) == ([], 1)
 
 
 # --- documents --------------------------------------------------------------------------------------------------------
