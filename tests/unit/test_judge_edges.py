@@ -85,6 +85,27 @@ def test_a_version_that_seals_nothing_is_not_found() -> None:
             assert judged.tallies[0].by_version() == {}
 
 
+def test_a_text_beside_a_document_that_moves_stays_what_it_is() -> None:
+    columns = (SealedColumn("document", Form.JSON), SealedColumn("text"))
+    table = SealedTable("app", "further", columns)
+    its = Judge(Shape(table, "app", "further", columns, None, None), Opener(RING), GOAL)
+    row = row_of(1, document([seal(OLD).decode()]), seal(NEW))
+    ((_, ((leaf,), text)),) = its.judge([row]).edits
+    assert (leaf.path, text) == (("0",), row[3])
+
+
+def test_values_under_the_likely_key_are_done_in_one_go_in_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_value_alone(*_arguments: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Opener, "open", no_value_alone)
+    old = [row_of(n, *[seal(OLD, b"%d" % column) for column in range(3)]) for n in range(3)]
+    judged = Judge(shape_of("auth.oauth_tokens"), Opener(RING, first=1), GOAL).judge(old)
+
+    assert [[Sealer(NEW).open_text(text) for text in new] for _, new in judged.edits] == [[b"0", b"1", b"2"]] * 3
+    assert [counts(judged, column).updated for column in range(3)] == [3, 3, 3]
+
+
 # --- plaintext --------------------------------------------------------------------------------------------------------
 
 
