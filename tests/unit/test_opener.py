@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import count, pairwise
 from uuid import UUID
 
@@ -211,3 +212,91 @@ def test_many_values_are_resealed_each_to_its_own() -> None:
     new = Sealer(KEYS[1]).reseal_each(Sealer(KEYS[2]), [Sealer(KEYS[1]).seal(each) for each in plaintexts], 4)
     assert [text and Sealer(KEYS[2]).open_text(text) for text in new] == plaintexts
     assert Sealer(KEYS[1]).reseal_each(Sealer(KEYS[2]), [], 0) == []
+
+
+# --- the edges --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", [Layer(2, derived=False), Layer(2, derived=True)], ids=["master", "derived"])
+def test_one_reading_of_the_systems_randomness_serves_the_nonces_of_many_values(
+    layer: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[int] = []
+    real = os.urandom
+
+    def urandom(size: int) -> bytes:
+        readings.append(size)
+        return real(size)
+
+    monkeypatch.setattr(os, "urandom", urandom)
+    opener = Opener(RING)
+    sealers = opener.sealers((layer,), USER)
+    assert len({reseal(b"text", sealers) for _ in range(200)}) == 200
+    assert len(readings) == 1
+
+
+@pytest.mark.parametrize("version", KEYS)
+@pytest.mark.parametrize("derived", [False, True], ids=["master", "derived"])
+def test_whichever_key_opened_the_last_value_is_tried_first(
+    version: int,
+    derived: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[bytes] = []
+    real = Sealer.open
+
+    def spy(self: Sealer, raw: bytes) -> bytes:
+        tried.append(raw)
+        return real(self, raw)
+
+    opener = Opener(RING)
+    layers = (Layer(version, derived),)
+    user, other = (USER, OTHER_USER) if derived else (None, None)
+    assert opener.open(seal_in(layers, b"text"), user) == (layers, b"text")
+    monkeypatch.setattr(Sealer, "open", spy)
+    assert opener.open(seal_in(layers, b"text"), user) == (layers, b"text")
+    assert len(tried) == 1
+    # What one user's key has shown holds for other values too.
+    assert opener.open(seal_in(layers, b"text", OTHER_USER), other) == (layers, b"text")
+    assert opener.open(seal_in(masters(version), b"text")) == (masters(version), b"text")
+    assert len(tried) == 3
+
+
+def test_a_users_key_is_derived_once_and_the_keys_of_few_users_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    derived: list[UUID] = []
+
+    def derive(master: bytes, user_id: UUID) -> bytes:
+        derived.append(user_id)
+        return derive_user_key(master, user_id)
+
+    monkeypatch.setattr("fluxbase_cli.keyring.opener.derive_user_key", derive)
+    opener = Opener(RING)
+    layers = (Layer(1, derived=True),)
+    users = [UUID(int=number) for number in range(2_000)]
+    for user in users:
+        opener.sealers(layers, user)
+    opener.sealers(layers, users[-1])
+    assert derived == users
+    # Others have come since; memory does not grow with the users of a table.
+    opener.sealers(layers, users[0])
+    assert derived == [*users, users[0]]
+
+
+def test_as_many_strays_as_others_change_nothing() -> None:
+    opener = Opener(RING, first=1)
+    usual, stray = seal_in(masters(1), b"text"), seal_in(masters(2), b"text")
+    assert opener.open_each([usual, stray], 2) == [1]
+    opener.open(stray)
+    assert opener.likely == masters(1)
+    new = opener.reseal_each(Sealer(KEYS[3]), [stray, usual], 2)
+    assert new[0] is None
+    opener.open(stray)
+    assert opener.likely == masters(1)
+    opener.reseal_each(Sealer(KEYS[3]), [stray, usual, stray], 3)
+    opener.open(stray)
+    assert opener.likely == masters(2)
+
+
+def test_without_a_first_version_the_newest_is_likely() -> None:
+    assert Opener(RING).likely == masters(3)
+    assert Opener(RING, first=2).likely == masters(2)

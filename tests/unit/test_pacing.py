@@ -179,6 +179,70 @@ def test_a_small_upper_bound_is_never_raised(clock: Clock) -> None:
     assert size.on_lock_conflict() is None
 
 
+def took(size: BatchSize, rows: int, *times: float) -> int:
+    """Do batches of so many rows; return the size that was decided on."""
+    for time_s in times:
+        size.took(rows, time_s)
+    return size.rows
+
+
+def test_eight_batches_decide_by_the_one_in_their_middle(clock: Clock) -> None:
+    mixed = [0.101, 0.01, 0.101, 0.01, 0.101, 0.01, 0.101]
+    size = BatchSize(1000, 0.1, clock)
+    assert took(size, 1000, *mixed) == 1000
+    assert took(size, 1000, 0.101) == 500
+    assert took(BatchSize(1000, 0.1, clock), 1000, *[0.01] * 5, *[0.101] * 3) == 1000
+
+
+@pytest.mark.parametrize(("rows", "decided"), [(499, 499), (498, 999)])
+def test_a_batch_of_half_the_rows_still_says_something(clock: Clock, rows: int, decided: int) -> None:
+    size = BatchSize(999, 0.1, clock)
+    took(size, 999, 0.101)
+    assert took(size, rows, *[0.101] * 7) == decided
+
+
+def test_a_size_is_a_whole_number_of_rows(clock: Clock) -> None:
+    assert took(BatchSize(1000, 0.1, clock), 301, *[0.11] * 8) == 150
+
+
+def test_times_at_the_very_bounds_change_nothing(clock: Clock) -> None:
+    size = BatchSize(1000, 0.125, clock)
+    assert took(size, 1000, *[0.125] * 8) == 1000
+    # One batch that has taken as long as eight may is not yet enough.
+    assert took(BatchSize(1000, 0.125, clock), 1000, 1.0) == 1000
+    size.pressed()
+    clock.sleep(60)
+    assert took(size, 500, *[0.0625] * 8) == 500
+
+
+def test_a_size_that_may_grow_is_doubled(clock: Clock) -> None:
+    size = BatchSize(1000, 0.125, clock)
+    size.pressed()
+    size.pressed()
+    clock.sleep(29)
+    assert took(size, 250, *[0.05] * 8) == 250
+    clock.sleep(1)
+    assert took(size, 250, *[0.05] * 8) == 500
+    assert took(size, 500, *[0.05] * 8) == 1000
+
+
+def test_halving_has_helped_when_a_quarter_of_the_time_is_gone(clock: Clock) -> None:
+    for after, decided in ((0.1875, 250), (0.19, 1000)):
+        size = BatchSize(1000, 0.125, clock)
+        # As many as it takes to be sure, where they take far longer than they may.
+        assert took(size, 1000, *[0.25] * 5) == 500
+        assert took(size, 500, *[after] * 6) == decided
+
+
+def test_slow_batches_of_the_smallest_size_do_not_keep_a_later_size_from_shrinking(clock: Clock) -> None:
+    size = BatchSize(200, 0.125, clock)
+    assert took(size, 200, *[0.25] * 5) == 100
+    assert took(size, 100, *[0.15] * 28) == 100
+    clock.sleep(1)
+    assert took(size, 100, *[0.01] * 8) == 200
+    assert took(size, 200, *[0.25] * 5) == 100
+
+
 # --- standbys ---------------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +304,34 @@ def test_an_idle_primary_leaves_nobody_behind(clock: Clock) -> None:
     assert lag.seconds_behind(clock.now, 1000) == 0
 
 
+def test_what_is_no_lag_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^10 parsecs$"):
+        MaxLag.parse("10 parsecs")
+
+
+def test_a_standby_may_be_just_as_late_as_was_said() -> None:
+    late = Behind("replica", 10.0, 1024)
+    assert not late.exceeds(MaxLag(10.0, 1024))
+    assert late.exceeds(MaxLag(10.0, 1023))
+    assert late.exceeds(MaxLag(9.9, 1024))
+
+
+def test_an_idle_hour_does_not_make_a_standby_that_stands_still_look_younger(clock: Clock) -> None:
+    lag = LagClock()
+    for _ in range(5_000):
+        lag.note(clock.now, 1000)
+        clock.sleep(1)
+    assert lag.seconds_behind(clock.now, 500) == 5_000
+
+
+def test_no_more_than_an_hour_of_samples_is_kept(clock: Clock) -> None:
+    lag = LagClock()
+    for number in range(5_000):
+        lag.note(clock.now, 1000 + number)
+        clock.sleep(1)
+    assert lag.seconds_behind(clock.now, 0) == 3_600
+
+
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +344,15 @@ def test_frequent_checkpoints_are_told_once() -> None:
     assert "100 MB of WAL a second" in told
     assert "2 checkpoints in 20s" in told
     assert watch.note(25, 20, 3000 * 1024**2) is None
+
+
+def test_what_was_before_the_job_does_not_count() -> None:
+    watch = CheckpointWatch()
+    assert watch.note(100, 7, 5 * 1024**3) is None
+    assert watch.note(160, 9, 5 * 1024**3 + 600 * 1024**2) == (
+        "the server writes 10 MB of WAL a second and had to make 2 checkpoints in 60s: raise max_wal_size, "
+        "or go slower (`fluxbase-cli secrets tune --max-rate`)"
+    )
 
 
 def test_rare_checkpoints_are_not_worth_a_word() -> None:

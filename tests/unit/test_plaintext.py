@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxbase_cli.catalogue.plaintext import hold_no_seals, is_no_seal
+from fluxbase_cli.catalogue.plaintext import has_symbols, hold_no_seals, is_no_seal
 from tests.fixtures.fluxbase import seal
 
 _DER = bytes.fromhex("3082010a0282010100") + bytes(range(1, 256)) + b"\x07\x02\x03\x01\x00\x01"
@@ -66,3 +66,67 @@ def test_no_texts_are_no_evidence() -> None:
 
 def test_a_length_that_is_wrong_by_one_is_no_der() -> None:
     assert not is_no_seal(base64.b64encode(_DER + b"\xff"))
+
+
+# --- the edges --------------------------------------------------------------------------------------------------------
+
+#: Letters of both cases and digits, over and over; it decodes to bytes that are no text.
+_MIXED = b"Qz7Lk2Vb9Xn4Rt6Ym1Pc8Wd3Hs5Jf0Ga" * 20
+#: The fewest characters of which none is a symbol, so that random bytes have less than one chance in a million.
+_ENOUGH = 436
+
+
+def test_letters_and_digits_alone_are_evidence_from_436_characters_on() -> None:
+    assert 0.96875**_ENOUGH < 1e-6 < 0.96875 ** (_ENOUGH - 1)
+    assert is_no_seal(_MIXED[:_ENOUGH])
+    assert not is_no_seal(_MIXED[: _ENOUGH - 4])
+    assert not is_no_seal(_MIXED[: _ENOUGH - 1] + b"+")
+    # The same of several texts together.
+    assert hold_no_seals([_MIXED[:400], _MIXED[: _ENOUGH - 400]])
+    assert not hold_no_seals([_MIXED[:400], _MIXED[: _ENOUGH - 401]])
+
+
+def test_line_breaks_are_left_out_and_nothing_else_is() -> None:
+    assert is_no_seal(b"0123456789abcdef0123\r\n456789abcdef01234567\n")
+    text = b"X+XrXnX/XzX7" * 4  # 36 bytes, 8 of them a plaintext's
+    assert not is_no_seal(text, least_plaintext=8)
+    assert not is_no_seal(b"\n" + text, least_plaintext=8)
+    assert is_no_seal(text, least_plaintext=9)
+
+
+def test_the_seal_of_nothing_is_a_seal() -> None:
+    assert not is_no_seal(seal(b"k" * 32, "").encode())
+
+
+def test_symbols_are_the_two_characters_of_base64_that_are_no_letters_and_no_digits() -> None:
+    assert has_symbols(b"a+b")
+    assert has_symbols(b"ab/")
+    assert not has_symbols(b"Ab0=")
+
+
+def _sequence(header: str, length: int) -> bytes:
+    """Base64 of a header in hexadecimal digits and so many bytes that are no text, behind it."""
+    return base64.b64encode(bytes.fromhex(header) + b"\xfe\x01\x9c" * (length // 3) + b"\x80" * (length % 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "der"),
+    [
+        pytest.param(_sequence("302a02", 41), True, id="an integer in it"),
+        pytest.param(_sequence("302a30", 41), True, id="a sequence in it"),
+        pytest.param(_sequence("302b02", 42), True, id="an odd length"),
+        pytest.param(_sequence("302a04", 41), False, id="another tag in it"),
+        pytest.param(_sequence("302b02", 41), False, id="a byte missing"),
+        pytest.param(_sequence("302902", 41), False, id="a byte too much"),
+        pytest.param(_sequence("312a02", 41), False, id="a set"),
+        pytest.param(_sequence("3081c8", 200), True, id="a length of one octet"),
+        pytest.param(_sequence("3081c8", 199), False, id="a length of one octet, a byte missing"),
+        pytest.param(_sequence("308201f4", 500), True, id="a length of two octets"),
+        pytest.param(_sequence("308201f4", 501), False, id="a length of two octets, a byte too much"),
+        pytest.param(_sequence("3083015f90", 90_000), True, id="a length of three octets"),
+        pytest.param(_sequence("308400015f90", 90_000), False, id="more octets than DER takes for that length"),
+        pytest.param(_sequence("3080", 60), False, id="a length that is not told"),
+    ],
+)
+def test_only_a_sequence_whose_length_is_right_is_der(text: bytes, der: bool) -> None:  # noqa: FBT001
+    assert is_no_seal(text) == der

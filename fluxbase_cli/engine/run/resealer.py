@@ -93,7 +93,7 @@ class RowResealer:
         if len(news) == 1:
             result.edits = [(row, (new,)) for row, new in zip(rows, news[0], strict=True) if new is not None]
             return result
-        unchanged = self._relation.values_of
+        unchanged = self._unchanged if self._relation.holds_documents else self._relation.values_of
         edits = []
         for row, *new in zip(rows, *news, strict=True):
             if any(value is not None for value in new):
@@ -101,6 +101,10 @@ class RowResealer:
                 edits.append((row, tuple([old if value is None else value for value, old in pairs])))
         result.edits = edits
         return result
+
+    def _unchanged(self, row: Row) -> Row:
+        """What is written to the columns that stay as they are: of a document, no leaf."""
+        return tuple([[] if column.form is Form.JSON else row[FIRST + index] for index, column in self._columns])
 
     def _packed(self, rows: RowBlock) -> ResealResult:
         """Judge packed rows."""
