@@ -210,15 +210,15 @@ def test_times_at_the_very_bounds_change_nothing(clock: Clock) -> None:
     assert took(size, 1000, *[0.125] * 8) == 1000
     # One batch that has taken as long as eight may is not yet enough.
     assert took(BatchSize(1000, 0.125, clock), 1000, 1.0) == 1000
-    size.pressed()
+    size.on_lock_conflict()
     clock.sleep(60)
     assert took(size, 500, *[0.0625] * 8) == 500
 
 
 def test_a_size_that_may_grow_is_doubled(clock: Clock) -> None:
     size = BatchSize(1000, 0.125, clock)
-    size.pressed()
-    size.pressed()
+    size.on_lock_conflict()
+    size.on_lock_conflict()
     clock.sleep(29)
     assert took(size, 250, *[0.05] * 8) == 250
     clock.sleep(1)
@@ -310,14 +310,14 @@ def test_what_is_no_lag_is_named() -> None:
 
 
 def test_a_standby_may_be_just_as_late_as_was_said() -> None:
-    late = Behind("replica", 10.0, 1024)
+    late = ReplicaLag("replica", 10.0, 1024)
     assert not late.exceeds(MaxLag(10.0, 1024))
     assert late.exceeds(MaxLag(10.0, 1023))
     assert late.exceeds(MaxLag(9.9, 1024))
 
 
 def test_an_idle_hour_does_not_make_a_standby_that_stands_still_look_younger(clock: Clock) -> None:
-    lag = LagClock()
+    lag = LagEstimator()
     for _ in range(5_000):
         lag.note(clock.now, 1000)
         clock.sleep(1)
@@ -325,7 +325,7 @@ def test_an_idle_hour_does_not_make_a_standby_that_stands_still_look_younger(clo
 
 
 def test_no_more_than_an_hour_of_samples_is_kept(clock: Clock) -> None:
-    lag = LagClock()
+    lag = LagEstimator()
     for number in range(5_000):
         lag.note(clock.now, 1000 + number)
         clock.sleep(1)
@@ -347,7 +347,7 @@ def test_frequent_checkpoints_are_told_once() -> None:
 
 
 def test_what_was_before_the_job_does_not_count() -> None:
-    watch = CheckpointWatch()
+    watch = CheckpointMonitor()
     assert watch.note(100, 7, 5 * 1024**3) is None
     assert watch.note(160, 9, 5 * 1024**3 + 600 * 1024**2) == (
         "the server writes 10 MB of WAL a second and had to make 2 checkpoints in 60s: raise max_wal_size, "

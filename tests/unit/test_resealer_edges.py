@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
+from fluxbase_cli.catalogue.plaintext import is_no_seal
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.judge import EMPTY, NO_KEY, TOO_DEEP, Judge
+from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, TOO_DEEP, RowResealer
 from fluxbase_cli.keyring import Opener
-from fluxbase_cli.locations import Form, SealedColumn, SealedTable
-from fluxbase_cli.plaintext import is_no_seal
 from fluxbase_cli.seal import Sealer, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
-from fluxbase_cli.store.values import PackedEdits, Shape
-from tests.unit.test_judge import (
+from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.rows import RowBlockEdits
+from tests.unit.test_resealer import (
     GOAL,
     NEW,
     OLD,
@@ -23,14 +24,14 @@ from tests.unit.test_judge import (
     THIRD,
     counts,
     document,
-    judge,
     paths,
     reasons,
+    resealer,
     row_of,
     seal,
     shape_of,
 )
-from tests.unit.test_packed import packed
+from tests.unit.test_row_block import packed
 
 #: Letters and digits as a provider makes tokens of them; each alone could be a seal.
 TOKEN = b"Qz7Lk2Vb9Xn4Rt6Ym1Pc8Wd3Hs5Jf0Ga7Ue2Zi9Bo4Kx6TQz"
@@ -42,37 +43,37 @@ SECRETS = shape_of("functions.secrets")
 
 def test_packed_rows_that_all_move_are_handed_on_packed() -> None:
     whole, rows = packed([seal(OLD, b"%d" % number) for number in range(5)])
-    judged = Judge(SECRETS, Opener(RING, first=1), GOAL).judge(whole)
+    result = RowResealer(SECRETS, Opener(RING, first=1), GOAL).process(whole)
 
-    assert isinstance(judged.edits, PackedEdits)
-    assert judged.edits.rows is whole
-    assert [row for row, _ in judged.edits] == rows
-    assert [Sealer(NEW).open_text(new) for _, (new,) in judged.edits] == [b"0", b"1", b"2", b"3", b"4"]
-    assert counts(judged) == Counts(scanned=5, re_encrypted=5, updated=5)
+    assert isinstance(result.edits, RowBlockEdits)
+    assert result.edits.rows is whole
+    assert [row for row, _ in result.edits] == rows
+    assert [Sealer(NEW).open_text(new) for _, (new,) in result.edits] == [b"0", b"1", b"2", b"3", b"4"]
+    assert counts(result) == Counts(scanned=5, re_encrypted=5, updated=5)
 
 
 def test_packed_rows_of_which_none_moves_are_not_written() -> None:
     whole, _ = packed([seal(NEW)] * 3)
     for goal in (GOAL, None):
-        judged = Judge(SECRETS, Opener(RING, first=2), goal).judge(whole)
-        assert list(judged.edits) == []
-        assert judged.tallies[0].by_version() == {2: 3}
-        assert judged.quarantine == []
+        result = RowResealer(SECRETS, Opener(RING, first=2), goal).process(whole)
+        assert list(result.edits) == []
+        assert result.tallies[0].by_version() == {2: 3}
+        assert result.quarantine == []
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_among_packed_rows_each_stray_gets_a_verdict_of_its_own(first: int) -> None:
     stored = [seal(OLD, b"0"), b"", seal(THIRD), seal(NEW, seal(OLD, b"3")), seal(STRANGER), seal(OLD, b"5"), seal(NEW)]
     whole, rows = packed(stored)
-    judged = Judge(SECRETS, Opener(RING, first=first), GOAL).judge(whole)
+    result = RowResealer(SECRETS, Opener(RING, first=first), GOAL).process(whole)
 
-    new = {row: Opener(RING).open(text)[1] for row, (text,) in judged.edits}
+    new = {row: Opener(RING).open(text)[1] for row, (text,) in result.edits}
     assert new == {rows[0]: b"0", rows[3]: b"3", rows[5]: b"5"}
-    assert [(entry.location, entry.id.int, entry.path, entry.reason) for entry in judged.quarantine] == [
+    assert [(entry.location, entry.id.int, entry.path, entry.reason) for entry in result.quarantine] == [
         ("functions.secrets.encrypted_value", 1, (), EMPTY),
         ("functions.secrets.encrypted_value", 4, (), NO_KEY),
     ]
-    assert counts(judged) == Counts(
+    assert counts(result) == Counts(
         scanned=7, re_encrypted=3, updated=3, already_current=1, other_versions=1, undecryptable=2
     )
 
@@ -81,16 +82,16 @@ def test_a_version_that_seals_nothing_is_not_found() -> None:
     whole, rows = packed([seal(STRANGER)] * 2)
     for first in (1, 2):
         for stored in (whole, rows):
-            judged = Judge(SECRETS, Opener(RING, first=first), GOAL).judge(stored)
-            assert judged.tallies[0].by_version() == {}
+            result = RowResealer(SECRETS, Opener(RING, first=first), GOAL).process(stored)
+            assert result.tallies[0].by_version() == {}
 
 
 def test_a_text_beside_a_document_that_moves_stays_what_it_is() -> None:
     columns = (SealedColumn("document", Form.JSON), SealedColumn("text"))
     table = SealedTable("app", "further", columns)
-    its = Judge(Shape(table, "app", "further", columns, None, None), Opener(RING), GOAL)
+    its = RowResealer(Relation(table, "app", "further", columns, None, None), Opener(RING), GOAL)
     row = row_of(1, document([seal(OLD).decode()]), seal(NEW))
-    ((_, ((leaf,), text)),) = its.judge([row]).edits
+    ((_, ((leaf,), text)),) = its.process([row]).edits
     assert (leaf.path, text) == (("0",), row[3])
 
 
@@ -100,10 +101,10 @@ def test_values_under_the_likely_key_are_done_in_one_go_in_every_column(monkeypa
 
     monkeypatch.setattr(Opener, "open", no_value_alone)
     old = [row_of(n, *[seal(OLD, b"%d" % column) for column in range(3)]) for n in range(3)]
-    judged = Judge(shape_of("auth.oauth_tokens"), Opener(RING, first=1), GOAL).judge(old)
+    result = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING, first=1), GOAL).process(old)
 
-    assert [[Sealer(NEW).open_text(text) for text in new] for _, new in judged.edits] == [[b"0", b"1", b"2"]] * 3
-    assert [counts(judged, column).updated for column in range(3)] == [3, 3, 3]
+    assert [[Sealer(NEW).open_text(text) for text in new] for _, new in result.edits] == [[b"0", b"1", b"2"]] * 3
+    assert [counts(result, column).updated for column in range(3)] == [3, 3, 3]
 
 
 # --- plaintext --------------------------------------------------------------------------------------------------------
@@ -112,69 +113,69 @@ def test_values_under_the_likely_key_are_done_in_one_go_in_every_column(monkeypa
 def test_what_a_sample_has_shown_to_be_tokens_is_plaintext_in_its_own_column_alone() -> None:
     assert not is_no_seal(TOKEN)
     shown = frozenset({"auth.oauth_tokens.access_token"})
-    its = Judge(shape_of("auth.oauth_tokens"), Opener(RING), GOAL, shown)
-    judged = its.judge([row_of(1, TOKEN, TOKEN, None)])
+    its = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING), GOAL, shown)
+    result = its.process([row_of(1, TOKEN, TOKEN, None)])
 
-    assert counts(judged, 0) == Counts(plaintext=1)
-    assert counts(judged, 1) == Counts(scanned=1, undecryptable=1)
-    assert [entry.location for entry in judged.quarantine] == ["auth.oauth_tokens.refresh_token"]
+    assert counts(result, 0) == Counts(plaintext=1)
+    assert counts(result, 1) == Counts(scanned=1, undecryptable=1)
+    assert [entry.location for entry in result.quarantine] == ["auth.oauth_tokens.refresh_token"]
 
 
 def test_among_tokens_of_letters_and_digits_one_with_a_symbol_may_still_be_a_seal() -> None:
-    its = Judge(shape_of("auth.users"), Opener(RING), GOAL, frozenset({"auth.users.totp_secret"}))
-    judged = its.judge([row_of(1, TOKEN[:-1] + b"+"), row_of(2, TOKEN[:-1] + b"/"), row_of(3, TOKEN)])
+    its = RowResealer(shape_of("auth.users"), Opener(RING), GOAL, frozenset({"auth.users.totp_secret"}))
+    result = its.process([row_of(1, TOKEN[:-1] + b"+"), row_of(2, TOKEN[:-1] + b"/"), row_of(3, TOKEN)])
 
-    assert [(entry.id.int, entry.reason) for entry in judged.quarantine] == [(1, NO_KEY), (2, NO_KEY)]
-    assert counts(judged) == Counts(scanned=2, undecryptable=2, plaintext=1)
+    assert [(entry.id.int, entry.reason) for entry in result.quarantine] == [(1, NO_KEY), (2, NO_KEY)]
+    assert counts(result) == Counts(scanned=2, undecryptable=2, plaintext=1)
 
 
 def test_tokens_are_damage_where_the_server_always_seals() -> None:
-    its = Judge(SECRETS, Opener(RING), GOAL, frozenset({"functions.secrets.encrypted_value"}))
-    assert reasons(its.judge([row_of(1, TOKEN)])) == [NO_KEY]
+    its = RowResealer(SECRETS, Opener(RING), GOAL, frozenset({"functions.secrets.encrypted_value"}))
+    assert reasons(its.process([row_of(1, TOKEN)])) == [NO_KEY]
 
 
 def test_a_seal_of_fewer_bytes_than_the_columns_secrets_have_is_plaintext() -> None:
     short, long = seal(STRANGER, b"1234567"), seal(STRANGER, b"12345678")
-    judged = judge("branching.github_config", row_of(1, short), row_of(2, long), row_of(3, short))
-    assert [entry.id.int for entry in judged.quarantine] == [2]
-    assert counts(judged) == Counts(scanned=1, undecryptable=1, plaintext=2)
+    result = resealer("branching.github_config", row_of(1, short), row_of(2, long), row_of(3, short))
+    assert [entry.id.int for entry in result.quarantine] == [2]
+    assert counts(result) == Counts(scanned=1, undecryptable=1, plaintext=2)
     # Where nothing is known of their length, both may be seals.
-    assert reasons(judge("auth.users", row_of(1, short), row_of(2, long))) == [NO_KEY, NO_KEY]
+    assert reasons(resealer("auth.users", row_of(1, short), row_of(2, long))) == [NO_KEY, NO_KEY]
 
 
 # --- several columns --------------------------------------------------------------------------------------------------
 
 
 def test_of_two_columns_both_are_judged() -> None:
-    shape = replace(shape_of("auth.oauth_tokens"), columns=shape_of("auth.oauth_tokens").columns[:2])
+    relation = replace(shape_of("auth.oauth_tokens"), columns=shape_of("auth.oauth_tokens").columns[:2])
     rows = [row_of(1, seal(NEW), seal(OLD, b"b")), row_of(2, seal(OLD, b"a"), None)]
-    judged = Judge(shape, Opener(RING), GOAL).judge(rows)
+    result = RowResealer(relation, Opener(RING), GOAL).process(rows)
 
-    (_, (same, moved)), (_, (first, nothing)) = judged.edits
+    (_, (same, moved)), (_, (first, nothing)) = result.edits
     assert (same, Sealer(NEW).open_text(moved)) == (rows[0][2], b"b")
     assert (Sealer(NEW).open_text(first), nothing) == (b"a", None)
-    assert counts(judged, 0) == Counts(scanned=2, re_encrypted=1, updated=1, already_current=1)
-    assert counts(judged, 1) == Counts(scanned=1, re_encrypted=1, updated=1)
+    assert counts(result, 0) == Counts(scanned=2, re_encrypted=1, updated=1, already_current=1)
+    assert counts(result, 1) == Counts(scanned=1, re_encrypted=1, updated=1)
 
 
 def test_of_two_documents_each_is_judged_and_known_again_by_itself() -> None:
     columns = (SealedColumn("first", Form.JSON), SealedColumn("second", Form.JSON))
     table = SealedTable("app", "further", columns)
-    its = Judge(Shape(table, "app", "further", columns, None, None), Opener(RING), GOAL)
+    its = RowResealer(Relation(table, "app", "further", columns, None, None), Opener(RING), GOAL)
     old = seal(OLD).decode()
     first, second = document({"logo": "x"}), document({"b": old, "api_key": seal(STRANGER).decode()})
-    judged = its.judge([row_of(1, first, second)])
+    result = its.process([row_of(1, first, second)])
 
     # Of the document that stays as it is no leaf is written.
-    ((row, (nothing, (leaf,))),) = judged.edits
+    ((row, (nothing, (leaf,))),) = result.edits
     assert (nothing, leaf.path) == ([], ("b",))
-    assert its.written(judged.edits, {row[1]: row_of(1, first, document({"b": leaf.value}))}) == {row[1]}
-    assert its.written(judged.edits, {row[1]: row_of(1, None, second)}) == set()
-    assert [(entry.location, entry.path) for entry in judged.quarantine] == [("app.further.second", ("api_key",))]
-    assert counts(judged, 0) == Counts()
-    assert counts(judged, 1) == Counts(scanned=2, re_encrypted=1, updated=1, undecryptable=1)
+    assert its.written(result.edits, {row[1]: row_of(1, first, document({"b": leaf.value}))}) == {row[1]}
+    assert its.written(result.edits, {row[1]: row_of(1, None, second)}) == set()
+    assert [(entry.location, entry.path) for entry in result.quarantine] == [("app.further.second", ("api_key",))]
+    assert counts(result, 0) == Counts()
+    assert counts(result, 1) == Counts(scanned=2, re_encrypted=1, updated=1, undecryptable=1)
     # Neither does a document that is not there have any.
-    ((_, (nothing, leaves)),) = its.judge([row_of(2, None, second)]).edits
+    ((_, (nothing, leaves)),) = its.process([row_of(2, None, second)]).edits
     assert (nothing, len(leaves)) == ([], 1)
 
 
@@ -196,40 +197,40 @@ OTHER_STRINGS = {
 def test_no_other_string_hides_the_seals_before_and_behind_it(name: str, other: str) -> None:
     old = seal(OLD).decode()
     tree = {"first": old, name: other, "last": old}
-    assert sorted(paths(judge("platform.instance_settings", row_of(1, document(tree))))) == [("first",), ("last",)]
+    assert sorted(paths(resealer("platform.instance_settings", row_of(1, document(tree))))) == [("first",), ("last",)]
 
 
 def test_a_secret_that_is_plainly_no_seal_is_not_reported_in_a_document() -> None:
     tree = {"api_key": "0123456789abcdef" * 4, "client_secret": "A" * 41}
     assert may_be_seal(b"A" * 41)
-    judged = judge("platform.instance_settings", row_of(1, document(tree)))
-    assert judged.quarantine == []
-    assert counts(judged) == Counts()
+    result = resealer("platform.instance_settings", row_of(1, document(tree)))
+    assert result.quarantine == []
+    assert counts(result) == Counts()
 
 
 def test_no_document_is_no_value_and_the_next_one_is_judged() -> None:
-    judged = judge("platform.instance_settings", row_of(1, None), row_of(2, document([seal(OLD).decode()])))
-    assert [row[1][-1] for row, _ in judged.edits] == [2]
-    assert judged.quarantine == []
-    assert counts(judged) == Counts(scanned=1, re_encrypted=1, updated=1)
+    result = resealer("platform.instance_settings", row_of(1, None), row_of(2, document([seal(OLD).decode()])))
+    assert [row[1][-1] for row, _ in result.edits] == [2]
+    assert result.quarantine == []
+    assert counts(result) == Counts(scanned=1, re_encrypted=1, updated=1)
 
 
 def test_a_document_too_deep_to_walk_is_counted_and_reported_as_a_whole() -> None:
-    judged = judge("platform.instance_settings", *[row_of(n, b"[" * 200_000 + b"]" * 200_000) for n in (1, 2)])
-    assert [(entry.id.int, entry.path, entry.reason) for entry in judged.quarantine] == [
+    result = resealer("platform.instance_settings", *[row_of(n, b"[" * 200_000 + b"]" * 200_000) for n in (1, 2)])
+    assert [(entry.id.int, entry.path, entry.reason) for entry in result.quarantine] == [
         (1, (), TOO_DEEP),
         (2, (), TOO_DEEP),
     ]
-    assert counts(judged) == Counts(scanned=2, undecryptable=2)
+    assert counts(result) == Counts(scanned=2, undecryptable=2)
 
 
 # --- what was written -------------------------------------------------------------------------------------------------
 
 
 def test_a_row_of_several_columns_is_ones_own_writing_only_when_all_of_them_are() -> None:
-    its = Judge(shape_of("auth.oauth_tokens"), Opener(RING), GOAL)
+    its = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING), GOAL)
     rows = [row_of(n, seal(OLD), seal(NEW), seal(OLD)) for n in range(4)]
-    edits = its.judge(rows).edits
+    edits = its.process(rows).edits
     written = [new for _, new in edits]
     now = [
         row_of(0, *written[0]),
@@ -242,10 +243,10 @@ def test_a_row_of_several_columns_is_ones_own_writing_only_when_all_of_them_are(
 
 
 def test_a_document_is_ones_own_writing_only_when_all_of_its_leaves_are() -> None:
-    its = Judge(shape_of("platform.instance_settings"), Opener(RING), GOAL)
+    its = RowResealer(shape_of("platform.instance_settings"), Opener(RING), GOAL)
     old = seal(OLD).decode()
     rows = [row_of(n, document({"a": old, "b": [old]})) for n in range(4)]
-    edits = its.judge(rows).edits
+    edits = its.process(rows).edits
     values = [{leaf.path: leaf.value for leaf in leaves} for _, (leaves,) in edits]
     assert all(isinstance(leaf, LeafEdit) for _, (leaves,) in edits for leaf in leaves)
     now = [
