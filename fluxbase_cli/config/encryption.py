@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.expand import UnsetVariableError
+from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER, traits_of
 from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer, variable_name
 from fluxbase_cli.config.rotation import KeyRotationSettings, read_key_rotation
 from fluxbase_cli.config.secret import Secret
@@ -27,9 +28,8 @@ _SECTION = "security.encryption"
 _SINGLE_KEY = "encryption_key"
 _KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*))?")
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_VAULT_REFERENCE = re.compile(r"\s*\{\{\s*vault\b.*\}\}\s*", re.DOTALL)
-#: The providers that never find a key by plain text: a text is the key itself, though the section names one of them.
-_REFERRING_PROVIDERS = frozenset({"vault", "aws_kms"})
+#: A reference names the provider that understands it, as in ``{{ vault `secret/fluxbase/keys/v1` }}``.
+_REFERENCE = re.compile(r"\s*\{\{\s*(?P<provider>[a-z][a-z0-9_.-]*)\b.*\}\}\s*", re.DOTALL)
 #: Short enough that no key is taken for a name, and shown as one.
 _PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,30}")
 
@@ -108,7 +108,7 @@ class EncryptionSettings:
         active_pointer: where that version's number is kept instead; whoever needs it looks there first (see
             `fluxbase_cli.keys.active_version`).
         keys: the entries, by ascending version.
-        kms_key_id: the key that AWS KMS wraps keys with.
+        kms_key_id: the key that a key service wraps keys with.
         vault: where HashiCorp Vault is, and how to log in.
         key_rotation: the scheduled rotation.
         key_destruction: how long a key is kept that nothing needs any more.
@@ -170,10 +170,11 @@ def read_encryption(
     _refuse_equal_versions(keys)
     kms_key_id = _text_or_none(reader, f"{_SECTION}.kms_key_id")
     pointer = _active_pointer(reader)
-    may_be_elsewhere = pointer is not None or kms_key_id is not None or provider == "aws_kms"
+    in_database = kms_key_id is not None or traits_of(provider).keeps_wrapped_keys
+    may_be_elsewhere = pointer is not None or in_database
     settings = EncryptionSettings(
         provider=provider,
-        # Keys that AWS KMS has wrapped may be in the database: only the keyring can tell whether the version is there.
+        # Wrapped keys may be in the database: only the keyring can tell whether the version is there.
         active_key_version=None if pointer is not None else _active_version(reader, () if may_be_elsewhere else keys),
         active_pointer=pointer,
         keys=keys,
@@ -215,7 +216,7 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
     key = members.pop("key", None)
     found = SettingValue("", item.place) if key is None else _key_text(reader, key, number)
     name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
-    if name == "env" and not found.text:
+    if name == TEXT_PROVIDER and not found.text:
         raise ConfigurationError(
             f"{found.place} has no key", hint='Write `key: "${VARIABLE}"`, or say which `provider:`.'
         )
@@ -282,13 +283,20 @@ def _provider_name(found: SettingValue) -> str:
 
 
 def _default_provider(value: str, configured: str | None, *, has_ciphertext: bool = False) -> str:
-    if _VAULT_REFERENCE.fullmatch(value):
-        return "vault"
+    referred = _referred_provider(value)
+    if referred is not None:
+        return referred
     if has_ciphertext:
-        return "aws_kms"
-    if value and configured in _REFERRING_PROVIDERS:
-        return "env"
-    return configured or "env"
+        return configured if configured and traits_of(configured).keeps_wrapped_keys else DEFAULT_WRAPPING_PROVIDER
+    if value and traits_of(configured).text_is_key:
+        return TEXT_PROVIDER
+    return configured or TEXT_PROVIDER
+
+
+def _referred_provider(text: str) -> str | None:
+    """The provider that a reference names; None for a text that is no reference to an installed provider."""
+    match = _REFERENCE.fullmatch(text)
+    return match["provider"] if match and traits_of(match["provider"]).installed else None
 
 
 def _refuse_equal_versions(keys: tuple[KeyEntry, ...]) -> None:
@@ -302,9 +310,8 @@ def _refuse_equal_versions(keys: tuple[KeyEntry, ...]) -> None:
 
 def _active_pointer(reader: Reader) -> ActivePointer | None:
     found = reader.text(f"{_SECTION}.active_key_version", Unquoted.AS_WRITTEN)
-    if found is None or not _VAULT_REFERENCE.fullmatch(found.text):
-        return None
-    return ActivePointer(found.place, "vault", Secret(found.text))
+    provider = None if found is None else _referred_provider(found.text)
+    return None if found is None or provider is None else ActivePointer(found.place, provider, Secret(found.text))
 
 
 def _active_version(reader: Reader, keys: tuple[KeyEntry, ...]) -> int | None:

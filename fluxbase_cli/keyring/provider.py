@@ -19,9 +19,8 @@ from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from fluxbase_cli.config import ActivePointer, EncryptionSettings, KeyEntry
+from fluxbase_cli.config.provider_traits import ENTRY_POINT_GROUP
 from fluxbase_cli.errors import ConfigurationError
-
-ENTRY_POINT_GROUP = "fluxbase_cli.key_providers"
 
 
 def _silent(_text: str) -> None:
@@ -51,7 +50,12 @@ class KeyAbsentError(ConfigurationError):
 
 
 class KeyProvider(Protocol):
-    """Hands over the keys that one kind of place keeps."""
+    """Hands over the keys that one kind of place keeps.
+
+    A provider may have two class attributes, which are read before it is made (`fluxbase_cli.config.provider_traits`):
+    `keeps_wrapped_keys = True` where its keys are kept wrapped, in an entry's option `ciphertext` or in the database,
+    and `text_is_key = True` where it never finds a key by plain text.
+    """
 
     def fetch(self, entry: KeyEntry) -> bytes:
         """Return the key of one entry, exactly 32 bytes.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fluxbase_cli import seal
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
+from fluxbase_cli.config.provider_traits import TEXT_PROVIDER
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.material import SAMPLE_KEYS
 from fluxbase_cli.keyring.provider import KeyAbsentError, KeyProvider, ProviderContext, load_provider
@@ -26,7 +27,7 @@ class Key:
 
     version: int
     secret: bytes
-    provider: str = "env"
+    provider: str = TEXT_PROVIDER
     source: str = ""
     fingerprint: str = field(init=False)
 

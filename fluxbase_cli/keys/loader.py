@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Settings
+from fluxbase_cli.config.provider_traits import traits_of
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, Keyring, fetch_keys
 from fluxbase_cli.keys.history import KeyHistory, KeyState, entry_of, read_history
-
-#: The provider whose keys are kept in the database, wrapped.
-_KEEPS_WRAPPED = "aws_kms"
 
 
 class _Asked:
@@ -42,7 +40,7 @@ class _Asked:
 
 def keeps_wrapped_keys(encryption: EncryptionSettings) -> bool:
     """Whether keys may be in the database, wrapped by a key service."""
-    return encryption.kms_key_id is not None or encryption.provider == _KEEPS_WRAPPED
+    return encryption.kms_key_id is not None or traits_of(encryption.provider).keeps_wrapped_keys
 
 
 def wrapped_entries(encryption: EncryptionSettings, history: KeyHistory) -> tuple[KeyEntry, ...]:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
+from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import KeyNamer, KeyProvider, ProviderContext, load_provider
 from fluxbase_cli.keys.history import KeyHistory
 from fluxbase_cli.keys.loader import keeps_wrapped_keys, wrapped_entries
-
-_IN_PLAIN_TEXT = "env"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,9 @@ class KeySources:
         if self.encryption.provider is not None:
             return self.encryption.provider
         if keeps_wrapped_keys(self.encryption):
-            return "aws_kms"
+            return DEFAULT_WRAPPING_PROVIDER
         newest = max(self.entries, default=None)
-        return _IN_PLAIN_TEXT if newest is None else self.entries[newest].provider
+        return TEXT_PROVIDER if newest is None else self.entries[newest].provider
 
 
 def find_key_sources(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,17 +12,18 @@ import pytest
 from fluxbase_cli.seal import fingerprint
 from tests.fixtures.command import OLD_KEY, Command, Rotation
 
-_PACKAGE = Path(__file__).parents[2] / "examples" / "key-provider"
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "key-provider"
+_WRAPPING = Path(__file__).parents[1] / "data" / "wrapping-provider"
 
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder into which the package was installed."""
+    """The folder into which the packages were installed."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-build-isolation"),
-            *("--disable-pip-version-check", "--target", str(folder), str(_PACKAGE)),
+            *("--disable-pip-version-check", "--target", str(folder), str(_EXAMPLE), str(_WRAPPING)),
         ],
         capture_output=True,
         text=True,
@@ -68,3 +70,62 @@ def test_without_the_package_its_name_is_told(rotation: Rotation, installed: str
 
     assert outcome.code == 2
     assert "no key provider named 'example-files' is installed" in outcome.stderr
+
+
+def test_a_key_service_of_another_package_wraps_keys_that_the_database_keeps(
+    rotation: Rotation, installed: str, tmp_path: Path
+) -> None:
+    """All that AWS KMS can do here it can do too: its name stands nowhere in fluxbase-cli."""
+    rotation.seed(40, new_share=0.0)
+    for name in ("main", "other"):
+        (tmp_path / name).write_text(os.urandom(32).hex())
+    rotation.command.write(
+        "fluxbase.yaml",
+        "security:\n  encryption:\n    provider: acme-keys\n    active_key_version: 2\n    keys:\n"
+        "      - version: 1\n        provider: env\n        key: '${THE_OLD_KEY}'\n",
+    )
+    command = rotation.command.having(PYTHONPATH=installed, ACME_KEYS=str(tmp_path), THE_OLD_KEY=OLD_KEY.hex()).lacking(
+        "FLUXBASE_SECRET_KEY_1", "FLUXBASE_SECRET_KEY_2"
+    )
+
+    stored = command("keys", "generate", "--store", "-o", "json")
+    assert stored.code == 0, stored.stderr
+    assert (stored.json["version"], stored.json["provider"]) == (2, "acme-keys")
+    moved = command("secrets", "re-encrypt", "-o", "json")
+    assert (moved.code, moved.json["re_encrypted"]) == (0, 40), moved.stderr
+    rewrapped = command("keys", "rewrap", "--kms-key-id", "other", "-o", "json")
+    assert rewrapped.code == 0, rewrapped.stderr
+    (tmp_path / "main").unlink()
+    listed = command("keys", "list", "-o", "json").json["keys"]
+    assert [(key["version"], key["provider"]) for key in listed] == [(1, "env"), (2, "acme-keys")]
+    assert listed[1]["fingerprint"] == stored.json["fingerprint"]
+    assert command("secrets", "audit", "--key-version", "1").code == 0
+    # Without the wrapping key nothing opens, and that is said.
+    (tmp_path / "other").write_text(os.urandom(32).hex())
+    lost = command("secrets", "audit")
+    assert (lost.code, "does not open" in lost.stderr) == (2, True)
+
+
+def test_an_entry_with_a_ciphertext_is_opened_by_the_sections_provider(
+    rotation: Rotation, installed: str, tmp_path: Path
+) -> None:
+    (tmp_path / "main").write_text(os.urandom(32).hex())
+    head = "security:\n  encryption:\n    provider: acme-keys\n    keys:\n"
+    old = "      - version: 1\n        provider: env\n        key: '${THE_OLD_KEY}'\n"
+    rotation.command.write("fluxbase.yaml", head + old)
+    command = rotation.command.having(PYTHONPATH=installed, ACME_KEYS=str(tmp_path), THE_OLD_KEY=OLD_KEY.hex()).lacking(
+        "FLUXBASE_SECRET_KEY_1", "FLUXBASE_SECRET_KEY_2"
+    )
+    assert command("keys", "generate", "--store").code == 0
+    ciphertext, kept = rotation.rows(
+        "SELECT translate(encode(ciphertext, 'base64'), E'\\n', ''), fingerprint FROM fluxbase_rotation.wrapped_key"
+    )[0]
+
+    rotation.command.write(
+        "fluxbase.yaml",
+        f"{head}{old}      - version: 2\n        kms_key_id: main\n        ciphertext: {ciphertext}\n",
+    )
+
+    listed = command("keys", "list", "-o", "json")
+    assert listed.code == 0, listed.stderr
+    assert [(key["provider"], key["fingerprint"]) for key in listed.json["keys"]][1] == ("acme-keys", kept)

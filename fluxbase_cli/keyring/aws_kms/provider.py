@@ -52,6 +52,9 @@ class AwsKmsKeyProvider:
     its entry comes first. It does not delete the key of AWS KMS, which wraps others too.
     """
 
+    keeps_wrapped_keys = True
+    text_is_key = True
+
     def __init__(self, context: ProviderContext) -> None:
         self._encryption = context.encryption
         self._environ = context.environ
