@@ -185,7 +185,7 @@ def test_notification(options: Options) -> int:
     from uuid import uuid4  # noqa: PLC0415  # start-up time
 
     from fluxbase_cli.notifications.message import Notification, NotificationType  # noqa: PLC0415
-    from fluxbase_cli.notifications.webhook import DeliveryError, post  # noqa: PLC0415
+    from fluxbase_cli.notifications.post import DeliveryError, post  # noqa: PLC0415
     from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415
 
     settings = load(options)

@@ -56,7 +56,7 @@ def rewrap_keys(
         if not entries:
             raise ConfigurationError(
                 "no key is kept wrapped, neither in the configuration nor in the database",
-                hint="`fluxbase-cli keys generate --store` makes one, where the provider wraps keys (`provider: aws_kms`).",
+                hint="`fluxbase-cli keys generate --store` makes one with a provider that wraps keys, as aws_kms does.",
             )
         return tuple(_rewrap(connection, sources, entry, wrapping_key) for entry in entries)
 

@@ -1,15 +1,11 @@
 """A notification: what happened, as JSON that keeps its form or as text for chats, and how it is signed.
 
-The signature is that of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature` holds
-`v1,` and the base64 of HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`. Libraries verify it in most
-languages. `docs/operators/notification.schema.json` describes the JSON.
+The signature is that of Standard Webhooks (https://www.standardwebhooks.com). Libraries verify it in most languages.
+`docs/operators/notification.schema.json` describes the JSON.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +15,10 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+import standardwebhooks
+
 from fluxbase_cli import __version__
-from fluxbase_cli.rotation.policy import Format, Webhook
+from fluxbase_cli.notifications.recipient import Format, Webhook
 
 #: Raised when a field changes its sense or goes away; fields may be added under the same name.
 SCHEMA = "fluxbase-cli/notification/v1"
@@ -114,9 +112,9 @@ def headers(notification: Notification, body: bytes, webhook: Webhook, sent_at: 
     }
     key = webhook.signing_key
     if key is not None:
-        signed = b"%s.%d.%s" % (str(notification.id).encode(), sent_at, body)
-        digest = hmac.new(key, signed, hashlib.sha256).digest()
-        made["webhook-signature"] = f"v1,{base64.b64encode(digest).decode('ascii')}"
+        # The library takes the time as if it were written without a zone, in UTC.
+        moment = datetime.fromtimestamp(sent_at, UTC)
+        made["webhook-signature"] = standardwebhooks.Webhook(key).sign(str(notification.id), moment, body.decode())
     return made
 
 

@@ -7,17 +7,11 @@ tried once each until one gets through: an endpoint that is down costs little. W
 from __future__ import annotations
 
 import contextlib
-import http.client
 import queue
-import ssl
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from tenacity import (
@@ -29,32 +23,17 @@ from tenacity import (
     wait_random,
 )
 
-from fluxbase_cli.notifications.message import Notification, headers
-from fluxbase_cli.rotation.policy import Webhook
+from fluxbase_cli.notifications.message import Notification
+from fluxbase_cli.notifications.post import DeliveryError, post
+from fluxbase_cli.notifications.recipient import Webhook
 
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
-_TIMEOUT_S = 10.0
 #: More than a rotation ever says while one notification is being delivered.
 _MOST_WAITING = 256
 #: How long the end of a rotation waits for what is still to be sent.
 _PATIENCE_S = 20.0
-_TRY_AGAIN = frozenset({408, 425, 429})
-_SERVER_ERROR = 500
-
-
-class DeliveryError(Exception):
-    """A notification was not taken. Its text names the host and says why, and holds no part of the URL.
-
-    Args:
-        message: what happened.
-        temporary: whether another attempt may help.
-    """
-
-    def __init__(self, message: str, *, temporary: bool) -> None:
-        super().__init__(message)
-        self.temporary = temporary
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,54 +79,6 @@ class NullNotifier:
         """Nothing to wait for."""
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would send the notification to somebody whom nobody has configured, and as a GET."""
-
-    def redirect_request(self, *_arguments: object) -> None:
-        """Follow none."""
-        return
-
-
-def post(webhook: Webhook, notification: Notification, *, timeout_s: float = _TIMEOUT_S) -> None:
-    """Send a notification once; proxies and `SSL_CERT_FILE` are taken from the environment. TLS is always verified.
-
-    Raises:
-        DeliveryError: it was not taken.
-    """
-    body = notification.body(webhook.form)
-    url = webhook.url.reveal()
-    opener = urllib.request.OpenerDirector()
-    handlers: list[urllib.request.BaseHandler] = [
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        _NoRedirects(),
-    ]
-    if urlsplit(url).scheme == "https":
-        # Reading all authorities takes longer than the rest.
-        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
-    else:
-        handlers.append(urllib.request.HTTPHandler())
-    for handler in handlers:
-        opener.add_handler(handler)
-    request = urllib.request.Request(  # noqa: S310  # the policy lets http and https through, the opener knows no other
-        url, data=body, method="POST", headers=headers(notification, body, webhook, int(time.time()))
-    )
-    try:
-        response = opener.open(request, timeout=timeout_s)
-        if response is None:
-            raise DeliveryError(f"{webhook.host}: no way to it", temporary=False)
-        response.close()
-    except urllib.error.HTTPError as error:
-        error.close()
-        temporary = error.code in _TRY_AGAIN or error.code >= _SERVER_ERROR
-        raise DeliveryError(f"{webhook.host} answered {error.code}", temporary=temporary) from None
-    except urllib.error.URLError as error:
-        raise DeliveryError(f"{webhook.host}: {_words(error.reason)}", temporary=_may_pass(error.reason)) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DeliveryError(f"{webhook.host}: {_words(error)}", temporary=_may_pass(error)) from None
-
-
 class WebhookNotifier:
     """Delivers notifications from a thread.
 
@@ -173,7 +104,7 @@ class WebhookNotifier:
         self._first_pause_s = first_pause_s
         self._patience_s = retry_limit_s
         self._waiting: queue.Queue[Notification | None] = queue.Queue(maxsize=most_waiting)
-        self._catch_up = threading.Event()
+        self._closing = threading.Event()
         self._hurry = threading.Event()
         self._lock = threading.Lock()
         self._outcomes: list[Delivery] = []
@@ -200,8 +131,8 @@ class WebhookNotifier:
 
     def close(self) -> None:
         """Wait for what is still to be sent, but not for ever; what is not sent by then has failed."""
-        self._catch_up.set()
-        # Where it is full, the thread finds out by `_catch_up`.
+        self._closing.set()
+        # Where it is full, the thread finds out by `_closing`.
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
         self._thread.join(self._patience_s)
@@ -218,7 +149,7 @@ class WebhookNotifier:
             try:
                 notification = self._waiting.get(timeout=0.2)
             except queue.Empty:
-                if self._catch_up.is_set():
+                if self._closing.is_set():
                     return
                 continue
             if notification is None:
@@ -256,18 +187,3 @@ class WebhookNotifier:
 def notifier_for(webhook: Webhook | None) -> Notifier:
     """Who takes the notifications."""
     return NullNotifier() if webhook is None else WebhookNotifier(webhook)
-
-
-def _words(reason: object) -> str:
-    """What an error may say: its kind, and the system's words where it has them, never the address that it quotes."""
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return f"its certificate can't be trusted ({reason.verify_message})"
-    if isinstance(reason, TimeoutError):
-        return "no answer in time"
-    if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror
-    return type(reason).__name__ if isinstance(reason, BaseException) else "it can't be reached"
-
-
-def _may_pass(reason: object) -> bool:
-    return not isinstance(reason, ssl.SSLCertVerificationError | ValueError | http.client.InvalidURL)

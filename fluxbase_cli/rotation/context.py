@@ -10,8 +10,8 @@ from fluxbase_cli.catalogue.extra import ONLY_RELEASES, SearchScope
 from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.events import NullObserver, Observer
 from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.notifications.recipient import Webhook
 from fluxbase_cli.notifications.webhook import Notifier, notifier_for
-from fluxbase_cli.rotation.policy import Webhook
 from fluxbase_cli.store.clock import Clock
 from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.rotations import RotationStep

@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from fluxbase_cli.config import KeyRotationSettings, Secret
+from fluxbase_cli.config import KeyRotationSettings
 from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.notifications.recipient import SECRET_PREFIX, Format, Webhook
 from fluxbase_cli.rotation.schedule import Schedule, parse_schedule
-
-_SECRET_PREFIX = "whsec_"  # noqa: S105  # of Standard Webhooks; no secret itself
-
-
-class Format(StrEnum):
-    """The form of a notification's body."""
-
-    JSON = "json"
-    SLACK = "slack"
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """Whom to tell.
-
-    Attributes:
-        url: http or https. A secret: such URLs carry tokens.
-        key: what signs the notifications; None leaves them unsigned.
-        form: what the body is.
-    """
-
-    url: Secret
-    key: Secret | None = None
-    form: Format = Format.JSON
-
-    @property
-    def host(self) -> str:
-        """The part of the URL that may be shown."""
-        return urlsplit(self.url.reveal()).hostname or "?"
-
-    @property
-    def signing_key(self) -> bytes | None:
-        """The bytes of the key: as they are, or of `whsec_…` what the base64 behind it stands for."""
-        if self.key is None:
-            return None
-        text = self.key.reveal()
-        if not text.startswith(_SECRET_PREFIX):
-            return text.encode("utf-8", "surrogateescape")
-        encoded = text.removeprefix(_SECRET_PREFIX)
-        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +99,7 @@ def _webhook(settings: KeyRotationSettings) -> Webhook | None:
         key = b""
     if key == b"":
         raise ConfigurationError(
-            f"{settings.place('notification_secret')} begins with {_SECRET_PREFIX}, and what follows is not base64",
+            f"{settings.place('notification_secret')} begins with {SECRET_PREFIX}, and what follows is not base64",
             hint="Any other text is taken as it is: `openssl rand -hex 32` makes a good one.",
         )
     return webhook

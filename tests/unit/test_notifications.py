@@ -15,9 +15,10 @@ import standardwebhooks
 from fluxbase_cli.config import Secret
 from fluxbase_cli.engine.events import BatchDone, PassStarted, Waiting
 from fluxbase_cli.notifications.message import Notification, NotificationType
+from fluxbase_cli.notifications.post import DeliveryError, post
 from fluxbase_cli.notifications.progress import ProgressNotifications
-from fluxbase_cli.notifications.webhook import DeliveryError, WebhookNotifier, post
-from fluxbase_cli.rotation.policy import Format, Webhook
+from fluxbase_cli.notifications.recipient import Format, Webhook
+from fluxbase_cli.notifications.webhook import WebhookNotifier
 from tests.fixtures.webhook import SECRET, Endpoint
 
 MARK = "url-token-marker"

@@ -9,7 +9,8 @@ import pytest
 
 from fluxbase_cli.config import load_settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.rotation.policy import Format, Policy, read_policy
+from fluxbase_cli.notifications.recipient import Format
+from fluxbase_cli.rotation.policy import Policy, read_policy
 
 MARK = "secret-marker"
 

@@ -1,0 +1,50 @@
+"""Who receives notifications."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from fluxbase_cli.config import Secret
+
+SECRET_PREFIX = "whsec_"  # noqa: S105  # of Standard Webhooks; no secret itself
+
+
+class Format(StrEnum):
+    """The form of a notification's body."""
+
+    JSON = "json"
+    SLACK = "slack"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """The receiver of notifications.
+
+    Attributes:
+        url: http or https. A secret: such URLs carry tokens.
+        key: what signs the notifications; None leaves them unsigned.
+        form: what the body is.
+    """
+
+    url: Secret
+    key: Secret | None = None
+    form: Format = Format.JSON
+
+    @property
+    def host(self) -> str:
+        """The part of the URL that may be shown."""
+        return urlsplit(self.url.reveal()).hostname or "?"
+
+    @property
+    def signing_key(self) -> bytes | None:
+        """The bytes of the key: as they are, or of `whsec_…` what the base64 behind it stands for."""
+        if self.key is None:
+            return None
+        text = self.key.reveal()
+        if not text.startswith(SECRET_PREFIX):
+            return text.encode("utf-8", "surrogateescape")
+        encoded = text.removeprefix(SECRET_PREFIX)
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
