@@ -35,6 +35,7 @@ from fluxbase_cli.store.connect import (
     begin_snapshot,
     connect_for_values,
     first_line,
+    for_values,
     session,
 )
 from fluxbase_cli.store.jobs import QuarantineEntry
@@ -127,10 +128,10 @@ class ReadingRun:
             self._refuse_changes(holder, shapes)
             collected = _Collected(plan)
             self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
+            unexamined = self._read_late(for_values(holder), looking, plan, opened, collected)
             holder.execute("ROLLBACK")
             # A partition that was attached meanwhile may hold rows that are older than the snapshot.
             self._refuse_changes(holder, shapes)
-            unexamined = self._read_late(looking, plan, opened, collected)
         return replace(collected.findings(), unexamined=unexamined)
 
     def _take_snapshot(
@@ -148,9 +149,12 @@ class ReadingRun:
             )
 
     def _read_late(
-        self, looking: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
+        self, holder: Connection, looking: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
     ) -> tuple[Unexamined, ...]:
-        """Read what transactions wrote that were open at the snapshot and have ended since; name the others."""
+        """Read what transactions wrote that were open at the snapshot and have ended since; name the others.
+
+        Younger ones may have committed before the snapshot. The holder still has it, and says which rows it shows.
+        """
         if not opened or self._stop.requested:
             return ()
         shapes, running = tuple(plan.cuts), opened.still_running(looking)
@@ -159,10 +163,10 @@ class ReadingRun:
             with connect_for_values(self._database, self._access) as reading:
                 self._take_snapshot(reading, looking, shapes, 0.0)
                 for shape in shapes:
-                    judge = Judge(shape, opener, None, plan.canary.tokens)
-                    portions = Portions(Reader(shape), WHOLE, limits_for(shape, self._limits), since)
+                    judge, reader = Judge(shape, opener, None, plan.canary.tokens), Reader(shape)
+                    portions = Portions(reader, WHOLE, limits_for(shape, self._limits), since)
                     while (rows := portions.next_rows(reading)) is not None and not self._stop.requested:
-                        collected.add(shape, judge.judge(rows))
+                        collected.add(shape, judge.judge(reader.unseen(holder, rows)))
         return tuple(writer.unexamined() for writer in running)
 
     def _run(self, plan: Plan, snapshot: str, pieces: queue.SimpleQueue[_Piece], collected: _Collected) -> None:

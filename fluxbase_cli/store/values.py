@@ -232,10 +232,11 @@ class Reader:
         self._news = self._list(
             sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
         )
-        self._whole, self._again = (
+        self._whole, self._there, self._again = (
             sql.SQL(statement).format(columns=shape.selected(), table=shape.identifier, key=shape.key).as_bytes(None)
             for statement in (
                 "SELECT {columns} FROM ONLY {table} AS t WHERE t.ctid = ANY(%(tids)s)",
+                "SELECT t.ctid FROM ONLY {table} AS t WHERE t.ctid = ANY(%(tids)s)",
                 "SELECT {columns} FROM ONLY {table} AS t WHERE {key} = ANY(%(ids)s)",
             )
         )
@@ -359,6 +360,22 @@ class Reader:
         completed = (row if row[SIZE] <= _SMALL_BYTES else whole.get(row[TID]) for row in rows)
         # Another row may have come to the place.
         return [new for row, new in zip(rows, completed, strict=True) if new is not None and new[ID] == row[ID]]
+
+    def unseen(self, earlier: Connection, rows: Rows) -> Rows:
+        """Those of some rows that an earlier snapshot does not show.
+
+        Whole transactions can't be told apart instead: a row that was written behind a savepoint bears a number that no
+        snapshot lists.
+
+        Args:
+            earlier: in a transaction with a snapshot that was not let go when that of the rows was taken. So a row
+                version that it shows was not removed, and is the one that is at its place now.
+            rows: of a later snapshot.
+        """
+        listed = [unpacked(rows, index) for index in range(len(rows))] if isinstance(rows, Packed) else rows
+        places = TidArray([row[TID] for row in listed])
+        seen = {row[0] for row in earlier.execute(self._there, {"tids": places}, binary=True).fetchall()}
+        return [row for row in listed if row[TID] not in seen]
 
     def reread(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
         """Read rows again by their ids; those that are gone are missing."""
