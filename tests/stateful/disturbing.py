@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fluxbase_cli.engine.observer import Step
 from tests.stateful.jobs import AtStep, Word
 from tests.stateful.model import Effect, Model
@@ -26,6 +28,7 @@ class Disturbance:
     Attributes:
         written: the rows that others have written, and the pass in which they did.
         open_in_last_pass: whether something was written and not committed when the last pass began.
+        before_the_first_step: whether the job's fate has come before its first step.
     """
 
     def __init__(self, world: World, model: Model, run: Run, *, quiet: bool) -> None:
@@ -36,6 +39,8 @@ class Disturbance:
         self._waiting = sorted(run.meanwhile, key=lambda each: each.at)
         self.written: dict[Row, int] = {}
         self.open_in_last_pass = False
+        self.before_the_first_step = False
+        self._behind = 0
 
     def __call__(self, at: AtStep) -> Word:
         """Do what shall happen at a step."""
@@ -44,8 +49,12 @@ class Disturbance:
             self._write(at)
         if at.step is None:
             self.open_in_last_pass = self._world.has_open_writes
-        if at.number != self._run.at:
+        if at.step is not self._run.at.step:
             return Word.GO
+        self._behind += 1
+        if self._behind != self._run.at.behind + 1:
+            return Word.GO
+        self.before_the_first_step = at.number == 0
         if self._run.fate is Fate.CUT:
             self._world.cut()
         return _WORDS.get(self._run.fate, Word.GO)
@@ -61,6 +70,11 @@ class Disturbance:
 
     def _write(self, at: AtStep) -> None:
         names = [table.name for table in self._world.layout.tables]
+        each_time = self._run.each_time
+        if each_time is not None and at.step is Step.READ and at.table is not None:
+            row, column = each_time.row + at.number, each_time.column + at.number
+            write = replace(each_time, table=names.index(at.table), row=row, column=column)
+            self._note(self._world.write(self._model, (write,)), at)
         for each in tuple(self._waiting):
             if each.here:
                 ready = at.step is Step.READ and at.table == names[each.write.table % len(names)]

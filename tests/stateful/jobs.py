@@ -69,7 +69,7 @@ class Ending:
         remaining: values that are left, by the report.
         counts: by location, without zeros.
         bad: what was reported, as location, id and path.
-        last_pass: the last pass that began.
+        last_pass: the last pass that the job has begun, in this run or before.
     """
 
     state: str
@@ -81,7 +81,7 @@ class Ending:
 
 
 def run_job(
-    database: DatabaseSettings, keyring: Keyring, request: JobRequest, at_step: Callable[[AtStep], Word]
+    database: DatabaseSettings, keyring: Keyring, request: JobRequest, at_step: Callable[[AtStep], Word], passed: int
 ) -> Ending:
     """Run a job to its end, whichever that is.
 
@@ -90,6 +90,7 @@ def run_job(
         keyring: the keys.
         request: what is asked for.
         at_step: is called at each step, while the job waits.
+        passed: the last pass that the job has begun in an earlier run.
 
     Raises:
         AssertionError: it hangs, or ended with an error that nobody should meet.
@@ -103,14 +104,14 @@ def run_job(
         _child(theirs, database, keyring, request)
     theirs.close()
     try:
-        return _listen(ours, pid, at_step)
+        return _listen(ours, pid, at_step, passed)
     finally:
         ours.close()
         _end(pid)
 
 
-def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word]) -> Ending:
-    number = pass_number = 0
+def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word], pass_number: int) -> Ending:
+    number = 0
     while True:
         assert pipe.poll(_PATIENCE_S), "the job hangs"
         try:
