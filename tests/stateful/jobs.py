@@ -123,7 +123,8 @@ def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word], pass_number
             assert ending.state != "broken", ending.what
             return replace(ending, last_pass=pass_number)
         step, table, passed = told
-        pass_number = pass_number if passed is None else passed
+        # A run that resumes tells of pass 0, whatever pass it goes on with.
+        pass_number = pass_number if passed is None else max(pass_number, passed)
         word = at_step(AtStep(number, step, table, pass_number))
         number += 1
         if word is Word.DIE:
