@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 
 from fluxbase_cli.engine.observer import Step
-from tests.stateful.jobs import AtStep, Word
+from tests.stateful.jobs import AtStep, Ending, Word
 from tests.stateful.model import Effect, Model
 from tests.stateful.reader import Row
 from tests.stateful.strategies import Fate, Run
@@ -24,22 +27,26 @@ class Disturbance:
         model: is told what is written.
         run: what shall happen when.
         quiet: nothing happens at all.
+        other: another process joins the job and goes on until it ends.
 
     Attributes:
         written: the rows that others have written, and the pass in which they did.
         open_in_last_pass: whether something was written and not committed when the last pass began.
         before_the_first_step: whether the job's fate has come before its first step.
+        overtaken: how the other process has ended that did the job's work meanwhile.
     """
 
-    def __init__(self, world: World, model: Model, run: Run, *, quiet: bool) -> None:
+    def __init__(self, world: World, model: Model, run: Run, other: Callable[[], Ending], *, quiet: bool) -> None:
         self._world = world
         self._model = model
         self._run = run
+        self._other = other
         self._quiet = quiet
         self._waiting = sorted(run.meanwhile, key=lambda each: each.at)
         self.written: dict[Row, int] = {}
         self.open_in_last_pass = False
         self.before_the_first_step = False
+        self.overtaken: Ending | None = None
         self._behind = 0
 
     def __call__(self, at: AtStep) -> Word:
@@ -57,6 +64,8 @@ class Disturbance:
         self.before_the_first_step = at.number == 0
         if self._run.fate is Fate.CUT:
             self._world.cut()
+        if self._run.fate is Fate.OVERTAKEN and self._run.workers == 1 and at.step in _FREE and not self._world.held:
+            self._overtake(at)
         return _WORDS.get(self._run.fate, Word.GO)
 
     def _end_held(self, at: AtStep) -> None:
@@ -67,6 +76,16 @@ class Disturbance:
         in_the_way = at.step in _FREE and at.table in held.locked
         if at.number >= self._run.held_ends_at or in_the_way:
             self._note(self._world.end_held(self._model, commit=self._run.held_commits), at)
+
+    def _overtake(self, at: AtStep) -> None:
+        os.kill(at.pid, signal.SIGSTOP)
+        try:
+            self._world.let_leases_run_out()
+            self.overtaken = self._other()
+        finally:
+            os.kill(at.pid, signal.SIGCONT)
+        # The job is over, so nothing would be done about what is written now.
+        self._quiet = True
 
     def _write(self, at: AtStep) -> None:
         names = [table.name for table in self._world.layout.tables]

@@ -51,12 +51,14 @@ class AtStep:
         step: of a batch; None where a pass begins.
         table: the batch's table.
         pass_number: 0 in the main pass, then that of the closing census.
+        pid: the job's process.
     """
 
     number: int
     step: Step | None
     table: str | None
     pass_number: int
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word], pass_number
         step, table, passed = told
         # A run that resumes tells of pass 0, whatever pass it goes on with.
         pass_number = pass_number if passed is None else max(pass_number, passed)
-        word = at_step(AtStep(number, step, table, pass_number))
+        word = at_step(AtStep(number, step, table, pass_number, pid))
         number += 1
         if word is Word.DIE:
             os.kill(pid, signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.jobs import JobKind
 from fluxbase_cli.store.values import Limits
 from tests.stateful.disturbing import Disturbance
-from tests.stateful.jobs import Ending, run_job
+from tests.stateful.jobs import AtStep, Ending, Word, run_job
 from tests.stateful.layouts import MAIN, STABLE
 from tests.stateful.model import Goal, Job, Model
 from tests.stateful.reader import Layers, Spot, key_of
@@ -245,8 +245,18 @@ class Machine(RuleBasedStateMachine):
             # The share of damaged values is the example's choice.
             accept_undecryptable=True,
         )
-        disturbance = Disturbance(self.world, self.model, run, quiet=dry_run)
-        ending = run_job(self.world.database, self.world.ring(self.model), request, disturbance, passed)
+
+        def work(request: JobRequest, at_step: Callable[[AtStep], Word]) -> Ending:
+            return run_job(self.world.database, self.world.ring(self.model), request, at_step, passed)
+
+        def other() -> Ending:
+            return work(replace(request, join=True, restart=False), lambda _: Word.GO)
+
+        disturbance = Disturbance(self.world, self.model, run, other, quiet=dry_run)
+        ending = work(request, disturbance)
+        if disturbance.overtaken is not None:
+            assert disturbance.overtaken.state == ending.state == "completed", (disturbance.overtaken, ending)
+            ending = replace(ending, last_pass=max(ending.last_pass, disturbance.overtaken.last_pass))
         if ending.state == "killed":
             self.world.wait_until_nobody_is_left()
         return ending, disturbance

@@ -24,6 +24,7 @@ class Fate(Enum):
     KILLED = "its process is killed"
     STOPPED = "it is asked to stop"
     CUT = "its connections are cut"
+    OVERTAKEN = "it sleeps beyond its leases, and another process does its work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ _MOMENTS = st.one_of(
 )
 RUNS = st.builds(
     Run,
-    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT]),
+    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT, Fate.OVERTAKEN]),
     _MOMENTS,
     _MEANWHILE,
     _EACH_TIME,
@@ -119,7 +120,7 @@ RUNS = st.builds(
 )
 QUIET_RUNS = st.builds(
     Run,
-    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.STOPPED, Fate.CUT]),
+    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.STOPPED, Fate.CUT, Fate.OVERTAKEN]),
     _MOMENTS,
     st.just(()),
     st.none(),
