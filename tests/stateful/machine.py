@@ -303,14 +303,20 @@ class Machine(RuleBasedStateMachine):
         """A key is destroyed in two steps or at once; refused while anything needs it."""
         self._destroy(self._pick(version), step, cooled=cooled, accept=accept, deep=deep)
 
-    @precondition(lambda self: self.model.job is None and len(self.model.ring) > 1)
+    @precondition(lambda self: self.model.job is None and self.world.held is None)
     @rule(table=NUMBERS, column=st.integers(0, 2), now=st.booleans(), deep=st.booleans())
     def destroy_a_key_that_hardly_anything_needs(self, table: int, column: int, now: bool, deep: bool) -> None:  # noqa: FBT001
         """A server stores one value under the key that the fewest values need, and then it is to be destroyed."""
-        versions = sorted(self.model.ring)
-        chosen = min((v for v in versions if v != self.model.server), key=lambda v: (self.model.needing(v), -v))
+        others = self.model.ring - {self.model.server}
+        chosen = min(others, key=lambda v: (self.model.needing(v), -v), default=None)
+        if chosen is None or (self.model.needing(chosen) and self.model.newest < MOST_VERSIONS):
+            self.make_a_key()
+            chosen = self.model.newest
+        of = self.model.layout.tables[table % len(self.model.layout.tables)]
         cells = [Cell(How.NULL)] * 3
-        cells[column] = Cell(How.STALE, versions.index(chosen))
+        cells[column if of.document else column % len(of.columns)] = Cell(
+            How.STALE, sorted(self.model.ring).index(chosen)
+        )
         self.world.write(self.model, (Write(What.INSERT, table, 0, tuple(cells)),))
         self._destroy(chosen, "now" if now else "first", cooled=True, accept=True, deep=deep)
 
