@@ -27,13 +27,13 @@ class Disturbance:
         model: is told what is written.
         run: what shall happen when.
         quiet: nothing happens at all.
-        other: another process joins the job and goes on until it ends.
+        other: another process joins the job.
 
     Attributes:
         written: the rows that others have written, and the pass in which they did.
         open_in_last_pass: whether something was written and not committed when the last pass began.
         before_the_first_step: whether the job's fate has come before its first step.
-        overtaken: how the other process has ended that did the job's work meanwhile.
+        overtaken: how another process has ended that did some of the job's work meanwhile.
     """
 
     def __init__(self, world: World, model: Model, run: Run, other: Callable[[], Ending], *, quiet: bool) -> None:
@@ -84,7 +84,7 @@ class Disturbance:
             self.overtaken = self._other()
         finally:
             os.kill(at.pid, signal.SIGCONT)
-        # The job is over, so nothing would be done about what is written now.
+        # The job may be over; then nothing would be done about what is written now.
         self._quiet = True
 
     def _write(self, at: AtStep) -> None:

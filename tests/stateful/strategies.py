@@ -62,6 +62,7 @@ class Run:
         limits, workers: as the job is told.
         held_ends_at: the step at which the open transaction ends, if there is one.
         held_commits: whether it commits.
+        other_stops_at: the step at which a process stops that has overtaken it; None where it does all that is left.
     """
 
     fate: Fate
@@ -72,6 +73,7 @@ class Run:
     workers: int
     held_ends_at: int
     held_commits: bool
+    other_stops_at: int | None = None
 
 
 # Mostly what a server does; each of the others often enough to meet the rest.
@@ -102,6 +104,7 @@ _EACH_TIME = st.none() | st.builds(
     column=st.integers(0, 5),
 )
 # Of each step there are at least as many as there are tables, but in a closing census.
+_OTHER_STOPS_AT = st.none() | st.integers(1, 15)
 _MOMENTS = st.one_of(
     st.builds(Moment, st.just(None), st.integers(0, 2)),
     st.builds(Moment, st.sampled_from(Step), st.integers(0, 12)),
@@ -117,6 +120,7 @@ RUNS = st.builds(
     st.sampled_from([1, 1, 2]),
     _STEPS,
     st.booleans(),
+    _OTHER_STOPS_AT,
 )
 QUIET_RUNS = st.builds(
     Run,
@@ -128,11 +132,12 @@ QUIET_RUNS = st.builds(
     st.just(1),
     st.just(0),
     st.booleans(),
+    _OTHER_STOPS_AT,
 )
 #: Runs that do not come to their end, most of them.
 BROKEN_RUNS = st.builds(
     Run,
-    st.sampled_from([Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT]),
+    st.sampled_from([Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT, Fate.OVERTAKEN]),
     _MOMENTS,
     _MEANWHILE | st.just(()),
     st.none() | _EACH_TIME,
@@ -140,6 +145,7 @@ BROKEN_RUNS = st.builds(
     st.sampled_from([1, 1, 2]),
     _STEPS,
     st.booleans(),
+    _OTHER_STOPS_AT,
 )
 VERSIONS = st.integers(0, MOST_VERSIONS)
 # Mostly the version under which the fewest values are, so that there is something to do.
