@@ -133,13 +133,15 @@ class Machine(RuleBasedStateMachine):
         if {job.goal.target, job.goal.source} - {None} <= self.model.ring:
             self._run_job(job.goal, run, rollback=job.rollback)
 
-    @rule(to=TARGETS, rollback=st.booleans(), run=BROKEN_RUNS, again=QUIET_RUNS)
-    def break_off_and_resume(self, to: int, rollback: bool, run: Run, again: Run) -> None:  # noqa: FBT001
-        """A job that is broken off, and the same command again at once."""
+    @rule(to=TARGETS, rollback=st.booleans(), run=BROKEN_RUNS, rewrite=st.booleans(), again=QUIET_RUNS)
+    def break_off_and_resume(self, to: int, rollback: bool, run: Run, rewrite: bool, again: Run) -> None:  # noqa: FBT001
+        """A job that is broken off, and the same command again, perhaps after all tables were written anew."""
         goal = Goal(None, self._least_used(to))
         self._run_job(goal, run, rollback=rollback, restart=not rollback)
         self.every_value_is_what_the_model_says()
         if self.model.job is not None:
+            for table in range(len(self.world.layout.tables)) if rewrite else ():
+                self.do_upkeep(table, "VACUUM (FULL)")
             self._run_job(goal, again, rollback=rollback)
 
     @rule(to=TARGETS, run=RUNS)
