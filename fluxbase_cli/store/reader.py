@@ -18,7 +18,7 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import CtidRange
 from fluxbase_cli.store.relation import ID, SIZE, SMALL_BYTES, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import Limits, Rows, fitting, last_ctid, withheld
+from fluxbase_cli.store.rows import Limits, Rows, fitting, last_ctid, unpacked, withheld
 
 #: Rows that are listed at once by who reads a stretch from its beginning to its end.
 _LISTED_ROWS = 5_000
@@ -87,12 +87,13 @@ class Reader:
         self._changed_since = self._list(
             sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
         )
-        self._whole, self._again = (
+        self._whole, self._there, self._again = (
             sql.SQL(statement)
             .format(columns=relation.selected(), table=relation.identifier, key=relation.key)
             .as_bytes(None)
             for statement in (
                 "SELECT {columns} FROM ONLY {table} AS t WHERE t.ctid = ANY(%(tids)s)",
+                "SELECT t.ctid FROM ONLY {table} AS t WHERE t.ctid = ANY(%(tids)s)",
                 "SELECT {columns} FROM ONLY {table} AS t WHERE {key} = ANY(%(ids)s)",
             )
         )
@@ -218,6 +219,22 @@ class Reader:
         completed = (row if row[SIZE] <= SMALL_BYTES else whole.get(row[TID]) for row in rows)
         # Another row may have come to the place.
         return [new for row, new in zip(rows, completed, strict=True) if new is not None and new[ID] == row[ID]]
+
+    def unseen(self, earlier: Connection, rows: Rows) -> Rows:
+        """Those of some rows that an earlier snapshot does not show.
+
+        Transaction numbers can't tell them apart: a row that was written behind a savepoint has a number that no
+        snapshot lists.
+
+        Args:
+            earlier: in a transaction with a snapshot that was held when the snapshot of the rows was taken. So a row
+                version that it shows was not removed, and is the one that is at its place now.
+            rows: of a later snapshot.
+        """
+        listed = [unpacked(rows, index) for index in range(len(rows))] if isinstance(rows, RowBlock) else rows
+        ctids = TidArray([row[TID] for row in listed])
+        seen = {row[0] for row in earlier.execute(self._there, {"tids": ctids}, binary=True).fetchall()}
+        return [row for row in listed if row[TID] not in seen]
 
     def reread(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
         """Read rows again by their ids; those that are gone are missing."""

@@ -52,12 +52,14 @@ class AtStep:
         step: of a batch; None where a pass begins.
         table: the batch's table.
         pass_number: 0 in the main pass, then that of the closing census.
+        pid: the job's process.
     """
 
     number: int
     step: Step | None
     table: str | None
     pass_number: int
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Ending:
         remaining: values that are left, by the report.
         counts: by location, without zeros.
         bad: what was reported, as location, id and path.
-        last_pass: the last pass that began.
+        last_pass: the last pass that the job has begun, in this run or before.
     """
 
     state: str
@@ -82,7 +84,7 @@ class Ending:
 
 
 def run_job(
-    database: DatabaseSettings, keyring: Keyring, request: JobRequest, at_step: Callable[[AtStep], Word]
+    database: DatabaseSettings, keyring: Keyring, request: JobRequest, at_step: Callable[[AtStep], Word], passed: int
 ) -> Ending:
     """Run a job to its end, whichever that is.
 
@@ -91,6 +93,7 @@ def run_job(
         keyring: the keys.
         request: what is asked for.
         at_step: is called at each step, while the job waits.
+        passed: the last pass that the job has begun in an earlier run.
 
     Raises:
         AssertionError: it hangs, or ended with an error that nobody should meet.
@@ -104,14 +107,14 @@ def run_job(
         _child(theirs, database, keyring, request)
     theirs.close()
     try:
-        return _listen(ours, pid, at_step)
+        return _listen(ours, pid, at_step, passed)
     finally:
         ours.close()
         _end(pid)
 
 
-def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word]) -> Ending:
-    number = pass_number = 0
+def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word], pass_number: int) -> Ending:
+    number = 0
     while True:
         assert pipe.poll(_PATIENCE_S), "the job hangs"
         try:
@@ -123,8 +126,9 @@ def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word]) -> Ending:
             assert ending.state != "broken", ending.what
             return replace(ending, last_pass=pass_number)
         step, table, passed = told
-        pass_number = pass_number if passed is None else passed
-        word = at_step(AtStep(number, step, table, pass_number))
+        # A run that resumes tells of pass 0, whatever pass it goes on with.
+        pass_number = pass_number if passed is None else max(pass_number, passed)
+        word = at_step(AtStep(number, step, table, pass_number, pid))
         number += 1
         if word is Word.DIE:
             os.kill(pid, signal.SIGKILL)

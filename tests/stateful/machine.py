@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -17,12 +17,13 @@ from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.records import JobKind
 from fluxbase_cli.store.rows import Limits
 from tests.stateful.disturbing import Disturbance
-from tests.stateful.jobs import Ending, run_job
+from tests.stateful.jobs import AtStep, Ending, Word, run_job
 from tests.stateful.layouts import MAIN, STABLE
 from tests.stateful.model import Goal, Job, Model
 from tests.stateful.reader import Layers, Spot, key_of
 from tests.stateful.seeds import SEEDS
 from tests.stateful.strategies import (
+    BROKEN_RUNS,
     LIMITS,
     MOST_VERSIONS,
     NUMBERS,
@@ -32,10 +33,11 @@ from tests.stateful.strategies import (
     VERSIONS,
     WRITES,
     Fate,
+    Moment,
     Run,
 )
 from tests.stateful.world import WRITERS_WAIT_S, World
-from tests.stateful.writer import Write
+from tests.stateful.writer import Cell, How, What, Write
 
 
 class Machine(RuleBasedStateMachine):
@@ -131,6 +133,17 @@ class Machine(RuleBasedStateMachine):
         if {job.goal.target, job.goal.source} - {None} <= self.model.ring:
             self._run_job(job.goal, run, rollback=job.rollback)
 
+    @rule(to=TARGETS, rollback=st.booleans(), run=BROKEN_RUNS, rewrite=st.booleans(), again=QUIET_RUNS)
+    def break_off_and_resume(self, to: int, rollback: bool, run: Run, rewrite: bool, again: Run) -> None:  # noqa: FBT001
+        """A job that is broken off, and the same command again, perhaps after all tables were written anew."""
+        goal = Goal(None, self._least_used(to))
+        self._run_job(goal, run, rollback=rollback, restart=not rollback)
+        self.every_value_is_what_the_model_says()
+        if self.model.job is not None:
+            for table in range(len(self.world.layout.tables)) if rewrite else ():
+                self.do_upkeep(table, "VACUUM (FULL)")
+            self._run_job(goal, again, rollback=rollback)
+
     @rule(to=TARGETS, run=RUNS)
     def roll_back(self, to: int, run: Run) -> None:
         """A rollback, perhaps of what is half finished."""
@@ -141,7 +154,7 @@ class Machine(RuleBasedStateMachine):
         """A dry run counts and touches nothing."""
         goal = Goal(None if from_ is None else self._pick(from_), self._pick(to))
         with self.world.nothing_written():
-            run = Run(Fate.NOTHING, 0, (), limits, workers, 0, held_commits=False)
+            run = Run(Fate.NOTHING, Moment(None, 0), (), None, limits, workers, 0, held_commits=False)
             ending, _ = self._job(goal, run, dry_run=True)
         assert ending.state == "dry-run", ending
         self._compare_counts(ending, self.model.counts(goal), self.model.bad, dry_run=True)
@@ -162,8 +175,9 @@ class Machine(RuleBasedStateMachine):
             self.model.job = Job(rollback, goal, frozenset(self.model.ring), self.model.layout, counts, self.model.bad)
         job = self.model.job
         assert job is not None
-        ending, disturbance = self._job(goal, run, rollback=rollback, restart=restart)
-        if ending.state == "refused" and run.fate is Fate.CUT and run.at == 0:
+        ending, disturbance = self._job(goal, run, rollback=rollback, restart=restart, passed=job.passed)
+        job.passed = ending.last_pass
+        if ending.state == "refused" and run.fate is Fate.CUT and disturbance.before_the_first_step:
             # Cut before a worker has begun: the command ends with exit 1, and the job stays for the next one.
             assert "DatabaseError" in ending.what, ending
             ending = replace(ending, state="interrupted")
@@ -183,7 +197,7 @@ class Machine(RuleBasedStateMachine):
             spot: frozenset(
                 {job.goal.after(value.layers)}
                 # What is written behind the last census stays as it is, and only that.
-                if completed and disturbance.written.get(spot.row) != ending.last_pass
+                if completed and (job.passed == 0 or disturbance.written.get(spot.row) != job.passed)
                 else {value.layers, job.goal.after(value.layers)}
             )
             for spot, value in self.model.values.items()
@@ -217,6 +231,7 @@ class Machine(RuleBasedStateMachine):
         rollback: bool = False,
         restart: bool = False,
         dry_run: bool = False,
+        passed: int = 0,
     ) -> tuple[Ending, Disturbance]:
         request = JobRequest(
             JobKind.ROLLBACK if rollback else JobKind.RE_ENCRYPT,
@@ -232,8 +247,20 @@ class Machine(RuleBasedStateMachine):
             # The share of damaged values is the example's choice.
             accept_undecryptable=True,
         )
-        disturbance = Disturbance(self.world, self.model, run, quiet=dry_run)
-        ending = run_job(self.world.database, self.world.ring(self.model), request, disturbance)
+
+        def work(request: JobRequest, at_step: Callable[[AtStep], Word]) -> Ending:
+            return run_job(self.world.database, self.world.ring(self.model), request, at_step, passed)
+
+        def other() -> Ending:
+            joined = replace(request, join=True, restart=False)
+            return work(joined, lambda at: Word.STOP if at.number == run.other_stops_at else Word.GO)
+
+        disturbance = Disturbance(self.world, self.model, run, other, quiet=dry_run)
+        ending = work(request, disturbance)
+        if disturbance.overtaken is not None:
+            assert disturbance.overtaken.state in {"completed", "interrupted"}, disturbance.overtaken
+            assert ending.state == "completed", ending
+            ending = replace(ending, last_pass=max(ending.last_pass, disturbance.overtaken.last_pass))
         if ending.state == "killed":
             self.world.wait_until_nobody_is_left()
         return ending, disturbance
@@ -278,7 +305,27 @@ class Machine(RuleBasedStateMachine):
     )
     def destroy_a_key(self, version: int, step: str, cooled: bool, accept: bool, deep: bool) -> None:  # noqa: FBT001
         """A key is destroyed in two steps or at once; refused while anything needs it."""
-        chosen, model = self._pick(version), self.model
+        self._destroy(self._pick(version), step, cooled=cooled, accept=accept, deep=deep)
+
+    @precondition(lambda self: self.model.job is None and self.world.held is None)
+    @rule(table=NUMBERS, column=st.integers(0, 2), now=st.booleans(), deep=st.booleans())
+    def destroy_a_key_that_hardly_anything_needs(self, table: int, column: int, now: bool, deep: bool) -> None:  # noqa: FBT001
+        """A server stores one value under the key that the fewest values need, and then it is to be destroyed."""
+        others = self.model.ring - {self.model.server}
+        chosen = min(others, key=lambda v: (self.model.needing(v), -v), default=None)
+        if chosen is None or (self.model.needing(chosen) and self.model.newest < MOST_VERSIONS):
+            self.make_a_key()
+            chosen = self.model.newest
+        of = self.model.layout.tables[table % len(self.model.layout.tables)]
+        cells = [Cell(How.NULL)] * 3
+        cells[column if of.document else column % len(of.columns)] = Cell(
+            How.STALE, sorted(self.model.ring).index(chosen)
+        )
+        self.world.write(self.model, (Write(What.INSERT, table, 0, tuple(cells)),))
+        self._destroy(chosen, "now" if now else "first", cooled=True, accept=True, deep=deep)
+
+    def _destroy(self, chosen: int, step: str, *, cooled: bool, accept: bool, deep: bool) -> None:
+        model = self.model
         needed = (
             chosen == model.server
             or model.job is not None

@@ -71,6 +71,7 @@ class Job:
         layout: the tables that it was begun with.
         expected: the counts that it must come to, by location; None where others have written since it began.
         bad: the values that it must report.
+        passed: the last pass that it has begun: 0 is the main pass, then come the closing censuses.
     """
 
     rollback: bool
@@ -79,6 +80,7 @@ class Job:
     layout: Layout
     expected: Mapping[str, Mapping[str, int]] | None
     bad: frozenset[Spot]
+    passed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

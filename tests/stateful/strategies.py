@@ -7,6 +7,7 @@ from enum import Enum
 
 from hypothesis import strategies as st
 
+from fluxbase_cli.engine.events import Step
 from fluxbase_cli.store.rows import Limits
 from tests.stateful.writer import Cell, How, What, Write
 
@@ -23,6 +24,7 @@ class Fate(Enum):
     KILLED = "its process is killed"
     STOPPED = "it is asked to stop"
     CUT = "its connections are cut"
+    OVERTAKEN = "it sleeps beyond its leases, and another process does its work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +43,50 @@ class Meanwhile:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of a job: that of a step, or of the beginning of a pass, at which as many of its kind lie behind."""
+
+    step: Step | None
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """How a job is run, and what happens meanwhile."""
+    """How a job is run, and what happens meanwhile.
+
+    Attributes:
+        fate: what ends or disturbs it.
+        at: when that happens.
+        meanwhile: what others write.
+        each_time: a write to another row and column between the reading and the writing of each batch, in its table.
+        limits, workers: as the job is told.
+        held_ends_at: the step at which the open transaction ends, if there is one.
+        held_commits: whether it commits.
+        other_stops_at: the step at which a process stops that has overtaken it; None where it does all that is left.
+    """
 
     fate: Fate
-    at: int
+    at: Moment
     meanwhile: tuple[Meanwhile, ...]
+    each_time: Write | None
     limits: Limits
     workers: int
     held_ends_at: int
     held_commits: bool
+    other_stops_at: int | None = None
 
 
 # Mostly what a server does; each of the others often enough to meet the rest.
 _HOWS = st.sampled_from([*[How.SERVER] * 4, *[How.STALE] * 6, *How])
 _CELLS = st.builds(Cell, _HOWS, st.integers(0, 4))
 NUMBERS = st.integers(0, 30)
+_THREE_CELLS = st.lists(_CELLS, min_size=3, max_size=3).map(tuple)
 WRITES = st.builds(
     Write,
     st.sampled_from(What),
     table=NUMBERS,
     row=NUMBERS,
-    cells=st.lists(_CELLS, min_size=3, max_size=3).map(tuple),
+    cells=_THREE_CELLS,
     column=st.integers(0, 5),
     flag=st.sampled_from([True, True, False, None]),
 )
@@ -71,25 +95,57 @@ LIMITS = st.sampled_from([Limits(2, 1 << 20), Limits(3, 1 << 20), Limits(1000, 1
 _MEANWHILE = st.lists(st.builds(Meanwhile, _STEPS, WRITES, st.sampled_from([True, True, True, False])), max_size=4).map(
     tuple
 )
+_EACH_TIME = st.none() | st.builds(
+    Write,
+    st.sampled_from([What.UPDATE, What.UPDATE, What.RETURN]),
+    table=st.just(0),
+    row=NUMBERS,
+    cells=_THREE_CELLS,
+    column=st.integers(0, 5),
+)
+# Of each step there are at least as many as there are tables, but in a closing census.
+_OTHER_STOPS_AT = st.none() | st.integers(1, 15)
+_MOMENTS = st.one_of(
+    st.builds(Moment, st.just(None), st.integers(0, 2)),
+    st.builds(Moment, st.sampled_from(Step), st.integers(0, 12)),
+    st.builds(Moment, st.sampled_from(Step), st.integers(0, 12)),
+)
 RUNS = st.builds(
     Run,
-    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT]),
-    _STEPS,
+    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT, Fate.OVERTAKEN]),
+    _MOMENTS,
     _MEANWHILE,
+    _EACH_TIME,
     LIMITS,
     st.sampled_from([1, 1, 2]),
     _STEPS,
     st.booleans(),
+    _OTHER_STOPS_AT,
 )
 QUIET_RUNS = st.builds(
     Run,
-    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.STOPPED, Fate.CUT]),
-    _STEPS,
+    st.sampled_from([Fate.NOTHING, Fate.NOTHING, Fate.KILLED, Fate.STOPPED, Fate.CUT, Fate.OVERTAKEN]),
+    _MOMENTS,
     st.just(()),
+    st.none(),
     LIMITS,
     st.just(1),
     st.just(0),
     st.booleans(),
+    _OTHER_STOPS_AT,
+)
+#: Runs that do not come to their end, most of them.
+BROKEN_RUNS = st.builds(
+    Run,
+    st.sampled_from([Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT, Fate.OVERTAKEN]),
+    _MOMENTS,
+    _MEANWHILE | st.just(()),
+    st.none() | _EACH_TIME,
+    LIMITS,
+    st.sampled_from([1, 1, 2]),
+    _STEPS,
+    st.booleans(),
+    _OTHER_STOPS_AT,
 )
 VERSIONS = st.integers(0, MOST_VERSIONS)
 # Mostly the version under which the fewest values are, so that there is something to do.

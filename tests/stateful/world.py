@@ -165,6 +165,12 @@ class World:
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
             self._connection.execute(statement.encode())
 
+    def let_leases_run_out(self) -> None:
+        """As if nobody had done anything for longer than a lease lasts."""
+        self._connection.execute(
+            "UPDATE fluxbase_rotation.shard SET lease_until = now() - interval '1 hour' WHERE lease_until IS NOT NULL"
+        )
+
     def cut(self) -> None:
         """End all sessions of the product, as an administrator or a restart would."""
         self._connection.execute(

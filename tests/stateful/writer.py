@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -247,7 +248,9 @@ class Writer:
 
     def _vacuum(self, table: str) -> None:
         if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            self._connection.execute(f"VACUUM (INDEX_CLEANUP on) {table}".encode())
+            # Where somebody else is at it, it is left out.
+            with contextlib.suppress(psycopg.errors.LockNotAvailable):
+                self._connection.execute(f"VACUUM (INDEX_CLEANUP on) {table}".encode())
 
     def _return(self, table: Table, row: Row, write: Write) -> Effect:
         """The newest version of the row comes to the place that a job may have read, with another value in it."""
@@ -255,7 +258,13 @@ class Writer:
         values: dict[Spot, Value | None] = {}
         for number in range(_TRIES):
             # A NULL and an empty text would say less than another secret.
-            effect = self._update(table, row, write, write.cells[number % len(write.cells)])
+            try:
+                effect = self._update(table, row, write, write.cells[number % len(write.cells)])
+            except psycopg.errors.LockNotAvailable:
+                if not values:
+                    raise
+                # A batch has come to the row meanwhile; what was written before stays.
+                break
             values |= effect.values or {}
             self._vacuum(row.table)
             if self._place(row) == place:

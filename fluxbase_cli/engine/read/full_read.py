@@ -29,7 +29,7 @@ from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connection import Connection, connect_for_values, first_line, session
+from fluxbase_cli.store.connection import Connection, connect_for_values, first_line, for_values, session
 from fluxbase_cli.store.ctid import LAST_CTID, WHOLE_TABLE, Ctid, CtidRange
 from fluxbase_cli.store.open_transactions import OpenTransactions
 from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader
@@ -123,10 +123,10 @@ class FullRead:
             self._refuse_changes(holder, relations)
             collected = _Collected(plan)
             self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
+            unexamined = self._read_late(for_values(holder), outside, plan, opened, collected)
             holder.execute("ROLLBACK")
             # A partition that was attached meanwhile may hold rows that are older than the snapshot.
             self._refuse_changes(holder, relations)
-            unexamined = self._read_late(outside, plan, opened, collected)
         return replace(collected.findings(), unexamined=unexamined)
 
     def _take_snapshot(
@@ -144,9 +144,12 @@ class FullRead:
             )
 
     def _read_late(
-        self, outside: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
+        self, holder: Connection, outside: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
     ) -> tuple[Unexamined, ...]:
-        """Read what transactions wrote that were open at the snapshot and have ended since; name the others."""
+        """Read what transactions wrote that were open at the snapshot and have ended since; name the others.
+
+        Younger ones may have committed before the snapshot. The holder still has it, and says which rows it shows.
+        """
         if not opened or self._stop.requested:
             return ()
         relations, running = tuple(plan.shard_layouts), opened.still_running(outside)
@@ -156,9 +159,10 @@ class FullRead:
                 self._take_snapshot(reading, outside, relations, 0.0)
                 for relation in relations:
                     resealer = RowResealer(relation, opener, None, plan.key_sample.tokens)
-                    reader = BoundedReader(Reader(relation), WHOLE_TABLE, limits_for(relation, self._limits), since)
-                    while (rows := reader.next_rows(reading)) is not None and not self._stop.requested:
-                        collected.add(relation, resealer.process(rows))
+                    reader = Reader(relation)
+                    bounded = BoundedReader(reader, WHOLE_TABLE, limits_for(relation, self._limits), since)
+                    while (rows := bounded.next_rows(reading)) is not None and not self._stop.requested:
+                        collected.add(relation, resealer.process(reader.unseen(holder, rows)))
         return tuple(writer.unexamined() for writer in running)
 
     def _run(self, plan: Plan, snapshot: str, pieces: queue.SimpleQueue[_Piece], collected: _Collected) -> None:
