@@ -60,7 +60,6 @@ class Preflight:
         unexamined: places that can't be examined.
         findings: all checks, in order.
         triggers_fire: whether triggers would fire on our updates.
-        other_sessions: sessions of other programs on this database.
         release: the release of Fluxbase that the database is of.
         further: the databases beside it.
     """
@@ -74,7 +73,6 @@ class Preflight:
     unexamined: tuple[Unexamined, ...]
     findings: tuple[Finding, ...]
     triggers_fire: bool
-    other_sessions: int
     release: Release
     further: FurtherDatabases
 
@@ -179,7 +177,6 @@ def inspect(
         unexamined=found.unexamined,
         findings=tuple(findings),
         triggers_fire=bool(triggers),
-        other_sessions=int(others["sessions"]),
         release=found.release,
         further=further,
     )

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEX = "0123456789abcdef" * 4
-OTHER_HEX = "f" * 64
 
 
 def load(directory: Path, text: str = "", environ: dict[str, str] | None = None, dotenv: str | None = None) -> Settings:
