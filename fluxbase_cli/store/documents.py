@@ -6,13 +6,13 @@ Re-serialising a document would turn `1.10` into `1.1`; `jsonb_set` on the store
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
 
-from fluxbase_cli.catalogue.locations import SealedColumn
+from fluxbase_cli.catalogue.locations import Form, SealedColumn
 from fluxbase_cli.store.binary import Uuid
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, Ctid, PageRange
@@ -22,6 +22,9 @@ from fluxbase_cli.store.rows import Edit
 
 #: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.
 _LEAVES_A_STATEMENT = 50
+
+
+_TYPES = {Form.JSON: sql.SQL("jsonb"), Form.TEXT: sql.SQL("text")}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -38,7 +41,7 @@ class LeafEdit:
 
 
 class DocumentStore(Reader):
-    """A table whose sealed columns are JSON documents."""
+    """A table with sealed JSON documents; it may have sealed text columns beside them."""
 
     def write(self, connection: Connection, edits: Sequence[Edit], pruned: PageRange = EMPTY_PAGE_RANGE) -> int:  # noqa: ARG002
         """Write the edits whose documents still are what was read.
@@ -65,8 +68,8 @@ class DocumentStore(Reader):
         # Compare-and-set on all the row's documents; the first statement that matches also locks the row, so the
         # following ones need not compare again.
         unmoved = sql.SQL("").join(
-            sql.SQL(" AND {} IS NOT DISTINCT FROM {}::jsonb").format(
-                sql.Identifier("t", column.name), sql.Placeholder(f"old{number}")
+            sql.SQL(" AND {} IS NOT DISTINCT FROM {}::{}").format(
+                sql.Identifier("t", column.name), sql.Placeholder(f"old{number}"), _TYPES[column.form]
             )
             for number, column in enumerate(self.columns)
         )
@@ -75,25 +78,49 @@ class DocumentStore(Reader):
             f"old{number}": None if value is None else value.decode()
             for number, value in enumerate(self.relation.values_of(row))
         }
-        # Without an index over ids a row is found by its place, which each statement changes.
-        by_place = self.relation.surrogate or not self.relation.keyed
-        place, first = str(Ctid.of(row[TID])), True
-        for column, leaves in zip(self.columns, new, strict=True):
-            for start in range(0, len(leaves), _LEAVES_A_STATEMENT):
-                statement, arguments = self._statement(column, leaves[start : start + _LEAVES_A_STATEMENT])
-                arguments["id"] = Uuid(row[ID])
-                if by_place:
-                    statement += sql.SQL(" AND t.ctid = %(place)s::tid")
-                    arguments["place"] = place
-                if first:
-                    statement += unmoved
-                    arguments |= olds
+        user = self.relation.user_index
+        if user is not None:
+            # The user decides which key the new value of a text column was sealed under.
+            assert self.relation.user_column is not None  # noqa: S101  # it has an index
+            unmoved += sql.SQL(" AND {} IS NOT DISTINCT FROM %(owner)s::uuid").format(
+                sql.Identifier("t", self.relation.user_column)
+            )
+        compared: dict[str, Any] = dict(olds)
+        if user is not None:
+            compared["owner"] = None if row[user] is None else Uuid(row[user])
+        # Without an index over ids a row is found by its ctid, which each statement changes.
+        by_ctid = self.relation.surrogate or not self.relation.keyed
+        ctid, first = str(Ctid.of(row[TID])), True
+        for index, (column, change) in enumerate(zip(self.columns, new, strict=True)):
+            for change_one, values in self._statements(column, self.relation.values_of(row)[index], change):
+                statement = change_one + (sql.SQL(" AND t.ctid = %(ctid)s::tid") if by_ctid else sql.SQL(""))
+                statement += unmoved if first else sql.SQL("")
+                arguments = values | {"id": Uuid(row[ID]), "ctid": ctid} | (compared if first else {})
                 written = connection.execute(statement + sql.SQL(" RETURNING t.ctid::text"), arguments, prepare=False)
                 now = written.fetchone()
                 if now is None:
                     return False
-                place, first = str(now[0]), False
+                ctid, first = str(now[0]), False
         return not first
+
+    def _statements(
+        self,
+        column: SealedColumn,
+        old: bytes | None,
+        change: Any,  # noqa: ANN401  # a text, or a list of `LeafEdit`
+    ) -> Iterator[tuple[sql.Composed, dict[str, Any]]]:
+        """The statements that change one column of a row; none where it stays as it is."""
+        if column.form is Form.JSON:
+            for start in range(0, len(change), _LEAVES_A_STATEMENT):
+                yield self._statement(column, change[start : start + _LEAVES_A_STATEMENT])
+        elif change != old:
+            statement = sql.SQL("UPDATE ONLY {table} AS t SET {column} = %(value)s WHERE {key} = %(id)s")
+            yield (
+                statement.format(
+                    table=self.relation.identifier, key=self.relation.key, column=sql.Identifier(column.name)
+                ),
+                {"value": change.decode()},
+            )
 
     def _statement(self, column: SealedColumn, leaves: Sequence[LeafEdit]) -> tuple[sql.Composed, dict[str, Any]]:
         document: sql.Composed = sql.Composed([sql.Identifier("t", column.name)])
