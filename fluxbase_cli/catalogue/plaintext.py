@@ -1,4 +1,4 @@
-"""Distinguishes plaintext from seals in columns that may hold both. It looks for patterns that random bytes rarely have.
+"""Distinguishes plaintext from seals in columns that may hold both, by patterns that random bytes rarely have.
 
 A seal is base64 of random bytes (a nonce, a ciphertext, a tag). So at every position all 64 characters are equally
 likely. A token of hexadecimal digits, a base32 secret or a key in DER is valid base64 too, but not a seal. Each rule

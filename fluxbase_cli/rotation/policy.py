@@ -1,4 +1,4 @@
-"""What the section `key_rotation` means: its texts as a schedule, a time zone, lengths of time and a webhook."""
+"""Checks the section `key_rotation`, and turns its texts into a schedule, a time zone, durations and a webhook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.rotation.schedule import Schedule, parse_schedule
 
-_SECRET_PREFIX = "whsec_"  # noqa: S105  # of Standard Webhooks; no secret itself
+_SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix that Standard Webhooks uses, not a secret
 
 
 class Format(StrEnum):
@@ -27,12 +27,12 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Whom to tell.
+    """The receiver of notifications.
 
     Attributes:
-        url: http or https. A secret: such URLs carry tokens.
-        key: what signs the notifications; None leaves them unsigned.
-        form: what the body is.
+        url: http or https. It is secret, because such URLs hold tokens.
+        key: the key that signs the notifications; None means that they are not signed.
+        form: the form of the body.
     """
 
     url: Secret
@@ -46,7 +46,7 @@ class Webhook:
 
     @property
     def signing_key(self) -> bytes | None:
-        """The bytes of the key: as they are, or of `whsec_…` what the base64 behind it stands for."""
+        """The bytes of the key. After the prefix `whsec_`, the key is base64; otherwise it is used as it is."""
         if self.key is None:
             return None
         text = self.key.reveal()
@@ -58,16 +58,16 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The scheduled rotation, checked.
+    """The checked settings of the scheduled rotation.
 
     Attributes:
-        enabled: whether the schedule counts; a forced rotation always runs.
-        schedule: when; None where none is written.
-        min_age: a younger key is never rotated by the schedule.
+        enabled: whether the schedule is used. A forced rotation always runs.
+        schedule: when a rotation is due; None if it is not set.
+        min_age: the schedule never rotates a key that is younger.
         auto_reencrypt: whether a rotation re-encrypts the values.
-        retain_old_keys: how many superseded versions are kept; None keeps all.
-        webhook: whom to tell.
-        reload_command: what makes the servers read their configuration again; may be empty.
+        retain_old_keys: how many old versions are kept; None keeps all.
+        webhook: the receiver of notifications; None if there is none.
+        reload_command: the command that makes the servers read their configuration again; may be empty.
     """
 
     enabled: bool = False
@@ -84,7 +84,7 @@ def read_policy(settings: KeyRotationSettings) -> Policy:
 
     Raises:
         ConfigurationError: the schedule, the time zone, the minimum age or the webhook can't be used, or the rotation
-            is enabled without a schedule. The message names the place and never a value.
+            is enabled without a schedule. The message names the place, and never a value.
     """
     zone = _zone(settings)
     schedule = None
@@ -115,7 +115,7 @@ def _zone(settings: KeyRotationSettings) -> ZoneInfo:
     except (OSError, ValueError, LookupError):
         raise ConfigurationError(
             f"{settings.place('timezone')} is not the name of a time zone",
-            hint="A name of the IANA database: Europe/Berlin, America/New_York or UTC.",
+            hint="Use a name of the IANA database, such as Europe/Berlin, America/New_York or UTC.",
         ) from None
 
 
