@@ -102,9 +102,9 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
     fleet = read_fleet(path)
     words = _words()
     given = _given(arguments)
-    asks = arguments.get("yes") is False and not arguments.get("dry_run")
+    must_ask = arguments.get("yes") is False and not arguments.get("dry_run")
     with leave_on_sigterm(lambda text: messages.fail(text, None)):
-        if asks and not _confirmed(fleet, [*words, *given], parallel):
+        if must_ask and not _confirmed(fleet, [*words, *given], parallel):
             messages.tell("Nothing was touched.")
             return ExitCode.FAILED
     run = FleetRun(

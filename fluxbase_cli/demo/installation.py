@@ -123,7 +123,7 @@ def copy_installation(installation: Installation, target: Path) -> Installation:
 
 
 def _make_open_folders(folder: Path) -> None:
-    """Make a folder and its missing parent folders. Any user can read them, whatever the umask is."""
+    """Make a folder and its missing parent folders. Any user can read them, for any umask."""
     if not folder.is_dir():
         _make_open_folders(folder.parent)
         folder.mkdir()

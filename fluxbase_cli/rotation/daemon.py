@@ -60,7 +60,7 @@ class Health:
 
 
 class Daemon:
-    """Runs rotations when they are due, until it is asked to stop.
+    """Runs rotations when they are due, until a stop is requested.
 
     Args:
         context: what each run gets. Its `load` is called again before each run, and its `stop` ends the daemon.

@@ -41,7 +41,7 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         decision = due(policy, settings, history, store, now)
         used = store.used_versions() if store.exists() else frozenset(history.rotations)
         step = None if unfinished is None else _next_step(store, unfinished)
-    census = take_census(
+    audit = take_census(
         settings.database,
         keyring,
         key_version=None,
@@ -66,10 +66,10 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         step=step,
         obstacle=obstacle,
         re_encrypts=policy.auto_reencrypt,
-        values=sum(number for each, number in census.by_version.items() if each != version),
-        by_version=census.by_version,
-        undecryptable=census.undecryptable,
-        retirements=_retirements(policy, settings, keyring, history, census, version),
+        values=sum(number for each, number in audit.by_version.items() if each != version),
+        by_version=audit.by_version,
+        undecryptable=audit.undecryptable,
+        retirements=_retirements(policy, settings, keyring, history, audit, version),
         reload_command=policy.reload_command[0] if policy.reload_command else None,
         next=_next(policy, decision, now),
     )
@@ -85,7 +85,7 @@ def _retirements(  # noqa: PLR0913, PLR0917  # everything that is known at this 
     settings: Settings,
     keyring: Keyring,
     history: KeyHistory,
-    census: CensusReport,
+    audit: CensusReport,
     version: int | None,
 ) -> tuple[PlannedRetirement, ...]:
     """The keys beyond retention when the new version is active. If no new key can be made, those beyond it now."""
@@ -94,7 +94,7 @@ def _retirements(  # noqa: PLR0913, PLR0917  # everything that is known at this 
     )
     return tuple(
         PlannedRetirement(
-            each.version, each.fingerprint, each.action, each.not_before, census.by_version.get(each.version, 0)
+            each.version, each.fingerprint, each.action, each.not_before, audit.by_version.get(each.version, 0)
         )
         for each in beyond
     )

@@ -218,7 +218,7 @@ class RotationSteps:
             stop=self._context.stop,
             observer=NullObserver(),
         )
-        census = proof.together
+        report = proof.together
         if self._context.stop.requested:
             # An incomplete audit proves nothing.
             raise StoppedError
@@ -227,19 +227,19 @@ class RotationSteps:
                 "the audit could not examine everything, so nobody knows whether all values are moved",
                 [f"not examined: {each}" for each in proof.unexamined],
             )
-        left = sum(number for each, number in census.by_version.items() if each != version)
+        left = sum(number for each, number in report.by_version.items() if each != version)
         self._context.tell(
-            f"✓ Opened {census.scanned} secrets: {census.by_version.get(version, 0)} under version {version}, "
+            f"✓ Opened {report.scanned} secrets: {report.by_version.get(version, 0)} under version {version}, "
             f"{left} under others"
         )
         if left and self._policy.auto_reencrypt:
             self._context.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
-        if census.undecryptable:
+        if report.undecryptable:
             self._context.warn(
-                f"{census.undecryptable} secrets open under no key and were left as they are: "
+                f"{report.undecryptable} secrets open under no key and were left as they are: "
                 "`fluxbase-cli secrets audit` lists them"
             )
-        return AuditStep.from_report(census)
+        return AuditStep.from_report(report)
 
     def retention(self, rotation: RotationRecord) -> RetentionStep:
         """Disable and destroy the keys that are beyond retention."""
@@ -305,4 +305,9 @@ class RotationSteps:
 
 
 def _by_hand(change: Change) -> list[str]:
-    return ["Make this change, in the file or in the template that it is made from:", "", *(f"    {line}" for line in change.lines()), ""]
+    return [
+        "Make this change, in the file or in the template that it is made from:",
+        "",
+        *(f"    {line}" for line in change.lines()),
+        "",
+    ]
