@@ -43,7 +43,7 @@ Parallel = Annotated[
         min=1,
         max=64,
         metavar="N",
-        help=f"With --fleet: how many instances at a time. [default: {_PARALLEL}]",
+        help=f"With --fleet: run on this many instances at the same time. [default: {_PARALLEL}]",
     ),
 ]
 _ADDED: dict[str, Any] = {"fleet": FleetFile, "parallel": Parallel}

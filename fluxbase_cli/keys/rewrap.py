@@ -37,7 +37,7 @@ class Rewrapped:
 def rewrap_keys(
     settings: Settings, environ: Mapping[str, str], wrapping_key: str, *, warn: Callable[[str], None]
 ) -> tuple[Rewrapped, ...]:
-    """Wrap every wrapped key with another key of the key service. After an error, it can be run again.
+    """Wrap every wrapped key with another key of the key service. After an error, run it again: it does what is left.
 
     Args:
         settings: the configuration.

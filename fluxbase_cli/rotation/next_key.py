@@ -72,9 +72,9 @@ class NextKey:
         if not isinstance(sources.provider(name), KeyCreator):
             raise ConfigurationError(
                 f"the provider '{name}' can't make a key, and no version after {used} is configured",
-                hint=f"Make a key with `fluxbase-cli keys generate`, add it to the configuration as version {version}, "
-                f"leave active_key_version at {active}, and run the rotation again. Or use a provider that can make "
-                "keys: `provider: vault` or `provider: aws_kms`.",
+                hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version}, leave "
+                f"active_key_version at {active}, and run the rotation again. Or use a provider that can make keys: "
+                "`provider: vault` or `provider: aws_kms`.",
             )
         existing = self.find(version)
         if existing is not None:
