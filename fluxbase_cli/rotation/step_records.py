@@ -133,13 +133,13 @@ class AuditStep:
     values: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
-    def from_report(cls, audit: CensusReport) -> AuditStep:
+    def from_report(cls, census: CensusReport) -> AuditStep:
         """The step of an audit that examined everything."""
         values = tuple(
             {"location": entry.location, "id": str(entry.id), "path": list(entry.path), "reason": entry.reason}
-            for entry in audit.quarantine[:_MOST_VALUES]
+            for entry in census.quarantine[:_MOST_VALUES]
         )
-        return cls(dict(audit.by_version), audit.undecryptable, values)
+        return cls(dict(census.by_version), census.undecryptable, values)
 
     def detail(self) -> Mapping[str, Any]:
         """As JSON."""
