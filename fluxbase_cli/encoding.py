@@ -1,4 +1,7 @@
-"""How a new key is written; apart, so that the command line can name the choices without loading cryptography."""
+"""The forms in which a new key is written.
+
+They are in a separate module so that the command line can list them without loading cryptography.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from enum import StrEnum
 
 
 class Encoding(StrEnum):
-    """How a new key is written."""
+    """The form in which a new key is written."""
 
     HEX = "hex"
     BASE64 = "base64"

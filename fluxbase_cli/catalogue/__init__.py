@@ -1,1 +1,1 @@
-"""What Fluxbase seals, and where: by release, and what an operator adds."""
+"""The locations of sealed values: those of each release, and those that an operator adds."""

@@ -1,4 +1,4 @@
-"""The file of `--locations`: further places with sealed values, and what is left out on purpose.
+"""The file of `--locations`: more locations of sealed values, and what is left out on purpose.
 
     locations:                          # tables that no release of Fluxbase has
       - table: crm.credentials          # schema.table
@@ -6,14 +6,14 @@
         key: id                         # the column that names a row [default: id]
         user_column: owner_id           # the uuid column of a user whose derived key seals the row's values
         flag_column: is_encrypted       # the boolean column that says whether the row is sealed
-    skip:                               # left out of the deep census
+    skip:                               # left out of the deep audit
       - place: auth.webhook_events      # schema.table, or schema.table.column
         reason: old events, nobody reads them
-    absent:                             # tables that the release has and this installation has not
+    absent:                             # tables that the release has, but not this installation
       - table: branching.github_config
         reason: never used here
 
-It is read whole before anything is touched, and a mistake in it is told with its place.
+The whole file is checked before anything is changed. An error message names the place of the mistake.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LeftOut:
 
     Attributes:
         where: `schema.table` or `schema.table.column`.
-        reason: the operator's words.
+        reason: why, in the words of the operator.
     """
 
     where: str
@@ -50,13 +50,13 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class SearchScope:
-    """Where sealed values are looked for.
+    """Where sealed values are searched.
 
     Attributes:
         catalogue: the sealed tables: those of every release, and those that the operator has named.
-        skip: places that the deep census leaves out.
-        absent: tables that are not missed.
-        source: the file that says so; None where none was given.
+        skip: tables and columns that the deep audit leaves out.
+        absent: tables that may be missing.
+        source: the file of `--locations`; None if none was given.
     """
 
     catalogue: tuple[SealedTable, ...] = CATALOGUE
@@ -65,7 +65,7 @@ class SearchScope:
     source: str | None = None
 
 
-#: Without a file.
+#: The scope without a file.
 ONLY_RELEASES = SearchScope()
 
 
@@ -73,10 +73,10 @@ def read_places(path: Path | None) -> SearchScope:
     """Read the file of `--locations`.
 
     Args:
-        path: the file; None for the places of the releases alone.
+        path: the file; None means only the locations of the releases.
 
     Raises:
-        ConfigurationError: it can't be read, or says what can't be meant. The message names the place.
+        ConfigurationError: the file can't be read, or has a mistake. The message names the place.
     """
     if path is None:
         return ONLY_RELEASES
@@ -85,7 +85,7 @@ def read_places(path: Path | None) -> SearchScope:
     label = str(path)
     text = read_text(SourceFile(path, label))
     try:
-        # Aliases are refused: a short file of them can stand for more than fits into memory.
+        # Aliases are refused: a short file with aliases can expand to more data than fits into memory.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise _mistake(label, "aliases (`*name`) are not allowed here", "Write the values out.")
         document = yaml.safe_load(text)

@@ -1,6 +1,6 @@
-"""Every sealed location of every Fluxbase release, declared once (docs/developers/format.md).
+"""Every location of every Fluxbase release, declared once (docs/developers/format.md).
 
-To add a location, add a line to `CATALOGUE`; nothing else in the project names a table.
+To add a location, add a line to `CATALOGUE`. Nothing else in the project names a table.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from enum import Enum
 
 
 class Form(Enum):
-    """How sealed values stand in a column."""
+    """The form of sealed values in a column."""
 
     TEXT = "text"
     """The column is one sealed value."""
     JSON = "json"
-    """The column is a document; any string in it, at any depth, may be a sealed value."""
+    """The column is a document. Any string in it, at any depth, may be a sealed value."""
 
 
 class Unsealed(Enum):
-    """What a non-empty text that can't be a seal is, in a column of form TEXT."""
+    """What a non-empty text that can't be a seal means, in a column of form TEXT."""
 
     DAMAGE = "damage"
     """The server seals every value here, so this one is broken."""
     PLAINTEXT = "plaintext"
-    """Rows from before the server sealed this column hold plaintext."""
+    """Rows that are older than the sealing of this column hold plaintext."""
 
 
 class Layout(Enum):
-    """The two layouts of the database that releases of Fluxbase have had."""
+    """The two layouts of the database that releases of Fluxbase have."""
 
     DASHBOARD = "dashboard"
     """Releases 2026.1.4 to 2026.3.6: OAuth providers in the schema `dashboard`, no schema `platform`."""
@@ -44,9 +44,9 @@ class SealedColumn:
     Attributes:
         name: the column's name.
         form: whether the column is a value or a document of values.
-        unsealed: what a text is that can't be a seal.
-        empty_is_unset: whether ``''`` means "no value" here; where it does not, it is damage.
-        least_plaintext: the fewest bytes that a secret of this column has, where it may hold plaintext.
+        unsealed: what a text means that can't be a seal.
+        empty_is_unset: whether ``''`` means "no value" here. If not, it is damage.
+        least_plaintext: the smallest size of a secret of this column in bytes, if the column may hold plaintext.
     """
 
     name: str
@@ -64,13 +64,13 @@ class SealedTable:
         schema: the table's schema.
         name: the table's name.
         columns: the sealed columns, in the table's order.
-        user_column: the uuid column whose value, where not NULL, derives the key of the row's values.
-        flag_column: the boolean column that says whether the row is sealed; a value of an unflagged row that no key
-            opens is plaintext.
+        user_column: the uuid column whose value, if it is not NULL, derives the key of the row's values.
+        flag_column: the boolean column that says whether the row is sealed. In a row without the flag, a value that no
+            key opens is plaintext.
         parent: the table, as ``schema.name``, without which this one can't exist.
-        layouts: the layouts of the database that have this table; in the others it is read where it is there.
-        extra: the operator has named the table; no release has it.
-        key: the column that names a row.
+        layouts: the layouts of the database that have this table. In other layouts it is read if it exists.
+        extra: whether the operator has named the table, and no release has it.
+        key: the column that identifies a row.
     """
 
     schema: str
@@ -145,12 +145,12 @@ _SECRET_EMAIL_SETTINGS = frozenset(
     {"smtp_password", "sendgrid_api_key", "mailgun_api_key", "ses_access_key", "ses_secret_key"}
 )
 _SECRET_WORDS = ("password", "secret", "key", "token")
-#: What is published, though its name holds one of the words above.
+#: Words for settings that are public, although their name contains one of the words above.
 _PUBLIC_WORDS = ("public", "publishable", "site_key", "sitekey", "site-key")
 
 
 def names_a_secret(path: tuple[str, ...]) -> bool:
-    """Whether a JSON path names a secret, so that a seal there which no key opens is reported.
+    """Whether a JSON path names a secret. If no key opens a seal at such a path, it is reported.
 
     Args:
         path: the keys and array indexes from the document's root to the leaf.
@@ -159,7 +159,7 @@ def names_a_secret(path: tuple[str, ...]) -> bool:
         return False
     if len(path) == 2 and path[0] == "email" and path[1] in _SECRET_EMAIL_SETTINGS:  # noqa: PLR2004
         return True
-    # An array's index says nothing: `api_keys.0` is named by `api_keys`.
+    # The index of an array is not a name: `api_keys.0` is named by `api_keys`.
     named = next((segment for segment in reversed(path) if not segment.isdigit()), "").lower()
     if any(word in named for word in _PUBLIC_WORDS):
         return False
@@ -167,10 +167,10 @@ def names_a_secret(path: tuple[str, ...]) -> bool:
 
 
 def catalogue_digest(tables: tuple[SealedTable, ...] = CATALOGUE) -> str:
-    """A short digest of the catalogue, so that runners with another idea of what is sealed can't join one job."""
+    """A short digest of the catalogue. Only runners with the same digest can join one job."""
     return hashlib.sha256(repr([_described(table) for table in tables]).encode()).hexdigest()[:16]
 
 
 def _described(table: SealedTable) -> tuple[object, ...]:
-    # A set has no order of its own.
+    # A set has no fixed order, so the layouts are sorted.
     return (*(getattr(table, f.name) for f in fields(table) if f.name != "layouts"), sorted(map(str, table.layouts)))

@@ -1,8 +1,8 @@
-"""Which release of Fluxbase a database is of, told from its tables and columns and never from a version number alone.
+"""Finds the release of Fluxbase that made a database, from its tables and columns, never from a version number alone.
 
-A version number in the database can be wrong: the server lowers it without undoing anything, and one number stands for
-several releases. It only narrows down the name that is shown. What must be there depends on the layout alone, and the
-layout follows from the tables (docs/developers/format.md, "Releases").
+A version number in the database can be wrong: the server may lower it without undoing any change, and several releases
+have the same number. So the number only makes the shown name more exact. The layout decides which tables must exist,
+and the tables decide the layout (docs/developers/format.md, "Releases").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STABLE_WITH_PLAIN_TOTP = "2026.1.4 to 2026.1.11"
 _PLATFORM = "2026.3.7-rc.1 or later"
 _PLATFORM_WITH_MIGRATIONS = "2026.3.7-rc.1 to 2026.3.7-rc.10"
 _PLATFORM_WITHOUT_MIGRATIONS = "2026.3.7-rc.11 or later"
-#: By the newest migration of the releases that keep numbered migrations.
+#: Releases by their newest migration, for releases with numbered migrations.
 _BY_MIGRATION: Mapping[int, str] = {
     87: "2026.1.4 to 2026.1.5",
     60: "2026.1.6 to 2026.1.7",
@@ -46,7 +46,7 @@ _BY_MIGRATION: Mapping[int, str] = {
 _NEWEST_MIGRATION = 96
 #: The migrations of releases that did not seal TOTP secrets.
 _PLAIN_TOTP_MIGRATIONS = frozenset({60, 61, 63, 87})
-#: By the first digits of the newest schema's fingerprint, which the later releases keep.
+#: Releases by the first digits of the newest schema's fingerprint. The later releases store it.
 _BY_FINGERPRINT: Mapping[str, str] = {
     "dae678ac": "2026.3.7-rc.1",
     "4ff70348": "2026.3.7-rc.2",
@@ -58,25 +58,25 @@ _BY_FINGERPRINT: Mapping[str, str] = {
     "66e24c5a": "2026.3.7-rc.12 to 2026.3.7-rc.13",
 }
 _FINGERPRINT_DIGITS = 8
-#: Where 2026.3.7-rc.1 to rc.10 keep the fingerprint; later ones keep it in `platform.declarative_state`.
+#: Where 2026.3.7-rc.1 to rc.10 store the fingerprint. Later releases store it in `platform.declarative_state`.
 _EARLY_STATE = "migrations.declarative_state"
-#: The server writes `unknown` where it could not read its own schema files.
+#: The server writes `unknown` if it could not read its own schema files.
 _is_fingerprint = re.compile("[0-9a-f]{64}").fullmatch
-#: Columns of this length can't hold a seal.
+#: Columns of this length are too short for a seal.
 _PLAIN_TOTP_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What of a database tells its release.
+    """The facts about a database that show its release.
 
     Attributes:
-        tables: tables that are there, as `schema.name`, of those that are looked for.
-        schemas: schemas that are there, of those that are looked for.
-        totp_length: the most characters of `auth.users.totp_secret`; None where it has no limit or is not there.
+        tables: those of the searched tables that exist, as `schema.name`.
+        schemas: those of the searched schemas that exist.
+        totp_length: the maximum length of `auth.users.totp_secret`; None if it has no limit or does not exist.
         tenant_ids: tables that have a column `tenant_id`.
-        migration: the newest numbered migration; None where it may not be read or there is none.
-        fingerprint: the fingerprint of the newest schema, likewise.
+        migration: the newest numbered migration; None if it can't be read or there is none.
+        fingerprint: the fingerprint of the newest schema; None if it can't be read or there is none.
     """
 
     tables: frozenset[str]
@@ -89,12 +89,11 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What release a database is of.
+    """The release that made a database.
 
     Attributes:
-        name: a release or a range of them, or what is known instead; fit to be shown.
-        layouts: the layouts whose tables must be there: one, both where an upgrade was left half-way, none where
-            nothing tells.
+        name: a release, a range of releases, or what is known instead; for messages.
+        layouts: the layouts whose tables must exist: one; both if an upgrade did not finish; none if it is unknown.
     """
 
     name: str
@@ -102,7 +101,7 @@ class Release:
 
 
 def tell_release(signs: Signs) -> Release:
-    """Tell the release of a database from its signs."""
+    """Find the release of a database from its signs."""
     dashboard = "dashboard.oauth_providers" in signs.tables
     platform = "platform.oauth_providers" in signs.tables
     if dashboard and platform:
@@ -114,8 +113,8 @@ def tell_release(signs: Signs) -> Release:
         return Release(_platform_name(signs), frozenset({Layout.PLATFORM}))
     if dashboard:
         return Release(_dashboard_name(signs), frozenset({Layout.DASHBOARD}))
-    # Neither is there: it was renamed or dropped. An operator may have a schema or a column of such a name too, so that
-    # where both layouts have signs, neither is believed.
+    # Neither table exists: it was renamed or dropped. An operator may have made a schema or a column with such a name.
+    # So if there are signs of both layouts, the release is unknown.
     match _has_dashboard_signs(signs), _has_platform_signs(signs):
         case True, False:
             return Release(_dashboard_name(signs), frozenset({Layout.DASHBOARD}))
@@ -136,7 +135,7 @@ def _has_platform_signs(signs: Signs) -> bool:
 def _has_dashboard_signs(signs: Signs) -> bool:
     if "dashboard" in signs.schemas:
         return True
-    # The first releases of the other layout leave the numbered migrations where they were.
+    # The first releases of the other layout keep the table of the numbered migrations.
     return "migrations.fluxbase" in signs.tables and _EARLY_STATE not in signs.tables
 
 
@@ -154,7 +153,7 @@ def _dashboard_name(signs: Signs) -> str:
         return "unknown, looks newer than 2026.3.6"
     plain_totp = signs.totp_length == _PLAIN_TOTP_LENGTH
     named = None if signs.migration is None else _BY_MIGRATION.get(signs.migration)
-    # The tables are right where the number disagrees with them.
+    # If the number and the tables disagree, the tables are right.
     if named is not None and plain_totp == (signs.migration in _PLAIN_TOTP_MIGRATIONS):
         return named
     if plain_totp:

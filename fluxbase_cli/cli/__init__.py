@@ -1,1 +1,1 @@
-"""The command line: parse, ask, print. No SQL, no crypto, no decisions."""
+"""The command line: it parses, asks and prints. It contains no SQL, no cryptography and no decisions."""

@@ -1,4 +1,4 @@
-"""The program `fluxbase-cli`: its groups of commands and its entry point."""
+"""The program `fluxbase-cli`: its command groups and its entry point."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fluxbase_cli.cli.signals import take_signals
 
 _HELP = """Change the key that seals the secrets of a Fluxbase database.
 
-Every sealed value is opened, sealed anew under the new key, opened again, and only then written; `secrets audit` proves
-that none is left under the old one. Start with `fluxbase-cli demo`, then `fluxbase-cli config check`.
+Every sealed value is opened, sealed under the new key, opened again to check it, and only then written. `secrets audit`
+proves that no value is left under the old key. Start with `fluxbase-cli demo`, then `fluxbase-cli config check`.
 
-The options below may stand before a command's name or after it. Every option of every command has a variable:
---batch-size is FLUXBASE_CLI_BATCH_SIZE, and so on; what is typed beats it.
+You can write the options below before or after the command's name. You can also set every option by an environment
+variable: --batch-size by FLUXBASE_CLI_BATCH_SIZE, and so on. The command line overrides the variable.
 """
 
 
@@ -34,16 +34,16 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Root of all commands; its help is `_HELP`."""
+    """The root of all commands. Its help text is `_HELP`."""
 
 
 def make_app() -> typer.Typer:
-    """Put the commands together."""
+    """Build the program from its commands."""
     app = typer.Typer(
         name="fluxbase-cli",
         help=_HELP,
         no_args_is_help=True,
-        # Tracebacks with the values of variables would show keys.
+        # Typer's own tracebacks show the values of variables, so they would show keys.
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,
@@ -63,6 +63,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            # A terminal that can't show a tick shows a question mark, and the job goes on.
+            # A terminal that can't show ✓ shows a question mark. Without this the job would end with an error.
             reconfigure(errors="replace")
     make_app()(prog_name="fluxbase-cli")

@@ -1,4 +1,4 @@
-"""`fluxbase-cli config`: check."""
+"""The command group `fluxbase-cli config` with its command `check`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
 
 
 def make_app() -> typer.Typer:
-    """The group of commands."""
+    """Build the command group."""
     app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
     app.command("check", epilog=_CHECK_EXAMPLES)(command(with_fleet(check)))
@@ -34,7 +34,7 @@ def make_app() -> typer.Typer:
 
 
 def _group() -> None:
-    """The configuration."""
+    """The callback of the group. It only takes the common options."""
 
 
 _CHECK_EXAMPLES = """\b
@@ -46,9 +46,9 @@ Example:
 def check(options: Options) -> int:
     """Check the configuration, the keys and the database.
 
-    Says what is configured and where it was found, what can be reached, and what is missing. Never prints a secret.
+    Shows what is configured and where it was found, what can be reached, and what is missing. Never prints a secret.
 
-    Exit 0 when a re-encryption could begin, 2 when something is missing or refused, 1 when the database is away.
+    Exit code 0: a re-encryption can begin. 2: something is missing or wrong. 1: the database can't be reached.
     """
     messages = messages_for(options)
     settings = load(options, messages)
@@ -74,10 +74,10 @@ def check(options: Options) -> int:
 def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[str], None]) -> list[dict[str, Any]]:
     from fluxbase_cli.keys.inventory import list_keys  # noqa: PLC0415  # start-up time
 
-    away = any(finding["check"] == "connection" for finding in findings)
+    unreachable = any(finding["check"] == "connection" for finding in findings)
     try:
-        # That the database is away is told already.
-        listed = list_keys(settings, os.environ, warn=_silent if away else warn)
+        # If the database can't be reached, a finding says so already.
+        listed = list_keys(settings, os.environ, warn=_ignore if unreachable else warn)
     except FluxbaseCliError as error:
         findings.insert(0, _finding("keys", "refuse", error.message, error.hint))
         return []
@@ -89,7 +89,7 @@ def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[st
 
 
 def _server_time(settings: Settings, findings: list[dict[str, Any]]) -> datetime | None:
-    """What time it is by the server's clock, if it can be asked; adds a finding where this machine's differs."""
+    """Return the time of the server's clock, or None. Add a finding if the clock of this machine differs."""
     from fluxbase_cli.config.duration import format_duration  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.clock import server_time  # noqa: PLC0415
 
@@ -98,7 +98,7 @@ def _server_time(settings: Settings, findings: list[dict[str, Any]]) -> datetime
     try:
         now = server_time(settings.database)
     except FluxbaseCliError:
-        # It was there a moment ago. Whatever comes next will say what is wrong.
+        # The database answered a moment ago. The next command will say what is wrong.
         return None
     ahead = datetime.now(UTC) - now
     if abs(ahead) > _CLOCKS_MAY_DIFFER:
@@ -109,14 +109,14 @@ def _server_time(settings: Settings, findings: list[dict[str, Any]]) -> datetime
                 "clock",
                 "tell",
                 f"this machine's clock is {by} {where} the database server's; all dates are by the server's clock",
-                "Set it right: certificates, logins and signatures are checked by it.",
+                "Correct it: certificates, logins and signatures depend on it.",
             )
         )
     return now
 
 
 def _rotation(settings: Settings, now: datetime | None) -> list[dict[str, Any]]:
-    """Whether the scheduled rotation is written in a way that can be used; nothing where it is off."""
+    """Check whether the settings of the scheduled rotation can be used. Return nothing if it is off."""
     written = settings.encryption.key_rotation
     if not written.enabled:
         return []
@@ -127,29 +127,29 @@ def _rotation(settings: Settings, now: datetime | None) -> list[dict[str, Any]]:
         policy = read_policy(written)
     except FluxbaseCliError as error:
         return [_finding("rotation", "refuse", error.message, error.hint)]
-    told = "" if policy.webhook is None else f", {policy.webhook.host} is told"
+    receiver = "" if policy.webhook is None else f", notifications go to {policy.webhook.host}"
     if now is None:
-        return [_finding("rotation", "good", f"its schedule can be read{told}", None)]
+        return [_finding("rotation", "good", f"its schedule can be read{receiver}", None)]
     date = None if policy.schedule is None else policy.schedule.next_after(now)
     when = "never" if date is None else moment_text(date)
-    return [_finding("rotation", "good", f"its next date is {when}{told}", None)]
+    return [_finding("rotation", "good", f"its next date is {when}{receiver}", None)]
 
 
-def _silent(_text: str) -> None:
-    """Say nothing."""
+def _ignore(_text: str) -> None:
+    """Take a warning and do nothing."""
 
 
 def _examine(settings: Settings) -> tuple[list[dict[str, Any]], ExitCode]:
     from fluxbase_cli.engine.prepare.checkup import examine_database  # noqa: PLC0415  # start-up time
 
     try:
-        found = examine_database(settings.database)
+        checks = examine_database(settings.database)
     except FluxbaseCliError as error:
         return [_finding("connection", "refuse", error.message, error.hint)], error.exit_code
-    return [_of(finding) for finding in found], ExitCode.DONE
+    return [_finding_data(finding) for finding in checks], ExitCode.DONE
 
 
-def _of(finding: Finding) -> dict[str, Any]:
+def _finding_data(finding: Finding) -> dict[str, Any]:
     return _finding(finding.check, finding.status.value, finding.message, finding.remedy)
 
 

@@ -1,4 +1,4 @@
-"""The question before the first write: what will be changed where, under which keys."""
+"""The question before the first write. It shows what will be changed, where, and with which keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def confirmed(loaded: Loaded, targets: PreparedDatabases) -> bool:
-    """Show what is about to happen and ask; without a terminal nothing is asked."""
+    """Show what will be done and ask the user. Without a terminal, do not ask and return True."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     for target in targets.found:

@@ -1,4 +1,4 @@
-"""From the common options to settings, keys and the parts that commands need."""
+"""Makes settings, keys and messages from the common options."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
 
 
-#: More versions than anybody has.
+#: Higher than any key version in use.
 _MANY_VERSIONS = 10_000
 
 
 def load(options: Options, messages: Messages | None = None) -> Settings:
-    """Read the configuration and the environment, and the active version where they only say where it is kept.
+    """Read the configuration and the environment.
+
+    If the configuration only says where the active version is kept, read the active version from there.
 
     Args:
         options: the common options.
-        messages: for warnings of who is asked for the active version; without it nobody is asked.
+        messages: for warnings while the active version is read. Without it, the active version is not read.
 
     Raises:
-        ConfigurationError: they can't be used.
+        ConfigurationError: the configuration can't be used.
     """
     settings = _read(options)
     if messages is None or settings.encryption.active_pointer is None:
@@ -52,8 +54,8 @@ def _read(options: Options) -> Settings:
     try:
         return read()
     except UnsetKeyError:
-        # The key may be unset because it was destroyed. Only the database knows; where it doesn't say so, or can't be
-        # asked, the error stands.
+        # The key may be unset because it was destroyed. Only the database knows that. If it does not say so, or if it
+        # can't be reached, the error remains.
         from fluxbase_cli.keys.loader import destroyed_versions  # noqa: PLC0415  # start-up time
 
         everything = frozenset(range(1, _MANY_VERSIONS))
@@ -69,7 +71,7 @@ class Loaded:
 
 
 def load_with_keys(options: Options, messages: Messages) -> Loaded:
-    """As `load`, and fetch the keys; tells what is worth a warning.
+    """As `load`, and also fetch the keys and print their warnings.
 
     Raises:
         ConfigurationError: the configuration or a key can't be used.
@@ -87,7 +89,7 @@ def load_with_keys(options: Options, messages: Messages) -> Loaded:
 
 
 def messages_for(options: Options) -> Messages:
-    """Where messages go: stderr, in the form and as loud as the options say."""
+    """Make the writer of messages to stderr. The options set its form, and whether it is quiet."""
     from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
 
     return Messages(quiet=bool(options.quiet), as_json=options.log_format is LogFormat.JSON, color=options.color)

@@ -1,4 +1,4 @@
-"""Counting what each key seals, with progress and signals as for an audit."""
+"""Counts the values under each key, with progress and signals as in an audit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORKERS = 4
 def count_values(
     options: Options, database: DatabaseSettings, keyring: Keyring, messages: Messages, stop: Stop
 ) -> Mapping[int, int]:
-    """How many values need the key of each version, as far as was counted before a signal asked for a stop."""
+    """Return how many values need the key of each version. After a signal to stop, the counts are incomplete."""
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
         report = take_census(
             database,

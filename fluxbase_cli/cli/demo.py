@@ -1,4 +1,4 @@
-"""`fluxbase-cli demo`: the whole story on an embedded PostgreSQL."""
+"""The command `fluxbase-cli demo`: a complete rotation on an embedded PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Examples:
 
 
 class _Release(StrEnum):
-    """The names of `SchemaRelease`, which would cost start-up time here."""
+    """The names of `SchemaRelease`. An import of that class would cost start-up time here."""
 
     STABLE = "2026.3.6"
     MAIN = "main"
@@ -34,12 +34,12 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     options: Options,  # noqa: ARG001  # every command takes them
     *,
-    # What most people run.
+    # The default is the release that most people run.
     release: Annotated[
         _Release,
         typer.Option(
             "--release",
-            help="Whose tables to make: those of the newest stable release of Fluxbase, or those of its main branch.",
+            help="Make the tables of this release: the newest stable one, or the main branch.",
         ),
     ] = _Release.STABLE,
     secrets: Annotated[
@@ -48,22 +48,22 @@ def demo(
             "--secrets",
             min=10,
             max=10_000_000,
-            help="How many values to seal; 85% of them under the old key.",
+            help="Seal this many values, 85% of them under the old key.",
         ),
     ] = 1000,
     keep: Annotated[
         bool,
         typer.Option(
             "--keep",
-            help="Leave the server running, and say how to connect.",
+            help="Leave the server running, and show how to connect.",
         ),
     ] = False,
 ) -> int:
-    """Show a whole rotation on an embedded PostgreSQL.
+    """Show a complete rotation on an embedded PostgreSQL.
 
-    Each command is shown as it would be typed, with what it prints.
+    Shows each command as you would type it, and its output.
 
-    Needs nothing but this program, installed with its extra `demo`; works as root and not, and leaves nothing behind.
+    Needs only this program, installed with the extra `demo`. Works with and without root, and removes all its files.
     """
     from fluxbase_cli.demo.story import run_demo  # noqa: PLC0415  # start-up time
     from fluxbase_cli.demo.tables import SchemaRelease  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""`--fleet FILE`: a command on many instances, each in a process of its own.
+"""The option `--fleet FILE`: runs a command on many instances, each in a separate process.
 
-`with_fleet` adds the two options to a command. What else was given, typed or by a variable, is given to every instance
-as it was read here.
+`with_fleet` adds the options `--fleet` and `--parallel` to a command. All other options that were given, on the command
+line or by a variable, are passed to every instance as they were read here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FleetFile = Annotated[
     typer.Option(
         "--fleet",
         metavar="FILE",
-        help="Do this on every instance that this YAML file lists (see docs/operators/fleet.md).",
+        help="Run the command on every instance in this YAML file (see docs/operators/fleet.md).",
     ),
 ]
 Parallel = Annotated[
@@ -43,23 +43,23 @@ Parallel = Annotated[
         min=1,
         max=64,
         metavar="N",
-        help=f"With --fleet: how many instances at a time. [default: {_PARALLEL}]",
+        help=f"With --fleet: run on this many instances at the same time. [default: {_PARALLEL}]",
     ),
 ]
 _ADDED: dict[str, Any] = {"fleet": FleetFile, "parallel": Parallel}
-#: Which options make no sense for many instances, and why.
+#: The options that make no sense for many instances, with the reason.
 _REFUSED = {
     "config": "the fleet file names each instance's configuration",
     "database_url": "each instance's configuration names its database",
     "join": "an instance's job is joined from its own command line",
     "watch": "one instance at a time can be watched",
 }
-#: What is ours; the question was asked, or not, for the whole fleet.
+#: Options that instances do not get. The fleet asks its question once, so `--yes` is handled apart.
 _NOT_PASSED_ON = frozenset({*_ADDED, "yes"})
 
 
 def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command the options `--fleet` and `--parallel`; its first parameter is `options: Options`."""
+    """Add the options `--fleet` and `--parallel` to a command. Its first parameter must be `options: Options`."""
     function = expand_groups(function)
     hints = get_type_hints(function, include_extras=True)
     own = [each.replace(annotation=hints[each.name]) for each in inspect.signature(function).parameters.values()]
@@ -76,7 +76,8 @@ def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]
             return _run(options, fleet, parallel or _PARALLEL, arguments)
         if _source("parallel") == "COMMANDLINE":
             raise ConfigurationError(
-                "--parallel needs --fleet", hint="It is the number of instances; --concurrency is that of workers."
+                "--parallel needs --fleet",
+                hint="--parallel sets the number of instances; --concurrency sets the number of workers.",
             )
         return function(options, **arguments)
 
@@ -96,14 +97,14 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
     from fluxbase_cli.fleet.run import FleetRun  # noqa: PLC0415
     from fluxbase_cli.report.fleet import FleetMessages, fleet_data, fleet_lines  # noqa: PLC0415
 
-    _refuse_senseless(options, arguments)
+    _refuse_options(options, arguments)
     messages = messages_for(options)
     fleet = read_fleet(path)
     words = _words()
     given = _given(arguments)
-    asks = arguments.get("yes") is False and not arguments.get("dry_run")
+    must_ask = arguments.get("yes") is False and not arguments.get("dry_run")
     with leave_on_sigterm(lambda text: messages.fail(text, None)):
-        if asks and not _confirmed(fleet, [*words, *given], parallel):
+        if must_ask and not _confirmed(fleet, [*words, *given], parallel):
             messages.tell("Nothing was touched.")
             return ExitCode.FAILED
     run = FleetRun(
@@ -116,16 +117,16 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
     with pass_signals_on(run.stop, messages.tell):
         result = FleetResult(run.run(), run.signal)
     print_result(options, fleet_data(" ".join(words), result), fleet_lines(" ".join(words), result))
-    _say_how_to_go_on(result.signal, messages)
+    _say_how_to_resume(result.signal, messages)
     return result.exit_code
 
 
-def _say_how_to_go_on(signal: int | None, messages: Messages) -> None:
+def _say_how_to_resume(signal: int | None, messages: Messages) -> None:
     if signal is not None:
-        messages.tell("The same command goes on: it finds nothing left to do where all is done.")
+        messages.tell("Run the same command again: it resumes, and skips what is done.")
 
 
-def _refuse_senseless(options: Options, arguments: Mapping[str, Any]) -> None:
+def _refuse_options(options: Options, arguments: Mapping[str, Any]) -> None:
     given = {**arguments, "config": options.config, "database_url": options.database_url}
     for name, reason in _REFUSED.items():
         if given.get(name):
@@ -137,7 +138,7 @@ def _refuse_senseless(options: Options, arguments: Mapping[str, Any]) -> None:
 
 
 def _words() -> list[str]:
-    """The command's name, as `secrets`, `audit`."""
+    """The words of the command's name, such as `secrets` and `audit`."""
     return current_context().command_path.split()[1:]
 
 
@@ -152,7 +153,7 @@ def _line(options: Options, command: list[str], *, yes: bool) -> list[str]:
 
 
 def _given(arguments: Mapping[str, Any]) -> list[str]:
-    """The command's own options that were given, typed or by a variable, as they are typed."""
+    """The command's own options that were given on the command line or by a variable, as command-line words."""
     return [
         word
         for option in current_context().command.params
@@ -163,27 +164,27 @@ def _given(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _source(name: str) -> str:
-    """Where an option's value is from: `COMMANDLINE`, `ENVIRONMENT` or `DEFAULT`, among others."""
+    """Where an option's value comes from: `COMMANDLINE`, `ENVIRONMENT`, `DEFAULT` and so on."""
     source = current_context().get_parameter_source(name)
     return "" if source is None else source.name
 
 
-def _typed(name: str, opposite: list[str], value: Any) -> list[str]:  # noqa: ANN401  # whatever the option takes
+def _typed(name: str, opposite: list[str], value: Any) -> list[str]:  # noqa: ANN401  # of any option's type
     if isinstance(value, bool):
         return [name] if value else opposite[:1]
     values = value if isinstance(value, (list, tuple)) else [value]
     return [f"{name}={_text(each)}" for each in values if each is not None]
 
 
-def _text(value: Any) -> str:  # noqa: ANN401  # whatever the option takes
+def _text(value: Any) -> str:  # noqa: ANN401  # of any option's type
     if isinstance(value, Path):
-        # An instance has a working directory of its own.
+        # Each instance has its own working directory, so a relative path would mean another file there.
         return str(value.absolute())
     return str(value.value if isinstance(value, Enum) else value)
 
 
 def _confirmed(fleet: Fleet, command: list[str], parallel: int) -> bool:
-    """Show what is about to happen and ask, once for the whole fleet; without a terminal nothing is asked."""
+    """Show what will be done and ask once for the whole fleet. Without a terminal, do not ask and return True."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     from fluxbase_cli.report.fleet import plan_lines  # noqa: PLC0415  # start-up time

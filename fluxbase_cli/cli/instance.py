@@ -1,8 +1,8 @@
-"""The command as the process of one instance of a fleet: it ends when the fleet's process is gone.
+"""Runs the command for one instance of a fleet. The process ends when the fleet's process has ended.
 
-`fleet.run` starts `python -m fluxbase_cli.cli.instance …` with a pipe as stdin that it never writes to. When the pipe
-closes, the fleet's process has ended, by `kill -9` too; the job here then stops as after SIGTERM, with its progress
-recorded, so that the same command goes on.
+`fleet.run` starts `python -m fluxbase_cli.cli.instance …` with a pipe as stdin. It never writes to the pipe. When the
+pipe closes, the fleet's process has ended, even by `kill -9`. The job here then stops as after SIGTERM: its progress is
+recorded, and the same command resumes it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 
 from fluxbase_cli.cli import app
 
-#: How long the job may take to stop, in seconds.
+#: The job may take this many seconds to stop. Then the process ends at once.
 _GRACE_S = 25.0
 
 
@@ -27,10 +27,10 @@ def main() -> None:
 def _follow_fleet() -> None:
     while os.read(0, 1024):
         pass
-    # Nobody reads our output any more: a message would end in an error, in the middle of whatever says it.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    # Nothing reads our output any more, so writing a message would raise an error where the message is written.
+    null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(null, stream)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE_S)
     os._exit(128 + signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""The options that several commands have in common."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BatchSize = Annotated[
         min=1,
         max=50_000,
         metavar="N",
-        help="Rows in one batch's transaction.",
+        help="Write this many rows in one transaction.",
     ),
 ]
 JobBatchSize = Annotated[
@@ -33,7 +33,8 @@ JobBatchSize = Annotated[
         min=1,
         max=50_000,
         metavar="N",
-        help="Rows in one batch's transaction. [default: 1000 at most, fewer where a batch takes over --batch-time]",
+        help="Write this many rows in one transaction. [default: at most 1000, fewer if a batch takes longer than "
+        "--batch-time]",
     ),
 ]
 BatchTime = Annotated[
@@ -42,14 +43,15 @@ BatchTime = Annotated[
         "--batch-time",
         min=0,
         metavar="SECONDS",
-        help="How long a batch's transaction should take; sets its size where --batch-size does not. 0: any time.",
+        help="Choose the batch size so that a transaction takes about this long. Without effect if --batch-size is "
+        "given. 0: no limit.",
     ),
 ]
 Vacuum = Annotated[
     bool,
     typer.Option(
         "--vacuum",
-        help="Vacuum the tables that would gain from it, after the job.",
+        help="After the job, vacuum the tables that have many dead rows.",
     ),
 ]
 Concurrency = Annotated[
@@ -59,27 +61,27 @@ Concurrency = Annotated[
         min=1,
         max=64,
         metavar="N",
-        help="Workers, each with a connection.",
+        help="Use this many workers, each with its own connection.",
     ),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Open every value, commit nothing anywhere, and say what the run will cost.",
+        help="Open every value, commit nothing, and estimate what the run will cost.",
     ),
 ]
 Join = Annotated[
     bool,
-    typer.Option("--join", help="Help a job that another process works on."),
+    typer.Option("--join", help="Work together with another process on its job."),
 ]
 RunName = Annotated[
     str | None,
     typer.Option(
         "--run-name",
         metavar="NAME",
-        help="Processes with the same name share one job: whoever comes first begins it, the others join it, and those "
-        "that come after its end report it and begin none.",
+        help="Processes with the same name share one job. The first process begins it, and the others join it. A "
+        "process that starts after the job has ended reports the job and begins no other.",
     ),
 ]
 Patience = Annotated[
@@ -89,14 +91,14 @@ Patience = Annotated[
         min=0.0,
         max=86_400.0,
         metavar="SECONDS",
-        help="How long one and the same trouble (no connection, a locked row, a full disk) is waited out.",
+        help="Give up after the same error (no connection, a locked row, a full disk) lasts this long.",
     ),
 ]
 Restart = Annotated[
     bool,
     typer.Option(
         "--restart",
-        help="Begin anew instead of going on with an unfinished job.",
+        help="Begin a new job instead of resuming an unfinished one.",
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
@@ -104,16 +106,16 @@ AllowTriggers = Annotated[
     bool,
     typer.Option(
         "--allow-triggers",
-        help="Go on where triggers can't be kept silent. They then fire for every row written: updated_at moves, and "
-        "webhook triggers copy old and new rows (sealed values included) and POST them out. Better: GRANT SET ON "
-        "PARAMETER session_replication_role to the role.",
+        help="Continue even if triggers can't be disabled. They then fire for every row written: updated_at changes, "
+        "and webhook triggers POST copies of old and new rows (with sealed values) to other systems. Better: GRANT SET "
+        "ON PARAMETER session_replication_role to the role.",
     ),
 ]
 AcceptUndecryptable = Annotated[
     bool,
     typer.Option(
         "--accept-undecryptable",
-        help="Go on though over half of the sampled values of a location open under no key; they are left as they are.",
+        help="Continue even if no key opens over half of a location's sample. Such values are left as they are.",
     ),
 ]
 
@@ -124,7 +126,7 @@ MaxRate = Annotated[
         "--max-rate",
         min=0,
         metavar="N",
-        help="Secrets a second at most, of the whole job: its runners share them evenly. 0 lifts the limit.",
+        help="Handle at most this many secrets a second. The job's runners share the rate equally. 0: no limit.",
     ),
 ]
 MaxReplicaLag = Annotated[
@@ -132,7 +134,7 @@ MaxReplicaLag = Annotated[
     typer.Option(
         "--max-replica-lag",
         metavar="LAG",
-        help="Wait while a standby is further behind than this: 10s, 64MB, or both (10s,64MB). 0 lifts the limit.",
+        help="Wait while a standby is further behind than this: 10s, 64MB, or both (10s,64MB). 0: no limit.",
     ),
 ]
 
@@ -141,7 +143,7 @@ DatabasesOption = Annotated[
     Databases,
     typer.Option(
         "--databases",
-        help="Which databases: the main one, those of branches, those of tenants, or all of them.",
+        help="Use these databases: the main one, those of branches, those of tenants, or all of them.",
     ),
 ]
 LocationsOption = Annotated[
@@ -149,7 +151,7 @@ LocationsOption = Annotated[
     typer.Option(
         "--locations",
         metavar="FILE",
-        help="A YAML file with further places of sealed values, and with what is left out on purpose.",
+        help="Read this YAML file. It lists more locations of sealed values, and what you leave out on purpose.",
     ),
 ]
 TransactionWait = Annotated[
@@ -159,7 +161,7 @@ TransactionWait = Annotated[
         min=0.0,
         max=86_400.0,
         metavar="SECONDS",
-        help="How long to wait for open transactions that have written to a sealed table.",
+        help="Wait at most this long for open transactions that have written to a sealed table.",
     ),
 ]
 
@@ -167,7 +169,7 @@ TransactionWait = Annotated[
 @option_group
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """The options of a job: `re-encrypt` and `rollback` take the same ones. Each field has the option's meaning."""
+    """The options of a job. `re-encrypt` and `rollback` have the same ones. Each field means the same as its option."""
 
     batch_size: JobBatchSize = None
     batch_time: BatchTime = 0.1
@@ -192,7 +194,7 @@ def max_lag(text: str | None) -> MaxLag | None:
     """Read `--max-replica-lag`.
 
     Raises:
-        ConfigurationError: it can't be read.
+        ConfigurationError: the text is neither a time nor a size.
     """
     from fluxbase_cli.engine.throttle.pacing import MaxLag  # noqa: PLC0415  # start-up time
 
@@ -207,14 +209,14 @@ def max_lag(text: str | None) -> MaxLag | None:
 
 
 def limits_of(batch_size: int | None) -> Limits:
-    """The limits of a batch; None stands for the default."""
+    """The limits of a batch. None means the default."""
     from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
 
     return DEFAULT_LIMITS if batch_size is None else Limits(rows=batch_size, bytes=DEFAULT_LIMITS.bytes)
 
 
 def scope_of(path: Path | None) -> SearchScope:
-    """The places of the releases, and those of the file.
+    """The locations of the releases, and those in the file of `--locations`.
 
     Raises:
         ConfigurationError: the file can't be used.

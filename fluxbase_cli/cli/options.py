@@ -1,7 +1,7 @@
-"""The options that every command takes, before its name as well as after it, and how a command ends.
+"""The options that every command has, before or after its name, and how a command ends.
 
-A command is a function whose first parameter is `Options`; `command` adds the common options to its signature, merges
-what was given before the command's name, and turns errors into one line and an exit code.
+A command is a function whose first parameter is `Options`. `command` adds the common options to its signature, merges
+them with those given before the command's name, and turns errors into one line and an exit code.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LogFormat(StrEnum):
 
 
 class Databases(StrEnum):
-    """Which databases a command is for (`fluxbase_cli.store.databases.Databases`, without its imports)."""
+    """Which databases a command works on (as `fluxbase_cli.store.databases.Databases`, without its imports)."""
 
     MAIN = "main"
     BRANCHES = "branches"
@@ -53,7 +53,7 @@ class Databases(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Options:
-    """The common options of one call; None where one was not given."""
+    """The common options of one call. None means that the option was not given."""
 
     config: Path | None = None
     database_url: str | None = None
@@ -64,7 +64,7 @@ class Options:
     log_format: LogFormat | None = None
 
     def overridden_by(self, other: Options) -> Options:
-        """These options, with those that the other has in their place."""
+        """These options, replaced by those that `other` has."""
         given = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name) is not None}
         return replace(self, **given)
 
@@ -78,15 +78,15 @@ _CONTEXT: ContextVar[typer.Context] = ContextVar("context")
 
 
 def current_context() -> typer.Context:
-    """Typer's context of the command that runs: its name, and what was given for which option."""
+    """Typer's context of the running command: its name, and where each option's value comes from."""
     return _CONTEXT.get()
 
 
 def _declarations(*, environment: bool) -> dict[str, Any]:
     """The common options as parameters.
 
-    The environment is read where the options stand before the command's name; after it, only what was typed counts, so
-    that a typed option is never overruled by a variable.
+    Only the options before the command's name read the environment. After the name, only the command line counts.
+    Otherwise a variable could override an option on the command line.
     """
 
     def option(*names: str, variable: str, text: str, **more: Any) -> Any:  # noqa: ANN401  # typer's own type
@@ -104,34 +104,34 @@ def _declarations(*, environment: bool) -> dict[str, Any]:
             option(
                 "--database-url",
                 variable="FLUXBASE_CLI_DATABASE_URL",
-                # In the argument list a password would be there for all to read.
+                # All users of the machine can read the argument list, with the password in it.
                 text="Connect here instead of database.* (keep passwords in FLUXBASE_DATABASE_URL or ~/.pgpass).",
                 metavar="URL",
             ),
         ],
         "output": Annotated[
             Output | None,
-            option("-o", "--output", variable="FLUXBASE_CLI_OUTPUT", text="How to print the result."),
+            option("-o", "--output", variable="FLUXBASE_CLI_OUTPUT", text="Print the result in this form."),
         ],
         "quiet": Annotated[
             bool | None,
-            option("-q", "--quiet", variable="FLUXBASE_CLI_QUIET", text="Print the result and errors only."),
+            option("-q", "--quiet", variable="FLUXBASE_CLI_QUIET", text="Print only the result and errors."),
         ],
         "no_color": Annotated[
             bool | None, option("--no-color", variable="FLUXBASE_CLI_NO_COLOR", text="No colours (as NO_COLOR).")
         ],
         "debug": Annotated[
-            bool | None, option("--debug", variable="FLUXBASE_CLI_DEBUG", text="Show where an error came from.")
+            bool | None, option("--debug", variable="FLUXBASE_CLI_DEBUG", text="Show where in the code an error arose.")
         ],
         "log_format": Annotated[
             LogFormat | None,
-            option("--log-format", variable="FLUXBASE_CLI_LOG_FORMAT", text="How messages on stderr are printed."),
+            option("--log-format", variable="FLUXBASE_CLI_LOG_FORMAT", text="Print messages on stderr in this form."),
         ],
     }
 
 
 def _add_common(function: Callable[..., Any], *, environment: bool, first: str | None) -> Callable[..., Any]:
-    """Give a function the common options besides its own, as Typer reads them from the signature."""
+    """Add the common options to a function. Typer reads them from the signature."""
     hints = get_type_hints(function, include_extras=True)
     own = [
         parameter.replace(annotation=_with_variable(name, hints[name]))
@@ -163,17 +163,17 @@ def _add_common(function: Callable[..., Any], *, environment: bool, first: str |
 
 
 def _with_variable(name: str, annotation: Any) -> Any:  # noqa: ANN401  # typing's own forms
-    """An option's annotation with its variable: `--batch-size` is read from FLUXBASE_CLI_BATCH_SIZE too."""
+    """Add an option's variable to its annotation. `--batch-size` is also read from FLUXBASE_CLI_BATCH_SIZE."""
     kind, *extras = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     named = [_named(name, extra) if isinstance(extra, OptionInfo) else extra for extra in extras]
     return Annotated[kind, *named] if named else kind
 
 
 def _named(name: str, option: OptionInfo) -> OptionInfo:
-    # Not --version and the like, which act at once.
+    # An eager option such as --version acts at once and gets no variable.
     if option.envvar is not None or option.is_eager:
         return option
-    # Within Annotated, Typer takes the first name for the default.
+    # Inside Annotated, Typer stores the option's first name as the default.
     names = [each for each in (option.default, *(option.param_decls or ())) if isinstance(each, str)]
     longest = max((each.partition("/")[0] for each in names if each.startswith("-")), key=len, default=name)
     option = copy(option)
@@ -183,13 +183,13 @@ def _named(name: str, option: OptionInfo) -> OptionInfo:
 
 
 def option_group(group: type[_G]) -> type[_G]:
-    """Mark a dataclass as options that commands share: a parameter of this type stands for all its fields."""
+    """Mark a dataclass as a group of options. A parameter of this type stands for all its fields."""
     group.__option_group__ = True  # type: ignore[attr-defined]
     return group
 
 
 def expand_groups(function: Callable[..., _R]) -> Callable[..., _R]:
-    """Replace each parameter that is an option group by the group's options, as Typer reads them."""
+    """Replace each parameter that is an option group by the group's options. Typer reads them from the signature."""
     hints = get_type_hints(function, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if getattr(hint, "__option_group__", False)}
     if not groups:
@@ -221,17 +221,20 @@ def _options_of(group: type[Any]) -> list[inspect.Parameter]:
 
 
 def root_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the program's callback take the common options, with their environment variables."""
+    """Add the common options, with their environment variables, to the program's callback."""
     return _add_common(function, environment=True, first=None)
 
 
 def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a group's callback take the common options."""
+    """Add the common options to a group's callback."""
     return _add_common(function, environment=False, first=None)
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., Any]:
-    """Make a function with a first parameter `options: Options` a command; it returns its exit code, or None for 0."""
+    """Make a command of a function with a first parameter `options: Options`.
+
+    The function returns its exit code, or None for 0.
+    """
     expanded = expand_groups(function)
     return _add_common(expanded, environment=False, first=next(iter(inspect.signature(expanded).parameters)))
 
@@ -247,13 +250,13 @@ def _finish(function: Callable[..., int | None], options: Options, arguments: di
         _print_error(options, "interrupted; nothing was begun", None)
         raise typer.Exit(int(ExitCode.SIGINT)) from None
     except BrokenPipeError:
-        # The reader of our output has left, as `head` does. Python would complain once more when it flushes.
+        # The reader of our output has ended, as `head` does. Without this, Python reports the error again on flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(int(ExitCode.FAILED)) from None
     except typer.Exit:
         raise
-    except Exception as error:  # noqa: BLE001  # told without a traceback, which could quote values
-        # The text of an unforeseen error may quote anything, a sealed value included; its type may not.
+    except Exception as error:  # noqa: BLE001  # reported without a traceback, which could quote values
+        # The text of an unexpected error may quote anything, even a sealed value. The name of its type can't.
         hint = None if options.debug else "Run it again with --debug, and please report what it prints."
         _print_error(options, f"unexpected {type(error).__name__}", hint)
         _print_traceback(error, options)
@@ -273,13 +276,13 @@ def _print_traceback(error: BaseException, options: Options) -> None:
         return
     import traceback  # noqa: PLC0415  # start-up time
 
-    # Frames only: neither variables nor the texts of chained errors, which can quote values.
+    # Print frames only. Variables and the texts of chained errors can quote values.
     lines: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None:
-        lines.append(f"{type(seen).__module__}.{type(seen).__qualname__} at:")
-        lines.append("".join(traceback.format_tb(seen.__traceback__)).rstrip())
-        seen = seen.__cause__ or seen.__context__
+    current: BaseException | None = error
+    while current is not None:
+        lines.append(f"{type(current).__module__}.{type(current).__qualname__} at:")
+        lines.append("".join(traceback.format_tb(current.__traceback__)).rstrip())
+        current = current.__cause__ or current.__context__
     text = "\n".join(lines)
     if options.log_format is LogFormat.JSON:
         import json  # noqa: PLC0415

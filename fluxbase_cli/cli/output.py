@@ -1,4 +1,4 @@
-"""Printing results on stdout, in the form that was asked for."""
+"""Prints results on stdout, in the form that `--output` names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_result(options: Options, data: Mapping[str, Any], lines: Iterable[str]) -> None:
-    """Print a result: as JSON or YAML the data, else the lines."""
+    """Print a result: the data for JSON or YAML, otherwise the lines."""
     from fluxbase_cli.report.json_report import to_json, to_yaml  # noqa: PLC0415  # start-up time
 
     if options.output is Output.JSON:
@@ -26,12 +26,12 @@ def print_result(options: Options, data: Mapping[str, Any], lines: Iterable[str]
 
 
 def write(line: str) -> None:
-    """Write a line to stdout, at once: a pipe's reader sees the title while the job runs."""
+    """Write a line to stdout at once. So the reader of a pipe sees the title while the job runs."""
     print(line, flush=True)  # noqa: T201
 
 
 def print_quarantine(messages: Messages, entries: Sequence[QuarantineEntry], job: int | None) -> None:
-    """Print the values that no key opened, as warnings."""
+    """Print the undecryptable values as warnings."""
     from fluxbase_cli.report.json_report import quarantine  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.text import quarantine_lines  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`fluxbase-cli rotation`: plan, run, daemon, test-notification."""
+"""The command group `fluxbase-cli rotation`: plan, run, daemon, test-notification."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ MetricsFile = Annotated[
     typer.Option(
         "--metrics-file",
         metavar="PATH",
-        help="Write figures there for the node exporter's textfile collector (the name ends in .prom).",
+        help="Write metrics to this file for the node exporter's textfile collector. The name must end in .prom.",
     ),
 ]
 
 
 def make_app() -> typer.Typer:
-    """The group of commands."""
+    """Build the command group."""
     app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
     app.command("plan", epilog=_PLAN_EXAMPLES)(command(plan))
@@ -49,7 +49,7 @@ def make_app() -> typer.Typer:
 
 
 def _group() -> None:
-    """The scheduled rotation."""
+    """The callback of the group. It only takes the common options."""
 
 
 _PLAN_EXAMPLES = """\b
@@ -60,9 +60,9 @@ Examples:
 
 
 def plan(options: Options) -> int:
-    """Say what `rotation run` would do now. Reads only.
+    """Show what `rotation run` would do now.
 
-    Exit 0 when nothing is due, 3 when a rotation is due or is to be gone on with.
+    Writes nothing. Exit code 0: nothing is due. 3: a rotation is due, or an unfinished one must be resumed.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
@@ -74,12 +74,12 @@ def plan(options: Options) -> int:
         messages.warn(warning)
     stop = Stop()
     with stop_on_signals(stop, messages.tell):
-        found = make_plan(settings, os.environ, warn=messages.warn, stop=stop)
+        made = make_plan(settings, os.environ, warn=messages.warn, stop=stop)
     if stop.requested:
         messages.warn("interrupted; the plan is incomplete")
         return 128 + (stop.signal or 2)
-    print_result(options, found.as_data(), found.lines())
-    return found.exit_code
+    print_result(options, made.as_data(), made.lines())
+    return made.exit_code
 
 
 _RUN_EXAMPLES = """\b
@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--force",
-            help="Rotate now, whatever schedule and min_age say.",
+            help="Rotate now, even if schedule and min_age do not allow it yet.",
         ),
     ] = False,
     metrics_file: MetricsFile = None,
@@ -108,11 +108,11 @@ def run(  # noqa: PLR0913  # a command's options
 ) -> int:
     """Rotate the key if a rotation is due.
 
-    If none is due, it only retires keys that are beyond retention.
+    If no rotation is due, it only retires keys that are beyond retention.
 
-    Meant to be run often, from cron or a timer: it decides by itself. Makes the new key where keys are kept, makes it
-    active in fluxbase.yaml, runs reload_command, re-encrypts, proves it by a census, and disables and destroys old
-    keys. Each step is recorded: after an interruption or a failure the same command goes on where it was.
+    Run it often, from cron or a timer. If a rotation is due, it makes the new key in the key source, makes it active in
+    fluxbase.yaml, runs reload_command, re-encrypts, audits all values, and disables and destroys old keys. Each step is
+    recorded. After an interruption or a failure, run the same command again: it resumes.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
@@ -120,7 +120,7 @@ def run(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.rotation.rotator import Rotator  # noqa: PLC0415
 
     messages = messages_for(options)
-    context = _surroundings(options, messages, batch_size, concurrency, databases, locations)
+    context = _context_from(options, messages, batch_size, concurrency, databases, locations)
     with stop_on_signals(context.stop, messages.tell), progress_for(messages, color=options.color) as progress:
         rotator = Rotator(replace(context, observer=progress))
         try:
@@ -149,7 +149,7 @@ def daemon(  # noqa: PLR0913  # a command's options
         typer.Option(
             "--listen",
             metavar="HOST:PORT",
-            help="Where /healthz and /metrics are; `none` for nowhere.",
+            help="Serve /healthz and /metrics at this address. `none`: do not serve them.",
         ),
     ] = "127.0.0.1:9821",
     batch_size: BatchSize = 1000,
@@ -157,18 +157,18 @@ def daemon(  # noqa: PLR0913  # a command's options
     databases: DatabasesOption = Databases.MAIN,
     locations: LocationsOption = None,
 ) -> int:
-    """Stay in the foreground and rotate whenever due.
+    """Run in the foreground and rotate when a rotation is due.
 
-    SIGHUP reads the configuration anew; SIGTERM and SIGINT stop after the batches in hand. What fails is tried again by
-    itself, with growing pauses.
+    On SIGHUP it reads the configuration again. On SIGTERM and SIGINT it stops after the batches in progress. After a
+    failure it tries again automatically, with growing pauses.
     """
     from fluxbase_cli.rotation.daemon import Daemon  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    context = _surroundings(options, messages, batch_size, concurrency, databases, locations)
-    made = Daemon(context, listen=_address(listen))
-    with _daemon_signals(context, made.wake, messages.tell):
-        return made.serve()
+    context = _context_from(options, messages, batch_size, concurrency, databases, locations)
+    service = Daemon(context, listen=_address(listen))
+    with _daemon_signals(context, service.wake, messages.tell):
+        return service.serve()
 
 
 _TEST_EXAMPLES = """\b
@@ -180,7 +180,7 @@ Example:
 def test_notification(options: Options) -> int:
     """Send one test notification to the webhook.
 
-    It is signed like all others. Says whether the receiver accepted it.
+    It is signed like all other notifications. Shows whether the receiver accepted it.
     """
     from uuid import uuid4  # noqa: PLC0415  # start-up time
 
@@ -193,9 +193,10 @@ def test_notification(options: Options) -> int:
     if webhook is None:
         raise ConfigurationError(
             f"{settings.encryption.key_rotation.place('notification_webhook')} is not set",
-            hint="Set it to the URL that shall be told, and notification_secret to what signs the notifications.",
+            hint="Set it to the URL that receives notifications, and notification_secret to the secret that signs "
+            "them.",
         )
-    notice = Notification(
+    notification = Notification(
         uuid4(),
         NotificationType.TEST,
         datetime.now(UTC),
@@ -203,16 +204,16 @@ def test_notification(options: Options) -> int:
         database=settings.database.describe(),
     )
     try:
-        post(webhook, notice)
+        post(webhook, notification)
     except DeliveryError as error:
-        raise JobFailedError(f"the notification was not taken: {error}") from None
+        raise JobFailedError(f"the notification was not accepted: {error}") from None
     signed = "signed" if webhook.key is not None else "not signed: notification_secret is not set"
-    data = {"id": str(notice.id), "host": webhook.host, "signed": webhook.key is not None}
-    print_result(options, data, [f"✓ {webhook.host} has taken notification {notice.id} ({signed})"])
+    data = {"id": str(notification.id), "host": webhook.host, "signed": webhook.key is not None}
+    print_result(options, data, [f"✓ {webhook.host} accepted notification {notification.id} ({signed})"])
     return ExitCode.DONE
 
 
-def _surroundings(  # noqa: PLR0913, PLR0917  # a command's options
+def _context_from(  # noqa: PLR0913, PLR0917  # a command's options
     options: Options,
     messages: Messages,
     batch_size: int,
@@ -242,12 +243,12 @@ def _address(listen: str) -> tuple[str, int] | None:
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > _MAX_PORT:
         raise ConfigurationError("--listen must be HOST:PORT, or none", hint="As in 127.0.0.1:9821 or 0.0.0.0:9821.")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  # asked for
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  # the operator wrote `:PORT`
 
 
 @contextmanager
 def _daemon_signals(context: RotationContext, wake: Callable[[], None], tell: Callable[[str], None]) -> Iterator[None]:
-    """Within the block, SIGHUP wakes the daemon, and SIGINT and SIGTERM stop it."""
+    """Inside the block, SIGHUP wakes the daemon, and SIGINT and SIGTERM stop it."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         context.stop.request(number)
@@ -255,7 +256,7 @@ def _daemon_signals(context: RotationContext, wake: Callable[[], None], tell: Ca
         tell("Stopping…")
 
     def reload(_number: int, _frame: FrameType | None) -> None:
-        tell("Reading the configuration anew")
+        tell("Reading the configuration again")
         wake()
 
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}

@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM ask the engine to stop after the batches in hand; a second SIGINT leaves at once.
+"""SIGINT and SIGTERM ask the engine to stop after the batches in progress. A second SIGINT ends the process at once.
 
-Before the first batch there is nothing to finish, and both leave at once.
+Before the first batch there is nothing to finish, so both signals end the process at once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from fluxbase_cli.engine.stop import Stop
 
 
 def take_signals() -> None:
-    """Have SIGINT and SIGTERM do what they do by default, whatever the parent has done with them.
+    """Restore the default action of SIGINT and SIGTERM, even if the parent process ignores or blocks them.
 
-    A shell starts what stands before `&` in a script with SIGINT ignored, and then Python installs no handler of its
-    own. SIGHUP stays ignored where it is: that is what `nohup` is for.
+    In a script, a shell starts a command before `&` with SIGINT ignored, and then Python installs no handler for it.
+    If SIGHUP is ignored, it stays ignored: `nohup` needs that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,12 +30,12 @@ def take_signals() -> None:
 
 @contextmanager
 def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
-    """Within the block SIGTERM leaves as SIGINT does anyway, and with its own exit code: nothing was begun yet.
+    """Inside the block, SIGTERM ends the process like SIGINT, with the exit code of SIGTERM. No job was begun yet.
 
-    By default it would end the process without a word, and do nothing at all to the first process of a container.
+    By default SIGTERM ends the process without a message. The first process of a container ignores it by default.
 
     Args:
-        tell: is called with a line for the operator.
+        tell: called with a line for the operator.
     """
 
     def handle(number: int, _frame: FrameType | None) -> NoReturn:
@@ -51,19 +51,19 @@ def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
-    """Within the block, signals request a stop.
+    """Inside the block, signals request a stop.
 
     Args:
-        stop: what to ask.
-        tell: is called with a line for the operator.
+        stop: the request goes here.
+        tell: called with a line for the operator.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.requested and number == signal.SIGINT:
-            # The database rolls the batches in hand back; nothing is lost.
+            # The database rolls back the batches in progress. Nothing is lost.
             os._exit(128 + number)
         stop.request(number)
-        tell("Stopping: finishing the batches in hand (Ctrl-C again leaves at once)…")
+        tell("Stopping: finishing the batches in progress (Ctrl-C again stops at once)…")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -75,16 +75,16 @@ def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def pass_signals_on(pass_on: Callable[[int], None], tell: Callable[[str], None]) -> Iterator[None]:
-    """Within the block, each SIGINT and SIGTERM is passed on to the processes that we have started.
+    """Inside the block, each SIGINT and SIGTERM is passed on to the processes that we have started.
 
     Args:
-        pass_on: is called with the signal's number.
-        tell: is called with a line for the operator.
+        pass_on: called with the signal's number.
+        tell: called with a line for the operator.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         pass_on(number)
-        tell("Stopping: no more instances are started, and the running ones finish their batches in hand…")
+        tell("Stopping: no more instances are started, and the running ones finish their batches in progress…")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

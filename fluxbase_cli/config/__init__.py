@@ -1,4 +1,4 @@
-"""What is configured: fluxbase.yaml, `.env` and the environment as typed, frozen settings."""
+"""The configuration: fluxbase.yaml, `.env` and the environment, read into typed, frozen settings."""
 
 from fluxbase_cli.config.database import DatabaseSettings
 from fluxbase_cli.config.encryption import (

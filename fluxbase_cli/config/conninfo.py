@@ -1,7 +1,7 @@
-"""What may be shown of a PostgreSQL connection string: user, host, port and database, and nothing else.
+"""Finds the parts of a PostgreSQL connection string that may be shown: user, host, port and database.
 
 It follows libpq's grammar (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING; `fe-connect.c`,
-`conninfo_uri_parse_options`) rather than `urllib`, which cuts elsewhere and would show a piece of a password that holds
+`conninfo_uri_parse_options`) and not `urllib`. `urllib` splits in other places: it would show a part of a password with
 `/`, `#` or `@` as a host, a port or a database.
 """
 
@@ -32,12 +32,12 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 
 
 class ConnInfo(NamedTuple):
-    """The parts of a connection string that are no secrets; None where it says nothing and libpq's defaults hold.
+    """The parts of a connection string that are not secret. None means that libpq's default is used.
 
     Attributes:
         user: the role.
-        host: the host, the socket's folder, or several of them with commas between.
-        port: the port, or several with commas between.
+        host: the host, the folder of the socket, or several of them separated by commas.
+        port: the port, or several separated by commas.
         database: the database.
     """
 
@@ -47,11 +47,11 @@ class ConnInfo(NamedTuple):
     database: str | None
 
     def describe(self) -> str:
-        """The address as `user@host:port/database`, as far as it is known."""
+        """The address as `user@host:port/database`, without the parts that are not known."""
         hosts = (self.host or "(default host)").split(",")
         ports = (self.port or "").split(",")
         if len(ports) != len(hosts):
-            # One port is the port of all; any other number is for libpq to complain of.
+            # One port is for all hosts. For any other number of ports, libpq reports an error.
             ports = (ports if len(ports) == 1 else [""]) * len(hosts)
         text = ",".join(map(_host_and_port, hosts, ports))
         if self.user:
@@ -62,14 +62,14 @@ class ConnInfo(NamedTuple):
 
 
 def parse_conninfo(text: str, place: str) -> ConnInfo:
-    """Take a connection string apart, in either of libpq's forms (`postgresql://…` and `host=… user=…`).
+    """Parse a connection string in one of libpq's two forms (`postgresql://…` and `host=… user=…`).
 
     Args:
         text: the connection string.
         place: where it was found, for the error.
 
     Raises:
-        ConfigurationError: it has neither form. The message quotes nothing of it, as it may hold a password.
+        ConfigurationError: it has neither form. The message quotes nothing of it, because it may hold a password.
     """
     address = _parse_url(text) if re.match(r"postgres(?:ql)?://", text) else _parse_pairs(text)
     if address is None:
@@ -82,7 +82,7 @@ def parse_conninfo(text: str, place: str) -> ConnInfo:
 
 
 def holds_connection_string(text: str) -> bool:
-    """Whether a user, host or database is a whole connection string by mistake, which might show its password."""
+    """Whether a user, host or database is by mistake a whole connection string. Showing it might show a password."""
     return "://" in text or "=" in text
 
 
@@ -108,7 +108,7 @@ def _parse_url(text: str) -> ConnInfo | None:
 
 def _parse_pairs(text: str) -> ConnInfo | None:
     pairs = dict(_pairs(text))
-    # What is no pair hides behind an empty name, see `_pairs`.
+    # `_pairs` yields an empty name for text that is not a pair.
     return None if "" in pairs or not pairs else _address(pairs)
 
 
@@ -130,7 +130,7 @@ def _address(found: dict[str, str]) -> ConnInfo | None:
     port = found.get("port", "")
     if not _PORTS.fullmatch(port):
         return None
-    # libpq takes a connection string for the name of a database in places, and users follow its example.
+    # Some libpq functions accept a connection string as the database name, so users write one there.
     if any(holds_connection_string(found.get(name, "")) for name in ("user", "host", "hostaddr", "dbname")):
         return None
     return ConnInfo(

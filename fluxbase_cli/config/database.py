@@ -1,4 +1,4 @@
-"""The section `database`: where the server's PostgreSQL is, and as whom to connect."""
+"""The section `database`: the address of the server's PostgreSQL, and the role to connect as."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _URL_VARIABLE = "FLUXBASE_DATABASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """Where and as whom to connect.
+    """The address of the database and the role to connect as.
 
-    Either `url` is set and says it all, and the other fields tell of it what may be shown; or `url` is None and the
-    other fields are the connection. The defaults are the server's.
+    If `url` is set, it alone decides the connection, and the other fields hold the parts that may be shown. If `url` is
+    None, the other fields decide the connection. The defaults are the same as the server's.
 
     Attributes:
-        host: the host or the socket's folder; None when the URL leaves it to libpq.
-        port: the port; None when the URL leaves it to libpq, or has several.
-        user: `admin_user`, else `user`: the server's own role is not enough to see all rows.
-        password: `admin_password`, else `password`; empty leaves it to libpq (`~/.pgpass`).
+        host: the host or the folder of the socket; None if the URL leaves it to libpq.
+        port: the port; None if the URL leaves it to libpq, or has several.
+        user: `admin_user`, otherwise `user`. The role of the server itself can't see all rows.
+        password: `admin_password`, otherwise `password`. If it is empty, libpq finds it (`~/.pgpass`).
         database: the database.
-        ssl_mode: one of libpq's; None when the URL says it or leaves it to libpq.
-        url: a connection string in either of libpq's forms.
-        source: the place where the connection is configured, never a value.
-        instead: another database on the same server to connect to, with all else as it is.
+        ssl_mode: one of libpq's modes; None if the URL sets it or leaves it to libpq.
+        url: a connection string in one of libpq's two forms.
+        source: where the connection is configured, never a value.
+        instead: connect to this database on the same server, with the same other settings.
     """
 
     host: str | None = "localhost"
@@ -48,23 +48,23 @@ class DatabaseSettings:
 
     @property
     def name(self) -> str:
-        """The database's name, as far as it is configured."""
+        """The name of the database, or a placeholder if none is configured."""
         return self.instead or self.database or "the default one"
 
     def with_database(self, database: str) -> DatabaseSettings:
-        """The same server and role, and another database."""
+        """The same settings with another database on the same server."""
         return replace(self, instead=database)
 
     @classmethod
     def from_url(cls, url: str, source: str = "--database-url") -> DatabaseSettings:
-        """Settings that connect to a URL, or to a connection string of the form `host=… user=…`.
+        """Make settings from a URL, or from a connection string of the form `host=… user=…`.
 
         Args:
-            url: the connection string; white space around it is dropped.
-            source: the place it was found.
+            url: the connection string; white space around it is removed.
+            source: where it was found.
 
         Raises:
-            ConfigurationError: it can't be read. The message quotes nothing of it.
+            ConfigurationError: the string can't be parsed. The message quotes nothing of it.
         """
         address = parse_conninfo(url.strip(), source)
         return cls(
@@ -79,9 +79,9 @@ class DatabaseSettings:
         )
 
     def connection_parameters(self) -> dict[str, str | int]:
-        """What `psycopg.connect` takes as keyword arguments. It holds the password: never show it.
+        """The keyword arguments for `psycopg.connect`. They hold the password: never show them.
 
-        Another database (`instead`) is not in it: whoever connects puts it in the place of what stands here.
+        They do not hold `instead`. The code that connects must replace the database by it.
         """
         if self.url is not None:
             return {"conninfo": self.url.reveal()}
@@ -96,7 +96,7 @@ class DatabaseSettings:
         return {name: value for name, value in parameters.items() if value is not None and value != ""}
 
     def describe(self) -> str:
-        """The address as `user@host:port/database`, for messages: no password, whatever the form."""
+        """The address as `user@host:port/database`, for messages. It never holds a password."""
         if self.url is not None:
             address = parse_conninfo(self.url.reveal(), self.source)
             return (address if self.instead is None else address._replace(database=self.instead)).describe()
@@ -105,11 +105,11 @@ class DatabaseSettings:
 
 
 def read_database(reader: Reader, database_url: str | None) -> DatabaseSettings:
-    """Read the connection: `database_url`, else `FLUXBASE_DATABASE_URL`, else `database.*`.
+    """Read the connection from `database_url`, otherwise `FLUXBASE_DATABASE_URL`, otherwise `database.*`.
 
     Args:
         reader: the file and the environment.
-        database_url: what the option `--database-url` says, if it was given.
+        database_url: the value of the option `--database-url`, if it was given.
 
     Raises:
         ConfigurationError: a setting can't be used.
@@ -133,7 +133,7 @@ def read_database(reader: Reader, database_url: str | None) -> DatabaseSettings:
         host=host.text if host else default.host,
         port=default.port if port is None else port,
         user=user.text if user else default.user,
-        # Unlike elsewhere an empty text in the file counts: it is how to leave the password to ~/.pgpass.
+        # Only here, an empty text in the file counts as set: it means that the password is in ~/.pgpass.
         password=default.password if password is None else Secret(password.text),
         database=database.text if database else default.database,
         ssl_mode=ssl_mode.text if ssl_mode else default.ssl_mode,
@@ -142,7 +142,7 @@ def read_database(reader: Reader, database_url: str | None) -> DatabaseSettings:
 
 
 def _plain(reader: Reader, name: str) -> SettingValue | None:
-    """A setting that is shown to the user; None when it is not set or empty."""
+    """Read a setting that is shown to the user. Return None if it is not set or empty."""
     found = reader.text(f"database.{name}")
     if found is None or not found.text:
         return None

@@ -1,8 +1,8 @@
-"""The YAML file as a tree of values that know their place.
+"""The YAML file as a tree of values. Each value knows where in the file it is.
 
-The tree is walked only where a setting is asked for, so that nothing in the server's many other sections can stop us.
-PyYAML composes it; it constructs nothing, since what it would make of an unquoted `0123` or `12e34` is not what was
-written. Its error texts quote the file and are never shown.
+Only the settings that we need are read from the tree, so an error in another section of the server can't stop us.
+PyYAML only composes the nodes. It constructs no values, because it would change an unquoted `0123` or `12e34`. Its
+error texts quote the file, so they are never shown.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from fluxbase_cli.config.files import SourceFile
 
 _TAG = "tag:yaml.org,2002:"
-#: `0123`, `1_000` and `0x1F` are numbers to one parser and others, or none, to the next.
+#: Only such numbers mean the same to every parser. `0123`, `1_000` and `0x1F` differ between parsers.
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
-#: Text to PyYAML, which follows YAML 1.1, and a number to the server's parser: 1.2's floats without a dot, and octals.
+#: PyYAML follows YAML 1.1 and reads these as text. The server's parser reads them as numbers: YAML 1.2 has floats
+#: without a dot, and octal numbers with `0o`.
 _GO_NUMBER = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+|0o[0-7]+")
 
 
@@ -33,9 +34,9 @@ class Scalar:
     """A single value.
 
     Attributes:
-        written: as it is written, without its quotes.
-        is_text: whether YAML takes it for text; quotes make anything text.
-        is_plain: whether it is a boolean, or a whole number that every parser reads alike.
+        written: the text in the file, without quotes.
+        is_text: whether YAML reads it as text. With quotes, every value is text.
+        is_plain: whether it is a boolean, or a whole number that means the same to every parser.
     """
 
     written: str = field(repr=False)
@@ -48,7 +49,7 @@ class Value:
     """A node of the tree.
 
     Attributes:
-        label: how the file is called in messages.
+        label: the name of the file in messages.
         path: the dotted path from the top of the file, in lower case.
     """
 
@@ -58,12 +59,12 @@ class Value:
 
     @property
     def place(self) -> str:
-        """Where it stands."""
+        """Where the value is, for messages."""
         return f"{self.label}: {self.path}" if self.path else self.label
 
     @property
     def is_null(self) -> bool:
-        """Whether it is YAML's null, as in `key:` with nothing behind it."""
+        """Whether it is YAML's null, as in `key:` with nothing after it."""
         return self._node.tag == f"{_TAG}null"
 
     @property
@@ -77,16 +78,16 @@ class Value:
         return isinstance(self._node, yaml.SequenceNode)
 
     def scalar(self) -> Scalar:
-        """The value itself.
+        """The single value.
 
         Raises:
-            ConfigurationError: it is a mapping or a list.
+            ConfigurationError: the value is a mapping or a list.
         """
         if not isinstance(self._node, yaml.ScalarNode):
             raise ConfigurationError(f"{self.place} must be a single value")
         written, tag = self._node.value, self._node.tag
         decimal = tag == f"{_TAG}int" and _DECIMAL.fullmatch(written) is not None
-        # Only a plain scalar has no style; quotes and blocks have.
+        # Only an unquoted scalar has no style. Quoted and block scalars have one.
         number_to_go = self._node.style is None and _GO_NUMBER.fullmatch(written) is not None
         is_text = tag == f"{_TAG}str" and not number_to_go
         return Scalar(written, is_text=is_text, is_plain=decimal or tag == f"{_TAG}bool")
@@ -95,7 +96,7 @@ class Value:
         """The elements of a list.
 
         Raises:
-            ConfigurationError: it is no list.
+            ConfigurationError: the value is not a list.
         """
         if not isinstance(self._node, yaml.SequenceNode):
             raise ConfigurationError(f"{self.place} must be a list")
@@ -103,13 +104,13 @@ class Value:
             yield Value(self.label, f"{self.path}[{index}]", node)
 
     def members(self, *, fold_case: bool = True) -> dict[str, Value]:
-        """The members of a mapping by name; of null, none.
+        """The members of a mapping by name. Null has no members.
 
         Args:
             fold_case: make all names lower case, as the server does.
 
         Raises:
-            ConfigurationError: it is no mapping, or two names differ in their case only.
+            ConfigurationError: the value is not a mapping, or two names differ only in case.
         """
         if self.is_null:
             return {}
@@ -122,19 +123,19 @@ class Value:
             path = f"{self.path}.{name}" if self.path else name
             if written_as.setdefault(name, key) != key:
                 raise ConfigurationError(
-                    # Not the name itself: of a file gone wrong it may be anything.
+                    # The name is not quoted: in a wrong file it could be a secret.
                     f"{self.place} has the same name twice, in different case (line {node.start_mark.line + 1})",
                     hint="The case of names does not matter in this file: keep one of the two.",
                 )
-            # Of the same name twice, one came with a merge (`<<`) and the later one is the mapping's own.
+            # If a name comes twice, the first is from a merge (`<<`). The later one is in the mapping itself and wins.
             members[name] = Value(self.label, path, node)
         return members
 
     def find(self, path: str) -> Value | None:
-        """The value at a dotted path below this one, None when there is none or it is null.
+        """The value at a dotted path below this one. None if there is no such value, or it is null.
 
         Raises:
-            ConfigurationError: something on the way is no mapping.
+            ConfigurationError: a value on the path is not a mapping.
         """
         found: Value = self
         for name in path.split("."):
@@ -149,8 +150,8 @@ def read_document(file: SourceFile) -> Value:
     """Read the configuration file.
 
     Raises:
-        ConfigurationError: it can't be read, is no YAML, has a name twice in one mapping or is no mapping at the top.
-            The message has the line and the column, and quotes nothing of the file.
+        ConfigurationError: the file can't be read, is not YAML, has a name twice in one mapping, or has no mapping at
+            the top. The message has the line and the column, and quotes nothing of the file.
     """
     text = read_text(file)
     try:
@@ -174,7 +175,7 @@ def read_document(file: SourceFile) -> Value:
 
 def _pairs(node: yaml.MappingNode, place: str) -> Iterator[tuple[str, yaml.Node]]:
     try:
-        # Resolves merges (`<<: *base`): the pairs that come with one precede the mapping's own.
+        # Resolves merges (`<<: *base`). The merged pairs come before the pairs of the mapping itself.
         yaml.SafeLoader("").flatten_mapping(node)
     except (yaml.YAMLError, RecursionError):
         raise ConfigurationError(f"{place} has a merge (`<<`) that can't be resolved") from None
@@ -184,21 +185,24 @@ def _pairs(node: yaml.MappingNode, place: str) -> Iterator[tuple[str, yaml.Node]
 
 
 def _refuse_duplicates(root: yaml.Node, file: SourceFile) -> None:
-    """Refuse what the server's parser refuses too, in all of the file: one of two lists of keys would be lost."""
-    waiting = [root]
+    """Refuse a name that is twice in one mapping, anywhere in the file.
+
+    The server's parser refuses it too. Otherwise one of two lists of keys would be lost.
+    """
+    pending = [root]
     seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        # An alias is the very node that it stands for, and may stand inside itself.
+    while pending:
+        node = pending.pop()
+        # An alias is the same node object as its anchor, and a node can contain itself.
         if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
+            pending.extend(node.value)
         elif isinstance(node, yaml.MappingNode):
             names: set[str] = set()
             for key, value in node.value:
-                waiting.append(value)
+                pending.append(value)
                 if not isinstance(key, yaml.ScalarNode):
                     continue
                 if key.value in names:

@@ -1,4 +1,4 @@
-"""Lengths of time as an operator writes them: `90s`, `30m`, `12h`, `7d`, `2w`, and sums of them such as `1d12h`."""
+"""Durations as an operator writes them: `90s`, `30m`, `12h`, `7d`, `2w`, and sums such as `1d12h`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from fluxbase_cli.errors import ConfigurationError
 
 _PART = re.compile(r"(?P<number>[0-9]{1,9})\s*(?P<unit>[smhdw])\s*")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-#: Far beyond anything meant, and far below what dates can carry.
+#: Longer than any useful setting, and short enough that adding it to a date can't overflow.
 _LONGEST = timedelta(days=36_500)
 
 
 def parse_duration(text: str, place: str = "the duration") -> timedelta:
-    """Read a length of time: whole numbers, each with one of the units s, m, h, d, w, added up.
+    """Read a duration: whole numbers, each with one of the units s, m, h, d, w, added up.
 
     Args:
-        text: as written; `0` alone needs no unit.
+        text: the text; `0` alone needs no unit.
         place: where it was found, for the error.
 
     Raises:
-        ConfigurationError: it has another form, or is longer than 100 years.
+        ConfigurationError: the text has another form, or the duration is longer than 100 years.
     """
     written = text.strip().lower()
     if written == "0":
@@ -44,9 +44,9 @@ def parse_duration(text: str, place: str = "the duration") -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a length of time in the largest units that it has, at most two of them: `7d`, `1d12h`, `45s`.
+    """Write a duration in its largest unit and the next one: `7d`, `1d12h`, `45s`.
 
-    What is smaller than the second unit is dropped, as is all below a second.
+    Smaller units are left out, and so are parts of a second.
     """
     seconds = max(0, int(duration.total_seconds()))
     parts = []

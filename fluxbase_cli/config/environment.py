@@ -1,4 +1,4 @@
-"""The environment variables: those of the process, and below them those of the `.env` file."""
+"""The environment variables of the process, and those of the `.env` file with lower priority."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fluxbase_cli.config.files import SourceFile
 
-#: What godotenv, which reads `.env` for the server, replaces in a value that is not in single quotes (its parser.go).
+#: The server reads `.env` with godotenv. godotenv replaces these in a value without single quotes (its parser.go).
 _GODOTENV_REPLACES = re.compile(r"\\\$|\$\(|\$\{?[A-Z0-9_]")
 
 
@@ -37,9 +37,9 @@ class EnvFile:
     """The variables of a `.env` file.
 
     Attributes:
-        label: how the file is called in messages.
+        label: the name of the file in messages.
         values: the variables.
-        ambiguous: names of those whose value the server reads in another way than it is written here.
+        ambiguous: names of the variables whose value the server reads differently.
     """
 
     label: str = ".env"
@@ -48,14 +48,14 @@ class EnvFile:
 
 
 class Environment:
-    """Looks variables up.
+    """Looks up variables.
 
-    A variable that the process has wins over the `.env` file, even when it is empty, for that is what godotenv does; an
-    empty one then counts as unset.
+    A variable of the process overrides the `.env` file, even if it is empty, because godotenv does the same. An empty
+    variable counts as unset.
 
     Args:
         environ: the environment of the process.
-        env_file: what stands in the `.env` file.
+        env_file: the content of the `.env` file.
     """
 
     def __init__(self, environ: Mapping[str, str], env_file: EnvFile) -> None:
@@ -63,7 +63,7 @@ class Environment:
         self._env_file = env_file
 
     def get(self, name: str) -> Variable | None:
-        """The variable of that name, None when it is unset or empty."""
+        """The variable with this name. None if it is unset or empty."""
         if name in self._environ:
             value, origin = self._environ[name], "environment"
         else:
@@ -75,7 +75,7 @@ class Environment:
         return tuple(sorted(name for name in {*self._environ, *self._env_file.values} if self.get(name) is not None))
 
     def is_ambiguous(self, name: str) -> bool:
-        """Whether the server, which lets godotenv read the `.env` file, gets another value than we do."""
+        """Whether the server gets another value than we do, because it reads the `.env` file with godotenv."""
         return name in self._env_file.ambiguous and name not in self._environ
 
 
@@ -83,14 +83,15 @@ def read_env_file(file: SourceFile) -> EnvFile:
     """Read a `.env` file. Nothing in it is expanded: keys and passwords contain `$`.
 
     Raises:
-        ConfigurationError: it can't be read, or a line of it can't be understood; the message quotes nothing of it.
+        ConfigurationError: the file or one of its lines can't be read. The message quotes nothing of the file.
     """
-    # Only who has such a file pays for the import. The parser itself, as `dotenv_values` only logs what it can't read.
+    # Imported only if there is such a file, to save start-up time. We use the parser, because `dotenv_values` only logs
+    # the lines that it can't read.
     from dotenv.parser import parse_stream  # noqa: PLC0415  # start-up time
 
     values: dict[str, str] = {}
     ambiguous = set()
-    # No translation of line ends: a carriage return in quotes belongs to the value.
+    # Line ends are not translated: a carriage return in quotes is part of the value.
     for binding in parse_stream(io.StringIO(read_text(file), newline="")):
         if binding.error:
             line = _first_line(binding.original.string, binding.original.line)
@@ -109,6 +110,6 @@ def read_env_file(file: SourceFile) -> EnvFile:
 
 
 def _first_line(statement: str, line: int) -> int:
-    # To the parser a statement begins with the empty lines before it.
+    # For the parser, a statement includes the empty lines before it.
     blank = statement[: len(statement) - len(statement.lstrip())]
     return line + blank.replace("\r\n", "\n").replace("\r", "\n").count("\n")

@@ -1,9 +1,8 @@
-"""`${VAR}` in the strings of the configuration file.
+"""Replaces `${VAR}` in the strings of the configuration file.
 
-Only `${NAME}`, with a NAME as a shell would accept it, is replaced, once and from left to right; what was put in is not
-looked at again. Every other `$` is left alone, since passwords contain it: `$NAME`, `$$`, `${}`, `${NAME:-default}`.
-There is no way to escape a `${NAME}`: a text that holds one literally is given through an environment variable, and
-those are never expanded.
+Only `${NAME}` with a valid shell NAME is replaced, once and from left to right. Inserted text is not expanded again.
+Every other `$` stays as it is, because passwords contain it: `$NAME`, `$$`, `${}`, `${NAME:-default}`. A `${NAME}`
+can't be escaped. To use such a text literally, set it by an environment variable: variables are never expanded.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ class UnsetVariableError(ConfigurationError):
 
 
 class Expanded(NamedTuple):
-    """A text after its expansion; `repr` hides it.
+    """A text after its expansion. `repr` hides the text.
 
     Attributes:
-        text: what it became.
-        names: the variables that were put in, each once, in the order of their first appearance.
+        text: the expanded text.
+        names: the inserted variables, each once, in the order of their first use.
     """
 
     text: str
@@ -39,12 +38,12 @@ class Expanded(NamedTuple):
 
 
 def expand(text: str, lookup: Callable[[str], str | None], place: str) -> Expanded:
-    """Put the values of variables in the place of their `${NAME}`.
+    """Replace each `${NAME}` by the value of its variable.
 
     Args:
-        text: as it stands in the file.
-        lookup: the value of a variable, None when it is unset or empty.
-        place: where the text stands, for the error.
+        text: the text in the file.
+        lookup: returns the value of a variable, or None if it is unset or empty.
+        place: where the text is, for the error.
 
     Raises:
         UnsetVariableError: a variable is unset or empty. The message names the place and the variable, not the text.

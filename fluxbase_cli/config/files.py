@@ -1,4 +1,4 @@
-"""Where the files are looked for, and reading one of them as text, with errors of one line."""
+"""Finds the configuration file and the `.env` file, and reads them as text. Each error is one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SourceFile:
 
     Attributes:
         path: where it is.
-        label: how it is called in messages, as short as it can be.
+        label: its name in messages, as short as possible.
     """
 
     path: Path
@@ -33,11 +33,11 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search found, and what is worth telling of it.
+    """The result of a search.
 
     Attributes:
-        file: the first that exists, or None.
-        warnings: the places that we were not allowed to look at.
+        file: the first file that exists, or None.
+        warnings: the places that we had no permission to search.
     """
 
     file: SourceFile | None
@@ -48,12 +48,12 @@ def find_config_file(directory: Path, explicit: Path | None, system_directory: P
     """Find fluxbase.yaml as the server does.
 
     Args:
-        directory: the working directory, where the search begins and which a relative `explicit` is relative to.
-        explicit: the file that the user named; nothing else is looked at then.
+        directory: the working directory. The search begins there, and a relative `explicit` starts there.
+        explicit: the file that the user named. If it is given, no other place is searched.
         system_directory: `/etc/fluxbase`, except in tests.
     """
     if explicit is not None:
-        # That it does not exist is what reading it will say.
+        # If the file does not exist, reading it will say so.
         return Search(SourceFile(directory / explicit, str(explicit)))
     candidates = [
         SourceFile(directory / folder / name, folder + name) for folder in ("", "config/") for name in _CONFIG_NAMES
@@ -65,10 +65,10 @@ def find_config_file(directory: Path, explicit: Path | None, system_directory: P
 def find_env_file(directory: Path) -> Search:
     """Find the `.env` file as the server does: the first of `.env`, `.env.local` and `../.env`.
 
-    Folders are passed over: `.env` is a name that people give to virtual environments too.
+    Folders are skipped, because people also call virtual environments `.env`.
     """
     candidates = (SourceFile(directory / name, name) for name in _ENV_NAMES)
-    # Unlike `Path.is_dir` it never raises.
+    # Unlike `Path.is_dir`, `os.path.isdir` never raises.
     return _first(candidate for candidate in candidates if not os.path.isdir(candidate.path))  # noqa: PTH112
 
 
@@ -76,7 +76,7 @@ def read_text(file: SourceFile) -> str:
     """Read a file as UTF-8, with or without a byte order mark.
 
     Raises:
-        ConfigurationError: it can't be read, or is not UTF-8; the message quotes nothing of it.
+        ConfigurationError: the file can't be read, or is not UTF-8. The message quotes nothing of it.
     """
     try:
         return file.path.read_bytes().decode("utf-8-sig")
@@ -93,7 +93,8 @@ def _first(candidates: Iterable[SourceFile]) -> Search:
             if _exists(candidate.path):
                 return Search(candidate, tuple(warnings))
         except PermissionError:
-            # The server passes over it in silence too, but runs as another user: what it reads, we might miss.
+            # The server skips such a file without a message too. But it runs as another user, so it may be able to
+            # read a file that we can't.
             warnings.append(f"{candidate.label} can't be looked for: permission denied")
     return Search(None, tuple(warnings))
 
@@ -106,6 +107,6 @@ def _exists(path: Path) -> bool:
     except PermissionError:
         raise
     except OSError:
-        # A loop of links, say. It is there, and reading it will tell what is wrong.
+        # For example a loop of links. The name exists, and reading it will say what is wrong.
         return True
     return True

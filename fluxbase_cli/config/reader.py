@@ -1,4 +1,7 @@
-"""One setting at a time: the environment beats the file, the file's strings are expanded, types are checked."""
+"""Reads one setting at a time: the environment overrides the file, strings of the file are expanded, types are checked.
+
+The text of a setting keeps the place where it was found, for messages.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from fluxbase_cli.config.document import Value
     from fluxbase_cli.config.environment import Environment
 
-#: The greatest number a setting may have; versions are stored as PostgreSQL's `integer`.
+#: The largest number that a setting may have. Versions are stored as PostgreSQL's `integer`.
 MAX_INTEGER = 2**31 - 1
 
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -25,13 +28,13 @@ _FLAGS = {
 
 
 class Unquoted(Enum):
-    """What to do with a value of the file that is no text to YAML, such as a number without quotes."""
+    """What to do with a value of the file that YAML does not read as text, such as a number without quotes."""
 
-    #: Take it as written, for who checks it anyway.
+    #: Take the text in the file. The caller checks it.
     AS_WRITTEN = "as written"
-    #: Take it as written if every parser reads it alike, as the server does.
+    #: Take the text in the file if it means the same to every parser, so also to the server's.
     IF_PLAIN = "if plain"
-    #: Refuse it: of a key that was taken for a number, nothing tells what it was.
+    #: Refuse it. If a parser has read a key as a number, the original text is lost.
     REFUSE = "refuse"
 
 
@@ -40,8 +43,8 @@ class SettingValue:
     """The text of a setting and where it was found.
 
     Attributes:
-        text: the text; from the file, after its expansion.
-        place: where it stands, and the variables that were put into it.
+        text: the text; a text of the file is expanded.
+        place: where it is, and the variables that were inserted into it.
     """
 
     text: str = field(repr=False)
@@ -63,11 +66,11 @@ class Reader:
 
     @property
     def used_variables(self) -> frozenset[str]:
-        """The names of the variables that gave a value so far."""
+        """The names of the variables that were used so far."""
         return frozenset(self._used)
 
     def variable(self, name: str) -> SettingValue | None:
-        """A variable as it is, never expanded; None when it is unset or empty."""
+        """A variable, never expanded. None if it is unset or empty."""
         variable = self.environment.get(name)
         if variable is None:
             return None
@@ -75,11 +78,11 @@ class Reader:
         return SettingValue(variable.value, variable.place)
 
     def section(self, path: str) -> Value | None:
-        """A section of the file; None when there is none."""
+        """A section of the file. None if there is none."""
         return None if self.document is None else self.document.find(path)
 
     def text(self, path: str, unquoted: Unquoted = Unquoted.IF_PLAIN) -> SettingValue | None:
-        """A setting as text: `FLUXBASE_<PATH>` if that is set, else what the file says; None when neither does.
+        """A setting as text: `FLUXBASE_<PATH>` if that is set, otherwise the text in the file, otherwise None.
 
         Args:
             path: the dotted path, such as `database.host`.
@@ -99,10 +102,10 @@ class Reader:
 
         Args:
             value: a scalar.
-            unquoted: what to do with it when it is no text to YAML.
+            unquoted: what to do if YAML does not read it as text.
 
         Raises:
-            ConfigurationError: it is no text, or refers to a variable that is not set.
+            ConfigurationError: it is not text, or refers to a variable that is not set.
         """
         scalar = value.scalar()
         if scalar.is_text:
@@ -120,19 +123,19 @@ class Reader:
         return SettingValue(scalar.written, value.place)
 
     def integer(self, path: str, *, minimum: int, maximum: int = MAX_INTEGER) -> int | None:
-        """A setting as a whole number; None when it is not set.
+        """A setting as a whole number. None if it is not set.
 
         Raises:
-            ConfigurationError: it is none, or out of bounds.
+            ConfigurationError: it is not a whole number, or it is out of range.
         """
         found = self.text(path, Unquoted.AS_WRITTEN)
         return None if found is None or not found.text else parse_integer(found, minimum=minimum, maximum=maximum)
 
     def flag(self, path: str) -> bool:
-        """A setting that is on or off; off when it is not set.
+        """A setting that is on or off. It is off if it is not set.
 
         Raises:
-            ConfigurationError: it is neither.
+            ConfigurationError: it is neither on nor off.
         """
         found = self.text(path, Unquoted.AS_WRITTEN)
         if found is None or not found.text:
@@ -148,7 +151,7 @@ class Reader:
 
 
 def variable_name(path: str) -> str:
-    """The environment variable that beats the setting at this path: `FLUXBASE_DATABASE_HOST` for `database.host`."""
+    """The environment variable that overrides the setting: `FLUXBASE_DATABASE_HOST` for `database.host`."""
     return "FLUXBASE_" + path.upper().replace(".", "_")
 
 
@@ -156,7 +159,7 @@ def parse_integer(found: SettingValue, *, minimum: int, maximum: int = MAX_INTEG
     """Read a whole number in decimal digits.
 
     Raises:
-        ConfigurationError: it is none, or out of bounds.
+        ConfigurationError: it is not a whole number, or it is out of range.
     """
     text = found.text.strip()
     number = int(text) if _INTEGER.fullmatch(text) else None

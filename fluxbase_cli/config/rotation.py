@@ -1,7 +1,7 @@
-"""The section `security.encryption.key_rotation`: what is written there, and where.
+"""The section `security.encryption.key_rotation`: the texts of its settings, and where each was found.
 
-What it means is the business of `fluxbase_cli.rotation.policy`: a schedule that can't be read must not keep anybody
-from an emergency rollback, so that only what is no text, number or flag at all is refused here.
+Here a value is refused only if it is not a text, number or flag at all. `fluxbase_cli.rotation.policy` checks the rest,
+because a wrong schedule must not prevent an emergency rollback.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ SECTION = "security.encryption.key_rotation"
 
 @dataclass(frozen=True, slots=True)
 class KeyRotationSettings:
-    """The scheduled rotation, as it is written.
+    """The scheduled rotation, as it is written in the configuration.
 
     Attributes:
         enabled: whether it is on.
-        schedule: when, as a cron expression.
-        timezone: the IANA time zone that the schedule is meant in; UTC when it is not said.
-        auto_reencrypt: whether values are re-encrypted by it.
-        retain_old_keys: how many superseded versions are kept; None when it is not said.
+        schedule: when a rotation is due, as a cron expression.
+        timezone: the IANA time zone of the schedule; None means UTC.
+        auto_reencrypt: whether a rotation re-encrypts the values.
+        retain_old_keys: how many old keys are kept; None if it is not set.
         min_age: how old a key must be before it is rotated, such as `7d`.
-        notification_webhook: whom to tell. A secret: such URLs carry tokens.
-        notification_secret: what notifications are signed with.
+        notification_webhook: the URL for notifications. It is secret, because such URLs hold tokens.
+        notification_secret: the secret that signs the notifications.
         notification_format: the form of the notifications, `json` or `slack`.
         reload_command: a program and its arguments that make the servers read their configuration again.
-        places: where each of these was found, by its name; never a value.
+        places: where each of these settings was found, by its name; never a value.
     """
 
     enabled: bool = False
@@ -53,7 +53,7 @@ class KeyRotationSettings:
     places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
 
     def place(self, name: str) -> str:
-        """Where the setting of that name was found, or would be."""
+        """Where the setting with this name was found, or where it belongs."""
         return self.places.get(name, f"{SECTION}.{name}")
 
 
@@ -61,7 +61,7 @@ def read_key_rotation(reader: Reader) -> KeyRotationSettings:
     """Read the section.
 
     Raises:
-        ConfigurationError: a setting is not of its type, or refers to a variable that is not set.
+        ConfigurationError: a setting has the wrong type, or refers to a variable that is not set.
     """
     texts = ("schedule", "timezone", "min_age", "notification_webhook", "notification_secret", "notification_format")
     found = {name: each for name in texts if (each := reader.text(f"{SECTION}.{name}")) is not None and each.text}
@@ -92,14 +92,14 @@ def read_key_rotation(reader: Reader) -> KeyRotationSettings:
 
 
 def _command(reader: Reader) -> list[SettingValue]:
-    """A list of the file; or a variable, which a shell's rules cut into words (no shell ever runs it)."""
+    """Read a list of the file, or a variable. A variable is split into words by a shell's rules, but no shell runs."""
     path = f"{SECTION}.reload_command"
     variable = reader.variable(variable_name(path))
     if variable is not None:
         try:
             return [SettingValue(word, variable.place) for word in shlex.split(variable.text)]
         except ValueError:
-            raise ConfigurationError(f"{variable.place} can't be cut into words: a quote is not closed") from None
+            raise ConfigurationError(f"{variable.place} can't be split into words: a quote is not closed") from None
     section = reader.section(path)
     if section is None:
         return []

@@ -1,4 +1,4 @@
-"""A text that never shows itself."""
+"""A text that is never shown by accident."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _MASK = "***"
 
 
 class Secret:
-    """A text that `repr`, `str` and `format` show as `***`; only `reveal` hands it over.
+    """A text that `repr`, `str` and `format` show as `***`. Only `reveal` returns it.
 
-    It is no `str`, so that it can't be printed, joined or serialised by accident, and it refuses to be pickled. Two
-    secrets are equal when their texts are; a secret is false when its text is empty.
+    It is not a `str`, so it can't be printed, joined or serialised by accident, and it can't be pickled. Two secrets
+    are equal if their texts are equal. A secret is false if its text is empty.
 
     Args:
-        text: what to hide.
+        text: the text to hide.
     """
 
     __slots__ = ("_text",)
@@ -23,7 +23,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself."""
+        """The hidden text."""
         return self._text
 
     def __repr__(self) -> str:
@@ -33,7 +33,7 @@ class Secret:
         return _MASK
 
     def __format__(self, format_spec: str) -> str:
-        # A width would tell nothing, but a precision could fail or cut: the mask is the mask.
+        # The format is ignored: a precision could shorten the mask or raise an error.
         return _MASK
 
     def __eq__(self, other: object) -> bool:
@@ -45,7 +45,7 @@ class Secret:
     def __bool__(self) -> bool:
         return bool(self._text)
 
-    # Settings are copied (`dataclasses.asdict` does); a secret is immutable, so a copy is itself.
+    # `dataclasses.asdict` copies settings. A secret is immutable, so its copy is the same object.
     def __copy__(self) -> Secret:
         return self
 

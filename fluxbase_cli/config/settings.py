@@ -1,4 +1,4 @@
-"""The settings as a whole, and reading them."""
+"""All settings together, and the function that reads them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that is configured. Its `repr` shows no secret.
+    """The whole configuration. Its `repr` shows no secret.
 
     Attributes:
         config_file: the fluxbase.yaml that was read, if any.
         env_file: the `.env` file that was read, if any.
-        database: where the database is.
+        database: the address of the database.
         encryption: the keys.
-        warnings: what an operator should know, a sentence each, without secrets.
+        warnings: warnings for the operator, one sentence each, without secrets.
     """
 
     config_file: Path | None
@@ -47,11 +47,11 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
     system_directory: Path = SYSTEM_DIRECTORY,
     destroyed: frozenset[int] = frozenset(),
 ) -> Settings:
-    """Read fluxbase.yaml, `.env` and the environment as the server does, and our own settings beside its.
+    """Read fluxbase.yaml, `.env` and the environment as the server does, with the additional settings of this tool.
 
     Args:
-        config: the configuration file; searched for when left out.
-        database_url: a connection string that beats everything else.
+        config: the configuration file; None searches for it.
+        database_url: a connection string that overrides all other settings of the database.
         directory: the working directory.
         environ: the environment of the process.
         system_directory: `/etc/fluxbase`, except in tests.
@@ -59,7 +59,7 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
 
     Raises:
         UnsetKeyError: a key's entry refers to a variable that is not set.
-        ConfigurationError: something can't be used. The message names the place, and never a value.
+        ConfigurationError: a setting can't be used. The message names its place, and never its value.
     """
     env_search = find_env_file(directory)
     env_file = EnvFile() if env_search.file is None else read_env_file(env_search.file)
@@ -78,7 +78,7 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
 
 
 def _read_document(file: SourceFile) -> Value:
-    # Only who has such a file pays for loading PyYAML.
+    # PyYAML is imported only if there is such a file, to save start-up time.
     from fluxbase_cli.config.document import read_document  # noqa: PLC0415  # start-up time
 
     return read_document(file)

@@ -1,4 +1,4 @@
-"""The section `security.encryption.vault`: where HashiCorp Vault is, and how to log in to it."""
+"""The section `security.encryption.vault`: the address of HashiCorp Vault, and how to log in."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SECTION = "security.encryption.vault"
 
 
 class VaultMethod(StrEnum):
-    """How to come by a token."""
+    """How to get a token."""
 
-    #: There is one.
+    #: A token is configured.
     TOKEN = "token"  # noqa: S105  # a method's name
     APPROLE = "approle"
     KUBERNETES = "kubernetes"
@@ -31,14 +31,14 @@ class VaultAuth:
     """The section `auth`.
 
     Attributes:
-        method: how to come by a token.
-        mount: where the method is mounted below `auth/`; None where it is mounted by its own name.
+        method: how to get a token.
+        mount: where the method is mounted below `auth/`; None if the mount has the name of the method.
         role: the role, for `kubernetes` and `jwt`.
         role_id: the role's id, for `approle`.
-        secret_id: the secret id, for `approle`; a role may do without.
-        secret_id_file: the file that holds it instead.
+        secret_id: the secret id, for `approle`; some roles need none.
+        secret_id_file: a file with the secret id, instead of `secret_id`.
         jwt: the signed token, for `jwt` and `kubernetes`.
-        jwt_file: the file that holds it instead.
+        jwt_file: a file with the signed token, instead of `jwt`.
         token: the token, for `token`.
     """
 
@@ -55,12 +55,12 @@ class VaultAuth:
 
 @dataclass(frozen=True, slots=True)
 class VaultSettings:
-    """Where Vault is, and how to log in; None where Vault's own variables and defaults hold.
+    """The address of Vault, and how to log in. None means that Vault's own variables and defaults are used.
 
     Attributes:
         address: its URL.
-        namespace: the namespace that the keys and the login live in.
-        ca_cert: the file of the certificate authorities to trust.
+        namespace: the namespace of the keys and the login.
+        ca_cert: a file with the certificate authorities to trust.
         auth: how to log in.
     """
 
@@ -71,7 +71,7 @@ class VaultSettings:
 
 
 def read_vault(reader: Reader) -> VaultSettings:
-    """Read the section. Vault's own variables (`VAULT_ADDR`, …) are for who speaks to it.
+    """Read the section. The provider reads Vault's own variables (`VAULT_ADDR`, …), not this function.
 
     Raises:
         ConfigurationError: a setting can't be used.

@@ -1,1 +1,1 @@
-"""The story of a key rotation on a private PostgreSQL: server, tables, rows."""
+"""The demo: a key rotation on an embedded PostgreSQL, with its server, tables and rows."""

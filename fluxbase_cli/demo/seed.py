@@ -1,8 +1,8 @@
-"""Rows for Fluxbase's tables with an exact number of sealed values.
+"""Fills Fluxbase's tables with rows that hold an exact number of sealed values.
 
-Every sealed value can be opened, with the old key or the new one, so that an audit of what was seeded comes out clean.
-A database of a stable release gets a few plaintext values too, as older releases left them. All names and values are
-made up, and say so where their form lets them.
+Every sealed value opens with the old or the new key, so an audit of these rows finds no undecryptable value. A database
+of a stable release also gets a few plaintext values, as older releases wrote them. All names and values are invented,
+and they say so if their form permits it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ _COPY_CHUNK_ROWS = 1_000
 def seed(  # noqa: PLR0913
     conn: Connection[Any], *, count: int, old_key: bytes, new_key: bytes, new_share: float = 0.15, rng_seed: int
 ) -> SeedReport:
-    """Fill the tables with rows that hold exactly `count` sealed values, in one transaction and in flat memory.
+    """Fill the tables with rows that hold exactly `count` sealed values, in one transaction and with little memory.
 
-    Every location that the database has is filled, whatever release made it.
+    Every location that the database has is filled, for any release.
 
     Args:
         conn: a connection to a database with empty tables (`create_tables`), as a superuser.
         count: sealed values in all locations together; `MIN_COUNT` is enough for every release.
         old_key: the 32-byte master key of most values.
         new_key: the 32-byte master key of the others.
-        new_share: the part of the values that is sealed under the new key, from 0 to 1. Their number is exact, and
-            every location with two values or more gets both kinds if there are enough of both.
-        rng_seed: decides the ids, and which values are old and which new; the seals themselves are never the same.
+        new_share: the part of the values that is sealed under the new key, from 0 to 1. Their number is exact. Every
+            location with two or more values gets values under both keys, if there are enough.
+        rng_seed: decides the ids, and which values are under the old key and which under the new one. The seals differ
+            each time.
 
     Raises:
         ValueError: `count` is too small.
@@ -66,7 +67,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped
 
 
 def _copy(conn: Connection[Any], table: str, columns: Iterable[str], rows: Iterator[Row]) -> None:
-    """Stream rows into a table. None of the values that we make needs escaping in COPY's text format."""
+    """Copy rows into a table. None of our values needs escaping in the text format of COPY."""
     command = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
     )

@@ -1,12 +1,12 @@
-"""How many sealed values stand in each location, and how many of them under which key."""
+"""Decides how many sealed values each location gets, and how many of them are under which key."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-#: How many of 1,000 sealed values stand in each location. The order of the three tokens matters: a row has an access
-#: token always and the others sometimes.
+#: How many of 1,000 sealed values each location has. The three tokens must be in this order: a row always has an access
+#: token, and sometimes the others.
 _SHARES: Mapping[str, int] = {
     "functions.secrets.encrypted_value": 430,
     "functions.secret_versions.encrypted_value": 250,
@@ -20,20 +20,21 @@ _SHARES: Mapping[str, int] = {
     "auth.users.totp_secret": 25,
     "branching.github_config.webhook_secret": 5,
 }
-#: Plaintext that a database of a stable release may still hold: rows without the flag, base32, 40 hexadecimal digits.
+#: Plaintext values that a database of a stable release may still have: rows without the flag, base32, 40 hexadecimal
+#: digits.
 _PLAINTEXT: Mapping[str, int] = {
     "dashboard.oauth_providers.client_secret": 2,
     "auth.users.totp_secret": 3,
     "branching.github_config.webhook_secret": 12,
 }
 _STABLE_ONLY = "dashboard.oauth_providers.client_secret"
-#: With as many values, every location of any release has one.
+#: With at least this many values, every location of any release has one.
 MIN_COUNT = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SeededLocation:
-    """What was sealed into one column.
+    """The values of one column.
 
     Attributes:
         location: the column as `schema.table.column`.
@@ -50,7 +51,7 @@ class SeededLocation:
 
 @dataclass(frozen=True, slots=True)
 class SeedReport:
-    """What was seeded.
+    """The values of all columns.
 
     Attributes:
         locations: every location that the database has, in the catalogue's order.
@@ -88,7 +89,7 @@ def share_out(present: Collection[str], *, count: int, new_share: float) -> Seed
     """Decide how many values of each kind each location gets.
 
     Args:
-        present: the locations that the database has, as `schema.table.column`, among others.
+        present: columns of the database as `schema.table.column`, with all its locations among them.
         count: sealed values in all locations together.
         new_share: the part of them that is sealed under the new key.
 
@@ -110,7 +111,7 @@ def share_out(present: Collection[str], *, count: int, new_share: float) -> Seed
 
 
 def _apportion(shares: Mapping[str, int], count: int) -> dict[str, int]:
-    """Divide the values among the locations by their shares, at least one each, by largest remainder."""
+    """Divide the values among the locations by their shares, at least one for each, by the largest remainder method."""
     whole = sum(shares.values())
     divided = {name: divmod((count - len(shares)) * share, whole) for name, share in shares.items()}
     totals = {name: 1 + floor for name, (floor, _) in divided.items()}
@@ -121,12 +122,15 @@ def _apportion(shares: Mapping[str, int], count: int) -> dict[str, int]:
 
 
 def _apportion_new(totals: Mapping[str, int], new: int) -> dict[str, int]:
-    """Say how many values of each location are new: in proportion, with both kinds wherever possible, exact in all."""
+    """Decide how many values of each location are under the new key.
+
+    The numbers are in proportion, each location has values under both keys if possible, and the sum is exactly `new`.
+    """
     share = new / sum(totals.values())
     chosen = {name: min(max(round(share * total), 1), total - 1) for name, total in totals.items()}
     while (missing := new - sum(chosen.values())) != 0:
         step = 1 if missing > 0 else -1
-        # One step where the share is missed most, but one that takes a kind away from a location only if it must.
+        # Change the location whose share is most wrong. Prefer a change that leaves it values under both keys.
         possible = {name: chosen[name] + step for name, total in totals.items() if 0 <= chosen[name] + step <= total}
         best = min(
             possible,

@@ -1,4 +1,4 @@
-"""The demo: a whole rotation on an embedded PostgreSQL, told by the commands that an operator would type."""
+"""The demo: a complete rotation on an embedded PostgreSQL. It runs the commands that an operator would type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OLD_KEY, _NEW_KEY = "FLUXBASE_SECRET_KEY_1", "FLUXBASE_SECRET_KEY_2"
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One command of the story: what is said before it, its arguments, and how it must end."""
+    """One command of the demo: the text before it, its arguments, and the exit code that it must have."""
 
     words: str
     arguments: tuple[str, ...]
@@ -44,11 +44,11 @@ _STEPS = (
         ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--dry-run"),
     ),
     _Step(
-        "Now in earnest. (Without --yes, a terminal is asked first.)",
+        "Now the real run. (Without --yes, it asks first if it runs on a terminal.)",
         ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes"),
     ),
     _Step("The proof: every value is opened again.", ("secrets", "audit", "--key-version", "1")),
-    _Step("And where is everything now?", ("secrets", "audit")),
+    _Step("How many values are under each key now?", ("secrets", "audit")),
 )
 
 
@@ -59,28 +59,28 @@ def run_demo(*, release: SchemaRelease, count: int, keep: bool, say: Callable[[s
         release: whose database to show.
         count: how many values to seal, 85% of them under the old key.
         keep: leave the server running.
-        say: is called with each line of the story.
+        say: called with each line of text.
 
     Raises:
         ConfigurationError: no embedded PostgreSQL is installed.
-        DatabaseError: it does not start.
-        JobFailedError: a command of the story did not end as it should.
+        DatabaseError: the server does not start.
+        JobFailedError: a command of the demo ended with another exit code than expected.
     """
-    say("This is a rotation from start to end, on a PostgreSQL server of its own that is gone afterwards.")
+    say("This is a rotation from start to end, on a temporary PostgreSQL server that is removed afterwards.")
     with tempfile.TemporaryDirectory(prefix="fluxbase-cli-demo-") as folder, EmbeddedServer.start() as server:
         environment = _environment(server, Path(folder))
         _prepare(server, environment, release, count, say)
         for step in _STEPS:
             _run(step, environment, Path(folder), say)
         say("")
-        say("Done. On a real system: restart the server with the new key as active, run the audit once more, and only")
-        say("then retire the old key. It is still in backups and in dead rows until those are gone.")
+        say("Done. On a real system: restart the server with the new key as active, run the audit again, and only then")
+        say("retire the old key. Backups and dead rows hold values under it until they are gone.")
         if keep:
             _leave(server, environment, say)
 
 
 def _environment(server: EmbeddedServer, folder: Path) -> dict[str, str]:
-    """The environment of the story's commands: the caller's, without his own Fluxbase settings."""
+    """The environment of the demo's commands: the caller's environment, without its Fluxbase settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLUXBASE_")}
     environment["FLUXBASE_DATABASE_URL"] = server.url(_DATABASE)
     for name in (_OLD_KEY, _NEW_KEY):
@@ -146,7 +146,7 @@ def _output(arguments: tuple[str, ...], environment: Mapping[str, str], folder: 
 
 
 def _leave(server: EmbeddedServer, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
-    """Leave the server running; password and keys go to a private file rather than to the screen."""
+    """Leave the server running. The password and the keys are written to a private file, not to the screen."""
     path = server.directory / "environment"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         for name in ("FLUXBASE_DATABASE_URL", _OLD_KEY, _NEW_KEY):
@@ -155,7 +155,7 @@ def _leave(server: EmbeddedServer, environment: Mapping[str, str], say: Callable
     say("")
     say(f"The server is still running (PostgreSQL {server.major} on 127.0.0.1, port {server.port}).")
     say("")
-    say(f"    . {path}              # the database's address and both keys")
+    say(f"    . {path}              # sets the database's address and both keys")
     say("    fluxbase-cli secrets status")
     say('    fluxbase-cli secrets rollback --to-version 1 --reason "just to see"')
     say('    psql "$FLUXBASE_DATABASE_URL"')

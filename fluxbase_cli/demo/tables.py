@@ -1,4 +1,4 @@
-"""Fluxbase's tables in an empty database, as a release makes them (`schema/`)."""
+"""Makes the tables of a Fluxbase release in an empty database (`schema/`)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from psycopg import Connection
 
 
 class SchemaRelease(StrEnum):
-    """The releases whose tables can be made: one of each layout that releases have had."""
+    """The releases whose tables can be made: one for each layout."""
 
     STABLE = "2026.3.6"
-    """The newest stable release. Those since 2026.2.3 make the same tables."""
+    """The newest stable release. Stable releases since 2026.2.3 have the same tables."""
     MAIN = "main"
     """The development state, 2026.3.7-rc.13."""
 
 
-#: What every release has, in the order in which it is made; then comes what the release has beyond it.
+#: What every release has, in the order of creation. After that comes what only the one release has.
 _OF_EVERY_RELEASE = ("roles", "claims", "tables", "bystanders", "webhooks", "policies")
 
 
@@ -26,8 +26,8 @@ def create_tables(conn: Connection[Any], *, release: SchemaRelease = SchemaRelea
     """Create Fluxbase's roles, schemas and tables, in one transaction.
 
     Args:
-        conn: a connection to a database that has none of them, as a superuser.
-        release: whose tables.
+        conn: a connection as a superuser, to a database that has none of these.
+        release: make the tables of this release.
     """
     folder = resources.files(__package__).joinpath("schema")
     with conn.transaction():

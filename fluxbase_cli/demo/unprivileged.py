@@ -1,4 +1,4 @@
-"""The user that the server runs as. PostgreSQL refuses to run as root."""
+"""Finds the user that the server runs as. PostgreSQL refuses to run as root."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RunAs:
 
     Attributes:
         uid: the user.
-        gid: its group; it gets no other.
+        gid: the group of the user. The processes are in no other group.
     """
 
     uid: int
@@ -34,7 +34,7 @@ def _lets_others_run_programs(folder: Path) -> bool:
 
 
 def find_unprivileged_user(directory: Path) -> RunAs:
-    """Find a user that root can give a file to: in a container, not every user of /etc/passwd may exist."""
+    """Find a user that root can give a file to. In a container, this may fail for some users of /etc/passwd."""
     probe = directory / "probe"
     probe.touch()
     try:

@@ -1,1 +1,1 @@
-"""One command on many Fluxbase instances: the file that lists them, their processes, and how they end."""
+"""One command on many Fluxbase instances: the file that lists them, their processes, and their results."""

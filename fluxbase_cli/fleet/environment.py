@@ -1,7 +1,7 @@
-"""The environment of an instance's process: what it gets of ours, and its own variables.
+"""The environment of an instance's process: some variables of our environment, and its own variables.
 
-Only what is named here passes. Whatever an instance's configuration refers to by `${NAME}` would otherwise be taken
-from our environment first, and with it one instance's key could seal the values of another.
+Only the variables that are named here are passed. An instance's configuration refers to variables by `${NAME}`, and our
+environment would come first. If all variables were passed, the key of one instance could seal the values of another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fluxbase_cli.fleet.file import Fleet, Instance
 
 _NAMES = frozenset(
     {
-        # Where programs, files and people are.
+        # Paths of programs and files, and the user.
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TEMP", "TMP"),
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
         *("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"),
@@ -24,24 +24,24 @@ _NAMES = frozenset(
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
         # Kerberos.
         *("KRB5_CONFIG", "KRB5CCNAME", "KRB5_CLIENT_KTNAME", "KRB5_KTNAME"),
-        # libpq: where passwords and certificates are; not which server or database, and not a password.
+        # libpq: paths of passwords and certificates. Not the server, the database or a password itself.
         *("PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "PGSSLCRLDIR"),
     }
 )
-#: The locale, Python itself, and the two services that keep keys: an account there is usually the operator's.
+#: The locale, Python, and the two services that keep keys. The account at such a service usually is the operator's.
 _PREFIXES = ("LC_", "PYTHON", "VAULT_", "AWS_")
 
 
 def variables_of(instance: Instance, fleet: Fleet, environ: Mapping[str, str]) -> dict[str, str]:
-    """All variables that an instance's process sees.
+    """Return the environment of an instance's process.
 
     Args:
-        instance: its `env_file` beats what passes.
-        fleet: names more variables that pass.
-        environ: our own environment.
+        instance: its `env_file` overrides the passed variables.
+        fleet: names more variables to pass.
+        environ: our environment.
     """
-    also = frozenset(fleet.pass_environment)
+    named = frozenset(fleet.pass_environment)
     passed = {
-        name: value for name, value in environ.items() if name in _NAMES or name in also or name.startswith(_PREFIXES)
+        name: value for name, value in environ.items() if name in _NAMES or name in named or name.startswith(_PREFIXES)
     }
     return {**passed, **instance.variables}

@@ -1,7 +1,7 @@
-"""The fleet file: a YAML list of instances, each with a configuration of its own.
+"""The fleet file: a YAML list of instances, each with its own configuration.
 
-Everything in it is checked before any instance is touched. It holds names and paths only; passwords and keys stay in
-each instance's own configuration, `.env` and `env_file`.
+The whole file is checked before any instance is changed. It holds only names and paths. Passwords and keys stay in each
+instance's own configuration, `.env` and `env_file`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from fluxbase_cli.printable import printable
 
 _TOP_KEYS = ("instances", "pass_environment")
 _INSTANCE_KEYS = ("name", "config", "directory", "env_file")
-#: Thousands of instances fit; what is larger is another file.
+#: Enough for thousands of instances. A larger file is probably the wrong file.
 _MAX_BYTES = 1 << 20
 _MAX_NAME = 64
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: An unknown key is quoted only if it looks like one: of a wrong file it could be anything.
+#: An unknown key is quoted only if it looks like a key: in a wrong file it could be a secret.
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _FORM = "Write `instances:` and below it `- name: …` and `config: …`, in UTF-8."
 
@@ -37,8 +37,8 @@ class Instance:
     Attributes:
         name: unique in the fleet, printable, at most 64 characters.
         config: its fluxbase.yaml, an absolute path.
-        directory: its working directory, where its `.env` is looked for, an absolute path.
-        variables: what its `env_file` says.
+        directory: its working directory, where its `.env` is searched, an absolute path.
+        variables: the variables of its `env_file`.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Fleet:
 
     Attributes:
         path: the file.
-        instances: at least one.
+        instances: the instances, at least one.
         pass_environment: names of more variables of our environment that every instance gets.
     """
 
@@ -69,8 +69,8 @@ def read_fleet(path: Path) -> Fleet:
         path: the file; paths in it are relative to its folder.
 
     Raises:
-        ConfigurationError: anything is wrong with it, or a file that it names is not there. The message names the
-            place, and quotes no value that could be a secret.
+        ConfigurationError: the file has a mistake, or a file that it names does not exist. The message names the place,
+            and quotes no value that could be a secret.
     """
     label = printable(str(path))
     _refuse_other_than_file(path, label)
@@ -113,7 +113,7 @@ def _document(file: SourceFile) -> Value:
 
 
 def _refuse_aliases(file: SourceFile) -> None:
-    """Refuse `*name`: a few lines of aliases can stand for more values than fit into memory, and nobody needs them."""
+    """Refuse `*name`: a few lines with aliases can expand to more values than fit into memory. No fleet needs them."""
     for event in yaml.parse(read_text(file), Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             where = "" if event.start_mark is None else f" at line {event.start_mark.line + 1}"
@@ -133,7 +133,7 @@ def _members(value: Value, known: tuple[str, ...]) -> dict[str, Value]:
 
 
 def _unknown_key(value: Value, name: str, known: tuple[str, ...]) -> ConfigurationError:
-    from difflib import get_close_matches  # noqa: PLC0415  # only who makes a mistake pays for it
+    from difflib import get_close_matches  # noqa: PLC0415  # start-up time; needed only after a mistake
 
     which = f"the unknown key {name!r}" if _KEY.fullmatch(name) else "an unknown key"
     near = get_close_matches(name.lower(), known, 1)
@@ -187,7 +187,7 @@ def _name(value: Value) -> str:
 def _path(value: Value, folder: Path, *, kind: str) -> Path:
     text = _text(value)
     if "://" in text:
-        # Not the text itself: the address of a database may hold its password.
+        # The text is not quoted: the address of a database may hold a password.
         raise ConfigurationError(f"{value.place} is a URL", hint=f"Write the path of a {kind} there.")
     path = folder / text
     try:
@@ -237,7 +237,7 @@ def _refuse_twice(instances: tuple[Instance, ...], label: str) -> None:
         if first != index:
             raise ConfigurationError(
                 f"{label}: instances[{index}].name is {instance.name!r}, as is instances[{first}].name",
-                hint="Give each instance a name of its own.",
+                hint="Give each instance a different name.",
             )
         same = (instance.config, instance.directory, instance.variables)
         if same in settings:

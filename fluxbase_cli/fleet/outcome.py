@@ -1,4 +1,4 @@
-"""How instances end, and what that makes of the fleet."""
+"""The results of the instances, and the result of the fleet that follows from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fluxbase_cli.fleet.file import Instance
 
 
 class Outcome(StrEnum):
-    """How an instance's process ended, in a word."""
+    """How an instance's process ended, in one word."""
 
     DONE = "done"
     FAILED = "failed"
@@ -37,8 +37,9 @@ _BY_CODE: Mapping[int, Outcome] = {
     ExitCode.SIGINT: Outcome.INTERRUPTED,
     ExitCode.SIGTERM: Outcome.INTERRUPTED,
 }
-#: What is left to do decides: not everything was tried; work may be half done; keys are mixed up; nothing was begun;
-#: others are at it; all was looked at and the answer is no; all is done but for some values; all is done.
+#: Sorted by how much is left to do: not all instances were tried; work may be incomplete; keys are wrong; nothing was
+#: begun; another process works on it; everything was checked and the answer is no; all is done except some values;
+#: all is done.
 _WORST_FIRST = (
     ExitCode.SIGTERM,
     ExitCode.SIGINT,
@@ -58,12 +59,12 @@ class InstanceResult:
     """How one instance ended.
 
     Attributes:
-        instance: which.
-        exit_code: of its process, as a shell gives it (128 and the signal's number where a signal ended it); None for
-            one that was not started.
-        elapsed_s: from the start of its process to its end.
-        result: the JSON object that it printed, if it did.
-        error: why it ended so, one line without control characters; None where the result says it.
+        instance: the instance.
+        exit_code: the exit code of its process, as a shell shows it (128 plus the signal's number after a signal). None
+            if it was not started.
+        elapsed_s: the time from the start of its process to its end, in seconds.
+        result: the JSON object that it printed, if any.
+        error: why it ended like this, one line without control characters. None if the result says it.
     """
 
     instance: Instance
@@ -74,7 +75,7 @@ class InstanceResult:
 
     @property
     def outcome(self) -> Outcome:
-        """Its end in a word."""
+        """How it ended, in one word."""
         if self.exit_code is None:
             return Outcome.NOT_STARTED
         killed = Outcome.KILLED if self.exit_code > 128 else Outcome.FAILED  # noqa: PLR2004  # as a shell counts
@@ -87,7 +88,7 @@ class FleetResult:
 
     Attributes:
         instances: in the order of the fleet file.
-        signal: the first signal that we were sent, if any.
+        signal: the first signal that we received, if any.
     """
 
     instances: tuple[InstanceResult, ...]
@@ -95,23 +96,23 @@ class FleetResult:
 
     @property
     def done(self) -> int:
-        """How many instances ended with 0."""
+        """How many instances ended with exit code 0."""
         return sum(each.exit_code == ExitCode.DONE for each in self.instances)
 
     @property
     def failed(self) -> int:
-        """How many did not."""
+        """How many instances ended with another exit code or were not started."""
         return len(self.instances) - self.done
 
     @property
     def exit_code(self) -> int:
-        """The worst exit code; of a fleet that a signal cut short, that signal's."""
+        """The worst exit code. If a signal interrupted the fleet, the exit code of that signal."""
         if self.signal is not None and any(each.outcome in _CUT_SHORT for each in self.instances):
             return 128 + self.signal
         return worst(each.exit_code for each in self.instances if each.exit_code is not None)
 
 
 def worst(codes: Iterable[int]) -> int:
-    """The worst of exit codes: 143, 130, 1, 6, 2, 5, 3, 4, 0. One that is not ours, as of a killed process, is a 1."""
+    """Return the worst exit code, in the order 143, 130, 1, 6, 2, 5, 3, 4, 0. Any other code counts as 1."""
     ranked = [code if code in _BY_CODE else ExitCode.FAILED for code in codes]
     return int(min(ranked, key=_WORST_FIRST.index, default=ExitCode.DONE))

@@ -1,8 +1,8 @@
-"""The instances' processes: some at a time, each told to stop when we are, and none left behind.
+"""Runs the instances' processes, a few at a time. Signals are passed on to them, and no process outlives us.
 
-Each process is given a pipe as its stdin, and holds a process group of its own. The pipe closes when we end, however
-that happens, and tells the process to stop (`cli/instance.py`); the group keeps a terminal's Ctrl-C from reaching it
-twice, once from the terminal and once from us.
+Each process has a pipe as stdin, and its own process group. The pipe closes when we end for any reason, and then the
+process stops (`cli/instance.py`). Because of the separate group, a Ctrl-C reaches the process once, from us, and not a
+second time from the terminal.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from fluxbase_cli.fleet.file import Fleet, Instance
 from fluxbase_cli.fleet.outcome import InstanceResult, Outcome
 from fluxbase_cli.printable import printable
 
-#: How long an instance may take to end when it is told to, in seconds. Kubernetes kills after 30.
+#: An instance may take this many seconds to end after a signal. Kubernetes kills after 30 seconds.
 GRACE_S = 25.0
-#: How often signals are looked at, in seconds.
+#: Time between two checks for signals, in seconds.
 _LOOK_S = 0.1
-#: So many lines that are no messages are kept, of each instance.
-_STRAY_LINES = 20
+#: At most this many lines that are not messages are kept for each instance.
+_OTHER_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceMessage:
-    """What an instance says on stderr.
+    """A message that an instance writes to stderr.
 
     Attributes:
         level: `debug`, `info`, `warning` or `error`.
@@ -48,13 +48,13 @@ class InstanceMessage:
 
 
 class Listener(Protocol):
-    """Is told what happens, from several threads; must not raise."""
+    """Gets the events of the instances, from several threads. It must not raise."""
 
     def started(self, instance: Instance) -> None:
         """An instance's process was started."""
 
     def heard(self, instance: Instance, message: InstanceMessage) -> None:
-        """An instance says something."""
+        """An instance has written a message."""
 
     def ended(self, result: InstanceResult) -> None:
         """An instance's process has ended."""
@@ -66,13 +66,13 @@ class FleetRun:
     Args:
         fleet: the instances.
         line: the program and its arguments; `--config` and the instance's configuration are added.
-        environ: our environment, of which a part passes.
-        parallel: how many instances at a time.
-        listener: is told what happens.
-        grace_s: how long an instance may take to end once it was told to; then it is killed.
+        environ: our environment; a part of it is passed on.
+        parallel: how many instances run at the same time.
+        listener: gets the events.
+        grace_s: how long an instance may take to end after a signal, in seconds. Then it is killed.
     """
 
-    def __init__(  # noqa: PLR0913  # what a run needs
+    def __init__(  # noqa: PLR0913  # everything that a run needs
         self,
         fleet: Fleet,
         line: Sequence[str],
@@ -103,12 +103,12 @@ class FleetRun:
     def stop(self, number: int) -> None:
         """Start no more instances, and pass a signal on to those that run.
 
-        It takes no lock, so that a signal handler may call it.
+        It takes no lock, so a signal handler may call it.
         """
         self._signals.append(number)
 
     def run(self) -> tuple[InstanceResult, ...]:
-        """Run the command; returns the results in the order of the file."""
+        """Run the command. Return the results in the order of the file."""
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="instance") as pool:
             futures = [pool.submit(self._run_one, instance) for instance in self._fleet.instances]
             pending = set(futures)
@@ -122,7 +122,7 @@ class FleetRun:
         if not numbers and self._deadline is None:
             return
         with self._lock:
-            # Whoever starts a process holds the lock: none is started that would miss the signal.
+            # `_start` holds the lock too, so no process is started that would miss the signal.
             self._stopping = True
             running = tuple(self._running)
         self._forwarded += len(numbers)
@@ -141,22 +141,23 @@ class FleetRun:
                 process = self._start(instance, stdout)
             except OSError as error:
                 why = f"its process can't be started: {error.strerror or type(error).__name__}"
-                return self._told(InstanceResult(instance, ExitCode.FAILED, error=why))
+                return self._notify_end(InstanceResult(instance, ExitCode.FAILED, error=why))
             if process is None:
                 return InstanceResult(instance, None, error="not started; the fleet was interrupted before its turn")
             self._listener.started(instance)
             with process:
-                said = self._listen(instance, process)
+                stderr = self._listen(instance, process)
                 code = process.wait()
             with self._lock:
                 self._running.discard(process)
             elapsed = time.monotonic() - started
             result = _parse(_all_of(stdout))
         ended = InstanceResult(instance, 128 - code if code < 0 else code, elapsed, result)
-        if said.stray and ended.outcome not in (Outcome.DONE, Outcome.INTERRUPTED):
-            # A crash of the program itself, say. (An interrupted start ends in a traceback, which tells nothing.)
-            self._listener.heard(instance, InstanceMessage("warning", "\n".join(said.stray), {}))
-        return self._told(InstanceResult(instance, ended.exit_code, elapsed, result, _error(ended, said)))
+        if stderr.other_lines and ended.outcome not in (Outcome.DONE, Outcome.INTERRUPTED):
+            # For example a crash of the program. (An interrupt during the start also causes a traceback, but that one
+            # is of no use.)
+            self._listener.heard(instance, InstanceMessage("warning", "\n".join(stderr.other_lines), {}))
+        return self._notify_end(InstanceResult(instance, ended.exit_code, elapsed, result, _error(ended, stderr)))
 
     def _start(self, instance: Instance, stdout: IO[bytes]) -> subprocess.Popen[bytes] | None:
         with self._lock:
@@ -174,35 +175,35 @@ class FleetRun:
             self._running.add(process)
             return process
 
-    def _listen(self, instance: Instance, process: subprocess.Popen[bytes]) -> _Said:
-        """Read an instance's stderr to its end."""
-        said = _Said()
+    def _listen(self, instance: Instance, process: subprocess.Popen[bytes]) -> _Stderr:
+        """Read an instance's stderr until it closes."""
+        stderr = _Stderr()
         for line in process.stderr or ():
             message = _message(line)
             if message is None:
-                said.stray = [*said.stray, line.decode("utf-8", "replace").rstrip()][-_STRAY_LINES:]
+                stderr.other_lines = [*stderr.other_lines, line.decode("utf-8", "replace").rstrip()][-_OTHER_LINES:]
                 continue
             if message.level == "error":
-                said.error = message.text
+                stderr.error = message.text
             self._listener.heard(instance, message)
-        return said
+        return stderr
 
-    def _told(self, result: InstanceResult) -> InstanceResult:
+    def _notify_end(self, result: InstanceResult) -> InstanceResult:
         self._listener.ended(result)
         return result
 
 
-class _Said:
-    """What an instance said of its end.
+class _Stderr:
+    """What an instance wrote to stderr about its end.
 
     Attributes:
         error: its last error.
-        stray: the last lines that were no messages.
+        other_lines: the last lines that were not messages.
     """
 
     def __init__(self) -> None:
         self.error: str | None = None
-        self.stray: list[str] = []
+        self.other_lines: list[str] = []
 
 
 def _message(line: bytes) -> InstanceMessage | None:
@@ -226,16 +227,16 @@ def _all_of(file: IO[bytes]) -> bytes:
     return file.read()
 
 
-def _error(ended: InstanceResult, said: _Said) -> str | None:
-    """Why an instance ended so, in one line; None where its result says it."""
+def _error(ended: InstanceResult, stderr: _Stderr) -> str | None:
+    """Return why an instance ended like this, in one line. None if its result says it."""
     if ended.outcome in (Outcome.DONE, Outcome.UNDECRYPTABLE) or (
         ended.outcome is Outcome.CHECK_SAYS_NO and ended.result
     ):
         return None
     result = ended.result or {}
     refused = [check for check in result.get("checks", ()) if check.get("verdict") == "refuse"]
-    if said.error or result.get("error"):
-        text = said.error or str(result["error"])
+    if stderr.error or result.get("error"):
+        text = stderr.error or str(result["error"])
     elif refused:
         text = f"{refused[0]['check']}: {refused[0]['message']}"
     elif ended.outcome is Outcome.INTERRUPTED:

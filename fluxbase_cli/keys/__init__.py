@@ -1,1 +1,1 @@
-"""The life of a key: opening the ring, making, listing, verifying, disabling and destroying keys."""
+"""Everything that is done with keys: loading the keyring, making, listing, verifying, disabling and destroying keys."""

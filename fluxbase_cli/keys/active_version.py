@@ -1,4 +1,4 @@
-"""The number of the active version, where it is kept beside the keys and not in the configuration itself."""
+"""Reads and changes the active version if it is kept with the keys, and the configuration only points to it."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ Warn = Callable[[str], None]
 
 
 def follow_pointer(settings: Settings, environ: Mapping[str, str], *, warn: Warn) -> Settings:
-    """The settings with the active version in them; as they are where they say it themselves.
+    """Return the settings with the active version. Settings that already hold it are returned unchanged.
 
     Raises:
-        ConfigurationError: there is no number where the pointer points, or it can't be read.
+        ConfigurationError: there is no number at the place of the pointer, or it can't be read.
     """
     pointer = settings.encryption.active_pointer
     if pointer is None:
         return settings
-    version = _keeper(settings, pointer, environ, warn).read_active(pointer)
+    version = _active_version_store(settings, pointer, environ, warn).read_active(pointer)
     return replace(settings, encryption=replace(settings.encryption, active_key_version=version))
 
 
 def move_pointer(settings: Settings, environ: Mapping[str, str], version: int, *, warn: Warn) -> None:
-    """Make another version the active one, where the configuration points.
+    """Make another version active, at the place that the configuration points to.
 
     Raises:
-        ConfigurationError: it points nowhere, or that place can't be written.
+        ConfigurationError: the configuration points to no place, or that place can't be written.
     """
     pointer = settings.encryption.active_pointer
     if pointer is None:
         raise ConfigurationError("the active version is in the configuration itself, and not where it points")
-    keeper = _keeper(settings, pointer, environ, warn)
-    keeper.write_active(pointer, version)
-    now = keeper.read_active(pointer)
+    store = _active_version_store(settings, pointer, environ, warn)
+    store.write_active(pointer, version)
+    now = store.read_active(pointer)
     if now != version:
-        raise ConfigurationError(f"{pointer.source}: version {version} was written, and {now} is what stands there")
+        raise ConfigurationError(f"{pointer.source}: version {version} was written, but version {now} was read back")
 
 
-def _keeper(settings: Settings, pointer: ActivePointer, environ: Mapping[str, str], warn: Warn) -> ActiveVersionStore:
+def _active_version_store(
+    settings: Settings, pointer: ActivePointer, environ: Mapping[str, str], warn: Warn
+) -> ActiveVersionStore:
     provider = load_provider(pointer.provider, ProviderContext(settings.encryption, environ, warn))
     if not isinstance(provider, ActiveVersionStore):
         raise ConfigurationError(f"{pointer.source}: the provider '{pointer.provider}' can't keep the active version")

@@ -1,4 +1,4 @@
-"""Making a new key where keys are kept, reading it back, and only then saying so."""
+"""Makes a new key in a key source or in a file, and reads it back before it reports success."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class StoredKey:
     """A key that was made, stored and read back.
 
     Attributes:
-        version: its version; None in a file, which has none.
-        provider: who keeps it.
-        source: where it is, never a value.
-        fingerprint: the key's.
-        setting: what its entry in `security.encryption.keys` must hold besides the version; empty where it needs none.
-        configured: whether the configuration has its entry already, or needs none.
+        version: its version; None for a key in a file.
+        provider: the key provider.
+        source: where the key is, never its value.
+        fingerprint: the fingerprint of the key.
+        setting: the settings of its entry in `security.encryption.keys`, besides the version; empty if it needs none.
+        configured: whether the configuration already has its entry, or needs none.
     """
 
     version: int | None
@@ -48,18 +48,18 @@ class StoredKey:
 def create_key(
     settings: Settings, environ: Mapping[str, str], version: int | None, *, warn: Callable[[str], None]
 ) -> StoredKey:
-    """Make a new key and store it at the provider of the configuration, never over an existing one.
+    """Make a new key and store it with the provider of the configuration. It never overwrites a key.
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers that need credentials.
-        version: the new key's version; the next one when left out.
-        warn: is called with what an operator should know.
+        version: the new key's version; None means the next one.
+        warn: called with warnings for the operator.
 
     Raises:
-        ConfigurationError: the provider can't keep keys, there is one of that version already, the version was used
-            before, or what was read back is not what was stored.
-        DatabaseError: the key is to be kept in the database, and that can't be reached.
+        ConfigurationError: the provider can't store keys, a key of that version exists, the version was used before,
+            or the key that was read back is not the one that was stored.
+        DatabaseError: the key must be stored in the database, and the database can't be reached.
     """
     history = _history(settings, warn)
     sources = find_key_sources(settings.encryption, history, environ, warn)
@@ -67,7 +67,7 @@ def create_key(
     if history.may_be_gone(chosen):
         raise ConfigurationError(
             f"key version {chosen} was used before, and its key was destroyed",
-            hint="Take a higher number, so that no old value and no backup is ever taken for one of the new key.",
+            hint="Use a higher number. Otherwise old values and backups could be mistaken for values of the new key.",
         )
     name = sources.provider_for_new(chosen)
     provider = sources.provider(name)
@@ -83,38 +83,38 @@ def create_key(
     if "ciphertext" in created.entry.options:
         entry = _keep_wrapped(settings, created)
         configured = True
-    _refuse_unlike(sources.provider(name).fetch(entry), created, entry)
+    _refuse_other_key(sources.provider(name).fetch(entry), created, entry)
     _record(settings, entry, created, warn)
     return StoredKey(chosen, name, entry.source, created.fingerprint, created.setting, configured)
 
 
 def write_key(path: Path, encoding: Encoding) -> StoredKey:
-    """Make a new key and write it into a new file that only its owner can read.
+    """Make a new key and write it to a new file that only its owner can read.
 
     Args:
         path: the file; it must not exist.
-        encoding: how the key is written.
+        encoding: the form of the key.
 
     Raises:
-        ConfigurationError: the file exists or can't be written, or holds something else when it is read back.
+        ConfigurationError: the file exists or can't be written, or its content differs when it is read back.
     """
     text = generate_key(encoding)
     try:
-        # Mode and existence are settled by the same call that makes the file: there is no moment at which others
-        # could read it, and none at which an existing file could be lost.
+        # One call creates the file, sets its mode and fails if it exists. So at no moment can another user read the
+        # file, and no existing file can be lost.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
         with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        back = path.read_text(encoding="ascii").removesuffix("\n")
+        read_back = path.read_text(encoding="ascii").removesuffix("\n")
     except FileExistsError:
-        raise ConfigurationError(f"{path} exists already", hint="It was left as it is: name a new file.") from None
+        raise ConfigurationError(f"{path} exists already", hint="It was not changed. Name a new file.") from None
     except OSError as error:
         raise ConfigurationError(f"{path} can't be written: {error.strerror or type(error).__name__}") from None
     fingerprint = seal.fingerprint(parse_key(text, "the new key"))
-    if seal.fingerprint(parse_key(back, str(path))) != fingerprint:
-        raise ConfigurationError(f"{path} does not hold what was written to it", hint="Is the disk sound?")
+    if seal.fingerprint(parse_key(read_back, str(path))) != fingerprint:
+        raise ConfigurationError(f"{path} does not hold what was written to it", hint="Is the disk faulty?")
     return StoredKey(None, "file", str(path), fingerprint, {}, configured=False)
 
 
@@ -124,12 +124,15 @@ def _history(settings: Settings, warn: Callable[[str], None]) -> KeyHistory:
     except FluxbaseCliError as error:
         if keeps_wrapped_keys(settings.encryption):
             raise
-        warn(f"the database can't be asked which versions there were ({error.message})")
+        warn(f"the database can't be asked which key versions existed before ({error.message})")
         return KeyHistory()
 
 
 def _next_version(sources: KeySources, history: KeyHistory) -> int:
-    """The version to make: one that is configured and has no key yet, else one more than there ever was."""
+    """Choose the version to make.
+
+    It is the newest configured version, if that has no key yet. Otherwise it is one more than the highest version ever.
+    """
     newest = max(sources.entries, default=0)
     if newest and not history.may_be_gone(newest):
         entry = sources.entries[newest]
@@ -141,7 +144,7 @@ def _next_version(sources: KeySources, history: KeyHistory) -> int:
 
 
 def _keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
-    """Store a key's wrapped form in the database, and return the entry as it is read back from there."""
+    """Store a wrapped key in the database, read it back, and return its entry."""
     options = created.entry.options
     with session(settings.database) as connection:
         JobStore(connection).schema.ensure()
@@ -164,11 +167,11 @@ def _text(option: object) -> str:
     return option.reveal() if isinstance(option, Secret) else ""
 
 
-def _refuse_unlike(secret: bytes, created: CreatedKey, entry: KeyEntry) -> None:
+def _refuse_other_key(secret: bytes, created: CreatedKey, entry: KeyEntry) -> None:
     if seal.fingerprint(secret) != created.fingerprint:
         raise ConfigurationError(
             f"the key at {entry.source} is not the one that was stored there",
-            hint="Somebody wrote there at the same moment. Use another version, and find out who.",
+            hint="Somebody else wrote there at the same time. Use another version, and find out who it was.",
         )
 
 
@@ -183,5 +186,5 @@ def _record(settings: Settings, entry: KeyEntry, created: CreatedKey, warn: Call
                 detail={"provider": entry.provider, "source": entry.source},
             )
     except FluxbaseCliError as error:
-        # The key is stored and was read back; only its age will not be known.
-        warn(f"that the key was made could not be recorded in the database ({error.message})")
+        # The key is stored and was read back. Only its age will not be known.
+        warn(f"the new key could not be recorded in the database ({error.message})")

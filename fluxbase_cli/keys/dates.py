@@ -1,4 +1,4 @@
-"""When one key may be destroyed: its cooling-off time, the date to keep it until, and the backups that may need it."""
+"""When a key may be destroyed: after its cooling-off time, its `keep_until` date, and the backups that may need it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Dates:
     """The dates of one key.
 
     Attributes:
-        register: what the database knows of keys.
+        history: what the database knows about keys.
         subject: the key.
-        limits: what is configured.
-        asked: the date that this request names, if it does.
+        limits: the settings for the destruction of keys.
+        asked: the `keep_until` date of this request, if it has one.
     """
 
     history: KeyHistory
@@ -29,13 +29,13 @@ class Dates:
 
     @property
     def disabled_at(self) -> datetime | None:
-        """When it was disabled, if it is."""
-        # The first of them: a later one has only named another date.
+        """When the key was disabled. None if it is not disabled."""
+        # The first event counts. A later event only sets another date.
         return next((record.at for record in self._disablings()), None)
 
     @property
     def keep_until(self) -> datetime | None:
-        """The date that somebody named to keep it until; the newest one counts."""
+        """The date until which the key must be kept, if somebody set one. The newest date counts."""
         if self.asked is not None:
             return self.asked
         dates = [record.detail.get("keep_until") for record in self._disablings()]
@@ -43,19 +43,19 @@ class Dates:
         return datetime.fromisoformat(str(text)) if text else None
 
     def last_needed(self, disabled_at: datetime | None, now: datetime) -> datetime:
-        """When values were under the key for the last time, as far as is known."""
+        """The last time that values were under the key, as far as the database knows."""
         rotations = [at for version, at in self.history.rotations.items() if version != self.subject.version]
         return max(rotations, default=disabled_at or now)
 
     def not_before(self, disabled_at: datetime) -> datetime:
-        """When it may be destroyed at the earliest, if it was disabled at that moment."""
+        """The earliest moment for the destruction, if the key was disabled at `disabled_at`."""
         moments = [disabled_at + self.limits.cooling_off, self.keep_until]
         if self.limits.backup_horizon:
             moments.append(self.last_needed(disabled_at, disabled_at) + self.limits.backup_horizon)
         return max(moment for moment in moments if moment is not None)
 
     def _disablings(self) -> list[KeyRecord]:
-        """The events that disabled the key and were not taken back since, the oldest first."""
+        """The events that disabled the key since it was last enabled, the oldest first."""
         found: list[KeyRecord] = []
         for record in self.history.records:
             if (record.version, record.fingerprint) != (self.subject.version, self.subject.fingerprint):

@@ -1,7 +1,7 @@
-"""Disabling a key, and destroying it for good, with proof that nothing needs it any more.
+"""Disables a key or destroys it for good, after a proof that nothing needs it any more.
 
-Two steps, as the best key services have them: first the key is disabled, then, after a cooling-off time, destroyed.
-Each step takes a fresh census of its own and looks at every interlock (`fluxbase_cli.keys.interlocks`).
+There are two steps, as in the best key services: first the key is disabled, then, after a cooling-off time, destroyed.
+Each step does a new audit and checks every interlock (`fluxbase_cli.keys.interlocks`).
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from fluxbase_cli.store.replication import is_standby
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """The key and all that was known of it before the census.
+    """The key, and what was known about it before the audit.
 
     Attributes:
-        places: who keeps which key.
+        sources: which provider keeps which key.
         subject: the key.
         dates: its dates.
-        clock: what time it is.
+        clock: the clock.
         keyring: all keys.
-        record: the last event that says where the key stands, if there is one.
+        record: the last event that decides the key's state, if there is one.
         jobs_begun: how many jobs were ever begun.
     """
 
@@ -60,20 +60,20 @@ class _Attempt:
 
 
 class Destruction:
-    """Carries out one request.
+    """Performs one request.
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers.
-        request: what is asked for.
-        stop: ends a census early.
-        observer: is told of its progress.
-        warn: is called with what an operator should know.
-        clock: what time it is; the database server's when left out.
-        reload: reads the configuration again after the census, for the version that is active then.
+        request: the request of the operator.
+        stop: ends an audit early.
+        observer: gets the progress of the audit.
+        warn: called with warnings for the operator.
+        clock: the clock; None means the database server's clock.
+        reload: reads the configuration again after the audit, to find the version that is active then.
     """
 
-    def __init__(  # noqa: PLR0913  # what a destruction is told
+    def __init__(  # noqa: PLR0913  # everything that a destruction needs
         self,
         settings: Settings,
         environ: Mapping[str, str],
@@ -95,11 +95,11 @@ class Destruction:
         self._reload = reload
 
     def run(self) -> DestroyOutcome:
-        """Disable the key, or destroy it; or say why not.
+        """Disable or destroy the key, or return the reasons why not.
 
         Raises:
-            ConfigurationError: there never was such a key, or its provider can't be asked.
-            DatabaseError, PreflightRefusedError: the database can't be asked.
+            ConfigurationError: the key never existed, or its provider can't be reached.
+            DatabaseError, PreflightRefusedError: the database can't be used.
         """
         request = self._request
         with session(self._settings.database) as connection:
@@ -107,22 +107,20 @@ class Destruction:
             clock = self._clock or ServerClock(connection)
         sources = find_key_sources(self._settings.encryption, history, self._environ, self._warn)
         last = history.last(request.version)
-        if last is not None and last.what is KeyEvent.DESTROYED and self._was_the_last(last, sources):
+        if last is not None and last.what is KeyEvent.DESTROYED and self._is_destroyed_key(last, sources):
             return self._destroyed_already(last, sources)
-        keyring = open_keyring(
-            self._settings, self._environ, warn=self._warn, gone=self._known_to_be_gone(last, sources)
-        )
+        keyring = open_keyring(self._settings, self._environ, warn=self._warn, gone=self._may_be_absent(last, sources))
         subject = self._subject(keyring, sources, last)
         record = history.last(subject.version, subject.fingerprint)
         dates = Dates(history, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
         with session(self._settings.database) as connection:
             attempt = _Attempt(sources, subject, dates, clock, keyring, record, _jobs_begun(connection))
-            # The census takes its time, so what is refused anyway is told before it.
+            # The audit takes long, so reasons that are known already are reported before it.
             refusals = self._interlocks(connection, attempt, keyring.active)
         return self._refused(attempt, refusals) if refusals else self._prove(attempt)
 
     def _prove(self, attempt: _Attempt) -> DestroyOutcome:
-        """Audit the values, look at the standbys, and then take the steps that are asked for."""
+        """Audit the values, check the standbys, and then do the requested steps."""
         request, version = self._request, attempt.subject.version
         proof = self._take_proof(attempt.keyring)
         if self._stop.requested:
@@ -134,8 +132,8 @@ class Destruction:
         refusals += interlocks.while_jobs_run_beside(running)
         if refusals:
             return replace(self._refused(attempt, refusals, census), unexamined=proof.unexamined)
-        # Where the active version is kept may answer slowly, so it is asked before the lock is taken. Where none is
-        # set, it is the newest of all keys, those in the database included: the ring knows.
+        # The place of the active version may answer slowly, so it is read before the lock is taken. If no version is
+        # set as active, it is the newest of all keys, also of those in the database. The keyring knows that.
         configured = None if self._reload is None else self._reload().encryption.active_key_version
         active = attempt.keyring.active if configured is None else configured
         with session(self._settings.database) as connection:
@@ -147,18 +145,18 @@ class Destruction:
             if refusals:
                 return replace(self._refused(attempt, refusals, census), **evidence.shown())
             JobStore(connection).schema.ensure()
-            with KeyRecords(connection).destroying() as alone:
-                if not alone:
+            with KeyRecords(connection).destroying() as locked:
+                if not locked:
                     return self._refused(attempt, interlocks.while_another_is_at_work(), census)
                 return replace(self._take_steps(connection, attempt, active, evidence), **evidence.shown())
 
     @property
     def _second(self) -> bool:
-        """Whether the key is to be destroyed, and not only disabled."""
+        """Whether the request asks for the second step: to destroy the key."""
         return self._request.now or self._request.confirm is not None
 
     def _interlocks(self, connection: Connection, attempt: _Attempt, active: int) -> list[str]:
-        """What speaks against it, apart from the values themselves."""
+        """The reasons against the request, except those that come from the values."""
         refusals = interlocks.on_a_standby(standby=is_standby(connection))
         refusals += interlocks.while_active(attempt.subject.version, active)
         jobs = JobStore(connection)
@@ -169,11 +167,11 @@ class Destruction:
         return refusals
 
     def _take_steps(self, connection: Connection, attempt: _Attempt, active: int, evidence: Evidence) -> DestroyOutcome:
-        """Record what is done, and do it, unless something has changed since the census began."""
+        """Record the step and do it, unless something has changed since the audit began."""
         records, subject = KeyRecords(connection), attempt.subject
         detail = evidence.detail(connection, subject, self._request)
         with connection.transaction():
-            # A job takes this lock too when it begins. Whoever comes second sees here what the first has recorded.
+            # A job also takes this lock when it begins. So the second one sees here what the first one has recorded.
             records.hold()
             history = history_over(connection)
             record = history.last(subject.version, subject.fingerprint)
@@ -185,7 +183,7 @@ class Destruction:
             if not refusals and (disabled_at is None or (self._request.keep_until is not None and not self._second)):
                 self._record(records, KeyEvent.DISABLED, subject, detail)
             if not refusals and self._second:
-                # Before the provider is asked: who finds the key gone, finds out here why.
+                # Recorded before the provider removes the key: if it is absent later, this event explains why.
                 self._record(records, KeyEvent.DESTROYING, subject, detail)
         if refusals:
             return self._refused(now, refusals, evidence.census)
@@ -211,21 +209,24 @@ class Destruction:
         records.add(what, subject.version, subject.fingerprint, reason=self._request.reason, detail=detail)
 
     def _evidence(self, connection: Connection, census: tuple[NeededBy, ...]) -> Evidence:
-        """The census, and where the standbys are after it. Before the second step they get time to catch up."""
+        """The audits, and the positions of the standbys after them. Before the second step, wait for them to catch up.
+
+        The wait ends after `RETRY_LIMIT_S`.
+        """
         databases = [each.database for each in census]
         retry_limit_s = RETRY_LIMIT_S if self._second and not self._request.skip_standbys else 0.0
         return Evidence(
             census, examine_standbys(connection, databases=databases, stop=self._stop, retry_limit_s=retry_limit_s)
         )
 
-    def _known_to_be_gone(self, last: KeyRecord | None, sources: KeySources) -> frozenset[int]:
-        # A key that somebody has removed by hand after it was disabled can still be recorded as destroyed.
+    def _may_be_absent(self, last: KeyRecord | None, sources: KeySources) -> frozenset[int]:
+        # If somebody removed the key by hand after it was disabled, it can still be recorded as destroyed.
         if last is None or self._request.version not in sources.entries:
             return frozenset()
         return frozenset({self._request.version})
 
-    def _was_the_last(self, last: KeyRecord, sources: KeySources) -> bool:
-        """Whether the destroyed key is the one asked for, and not an earlier one of the same version."""
+    def _is_destroyed_key(self, last: KeyRecord, sources: KeySources) -> bool:
+        """Whether the request is for the destroyed key, and not for a newer key with the same version."""
         if self._request.version not in sources.entries:
             return True
         entry = sources.entry(self._request.version)
@@ -273,7 +274,7 @@ class Destruction:
         return refusals
 
     def _take_proof(self, keyring: Keyring) -> Proof:
-        """Open everything anew, in all databases and all columns that are not skipped on purpose."""
+        """Open all values again, in all databases and all columns that are not skipped on purpose."""
         request = self._request
         return take_proof(
             self._settings.database,
@@ -292,7 +293,7 @@ class Destruction:
 
     def _destroyed_already(self, last: KeyRecord, sources: KeySources) -> DestroyOutcome:
         entry = sources.entries.get(last.version)
-        left = () if entry is None else (f"the entry at {entry.source} can go from the configuration",)
+        left = () if entry is None else (f"the entry at {entry.source} can be removed from the configuration",)
         source = str(last.detail.get("source", ""))
         return DestroyOutcome(last.version, last.fingerprint, source, KeyState.DESTROYED, already=True, left_to_do=left)
 

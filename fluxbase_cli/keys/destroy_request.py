@@ -1,4 +1,4 @@
-"""What an operator asks of `keys destroy`, and what has come of it."""
+"""The request and the outcome of `keys destroy`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from fluxbase_cli.unexamined import Unexamined
 
 @dataclass(frozen=True, slots=True)
 class DestroyRequest:
-    """What the operator asks for.
+    """The request of the operator.
 
     Attributes:
         version: the key to destroy.
-        confirm: its fingerprint, which asks for the second step; None asks for the first.
-        now: both steps at once, without the cooling-off time.
-        reason: kept with who and when.
-        keep_until: no destruction before this moment.
-        accept_undecryptable: go on though values open under no key.
-        skip_copies: do not look into branch and tenant databases.
-        skip_standbys: go on though standbys or replication slots are behind, or can't be seen.
-        skip_deep: look only where values are known to be, not into every column.
-        scope: where values are looked for, and what is left out on purpose.
+        confirm: the fingerprint of the key, for the second step; None means the first step.
+        now: do both steps at once, without the cooling-off time.
+        reason: recorded with who and when.
+        keep_until: do not destroy the key before this moment.
+        accept_undecryptable: continue even if no key opens some values.
+        skip_copies: do not search branch and tenant databases.
+        skip_standbys: continue even if standbys or replication slots are behind, or can't be seen.
+        skip_deep: search only the known locations, not every column.
+        scope: where values are searched, and what is left out on purpose.
         limits, workers: how the audit reads.
-        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
     """
 
     version: int
@@ -52,21 +52,21 @@ class DestroyRequest:
 
 @dataclass(frozen=True, slots=True)
 class DestroyOutcome:
-    """What has come of it.
+    """The outcome of a request.
 
     Attributes:
-        version, fingerprint, source: the key, and the place where it is or was.
-        state: where it stands now.
-        refusals: why nothing was done; empty where something was.
+        version, fingerprint, source: the key, and where it is or was kept.
+        state: the state of the key now.
+        refusals: why nothing was done; empty if something was done.
         already: whether it was destroyed before.
-        census: what the censuses found, by database.
-        not_before: when the second step may be taken, after the first.
-        left_to_do: what only the operator can remove, a sentence each.
-        gone: whether the key was seen to be gone; False where only the operator can remove it.
-        interrupted: the signal that ended the census, if one did.
-        lsn: the position in the WAL behind all that the audit saw.
+        census: what the audits found, by database.
+        not_before: after the first step, the earliest time for the second step.
+        left_to_do: what only the operator can remove, one sentence each.
+        gone: whether the tool has checked that the key is gone. False if only the operator can remove it.
+        interrupted: the signal that ended the audit, if one did.
+        lsn: a position in the WAL after everything that the audit saw.
         standbys: the connected standbys, each with `name`, `replay_lsn` and `lag_s`.
-        unexamined: what could not be examined, standbys and slots that are behind that position among it.
+        unexamined: what could not be examined, with the standbys and slots that are behind `lsn`.
     """
 
     version: int
@@ -86,7 +86,7 @@ class DestroyOutcome:
 
     @property
     def exit_code(self) -> int:
-        """How the command ends."""
+        """The exit code of the command."""
         if self.interrupted is not None:
             return 128 + self.interrupted
         return ExitCode.CHECK_SAYS_NO if self.refusals else ExitCode.DONE
@@ -94,7 +94,7 @@ class DestroyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The key in question: as it is, or as it was where it is gone."""
+    """The key of the request as it is, or as it was before it was removed."""
 
     version: int
     fingerprint: str

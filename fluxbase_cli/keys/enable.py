@@ -1,4 +1,4 @@
-"""Taking the first step of a key's destruction back."""
+"""Enables a disabled key again: takes back the first step of its destruction."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
 
 
 class CheckRefusedError(FluxbaseCliError):
-    """A check says no; nothing was changed."""
+    """A check refused the request. Nothing was changed."""
 
     exit_code = ExitCode.CHECK_SAYS_NO
 
 
 def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, warn: Callable[[str], None]) -> Key:
-    """Take the first step of a destruction back.
+    """Enable a key again. If it is enabled already, do nothing.
 
     Returns:
-        The key, which is enabled now; it may have been all the time.
+        The key, which is enabled now.
 
     Raises:
-        CheckRefusedError: it was destroyed, or is being destroyed now.
-        ConfigurationError, DatabaseError: the key or the database can't be had.
+        CheckRefusedError: the key was destroyed, or is being destroyed now.
+        ConfigurationError, DatabaseError: the key or the database can't be reached.
     """
     _refuse_destroyed(read_history(settings.database).last(version))
     key = open_keyring(settings, environ, warn=warn).key(version)
@@ -40,7 +40,7 @@ def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, 
         if last is not None and last.what is KeyEvent.DESTROYING and records.is_destroying():
             raise CheckRefusedError(
                 f"key version {version} is being destroyed now, by {last.os_user} on {last.host}",
-                hint="`fluxbase-cli keys list` shows what has become of it.",
+                hint="`fluxbase-cli keys list` shows its state.",
             )
         if history.state(version, key.fingerprint) is not KeyState.ENABLED:
             records.add(KeyEvent.ENABLED, version, key.fingerprint, detail={"source": key.source})
@@ -53,5 +53,5 @@ def _refuse_destroyed(last: KeyRecord | None) -> None:
     raise CheckRefusedError(
         f"key version {last.version} (fingerprint {last.fingerprint}) was destroyed on "
         f"{last.at.astimezone():%Y-%m-%d %H:%M} by {last.os_user}",
-        hint="What is destroyed can't be enabled. Should the key still be somewhere, configure it under a new version.",
+        hint="A destroyed key can't be enabled. If you still have the key, configure it under a new version.",
     )

@@ -1,4 +1,4 @@
-"""What a key's events keep of the proof: the audits, where the standbys were, and what was skipped on purpose."""
+"""The proof that a key's events record: the audits, the positions of the standbys, and what was skipped on purpose."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from fluxbase_cli.store.events import os_user
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found before a key was disabled or destroyed.
+    """The findings before a key was disabled or destroyed.
 
     Attributes:
         census: what the audits found, by database.
-        standbys: where the standbys were afterwards.
+        standbys: the positions of the standbys after the audits.
     """
 
     census: tuple[NeededBy, ...]
     standbys: Standbys
 
     def shown(self) -> dict[str, Any]:
-        """The fields of an outcome that tell of the standbys."""
+        """The fields of a `DestroyOutcome` that are about the standbys."""
         return {
             "lsn": self.standbys.lsn,
             "standbys": tuple(self.standbys.as_dicts()),
@@ -37,9 +37,9 @@ class Evidence:
         """The detail of an event of the key.
 
         Args:
-            connection: tells who the database takes us for.
+            connection: gives the database role that we use.
             subject: the key.
-            request: says what is skipped.
+            request: names what is skipped.
         """
         who = {"os_user": os_user(), "db_user": connection.info.user}
         return {
@@ -58,7 +58,7 @@ class Evidence:
             "lsn": self.standbys.lsn,
             "standbys": self.standbys.as_dicts(),
             "skipped": [skipped | who for skipped in self._skipped(request)],
-            # From now on nobody asks any more where they are.
+            # These standbys are not checked any more from now on.
             **({"forgotten": list(self.standbys.gone)} if request.skip_standbys and self.standbys.gone else {}),
         }
 

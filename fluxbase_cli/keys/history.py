@@ -1,4 +1,4 @@
-"""What the database knows of keys: their history, the wrapped ones, and when values were last moved to each version."""
+"""What the database knows about keys: their events, wrapped keys, and when values were last moved to each version."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STATES = {
     KeyEvent.DISABLED: "disabled",
     KeyEvent.ENABLED: "enabled",
     KeyEvent.CREATED: "enabled",
-    # Begun and not recorded to its end: not to be used any more, and still there perhaps.
+    # The destruction was begun, and its end is not recorded. The key must not be used, and it may still exist.
     KeyEvent.DESTROYING: "disabled",
     KeyEvent.DESTROYED: "destroyed",
 }
 
 
 class KeyState(StrEnum):
-    """Where a key stands (docs/operators/destroying-keys.md)."""
+    """The state of a key (docs/operators/destroying-keys.md)."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -34,19 +34,19 @@ class KeyState(StrEnum):
 
 
 def state_after(what: KeyEvent) -> KeyState:
-    """Where a key stands after an event that says so."""
+    """The state of a key after an event that changes the state."""
     return KeyState(_STATES[what])
 
 
 @dataclass(frozen=True, slots=True)
 class KeyHistory:
-    """All that the database knows of keys.
+    """Everything that the database knows about keys.
 
     Attributes:
         records: the events of all keys, the oldest first.
-        wrapped: the keys that are kept in the database, wrapped by a key of a key service.
+        wrapped: the wrapped keys in the database.
         rotations: when the last job to each version was completed.
-        targets: the versions that values were ever to be moved to.
+        targets: the versions that were ever the target of a job.
     """
 
     records: tuple[KeyRecord, ...] = ()
@@ -55,11 +55,11 @@ class KeyHistory:
     targets: frozenset[int] = frozenset()
 
     def last(self, version: int, fingerprint: str | None = None) -> KeyRecord | None:
-        """The last event that says where a key stands.
+        """The last event that decides the state of a key.
 
         Args:
             version: the key's version.
-            fingerprint: the key; whichever was under that version last when left out.
+            fingerprint: the key; None means the last key of that version.
         """
         for record in reversed(self.records):
             if record.version == version and record.what in _STATES and fingerprint in (None, record.fingerprint):
@@ -67,21 +67,21 @@ class KeyHistory:
         return None
 
     def state(self, version: int, fingerprint: str) -> KeyState:
-        """Where a key stands; of one that is not recorded, nothing bad is known."""
+        """The state of a key. A key without recorded events counts as enabled."""
         record = self.last(version, fingerprint)
         return KeyState.ENABLED if record is None else state_after(record.what)
 
     def may_be_gone(self, version: int) -> bool:
-        """Whether the key that was under a version last was destroyed, or its destruction was begun."""
+        """Whether the last key of a version was destroyed, or its destruction was begun."""
         record = self.last(version)
         return record is not None and record.what in (KeyEvent.DESTROYING, KeyEvent.DESTROYED)
 
     def is_to_come(self, version: int) -> bool:
-        """Whether a version was never in use, as far as is known: no key of it was made, and no job moved to it."""
+        """Whether a version was never used, as far as is known: no key was made for it, and no job had it as target."""
         return version not in self.targets and version not in self.versions
 
     def created_at(self, version: int, fingerprint: str) -> datetime | None:
-        """When a key was made, where we made it."""
+        """When a key was made. None if this tool did not make it."""
         moments = [
             record.at
             for record in self.records
@@ -92,12 +92,12 @@ class KeyHistory:
 
     @property
     def versions(self) -> frozenset[int]:
-        """All versions that are or ever were."""
+        """All versions that the database has ever recorded."""
         return frozenset({record.version for record in self.records} | {key.version for key in self.wrapped})
 
 
 def entry_of(key: WrappedKey) -> KeyEntry:
-    """The entry by which a provider opens a wrapped key."""
+    """The entry that a provider needs to unwrap a wrapped key."""
     options = {
         "ciphertext": Secret(base64.b64encode(key.ciphertext).decode("ascii")),
         "kms_key_id": Secret(key.kms_key_id),
@@ -107,7 +107,7 @@ def entry_of(key: WrappedKey) -> KeyEntry:
 
 
 def read_history(database: DatabaseSettings) -> KeyHistory:
-    """Read what the database knows of keys; nothing where no job ever ran. Writes nothing.
+    """Read what the database knows about keys. If no job ever ran, the history is empty. Writes nothing.
 
     Raises:
         ConfigurationError, DatabaseError, PreflightRefusedError: as for `fluxbase_cli.store.connection.session`.
@@ -117,7 +117,7 @@ def read_history(database: DatabaseSettings) -> KeyHistory:
 
 
 def history_over(connection: Connection) -> KeyHistory:
-    """As `read_history`, over an open connection."""
+    """As `read_history`, with an open connection."""
     wrapped = WrappedKeyStore(connection)
     keys = wrapped.all() if wrapped.exists() else ()
     if not JobStore(connection).schema.exists():

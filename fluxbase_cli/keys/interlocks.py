@@ -1,4 +1,4 @@
-"""What keeps a key from being destroyed: pure rules over what was found, each with its own reason."""
+"""The interlocks: rules that keep a key from being destroyed. They are pure functions; each returns its reasons."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fluxbase_cli.unexamined import Unexamined
 
 @dataclass(frozen=True, slots=True)
 class NeededBy:
-    """What a census of one database found of a key.
+    """What an audit of one database found for a key.
 
     Attributes:
         database: the database's name.
         found: values that need the key, by `schema.table.column`.
-        undecryptable: values that no key opens, so that nobody can say what they need.
+        undecryptable: values that no key opens, so it is unknown which key they need.
         scanned: all sealed values that were opened or tried, by `schema.table.column`.
-        unlisted: places that only the deep census found.
+        unlisted: columns that only the deep audit found.
     """
 
     database: str
@@ -38,66 +38,63 @@ class NeededBy:
 
 
 def on_a_standby(*, standby: bool) -> list[str]:
-    """A standby is read-only, and its primary may write what it has not shown yet."""
+    """A standby is read-only, and it may not have the latest writes of its primary yet."""
     if not standby:
         return []
     return ["this server is a standby, which is read-only and does not see what its primary writes: use the primary"]
 
 
 def while_another_is_at_work() -> list[str]:
-    """Two at once would not see what the other one does."""
+    """Two processes at the same time would not see each other's changes."""
     return ["another process destroys or disables a key on this database: run this again when it has ended"]
 
 
 def while_active(version: int, active: int) -> list[str]:
-    """The key that the server seals with is needed by definition."""
+    """The server seals new values under the active key, so that key is always needed."""
     if version != active:
         return []
     return [f"version {version} is the active one: set active_key_version to another, and restart the server, first"]
 
 
 def while_a_job_is_unfinished(job: Job | None) -> list[str]:
-    """A job remembers the keys that it was begun with, and can't go on without one of them."""
+    """A job records the keys that it was begun with, and can't be resumed without one of them."""
     if job is None:
         return []
-    return [f"job {job.id} ({job.kind.value}) is {job.state.value}: let it come to its end first"]
+    return [f"job {job.id} ({job.kind.value}) is {job.state.value}: let it end first"]
 
 
 def after_a_job_began(newest: int, now: int) -> list[str]:
-    """A job that was begun during the audit may have sealed what the audit no longer saw."""
+    """A job that was begun during the audit may have sealed values that the audit did not see."""
     if newest == now:
         return []
-    return ["a job was begun during the audit: run this again when it has come to its end"]
+    return ["a job was begun during the audit: run this again when it has ended"]
 
 
 def while_jobs_run_beside(running: Mapping[str, int]) -> list[str]:
-    """A job in a database beside the main one may be sealing values under the key.
+    """A job in a branch or tenant database may be sealing values under the key.
 
     Args:
         running: the jobs' numbers by database.
     """
-    return [
-        f"job {job} is running in database {database}: let it come to its end first"
-        for database, job in running.items()
-    ]
+    return [f"job {job} is running in database {database}: let it end first" for database, job in running.items()]
 
 
 def after_it_was_destroyed(record: KeyRecord | None) -> list[str]:
-    """Somebody else was faster."""
+    """Another process has already destroyed the key."""
     if record is None or record.what is not KeyEvent.DESTROYED:
         return []
     return [f"it was destroyed meanwhile, by {record.os_user} on {record.host}"]
 
 
 def while_standbys_are_behind(standbys: Standbys, *, skip: bool) -> list[str]:
-    """A standby that is behind still has values under the key, and may be the primary tomorrow."""
+    """A standby that is behind still has values under the key, and it may become the primary."""
     if skip:
         return []
-    return [f"{each} (--skip-standbys goes on all the same)" for each in standbys.unexamined]
+    return [f"{each} (--skip-standbys continues anyway)" for each in standbys.unexamined]
 
 
 def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable: bool) -> list[str]:
-    """Values that open under the key, and values that nothing opens."""
+    """Values that open under the key, and undecryptable values."""
     reasons = []
     for census in censuses:
         where = f" of database {census.database}" if len(censuses) > 1 else ""
@@ -127,12 +124,12 @@ def _needing(number: int, version: int, where: str, found: Mapping[str, int]) ->
 
 
 def while_unexamined(unexamined: Iterable[Unexamined]) -> list[str]:
-    """What nobody has looked into may need the key."""
+    """Values in unexamined places may need the key."""
     return [f"not examined: {each}" for each in unexamined]
 
 
 def before_it_is_disabled(version: int, *, disabled: bool) -> list[str]:
-    """The second step comes second."""
+    """The key must be disabled before the second step."""
     if disabled:
         return []
     command = f"`fluxbase-cli keys destroy --key-version {version}`"
@@ -140,7 +137,7 @@ def before_it_is_disabled(version: int, *, disabled: bool) -> list[str]:
 
 
 def before_it_has_cooled_off(disabled_at: datetime | None, cooling_off: timedelta, now: datetime) -> list[str]:
-    """Time in which somebody may notice that the key was needed after all."""
+    """During the cooling-off time, somebody may notice that the key is still needed."""
     if disabled_at is None or now >= disabled_at + cooling_off:
         return []
     end = _moment(disabled_at + cooling_off)
@@ -151,10 +148,10 @@ def before_it_has_cooled_off(disabled_at: datetime | None, cooling_off: timedelt
 def before_backups_have_passed(
     keep_until: datetime | None, last_needed: datetime | None, horizon: timedelta, now: datetime
 ) -> list[str]:
-    """Backups hold values under the key for as long as backups are kept."""
+    """Backups hold values under the key until the backups are deleted."""
     reasons = []
     if keep_until is not None and now < keep_until:
-        reasons.append(f"it is to be kept until {_moment(keep_until)} (--keep-until)")
+        reasons.append(f"it must be kept until {_moment(keep_until)} (--keep-until)")
     if last_needed is not None and now < last_needed + horizon:
         reasons.append(
             f"backups of the last {format_duration(horizon)} may need it, until {_moment(last_needed + horizon)} "
@@ -164,7 +161,7 @@ def before_backups_have_passed(
 
 
 def unless_confirmed(fingerprint: str, confirm: str | None) -> list[str]:
-    """Only who names the key means the key."""
+    """The operator must name the key by its fingerprint, so that no other key is destroyed by mistake."""
     if confirm is None or confirm.strip().lower() == fingerprint:
         return []
     return [f"--confirm does not name this key: its fingerprint is {fingerprint}"]

@@ -1,4 +1,4 @@
-"""The keys as `keys list` shows them: where each is, where it stands, how old it is, and what should be looked at."""
+"""The keys as `keys list` shows them: the source, state and age of each, and warnings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.key_records import KeyEvent
 
-#: The quarterly rotation of the runbook.
+#: The runbook says to rotate every quarter of a year.
 OLDEST_ACTIVE = timedelta(days=90)
 
 
@@ -25,12 +25,12 @@ class ListedKey:
     """One key version.
 
     Attributes:
-        version, provider, source, fingerprint: the key and its place, never a value.
-        active: whether it is the one to seal with.
-        state: where it stands.
-        warnings: what should be looked at.
-        created_at: when it was made, where that is known.
-        last_rotation: when values were last moved to it, where that is known.
+        version, provider, source, fingerprint: the key and its source, never its value.
+        active: whether new values are sealed under it.
+        state: its state.
+        warnings: what the operator should check.
+        created_at: when it was made, if that is known.
+        last_rotation: when values were last moved to it, if that is known.
     """
 
     version: int
@@ -46,7 +46,7 @@ class ListedKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class KeyList:
-    """The keys, oldest first, and the ring that holds those that are there."""
+    """The keys, the oldest first, and the keyring with those that still exist."""
 
     keys: tuple[ListedKey, ...]
     keyring: Keyring
@@ -59,16 +59,17 @@ def list_keys(
     warn: Callable[[str], None],
     clock: Clock | None = None,
 ) -> KeyList:
-    """List the configured keys, those that the database keeps wrapped, and those that were destroyed.
+    """List the configured keys, the wrapped keys in the database, and the destroyed keys.
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers.
-        warn: is called with what an operator should know.
-        clock: what time it is; the database server's when left out. Where that can't be asked, no key is called old.
+        warn: called with warnings for the operator.
+        clock: the clock; None means the database server's clock. If the database can't be reached, no key is reported
+            as old.
 
     Raises:
-        ConfigurationError: a key can't be had or can't be used.
+        ConfigurationError: a key can't be read or can't be used.
     """
     keyring = open_keyring(settings, environ, warn=warn)
     history, now = _ask_database(settings, warn, clock)
@@ -81,7 +82,7 @@ def list_keys(
 def _ask_database(
     settings: Settings, warn: Callable[[str], None], clock: Clock | None
 ) -> tuple[KeyHistory, datetime | None]:
-    """What the database knows of keys, and what time it is there."""
+    """What the database knows about keys, and the time of its server."""
     try:
         with session(settings.database) as connection:
             return history_over(connection), (clock or ServerClock(connection))()
@@ -121,7 +122,7 @@ def _listed(key: Key, keyring: Keyring, sources: KeySources, history: KeyHistory
 
 
 def _dated(key: Key, sources: KeySources) -> datetime | None:
-    """When the key's place says that it was made; a list is not refused for want of an age."""
+    """The date of the key in its source. None if it can't be read: the list is useful without it."""
     provider = sources.provider(key.provider)
     if not isinstance(provider, KeyDater):
         return None
@@ -132,11 +133,11 @@ def _dated(key: Key, sources: KeySources) -> datetime | None:
 
 
 def _destroyed(history: KeyHistory, keyring: Keyring) -> list[ListedKey]:
-    there = {(key.version, key.fingerprint) for key in keyring.keys}
+    existing = {(key.version, key.fingerprint) for key in keyring.keys}
     destroyed = {
         (record.version, record.fingerprint): record
         for record in history.records
-        if record.what is KeyEvent.DESTROYED and (record.version, record.fingerprint) not in there
+        if record.what is KeyEvent.DESTROYED and (record.version, record.fingerprint) not in existing
     }
     return [
         ListedKey(

@@ -1,4 +1,4 @@
-"""Moving the wrapped keys to another key of the key service, without touching a single secret."""
+"""Wraps the wrapped keys with another key of the key service. Sealed values do not change."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
 
 @dataclass(frozen=True, slots=True)
 class Rewrapped:
-    """One key that was wrapped anew.
+    """One key that was wrapped again.
 
     Attributes:
         version, fingerprint: the key, which is the same as before.
-        source: where its wrapped form is kept.
+        source: where its wrapped form is stored.
         wrapping_key: the key that wraps it now.
-        setting: what its entry in the configuration must hold now; empty where the database keeps it.
+        setting: the settings that its entry in the configuration needs now; empty if the database stores the key.
     """
 
     version: int
@@ -37,13 +37,13 @@ class Rewrapped:
 def rewrap_keys(
     settings: Settings, environ: Mapping[str, str], wrapping_key: str, *, warn: Callable[[str], None]
 ) -> tuple[Rewrapped, ...]:
-    """Wrap every wrapped key by another key of the key service. Run again, it does what is left.
+    """Wrap every wrapped key with another key of the key service. After an error, run it again: it does what is left.
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers that need credentials.
-        wrapping_key: the key that shall wrap them.
-        warn: is called with what an operator should know.
+        wrapping_key: the new wrapping key.
+        warn: called with warnings for the operator.
 
     Raises:
         ConfigurationError: there is no wrapped key, or the key service refuses.
@@ -64,7 +64,7 @@ def rewrap_keys(
 def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrapping_key: str) -> Rewrapped:
     provider = sources.provider(entry.provider)
     if not isinstance(provider, KeyRewrapper):
-        raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} anew")
+        raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} again")
     created = provider.rewrap(entry, wrapping_key)
     wrapped_by = _text(created, "kms_key_id") or wrapping_key
     kept = WrappedKeyStore(connection)

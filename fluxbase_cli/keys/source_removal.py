@@ -1,4 +1,4 @@
-"""Destroying a key at the place where it is kept, and looking whether it is gone."""
+"""Destroys a key in its source, and checks that it is gone."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
 def destroy_at_its_place(
     connection: Connection, sources: KeySources, entry: KeyEntry | None
 ) -> tuple[bool, tuple[str, ...]]:
-    """Destroy a key.
+    """Destroy a key in its source.
 
     Args:
-        connection: the database, which may keep it wrapped.
-        sources: who keeps which key.
-        entry: the key's entry; None where it has none any more.
+        connection: the database, which may store the wrapped key.
+        sources: which provider keeps which key.
+        entry: the key's entry; None if it has none any more.
 
     Returns:
-        Whether it was seen to be gone, and what only the operator can remove.
+        Whether the tool has checked that the key is gone, and what only the operator can remove.
 
     Raises:
-        ConfigurationError: its place refuses or can't be reached, or the key is still there.
+        ConfigurationError: the source refuses or can't be reached, or the key still exists.
     """
     if entry is None:
         return True, ()
@@ -42,8 +42,8 @@ def destroy_at_its_place(
         if provider.exists(entry):
             raise ConfigurationError(
                 f"the key at {entry.source} is still there after it was destroyed",
-                hint="Did somebody write it anew at the same moment? Run the same command again.",
+                hint="Did somebody write it again at the same time? Run the same command again.",
             )
-        return True, (f"the entry at {entry.source} can go from the configuration",)
-    left = f"remove the key from {entry.source}, and from wherever that is filled from; then restart the server"
+        return True, (f"the entry at {entry.source} can be removed from the configuration",)
+    left = f"remove the key from {entry.source}, and from the place that it is filled from; then restart the server"
     return False, (left,)

@@ -1,8 +1,8 @@
-"""Whether values may be sealed under a key, looked at once more in the transaction in which a job begins.
+"""Checks again that values may be sealed under a key, in the transaction in which a job begins.
 
-A job is prepared long before that, and may wait at its question for an hour. Meanwhile the key may have been
-destroyed. `keys destroy` takes a lock that jobs take too (`JobStore.hold_keys`), so one of the two comes first and the
-other is refused.
+A job is prepared some time before it begins. It may wait an hour for the answer to its question. The key may be
+destroyed in that time. `keys destroy` and jobs take the same lock (`JobStore.hold_keys`). So one of the two is first,
+and the other is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 
-#: The event of a job that begins in a database beside the main one.
+#: The event of a job that begins in a branch or tenant database.
 BEGAN_BESIDE = "began-beside"
 
 
@@ -31,14 +31,15 @@ def target_check(
     """Make the check that a job runs when it begins (`JobRun`).
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers.
-        key: the key that values are to be sealed under, as it was fetched.
-        warn: is called with what an operator should know.
+        key: the key of the target, as it was fetched.
+        warn: called with warnings for the operator.
 
     Returns:
-        A block in which no key is disabled or destroyed. Entering it raises `ConfigurationError` where the key is
-        disabled or destroyed, is gone from its place, or is another one there.
+        A context manager. Inside its block, no key can be disabled or destroyed. Entering the block raises
+        `ConfigurationError` if the key is disabled or destroyed, if its source does not have it any more, or if its
+        source has another key.
     """
 
     def check(connection: Connection) -> None:
@@ -47,10 +48,10 @@ def target_check(
         refuse_as_target(history, key)
         sources = find_key_sources(settings.encryption, history, environ, warn)
         entry = sources.entry(key.version)
-        there = fingerprint(sources.provider(entry.provider).fetch(entry))
-        if there != key.fingerprint:
+        now = fingerprint(sources.provider(entry.provider).fetch(entry))
+        if now != key.fingerprint:
             raise ConfigurationError(
-                f"the key of version {key.version} has changed at {sources.source(entry)}: its fingerprint is {there}, "
+                f"the key of version {key.version} has changed at {sources.source(entry)}: its fingerprint is {now}, "
                 f"and was {key.fingerprint} when this command began",
                 hint="Nothing was sealed. Run the command again.",
             )
@@ -61,10 +62,10 @@ def target_check(
             check(connection)
             yield
             return
-        # Keys are recorded, and locked, in the main database only.
+        # Only the main database has the records and the lock of keys.
         with session(settings.database) as main, main.transaction():
             check(main)
-            # A destroy that is under way sees by this that a job began elsewhere.
+            # A destruction that runs at the same time finds this event, and so knows that a job has begun.
             JobStore(main).events.add(BEGAN_BESIDE, detail={"to_version": key.version})
             yield
 

@@ -1,4 +1,4 @@
-"""Whether every key can be had and works: it has the right length, is unlike the others, and opens what it seals."""
+"""Checks every key: it can be read, has the right length, differs from the others, and opens what it seals."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fluxbase_cli.seal import KEY_BYTES, Sealer, SealError, decode, fingerprint
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One key's verdict.
+    """The result of the check of one key.
 
     Attributes:
-        version, provider, source: the key and its place.
-        fingerprint: the key's; None where it can't be had.
-        problem: what is wrong, and what to do about it; None where nothing is.
-        gone: whether it is gone because it was destroyed, so that only its entry is left.
+        version, provider, source: the key and its source.
+        fingerprint: the fingerprint of the key; None if it can't be read.
+        problem: what is wrong and what to do; None if nothing is wrong.
+        gone: whether the key was destroyed, so that only its entry is left.
         to_come: whether it has an entry and no key yet.
     """
 
@@ -39,19 +39,19 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All verdicts, by ascending version."""
+    """The results of all keys, by ascending version."""
 
     keys: tuple[Verified, ...]
 
     @property
     def exit_code(self) -> int:
-        """2 where a key can't be used, as for any configuration that can't."""
+        """2 if a key can't be used, as for every wrong configuration."""
         bad = not self.keys or any(key.problem is not None for key in self.keys)
         return ExitCode.USAGE if bad else ExitCode.DONE
 
 
 def verify_keys(settings: Settings, environ: Mapping[str, str], *, warn: Callable[[str], None]) -> Verification:
-    """Ask every provider for every key, and try each; one bad key does not keep the others from being tried.
+    """Fetch and test every key. After a bad key, the other keys are still tested.
 
     Raises:
         DatabaseError: there may be wrapped keys, and the database can't be reached.
@@ -59,13 +59,13 @@ def verify_keys(settings: Settings, environ: Mapping[str, str], *, warn: Callabl
     history = _history(settings)
     sources = find_key_sources(settings.encryption, history, environ, warn)
     found: dict[int, bytes] = {}
-    verdicts = []
+    results = []
     for version in sorted(sources.entries):
-        verdict, secret = _verify(sources.entries[version], sources, history, found)
-        verdicts.append(verdict)
+        result, secret = _verify(sources.entries[version], sources, history, found)
+        results.append(result)
         if secret is not None:
             found[version] = secret
-    return Verification(tuple(verdicts))
+    return Verification(tuple(results))
 
 
 def _history(settings: Settings) -> KeyHistory:
@@ -74,7 +74,7 @@ def _history(settings: Settings) -> KeyHistory:
     except FluxbaseCliError:
         if keeps_wrapped_keys(settings.encryption):
             raise
-        # Keys can be verified without a database; that one was destroyed is not known then.
+        # Keys can be verified without the database. Then it is not known which keys were destroyed.
         return KeyHistory()
 
 
@@ -89,11 +89,11 @@ def _verify(
         gone = absent and history.may_be_gone(entry.version)
         active = sources.encryption.effective_key_version or 0
         to_come = absent and entry.version > active and history.is_to_come(entry.version)
-        problem = None if gone or to_come else _told(error)
+        problem = None if gone or to_come else _error_text(error)
         return Verified(entry.version, entry.provider, source, None, problem, gone, to_come), None
     problem = _problem_of(secret, others)
-    verdict = Verified(entry.version, entry.provider, source, fingerprint(secret), problem)
-    return verdict, secret if problem is None else None
+    result = Verified(entry.version, entry.provider, source, fingerprint(secret), problem)
+    return result, secret if problem is None else None
 
 
 def _problem_of(secret: bytes, others: Mapping[int, bytes]) -> str | None:
@@ -101,20 +101,20 @@ def _problem_of(secret: bytes, others: Mapping[int, bytes]) -> str | None:
         return f"it is {len(secret)} bytes long and not {KEY_BYTES}"
     for version, other in others.items():
         if hmac.compare_digest(secret, other):
-            return f"it is the same key as version {version}: each version needs one of its own"
+            return f"it is the same key as version {version}: each version needs a different key"
     if not _opens_what_it_seals(secret):
-        return "a canary sealed under it does not open (is this machine sound?)"
+        return "a test value sealed under it does not open (is this machine faulty?)"
     return None
 
 
 def _opens_what_it_seals(secret: bytes) -> bool:
-    key_sample = secrets.token_bytes(KEY_BYTES)
+    test_value = secrets.token_bytes(KEY_BYTES)
     sealer = Sealer(secret)
     try:
-        return sealer.open(decode(sealer.seal(key_sample))) == key_sample
+        return sealer.open(decode(sealer.seal(test_value))) == test_value
     except SealError:
         return False
 
 
-def _told(error: FluxbaseCliError) -> str:
+def _error_text(error: FluxbaseCliError) -> str:
     return error.message if error.hint is None else f"{error.message}. {error.hint}"

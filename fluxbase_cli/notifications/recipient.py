@@ -24,9 +24,9 @@ class Webhook:
     """The receiver of notifications.
 
     Attributes:
-        url: http or https. A secret: such URLs carry tokens.
-        key: what signs the notifications; None leaves them unsigned.
-        form: what the body is.
+        url: http or https. It is secret, because such URLs hold tokens.
+        key: the key that signs the notifications; None means that they are not signed.
+        form: the form of the body.
     """
 
     url: Secret
@@ -40,7 +40,7 @@ class Webhook:
 
     @property
     def signing_key(self) -> bytes | None:
-        """The bytes of the key: as they are, or of `whsec_…` what the base64 behind it stands for."""
+        """The bytes of the key. After the prefix `whsec_`, the key is base64; otherwise it is used as it is."""
         if self.key is None:
             return None
         text = self.key.reveal()

@@ -1,1 +1,1 @@
-"""The rotation that happens by itself: when it is due, its steps, whom it tells, and the daemon that waits for it."""
+"""The scheduled rotation: when it is due, its steps, its notifications, and the daemon that runs it."""

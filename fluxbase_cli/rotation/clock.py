@@ -1,4 +1,4 @@
-"""What time it is for a rotation."""
+"""The clock of a rotation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fluxbase_cli.store.clock import Clock
 class RotationClock:
     """The clock that a test gives, or the database server's.
 
-    Until the database was reached, this machine's clock stands in. That only puts a time on messages: `follow` is
-    called before anything is compared.
+    Until the database is reached, it is this machine's clock. That clock only dates messages: `follow` is called before
+    times are compared.
 
     Args:
-        given: the clock to use; None for the server's.
+        given: the clock to use; None means the server's clock.
     """
 
     def __init__(self, given: Clock | None) -> None:
@@ -22,11 +22,11 @@ class RotationClock:
         self._clock: Clock = given or _this_machine
 
     def __call__(self) -> datetime:
-        """The time now."""
+        """The current time."""
         return self._clock()
 
     def follow(self, server: Clock) -> None:
-        """Use the server's clock from now on; a clock that was given stays."""
+        """Use the server's clock from now on, unless a clock was given."""
         if not self._is_given:
             self._clock = server
 

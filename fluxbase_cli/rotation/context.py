@@ -1,4 +1,4 @@
-"""What a rotation is given by who runs it: a command, the daemon or a test."""
+"""What a rotation gets from its caller: a command, the daemon or a test."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits
 
 
 class Moment(Enum):
-    """Where a step is, for who listens."""
+    """How far a step is, for listeners."""
 
     BEGUN = "begun"
-    #: Its work is done, and not recorded.
+    #: Its work is done, and not recorded yet.
     DONE = "done"
     RECORDED = "recorded"
 
@@ -30,26 +30,26 @@ class Moment(Enum):
 StepListener = Callable[[RotationStep, Moment], None]
 
 
-def _unheard(_step: RotationStep, _moment: Moment) -> None:
-    """Listen to nothing."""
+def _null_listener(_step: RotationStep, _moment: Moment) -> None:
+    """Take a moment of a step and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotationContext:
-    """What a rotation is given by who runs it.
+    """What a rotation gets from its caller.
 
     Attributes:
-        load: reads the configuration, again after it was changed.
+        load: reads the configuration. It is called again after a change of the configuration.
         environ: the environment, for providers and the reload command.
-        tell, warn: are called with lines for the operator.
-        observer: is told of the engine's progress.
-        stop: asked for by signals.
-        clock: what time it is; the database server's when left out.
-        notifier: makes who takes the notifications.
-        listener: is told of each step.
+        tell, warn: called with lines for the operator.
+        observer: gets the progress of the engine.
+        stop: set by signals.
+        clock: the clock; None means the database server's clock.
+        notifier: makes the object that sends notifications.
+        listener: called at the moments of each step.
         limits, workers: how the engine reads and writes.
         databases: which databases are re-encrypted and audited.
-        places: where sealed values are looked for, and what is left out on purpose.
+        scope: where sealed values are searched, and what is left out on purpose.
     """
 
     load: Callable[[], Settings]
@@ -60,7 +60,7 @@ class RotationContext:
     stop: Stop = field(default_factory=Stop)
     clock: Clock | None = None
     notifier: Callable[[Webhook | None], Notifier] = notifier_for
-    listener: StepListener = _unheard
+    listener: StepListener = _null_listener
     limits: Limits = DEFAULT_LIMITS
     workers: int = 4
     databases: Databases = Databases.MAIN

@@ -1,4 +1,4 @@
-"""The rotation in the foreground, for containers: sleeps until it is due, and answers on `/healthz` and `/metrics`."""
+"""The daemon, for containers: it sleeps until a rotation is due, and answers on `/healthz` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.rotator import Rotator
 from fluxbase_cli.rotation.schedule import moment_text
 
-#: However far the next date is, so often it is looked whether a disabled key has cooled off.
+#: The longest time between two looks. After this time, a disabled key may have finished its cooling-off time.
 _LOOK_EVERY = timedelta(hours=1)
-#: A machine may sleep meanwhile: no wait is longer than this.
+#: No wait is longer than this, because the machine may be suspended during a wait.
 _LONGEST_WAIT_S = 30.0
 _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(hours=1)
@@ -29,7 +29,7 @@ _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the daemon is, for `/healthz`.
+    """The state of the daemon, for `/healthz`.
 
     Attributes:
         state: `starting`, `rotating` or `sleeping`.
@@ -44,7 +44,10 @@ class Health:
     error: str | None = None
 
     def as_json(self) -> bytes:
-        """The answer; a run that failed is told, and is no reason to restart what will try again by itself."""
+        """The answer as JSON.
+
+        It shows a failed run, but that is no reason to restart the daemon: it tries again automatically.
+        """
         return json.dumps(
             {
                 "status": "ok" if self.error is None else "failing",
@@ -57,11 +60,11 @@ class Health:
 
 
 class Daemon:
-    """Runs rotations when they are due, until it is asked to stop.
+    """Runs rotations when they are due, until a stop is requested.
 
     Args:
-        context: what each run is given; its `load` is asked anew before each, and its `stop` ends the daemon.
-        listen: host and port of the health endpoint, or None for no endpoint.
+        context: what each run gets. Its `load` is called again before each run, and its `stop` ends the daemon.
+        listen: host and port of the health endpoint; None means no endpoint.
     """
 
     def __init__(self, context: RotationContext, *, listen: tuple[str, int] | None) -> None:
@@ -70,21 +73,21 @@ class Daemon:
         self._listen = listen
         self._woken = threading.Event()
         self._failures = 0
-        self._told: str | None = None
+        self._last_message: str | None = None
         self.metrics = Metrics()
         self.health = Health()
 
     def wake(self) -> None:
-        """Look at once, with the configuration read anew; from any thread or signal handler."""
+        """Read the configuration again and look at once. Safe to call from any thread or signal handler."""
         self._woken.set()
 
     def serve(self) -> int:
-        """Run until asked to stop; returns the exit code.
+        """Run until a stop is requested. Return the exit code.
 
         Raises:
-            ConfigurationError: at the start, the configuration can't be used, or the address is taken.
+            ConfigurationError: at the start, the configuration can't be used, or the address is in use.
         """
-        # What is wrong from the start is told at once rather than tried again for ever.
+        # An error that is there from the start is reported at once. Trying again would not help.
         read_policy(self._context.load().encryption.key_rotation)
         server = self._open()
         try:
@@ -100,7 +103,7 @@ class Daemon:
                 server.server_close()
 
     def _look(self) -> tuple[RotationReport | None, datetime]:
-        """One run, and when to look again."""
+        """Run a rotation if it is due, and return the time of the next look."""
         self._woken.clear()
         self.health = Health("rotating")
         try:
@@ -133,24 +136,24 @@ class Daemon:
 
     def _tell_next(self, report: RotationReport) -> None:
         if report.state == "finished":
-            self._told = None
+            self._last_message = None
             for line in report.lines():
                 self._context.tell(line)
             return
         text = (
             f"Not due: {report.decision.why}" if report.next is None else f"Sleeping until {moment_text(report.next)}"
         )
-        # The same every hour would hide what is worth reading.
-        if report.state == "not-due" and text != self._told:
-            self._told = text
+        # Repeating this message every hour would hide more important ones.
+        if report.state == "not-due" and text != self._last_message:
+            self._last_message = text
             self._context.tell(text)
 
     def _sleep(self, until: datetime) -> bool:
-        """Wait for a moment, or for being woken; False when asked to stop."""
+        """Wait until a moment, or until `wake` is called. Return False if a stop is requested."""
         while not self._context.stop.requested:
             left = (until - self._clock()).total_seconds()
             if left <= 0 or self._woken.wait(min(left, _LONGEST_WAIT_S)):
-                # A signal to stop wakes too.
+                # A signal to stop also ends the wait.
                 return not self._context.stop.requested
         return False
 
@@ -196,6 +199,6 @@ def _handler(health: Callable[[], Health], metrics: Callable[[], Metrics]) -> ty
                 self.wfile.write(body)
 
         def log_message(self, *_arguments: object) -> None:
-            """A line for each scrape would hide what is worth reading."""
+            """Log nothing: a line for each request would hide more important messages."""
 
     return Handler

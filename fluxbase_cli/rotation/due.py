@@ -1,4 +1,4 @@
-"""Where the rotation of a database stands: whether it is due, and since when its key is active."""
+"""Whether a rotation of a database is due, and since when its key is active."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOT_ENABLED = "key_rotation.enabled is false"
 
 
 def due(policy: Policy, settings: Settings, history: KeyHistory, store: RotationStore, now: datetime) -> DueDecision:
-    """Whether a rotation is due by the schedule. Reads only."""
+    """Whether a rotation is due by the schedule. Writes nothing."""
     if not policy.enabled or policy.schedule is None:
         return DueDecision(due=False, why=_NOT_ENABLED)
     newest = store.newest() if store.exists() else None
@@ -33,7 +33,7 @@ def due(policy: Policy, settings: Settings, history: KeyHistory, store: Rotation
 
 
 def known_since(history: KeyHistory, active: int) -> datetime | None:
-    """Since when a version can be active at the earliest, as far as the database knows: since its key was made."""
+    """The earliest time since when a version can be active, as far as the database knows: when its key was made."""
     moments = [record.at for record in history.records if record.version == active and record.what is KeyEvent.CREATED]
     moments += [key.created_at for key in history.wrapped if key.version == active]
     return max(moments, default=None)

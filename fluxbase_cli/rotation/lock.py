@@ -1,4 +1,4 @@
-"""The session that holds the lock of the one who runs rotations on a database."""
+"""The lock for rotations on a database, and the session that holds it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import Connection, connect_or_explain
 from fluxbase_cli.store.rotations import RotationStore
 
-#: How long the server may take to notice that a client is gone.
+#: The server may take this long to notice that a client is gone.
 _NOTICE_S = 2.0
 _POLL_S = 0.1
 
 
 class RotationLock:
-    """The lock, held by a session; and what is asked over that session.
+    """The lock, held by a session, and the queries over that session.
 
     Args:
-        database: where.
+        database: the database.
     """
 
     def __init__(self, database: DatabaseSettings) -> None:
@@ -31,11 +31,11 @@ class RotationLock:
 
     @property
     def was_taken(self) -> bool:
-        """Whether the lock was ever ours since the last `release`."""
+        """Whether we have had the lock since the last `release`."""
         return self._connection is not None
 
     def store(self) -> RotationStore:
-        """The tables, over the session that holds the lock; over a new one where that was lost.
+        """The rotation tables, over the session that holds the lock. If the session was lost, over a new one.
 
         Raises:
             JobRunningError: another process has the lock.
@@ -44,7 +44,7 @@ class RotationLock:
         return RotationStore(self._session())
 
     def history(self) -> KeyHistory:
-        """What the database knows of keys just now.
+        """What the database knows about keys now.
 
         Raises:
             JobRunningError, ConfigurationError, DatabaseError: as for `store`.
@@ -52,7 +52,7 @@ class RotationLock:
         return history_over(self._session())
 
     def server_clock(self) -> ServerClock:
-        """The server's clock, asked anew.
+        """The server's clock, over the session.
 
         Raises:
             JobRunningError, ConfigurationError, DatabaseError: as for `store`.
@@ -60,7 +60,7 @@ class RotationLock:
         return ServerClock(self._session())
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -91,7 +91,7 @@ def _is_alive(connection: Connection) -> bool:
 
 
 def _lock(connection: Connection) -> bool:
-    """Take the lock; of one who was killed a moment ago it is free as soon as the server has noticed."""
+    """Take the lock. Wait a moment if another process has it: if that was just killed, the server has to notice it."""
     store = RotationStore(connection)
     deadline = time.monotonic() + _NOTICE_S
     while not store.lock():

@@ -1,4 +1,4 @@
-"""Figures of the rotation for Prometheus: in a file for the node exporter, or behind the daemon's `/metrics`."""
+"""Metrics of the rotation for Prometheus: in a file for the node exporter, or at `/metrics` of the daemon."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fluxbase_cli.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is known after a run; None where it isn't.
+    """What is known after a run. None means that it is not known.
 
     Attributes:
         ran_at: when the run ended.
-        succeeded: whether it did what it should.
+        succeeded: whether the run succeeded.
         last_success: when a rotation was last finished.
-        active_version: the version that servers seal with.
+        active_version: the version under which servers seal.
         active_since: when its key became active.
-        by_version: how many values need the key of each version, by the newest census.
-        undecryptable: how many values no key opens, by the newest census.
+        by_version: how many values need the key of each version, by the newest audit.
+        undecryptable: how many values no key opens, by the newest audit.
         duration_s: how long the last rotation took.
-        rate_per_second: how many values it handled a second.
+        rate_per_second: how many values it handled in a second.
         next_date: when the next rotation is due.
-        undelivered: notifications of this run that did not get through.
+        undelivered: how many notifications of this run were not delivered.
     """
 
     ran_at: datetime
@@ -45,34 +45,34 @@ class Figures:
 
 
 class Metrics:
-    """The figures in Prometheus' form; what is not known is left out."""
+    """The figures in the form of Prometheus. Unknown figures are left out."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
 
     def update(self, figures: Figures) -> None:
         """Show these figures instead of earlier ones."""
-        # A new registry, so that a version that is gone goes here too.
+        # A new registry, so that a key version that no longer exists is not shown any more.
         registry = CollectorRegistry()
         age = None if figures.active_since is None else (figures.ran_at - figures.active_since).total_seconds()
         for name, text, value in (
-            ("last_run_timestamp_seconds", "When `rotation run` was last at work.", figures.ran_at.timestamp()),
-            ("last_run_success", "Whether it did what it should (1) or failed (0).", float(figures.succeeded)),
+            ("last_run_timestamp_seconds", "When `rotation run` last ended.", figures.ran_at.timestamp()),
+            ("last_run_success", "Whether that run succeeded (1) or failed (0).", float(figures.succeeded)),
             ("last_success_timestamp_seconds", "When a rotation was last finished.", _seconds(figures.last_success)),
-            ("active_key_version", "The version that servers seal with.", figures.active_version),
+            ("active_key_version", "The version under which servers seal.", figures.active_version),
             ("active_key_age_seconds", "How long the active key has been active.", age),
-            ("undecryptable_values", "Values that no key opens, by the newest census.", figures.undecryptable),
+            ("undecryptable_values", "Values that no key opens, by the newest audit.", figures.undecryptable),
             ("duration_seconds", "How long the last rotation took.", figures.duration_s),
-            ("rate_values_per_second", "Values that it handled a second.", figures.rate_per_second),
+            ("rate_values_per_second", "Values a second in the last rotation.", figures.rate_per_second),
             ("next_timestamp_seconds", "When the next rotation is due.", _seconds(figures.next_date)),
-            ("undelivered_notifications", "Notifications of the last run that got lost.", figures.undelivered),
+            ("undelivered_notifications", "Notifications of the last run not delivered.", figures.undelivered),
         ):
             if value is not None:
                 Gauge(f"fluxbase_rotation_{name}", text, registry=registry).set(value)
         if figures.by_version:
             values = Gauge(
                 "fluxbase_rotation_values",
-                "Values that need the key of a version, by the newest census.",
+                "Values that need the key of a version, by the newest audit.",
                 ["key_version"],
                 registry=registry,
             )
@@ -81,7 +81,7 @@ class Metrics:
         self._registry = registry
 
     def as_text(self) -> bytes:
-        """The figures as Prometheus reads them (text format 0.0.4)."""
+        """The figures in the text format 0.0.4 of Prometheus."""
         return generate_latest(self._registry)
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The new key of a rotation: which version it is, and making it where keys are kept, or finding it there."""
+"""The new key of a rotation: chooses its version, and makes it in the key source or finds it there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Warn = Callable[[str], None]
 
 
 def open_ring(settings: Settings, environ: Mapping[str, str], *, warn: Warn) -> Keyring:
-    """Fetch all keys; one that is configured beyond the active version may still have to be made.
+    """Fetch all keys. A key that is configured with a higher version than the active one may not exist yet.
 
     Raises:
         ConfigurationError, DatabaseError: as for `fluxbase_cli.keys.loader.open_keyring`.
@@ -31,11 +31,11 @@ class NextKey:
     """The key that a rotation moves to.
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers that need credentials.
-        register: what the database knows of keys.
-        used: the versions that values were ever to be moved to.
-        warn: is called with what an operator should know.
+        history: what the database knows about keys.
+        used: the versions that were ever the target of a job.
+        warn: called with warnings for the operator.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class NextKey:
         return find_key_sources(self._settings.encryption, self._history, self._environ, self._warn)
 
     def choose(self) -> int:
-        """The version that the next key has, or will have.
+        """Choose the version of the next key.
 
-        A version that is configured beyond all that were ever in use is the next one: somebody has prepared it. What
-        was in use and is higher than the active one was rolled back from, and is never taken again.
+        If a version is configured that is higher than all versions ever used, somebody has prepared it, and it is
+        chosen. A used version that is higher than the active one was rolled back from. It is never chosen again.
 
         Raises:
-            ConfigurationError: there is none, and the provider can't make keys; or there is a key already where the
-                next one would go.
+            ConfigurationError: no version is prepared, and the provider can't make keys; or the place of the next key
+                already has a key.
         """
         sources = self._sources
         active = self._settings.encryption.effective_key_version or 0
-        used = max({active, *self._used, *(v for v in self._history.versions if self._is_spent(v))})
+        used = max({active, *self._used, *(v for v in self._history.versions if self._is_retired(v))})
         prepared = min((version for version in sources.entries if version > used), default=None)
         if prepared is not None:
             return prepared
@@ -72,27 +72,27 @@ class NextKey:
         if not isinstance(sources.provider(name), KeyCreator):
             raise ConfigurationError(
                 f"the provider '{name}' can't make a key, and no version after {used} is configured",
-                hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version} beside the "
-                f"others, and leave active_key_version at {active}: the rotation goes on then. Or keep keys where "
-                "they can be made: `provider: vault` or `provider: aws_kms`.",
+                hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version}, leave "
+                f"active_key_version at {active}, and run the rotation again. Or use a provider that can make keys: "
+                "`provider: vault` or `provider: aws_kms`.",
             )
-        there = self.find(version)
-        if there is not None:
+        existing = self.find(version)
+        if existing is not None:
             raise ConfigurationError(
-                f"there is a key of version {version} already at {there.source}, and no entry for it",
+                f"there is a key of version {version} already at {existing.source}, and no entry for it",
                 hint="If it was made for this rotation, add its entry to security.encryption.keys. If not, remove it.",
             )
         return version
 
-    def _is_spent(self, version: int) -> bool:
+    def _is_retired(self, version: int) -> bool:
         record = self._history.last(version)
         return record is not None and self._history.state(version, record.fingerprint).value != "enabled"
 
     def find(self, version: int) -> StoredKey | None:
-        """The key of that version, where it is configured to be or would be made; None where there is none.
+        """Find the key of a version at its configured source, or where it would be made. None if there is no key.
 
         Raises:
-            ConfigurationError: its place can't be told or reached.
+            ConfigurationError: its source is not known or can't be reached.
         """
         sources = self._sources
         entry = sources.entries.get(version)
@@ -112,10 +112,10 @@ class NextKey:
         return StoredKey(version, name, found.entry.source, found.fingerprint, found.setting, configured=False)
 
     def make(self, version: int) -> StoredKey:
-        """Make the key, store it and read it back; or find the one that an earlier run has made.
+        """Make the key, store it and read it back, or find the key that an earlier run has made.
 
-        Only to be called with a version that was chosen, and written down, when there was no key of it: what is found
-        then was made by this rotation.
+        Call it only with a version that was chosen and recorded when no key of that version existed. Then a key that
+        is found was made by this rotation.
 
         Raises:
             ConfigurationError, DatabaseError: as for `fluxbase_cli.keys.create.create_key`.

@@ -1,4 +1,4 @@
-"""What a run of the rotation has come to, and what the next one would do; as reports want it."""
+"""The result of a run of the rotation, and the plan of the next run, as JSON and text."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from fluxbase_cli.store.rotations import Retirement, RotationStep
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
-    """The account of one run.
+    """The result of one run.
 
     Attributes:
         state: `not-due`, `finished`, `waiting` (for a person), or `interrupted`.
-        verdict: whether it was due, and why.
-        rotation: its number, if there is one.
+        decision: whether a rotation was due, and why.
+        rotation: the number of the rotation, if there is one.
         from_version, to_version: the versions.
-        job: the re-encryption, if there was one.
-        re_encrypted: values moved by it.
-        by_version: how many values need the key of each version, by the closing census.
-        undecryptable: values that no key opens.
-        retired: what has become of keys beyond retention.
+        job: the number of the re-encryption, if there was one.
+        re_encrypted: how many values it moved.
+        by_version: how many values need the key of each version, by the audit after the job.
+        undecryptable: how many values no key opens.
+        retired: the results for keys beyond retention.
         elapsed_seconds: how long this run took.
         rate_per_second: values a second of the re-encryption.
-        undelivered: why notifications did not get through, one for each.
-        signal: the signal that interrupted it, if one did.
+        undelivered: why notifications were not delivered, one reason for each.
+        signal: the signal that interrupted the run, if one did.
         next: when the next rotation is due.
     """
 
@@ -53,7 +53,7 @@ class RotationReport:
 
     @property
     def exit_code(self) -> int:
-        """How the command ends (docs/operators/scripting.md, "Exit codes")."""
+        """The exit code of the command (docs/operators/scripting.md, "Exit codes")."""
         match self.state:
             case "interrupted":
                 return 128 + (self.signal or 2)
@@ -65,7 +65,7 @@ class RotationReport:
                 return ExitCode.DONE
 
     def as_data(self) -> dict[str, Any]:
-        """The account as JSON."""
+        """The report as JSON."""
         return {
             "state": self.state,
             "due": self.decision.due,
@@ -93,7 +93,7 @@ class RotationReport:
         }
 
     def lines(self) -> Iterator[str]:
-        """The account as text."""
+        """The report as text."""
         if self.state == "not-due":
             yield f"Not due: {self.decision.why}"
         yield from _retired_lines(self.retired)
@@ -113,13 +113,13 @@ def _retired_lines(retired: tuple[Retired, ...]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRetirement:
-    """A key that passes out of retention with the next rotation, or has passed.
+    """A key that is beyond retention now, or will be after the next rotation.
 
     Attributes:
         version, fingerprint: the key.
-        action: what is to be done.
-        not_before: when that may be done; None as soon as the rotation is through.
-        values: how many values still need it now.
+        action: the next step of its retirement.
+        not_before: the earliest time for that step; None means when the rotation is finished.
+        values: how many values still need the key now.
     """
 
     version: int
@@ -134,16 +134,16 @@ class Plan:
     """What `rotation run` would do now.
 
     Attributes:
-        verdict: whether a rotation is due, and why.
-        resumes: the unfinished rotation that it would go on with.
-        step: the step at which it would.
-        from_version, to_version: the versions; the new one is None where it can't be made, `obstacle` says why.
-        obstacle: what stands in the way of a new key.
+        decision: whether a rotation is due, and why.
+        resumes: the unfinished rotation that the run would resume.
+        step: the step at which it would resume.
+        from_version, to_version: the versions. The new one is None if it can't be made; `obstacle` says why.
+        obstacle: why no new key can be made.
         re_encrypts: whether values are moved.
         values: how many values would be moved.
         by_version: how many values need the key of each version now.
-        undecryptable: how many no key opens.
-        retirements: keys that pass out of retention.
+        undecryptable: how many values no key opens.
+        retirements: keys that are beyond retention now or after the rotation.
         reload_command: the program that would be run, if any.
         next: when the next rotation is due.
     """
@@ -164,7 +164,7 @@ class Plan:
 
     @property
     def exit_code(self) -> int:
-        """3 where something is due."""
+        """The exit code of the command: 3 if a rotation is due."""
         return ExitCode.CHECK_SAYS_NO if self.decision.due else ExitCode.DONE
 
     def as_data(self) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class Plan:
     def lines(self) -> Iterator[str]:
         """The plan as text."""
         if self.resumes is not None:
-            yield f"Due: {self.decision.why}, it goes on with the step {self.step or 'that is last'}"
+            yield f"Due: {self.decision.why}, it resumes at the step {self.step or 'that is last'}"
         else:
             yield f"{'Due' if self.decision.due else 'Not due'}: {self.decision.why}"
         if self.next is not None:
@@ -217,7 +217,7 @@ class Plan:
             f"Re-encrypts: {self.values} values" if self.re_encrypts else "Re-encrypts: nothing (auto_reencrypt is off)"
         )
         if self.undecryptable:
-            yield f"! {self.undecryptable} values open under no key; no key is retired while that is so"
+            yield f"! {self.undecryptable} values open under no key; no key is retired as long as there are such values"
         for each in self.retirements:
             when = "" if each.not_before is None else f", not before {moment_text(each.not_before)}"
             needed = f"{each.values} values need it now" if each.values else "no value needs it"
@@ -225,5 +225,5 @@ class Plan:
 
 
 def moment_json(moment: datetime | None) -> str | None:
-    """A moment as JSON has it."""
+    """Return a moment in the form for JSON."""
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

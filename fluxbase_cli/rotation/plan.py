@@ -1,4 +1,4 @@
-"""What `rotation run` would do now, found out without writing anything."""
+"""Finds what `rotation run` would do now. Writes nothing."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from fluxbase_cli.store.rows import DEFAULT_LIMITS
 
 
 def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[[str], None], stop: Stop) -> Plan:
-    """Look at the schedule, the keys and, by a census, at the values. Reads only.
+    """Make a plan from the schedule, the keys and an audit of the values. Writes nothing.
 
     Raises:
-        ConfigurationError, DatabaseError, PreflightRefusedError: the configuration, a key or the database can't be had.
+        ConfigurationError, DatabaseError, PreflightRefusedError: the configuration, a key or the database can't be
+            used.
     """
     policy = read_policy(settings.encryption.key_rotation)
     keyring = open_ring(settings, environ, warn=warn)
@@ -40,7 +41,7 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         decision = due(policy, settings, history, store, now)
         used = store.used_versions() if store.exists() else frozenset(history.rotations)
         step = None if unfinished is None else _next_step(store, unfinished)
-    census = take_census(
+    audit = take_census(
         settings.database,
         keyring,
         key_version=None,
@@ -65,10 +66,10 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         step=step,
         obstacle=obstacle,
         re_encrypts=policy.auto_reencrypt,
-        values=sum(number for each, number in census.by_version.items() if each != version),
-        by_version=census.by_version,
-        undecryptable=census.undecryptable,
-        retirements=_retirements(policy, settings, keyring, history, census, version),
+        values=sum(number for each, number in audit.by_version.items() if each != version),
+        by_version=audit.by_version,
+        undecryptable=audit.undecryptable,
+        retirements=_retirements(policy, settings, keyring, history, audit, version),
         reload_command=policy.reload_command[0] if policy.reload_command else None,
         next=_next(policy, decision, now),
     )
@@ -79,21 +80,21 @@ def _next_step(store: RotationStore, rotation: RotationRecord) -> RotationStep |
     return next((step for step in RotationStep if step not in done or done[step].finished_at is None), None)
 
 
-def _retirements(  # noqa: PLR0913, PLR0917  # what is known by then
+def _retirements(  # noqa: PLR0913, PLR0917  # everything that is known at this point
     policy: Policy,
     settings: Settings,
     keyring: Keyring,
     history: KeyHistory,
-    census: CensusReport,
+    audit: CensusReport,
     version: int | None,
 ) -> tuple[PlannedRetirement, ...]:
-    """The keys beyond retention once the new version is active; where none can be, those that are beyond it now."""
+    """The keys beyond retention when the new version is active. If no new key can be made, those beyond it now."""
     beyond = beyond_retention(
         keyring, history, settings, active=version or keyring.active, retain=policy.retain_old_keys
     )
     return tuple(
         PlannedRetirement(
-            each.version, each.fingerprint, each.action, each.not_before, census.by_version.get(each.version, 0)
+            each.version, each.fingerprint, each.action, each.not_before, audit.by_version.get(each.version, 0)
         )
         for each in beyond
     )

@@ -1,4 +1,4 @@
-"""What the section `key_rotation` means: its texts as a schedule, a time zone, lengths of time and a webhook."""
+"""Checks the section `key_rotation`, and turns its texts into a schedule, a time zone, durations and a webhook."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from fluxbase_cli.rotation.schedule import Schedule, parse_schedule
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The scheduled rotation, checked.
+    """The checked settings of the scheduled rotation.
 
     Attributes:
-        enabled: whether the schedule counts; a forced rotation always runs.
-        schedule: when; None where none is written.
-        min_age: a younger key is never rotated by the schedule.
+        enabled: whether the schedule is used. A forced rotation always runs.
+        schedule: when a rotation is due; None if it is not set.
+        min_age: the schedule never rotates a key that is younger.
         auto_reencrypt: whether a rotation re-encrypts the values.
-        retain_old_keys: how many superseded versions are kept; None keeps all.
-        webhook: whom to tell.
-        reload_command: what makes the servers read their configuration again; may be empty.
+        retain_old_keys: how many old versions are kept; None keeps all.
+        webhook: the receiver of notifications; None if there is none.
+        reload_command: the command that makes the servers read their configuration again; may be empty.
     """
 
     enabled: bool = False
@@ -43,7 +43,7 @@ def read_policy(settings: KeyRotationSettings) -> Policy:
 
     Raises:
         ConfigurationError: the schedule, the time zone, the minimum age or the webhook can't be used, or the rotation
-            is enabled without a schedule. The message names the place and never a value.
+            is enabled without a schedule. The message names the place, and never a value.
     """
     zone = _zone(settings)
     schedule = None
@@ -74,7 +74,7 @@ def _zone(settings: KeyRotationSettings) -> ZoneInfo:
     except (OSError, ValueError, LookupError):
         raise ConfigurationError(
             f"{settings.place('timezone')} is not the name of a time zone",
-            hint="A name of the IANA database: Europe/Berlin, America/New_York or UTC.",
+            hint="Use a name of the IANA database, such as Europe/Berlin, America/New_York or UTC.",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The operator's command that makes the servers read their configuration again."""
+"""Runs the operator's command that makes the servers read their configuration again."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Mapping
 
 from fluxbase_cli.errors import JobFailedError
 
-#: A command that hangs would keep the rotation, and all that wait for it, for ever.
+#: Without this limit, a command that hangs would block the rotation for ever.
 _TIMEOUT_S = 900.0
-_HINT = "No value was sealed under the new key yet. The rotation goes on from here when it is run again."
+_HINT = "No value was sealed under the new key yet. Run the rotation again: it resumes from here."
 
 
 def reload_servers(command: tuple[str, ...], environ: Mapping[str, str]) -> float:
-    """Run the command; returns how many seconds it took.
+    """Run the command. Return how many seconds it took.
 
     Raises:
         JobFailedError: it can't be run, fails or hangs.
     """
     started = time.monotonic()
     try:
-        # What it prints may be anything, and is the operator's: it goes where our messages go, and is not kept.
+        # Its output may be anything and is for the operator. It goes to stderr like our messages, and is not stored.
         code = subprocess.run(  # noqa: S603  # the operator's own command, read by no shell
             command,
             check=False,

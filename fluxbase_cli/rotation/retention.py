@@ -1,4 +1,7 @@
-"""Keys beyond retention: disabled, and destroyed after their cooling-off time, by the interlocks of `keys destroy`."""
+"""Retires keys beyond retention: disables them, and destroys them after their cooling-off time.
+
+The interlocks of `keys destroy` apply here too.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ _REASON = "beyond key_rotation.retain_old_keys"
 
 @dataclass(frozen=True, slots=True)
 class RetirementCandidate:
-    """A key beyond retention, and what comes next for it.
+    """A key beyond retention, and the next step of its retirement.
 
     Attributes:
         version, fingerprint: the key.
-        action: what is to be done.
-        not_before: when that may be done; None at once.
+        action: the next step.
+        not_before: the earliest time for that step; None means at once.
     """
 
     version: int
@@ -40,18 +43,18 @@ class RetirementCandidate:
     not_before: datetime | None = None
 
     def is_due(self, now: datetime) -> bool:
-        """Whether it may be done now."""
+        """Whether the step may be done now."""
         return self.not_before is None or now >= self.not_before
 
 
 @dataclass(frozen=True, slots=True)
 class Retired:
-    """What has become of a key beyond retention.
+    """The result of a step of a key's retirement.
 
     Attributes:
         version, fingerprint: the key.
-        action: what was to be done.
-        refusals: why it was not; empty where it was.
+        action: the step.
+        refusals: why it was not done; empty if it was done.
         left_to_do: what only the operator can remove.
     """
 
@@ -65,25 +68,25 @@ class Retired:
 def beyond_retention(
     keyring: Keyring, history: KeyHistory, settings: Settings, *, active: int, retain: int | None
 ) -> tuple[RetirementCandidate, ...]:
-    """The keys that are older than those to be kept, the oldest first.
+    """The keys beyond retention, the oldest first.
 
     Args:
-        keyring: the keys that are there.
+        keyring: the keys that exist.
         history: their states.
-        settings: says how long a disabled key cools off.
-        active: the version to count from; newer ones are nobody's to retire.
-        retain: how many older versions stay; None for all.
+        settings: holds the cooling-off time.
+        active: the version to count from. Newer keys are never retired.
+        retain: how many older versions are kept; None keeps all.
     """
     if retain is None:
         return ()
-    there = [
+    existing = [
         key
         for key in keyring.keys
         if key.version < active and history.state(key.version, key.fingerprint) is not KeyState.DESTROYED
     ]
     cooling_off = settings.encryption.key_destruction.cooling_off
     beyond = []
-    for key in sorted(there[retain:], key=lambda key: key.version):
+    for key in sorted(existing[retain:], key=lambda key: key.version):
         if history.state(key.version, key.fingerprint) is KeyState.ENABLED:
             beyond.append(RetirementCandidate(key.version, key.fingerprint, Retirement.DISABLE))
             continue
@@ -97,20 +100,20 @@ def beyond_retention(
 
 
 class KeyRetirement:
-    """Retires keys, each step once, however often it is interrupted.
+    """Retires keys. Each step is done once, even after interruptions.
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers.
-        stop: ends a census early.
-        telling: is told what was done.
-        warn: is called with what an operator should know.
-        clock: what time it is.
+        stop: ends an audit early.
+        outbox: sends a notification of each step.
+        warn: called with warnings for the operator.
+        clock: the clock.
         reload: reads the configuration again.
-        places: where sealed values are looked for, and what is left out on purpose.
+        scope: where sealed values are searched, and what is left out on purpose.
     """
 
-    def __init__(  # noqa: PLR0913  # what it is told
+    def __init__(  # noqa: PLR0913  # everything that it needs
         self,
         settings: Settings,
         environ: Mapping[str, str],
@@ -129,10 +132,10 @@ class KeyRetirement:
         self._warn = warn
         self._clock = clock
         self._reload = reload
-        self._places = scope
+        self._scope = scope
 
     def finish_begun(self, store: RotationStore, history: KeyHistory) -> None:
-        """Tell what an earlier run has done and did not live to record; forget what it did not come to."""
+        """Record the steps that an earlier run did but could not record before it ended. Forget those it did not do."""
         for version, fingerprint, action in store.open_retirements():
             state = history.state(version, fingerprint)
             done = state is KeyState.DESTROYED or (action is Retirement.DISABLE and state is KeyState.DISABLED)
@@ -142,7 +145,7 @@ class KeyRetirement:
                 store.drop_retirement(version, fingerprint, action)
 
     def retire(self, store: RotationStore, beyond: RetirementCandidate, rotation: int | None) -> Retired:
-        """Do the next thing for a key, unless an interlock says no.
+        """Do the next step for a key, unless an interlock forbids it.
 
         Raises:
             DatabaseError: as for `fluxbase_cli.keys.destroy.Destruction.run`.
@@ -152,8 +155,8 @@ class KeyRetirement:
         try:
             outcome = self._destroy(version, fingerprint if action is Retirement.DESTROY else None)
         except ConfigurationError as error:
-            # The place refuses, or can't be reached. The values are moved all the same: that must not hold up the end
-            # of the rotation, and the next run tries again.
+            # The key source refuses or can't be reached. The values are moved already, so this must not keep the
+            # rotation from ending. The next run tries again.
             store.drop_retirement(version, fingerprint, action)
             return Retired(version, fingerprint, action, (error.message,))
         if outcome.refusals or outcome.interrupted is not None:
@@ -163,7 +166,7 @@ class KeyRetirement:
         return Retired(version, fingerprint, action, left_to_do=outcome.left_to_do)
 
     def _destroy(self, version: int, confirm: str | None) -> DestroyOutcome:
-        request = DestroyRequest(version, limits=DEFAULT_LIMITS, confirm=confirm, reason=_REASON, scope=self._places)
+        request = DestroyRequest(version, limits=DEFAULT_LIMITS, confirm=confirm, reason=_REASON, scope=self._scope)
         return Destruction(
             self._settings,
             self._environ,

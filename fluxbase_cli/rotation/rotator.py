@@ -1,14 +1,15 @@
-"""One rotation, step by step, each recorded before the next begins: whoever goes on after a crash knows what was done.
+"""One rotation, step by step. Each step is recorded before the next begins, so a later run knows what was done.
 
-    key         choose the version and write it down, make the key where keys are kept, read it back
-    activate    make it active in fluxbase.yaml or where that points, or wait until somebody has
+    key         choose the version and record it, make the key in the key source, read it back
+    activate    make it active in fluxbase.yaml or where that points, or wait until somebody has done it
     reload      run `reload_command`, so that servers know both keys before the first value is sealed under the new one
-    re-encrypt  the engine's job, which goes on by itself
-    census      open every value once more
-    retention   disable and destroy what is beyond retention
+    re-encrypt  the job of the engine, which resumes automatically
+    census      the audit: open every value again
+    retention   disable and destroy keys beyond retention
 
-A step that was begun and not recorded to its end is begun again, and finds what it did: a key at its place, a file that
-names the version, a job that is completed. Only `reload_command` may run twice: nobody can know whether it had ended.
+If the end of a step is not recorded, the step is begun again. It then finds what it did before: a key in its source, a
+file that names the version, a completed job. Only `reload_command` may run twice, because it is unknown whether it had
+ended.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Rotator:
     """Runs rotations on one database.
 
     Args:
-        context: what it is given.
-        clock: what time it is; made from `context` when left out.
+        context: what the rotation gets from its caller.
+        clock: the clock; None means that it is made from `context`.
     """
 
     def __init__(self, context: RotationContext, clock: RotationClock | None = None) -> None:
@@ -65,14 +66,14 @@ class Rotator:
         self._ended = False
 
     def run(self, *, force: bool = False) -> RotationReport:
-        """Go on with the unfinished rotation, or begin one if it is due; retire keys that are beyond retention.
+        """Resume the unfinished rotation, or begin one if it is due. Retire keys that are beyond retention.
 
         Args:
-            force: begin one now, whatever the schedule says.
+            force: begin a rotation now, without regard to the schedule.
 
         Raises:
             JobRunningError: another process runs a rotation, or a job.
-            FluxbaseCliError: a step failed; that is recorded and told, and the next run goes on with it.
+            FluxbaseCliError: a step failed. That is recorded and reported, and the next run resumes at this step.
         """
         started = time.monotonic()
         try:
@@ -81,7 +82,7 @@ class Rotator:
         except psycopg.Error as error:
             raise DatabaseError(
                 f"{self._steps.settings.database.describe()}: {type(error).__name__}: {first_line(error)}",
-                hint="What was recorded stays; the next run goes on from there.",
+                hint="What was recorded stays; the next run resumes from there.",
             ) from None
         finally:
             self._close()
@@ -95,12 +96,12 @@ class Rotator:
 
     @property
     def figures(self) -> Figures:
-        """The figures for Prometheus after a run, also where it raised."""
+        """The figures for Prometheus after a run, also if it raised an error."""
         return replace(self._figures, undelivered=len(self._outbox.failures))
 
     @property
     def report(self) -> RotationReport:
-        """The account so far, also where `run` raised."""
+        """The report so far, also if `run` raised an error."""
         return self._report
 
     # --- one run --------------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Rotator:
             self._steps.key_retirement().finish_begun(self._lock.store(), self._lock.history())
         rotation = self._unfinished()
         if rotation is None:
-            decision = self._verdict(force=force)
+            decision = self._decide(force=force)
             self._report = replace(self._report, decision=decision)
             if not decision.due:
                 if self._policy.enabled:
@@ -133,7 +134,7 @@ class Rotator:
         self._outbox.about(rotation.id)
         self._report = replace(self._report, rotation=rotation.id, from_version=rotation.from_version)
         try:
-            self._go_on(rotation)
+            self._continue(rotation)
         except StoppedError:
             self._report = replace(self._report, state="interrupted", signal=self._context.stop.signal)
         except WaitingForPersonError as waiting:
@@ -142,12 +143,15 @@ class Rotator:
             self._fail(rotation, error.message)
             raise
         except Exception as error:
-            # Its text may quote anything; its type may not.
+            # The text of the error may quote anything, even a sealed value. The name of its type can't.
             self._fail(rotation, f"unexpected {type(error).__name__}")
             raise
 
     def _unfinished(self) -> RotationRecord | None:
-        """The rotation to go on with. One that was rolled back from is given up: its key may be known to somebody."""
+        """The rotation to resume, if there is one.
+
+        A rotation whose values were rolled back is given up, because its key may be compromised.
+        """
         rotation = self._lock.store().unfinished()
         if rotation is None or rotation.to_version is None:
             return rotation
@@ -160,16 +164,16 @@ class Rotator:
         )
         return None
 
-    def _verdict(self, *, force: bool) -> DueDecision:
+    def _decide(self, *, force: bool) -> DueDecision:
         if force:
-            return DueDecision(due=True, why="it was asked for (--force)")
+            return DueDecision(due=True, why="--force was given")
         return due(self._policy, self._steps.settings, self._lock.history(), self._lock.store(), self._clock())
 
     def _begin(self, decision: DueDecision, *, force: bool) -> RotationRecord:
         active = self._steps.settings.encryption.effective_key_version
-        ring = self._steps.ring(self._steps.settings)
-        from_version = ring.active if active is None else active
-        # Found out before anything is recorded: where no key can be had, no rotation begins.
+        keyring = self._steps.ring(self._steps.settings)
+        from_version = keyring.active if active is None else active
+        # Chosen before anything is recorded: if no new key can be made, no rotation begins.
         version = self._steps.new_key().choose()
         now, store = self._clock(), self._lock.store()
         with store.transaction():
@@ -187,14 +191,14 @@ class Rotator:
         self._outbox.send()
         return replace(rotation, to_version=version)
 
-    def _go_on(self, rotation: RotationRecord) -> None:
+    def _continue(self, rotation: RotationRecord) -> None:
         assert rotation.to_version is not None  # noqa: S101  # chosen in the transaction that began it
         version = rotation.to_version
         self._report = replace(self._report, to_version=version)
         self._context.tell(f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}")
         steps, done = self._steps, StepsDone()
         recorded = self._lock.store().steps(rotation.id)
-        works: tuple[tuple[RotationStep, Callable[[], AnyStep]], ...] = (
+        actions: tuple[tuple[RotationStep, Callable[[], AnyStep]], ...] = (
             (RotationStep.KEY, lambda: steps.key(version)),
             (RotationStep.ACTIVATE, lambda: steps.activate(version, done.need(KeyStep))),
             (RotationStep.RELOAD, steps.reload),
@@ -202,10 +206,10 @@ class Rotator:
             (RotationStep.CENSUS, lambda: steps.audit(version)),
             (RotationStep.RETENTION, lambda: steps.retention(rotation)),
         )
-        for step, work in works:
+        for step, action in actions:
             record = recorded.get(step)
             if record is None or record.finished_at is None:
-                done.add(step, self._step(rotation, step, work))
+                done.add(step, self._step(rotation, step, action))
             else:
                 done.add_detail(step, record.detail)
             if step is RotationStep.ACTIVATE:
@@ -213,7 +217,7 @@ class Rotator:
         self._finish(rotation, version, done)
 
     def _note(self, **changes: Any) -> None:  # noqa: ANN401  # fields of the report
-        """Take what the report says of a step."""
+        """Store what a step adds to the report."""
         self._report = replace(self._report, **changes)
 
     def _refuse_changed_back(self, version: int) -> None:
@@ -222,17 +226,17 @@ class Rotator:
             raise WaitingForPersonError(
                 f"version {active} is active, and this rotation had made version {version} active",
                 [
-                    f"Set active_key_version to {version} to go on.",
+                    f"To continue: set active_key_version to {version}.",
                     f"To go back for good: `fluxbase-cli secrets rollback --to-version {active} --reason …`.",
                 ],
             )
 
-    def _step(self, rotation: RotationRecord, step: RotationStep, work: Callable[[], AnyStep]) -> AnyStep:
+    def _step(self, rotation: RotationRecord, step: RotationStep, action: Callable[[], AnyStep]) -> AnyStep:
         if self._context.stop.requested:
             raise StoppedError
         self._lock.store().begin_step(rotation.id, step, self._clock())
         self._context.listener(step, Moment.BEGUN)
-        record = work()
+        record = action()
         self._context.listener(step, Moment.DONE)
         self._lock.store().end_step(rotation.id, step, self._clock(), record.detail())
         self._context.listener(step, Moment.RECORDED)
@@ -279,12 +283,12 @@ class Rotator:
 
     def _wait(self, rotation: RotationRecord, waiting: WaitingForPersonError) -> None:
         self._report = replace(self._report, state="waiting")
-        # Whoever asks every hour is not told every hour.
+        # A run every hour must not send the same notification every hour.
         if rotation.error != waiting.what:
             self._lock.store().set_error(rotation.id, waiting.what)
             self._outbox.send_now(NotificationType.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
         self._context.warn("\n".join([waiting.what, *waiting.lines]))
-        self._context.tell("The rotation goes on from here when it is run again.")
+        self._context.tell("Run the rotation again: it resumes from here.")
 
     def _fail(self, rotation: RotationRecord, message: str) -> None:
         try:
@@ -298,7 +302,7 @@ class Rotator:
                     {"reason": message, **({} if rotation.to_version is None else {"to_version": rotation.to_version})},
                 )
         except (FluxbaseCliError, psycopg.Error):
-            # The database may be what failed. It is told all the same, and not kept.
+            # The database may be what failed. The notification is sent anyway, and it is not recorded.
             self._outbox.send_now(
                 NotificationType.FAILED, f"Rotation {rotation.id} failed: {message}", {"reason": message}
             )
@@ -308,18 +312,18 @@ class Rotator:
     def _close(self) -> None:
         self._outbox.close()
         try:
-            # Who never had the lock has nothing to record.
+            # Without the lock, there was no run and there is nothing to record.
             if self._lock.was_taken:
                 self._outbox.record_results(self._lock.store())
-                self._figures = self._look_back()
+                self._figures = self._read_figures()
         except (FluxbaseCliError, psycopg.Error):
-            self._context.warn("what has become of the notifications could not be recorded: the database is away")
+            self._context.warn("the results of the notifications could not be recorded: the database can't be reached")
         finally:
             self._lock.release()
         for failure in self._outbox.failures:
             self._context.warn(f"a notification was not delivered: {failure}")
 
-    def _look_back(self) -> Figures:
+    def _read_figures(self) -> Figures:
         store, active = self._lock.store(), self._steps.settings.encryption.effective_key_version
         finished = store.newest_finished()
         done = StepsDone()
@@ -327,7 +331,7 @@ class Rotator:
             if record.finished_at is not None:
                 done.add_detail(step, record.detail)
         audit, job = done.get(AuditStep), done.get(ReEncryptStep)
-        took = None if finished is None or finished.finished_at is None else finished.finished_at - finished.started_at
+        duration = None if finished is None or not finished.finished_at else finished.finished_at - finished.started_at
         since = None if active is None else store.activated_at(active) or known_since(self._lock.history(), active)
         return Figures(
             self._clock(),
@@ -337,7 +341,7 @@ class Rotator:
             active_since=since,
             by_version={} if audit is None else audit.by_version,
             undecryptable=None if audit is None else audit.undecryptable,
-            duration_s=None if took is None else took.total_seconds(),
+            duration_s=None if duration is None else duration.total_seconds(),
             rate_per_second=None if job is None else job.rate_per_second,
             next_date=self._next(),
         )
@@ -348,5 +352,3 @@ class Rotator:
         if self._report.state == "not-due" and self._report.decision.next is not None:
             return self._report.decision.next
         return self._policy.schedule.next_after(self._clock())
-
-    # --- what the steps need --------------------------------------------------------------------------------------

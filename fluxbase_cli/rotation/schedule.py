@@ -1,7 +1,7 @@
-"""When a rotation is due. Pure: it asks no clock.
+"""Decides when a rotation is due. All functions are pure: they read no clock.
 
-Cron expressions are cronsim's, which follows Debian's cron, summer time included: five fields, names of days and
-months, lists, ranges and steps; `L`, `LW`, `MON#2` and `5L` for last days and weekdays.
+The library cronsim reads the cron expressions. It follows Debian's cron, also for summer time: five fields, names of
+days and months, lists, ranges and steps; `L`, `LW`, `MON#2` and `5L` for last days and weekdays.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Dates that come again and again.
+    """Repeating dates.
 
     Attributes:
-        expression: five fields of cron.
-        zone: the time zone that they are meant in.
+        expression: five cron fields.
+        zone: the time zone of the fields.
     """
 
     expression: str
     zone: ZoneInfo
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first date after a moment, in UTC; None when there is none within 50 years."""
+        """The first date after a moment, in UTC. None if there is none within 50 years."""
         found = next(CronSim(self.expression, moment.astimezone(self.zone)), None)
         return None if found is None else found.astimezone(UTC)
 
     def last_before(self, moment: datetime) -> datetime | None:
-        """The last date at or before a moment, in UTC; None when there is none within 50 years."""
-        # Backwards, cronsim leaves out the minute that it starts in.
+        """The last date at or before a moment, in UTC. None if there is none within 50 years."""
+        # When it searches backwards, cronsim leaves out the minute at which it starts.
         start = moment.astimezone(self.zone).replace(second=0, microsecond=0) + timedelta(minutes=1)
         found = next(CronSim(self.expression, start, reverse=True), None)
         return None if found is None else found.astimezone(UTC)
@@ -56,7 +56,7 @@ def parse_schedule(expression: str, zone: ZoneInfo, place: str) -> Schedule:
     """Read a cron expression, or one of `@daily`, `@weekly`, `@monthly` and the like.
 
     Raises:
-        ConfigurationError: it is none. The message names the field.
+        ConfigurationError: the text is not a cron expression. The message names the field.
     """
     text = _NAMES.get(expression.strip().lower(), expression.strip().upper())
     if len(text.split()) != _FIELDS:
@@ -64,7 +64,7 @@ def parse_schedule(expression: str, zone: ZoneInfo, place: str) -> Schedule:
     try:
         CronSim(text, datetime(2000, 1, 1, tzinfo=UTC))
     except (CronSimError, AssertionError) as error:
-        # Its texts are of the form "Bad minute".
+        # The texts of these errors have the form "Bad minute".
         raise _unreadable(place, str(error).lower() or "unknown form") from None
     return Schedule(text, zone)
 
@@ -74,10 +74,10 @@ class DueDecision:
     """Whether a rotation is due.
 
     Attributes:
-        due: whether it is.
-        why: a sentence without a full stop.
-        date: the date of the schedule that is to be made good.
-        next: when the answer may change; None when it is due, or never will be.
+        due: whether it is due.
+        why: the reason, a sentence without a full stop.
+        date: the date of the schedule that the rotation is for.
+        next: when the decision may change; None if a rotation is due now, or never will be.
     """
 
     due: bool
@@ -94,11 +94,11 @@ def decide_due(
     active_since: datetime | None,
     min_age: timedelta = timedelta(0),
 ) -> DueDecision:
-    """Whether a rotation is due, and when next. Dates that were missed together are made good by one rotation.
+    """Decide whether a rotation is due, and when the next one is. One rotation is enough for several missed dates.
 
     Args:
         schedule: the dates.
-        now: this moment.
+        now: the current time.
         last_rotation: when the last rotation began, if there was one.
         active_since: when the active key became active, if that is known.
         min_age: a younger key is never rotated.
@@ -119,7 +119,7 @@ def decide_due(
 
 
 def moment_text(moment: datetime) -> str:
-    """A moment for people, in UTC."""
+    """Return a moment as text for people, in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 

@@ -1,4 +1,4 @@
-"""What each step of a rotation leaves for the later steps and the report; kept as JSON in `rotation_step.detail`."""
+"""The records of the steps of a rotation, for later steps and the report. Stored as JSON in `rotation_step.detail`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from fluxbase_cli.engine.outcome import CensusReport, JobReport
 from fluxbase_cli.store.rotations import RotationStep
 
-#: Values that no key opens are kept up to this number.
+#: At most this many undecryptable values are recorded.
 _MOST_VALUES = 50
 
 
@@ -19,9 +19,9 @@ class KeyStep:
     """The new key.
 
     Attributes:
-        fingerprint: of the key.
+        fingerprint: the fingerprint of the key.
         provider, source: where it is kept.
-        setting: the entry for `security.encryption.keys`; empty where it is configured already.
+        setting: the entry for `security.encryption.keys`; empty if it is configured already.
     """
 
     fingerprint: str
@@ -46,7 +46,11 @@ class KeyStep:
 
 @dataclass(frozen=True, slots=True)
 class ActivateStep:
-    """The new version is active; `how` says who made it so."""
+    """The new version is active.
+
+    Attributes:
+        how: how it was made active.
+    """
 
     how: str
 
@@ -65,7 +69,7 @@ class ReloadStep:
     """The reload command.
 
     Attributes:
-        command: the name of the program; None where none is configured.
+        command: the name of the program; None if none is configured.
         seconds: how long it took.
     """
 
@@ -88,8 +92,8 @@ class ReEncryptStep:
     """The job.
 
     Attributes:
-        job: its number; None where values stay under their keys.
-        re_encrypted: values that it moved; None where an earlier process finished the job.
+        job: the number of the job; None if the values stay under their keys.
+        re_encrypted: how many values it moved; None if an earlier process finished the job.
         rate_per_second: values a second.
     """
 
@@ -119,9 +123,9 @@ class AuditStep:
     """The audit after the job.
 
     Attributes:
-        by_version: values by the key version that they need.
-        undecryptable: values that no key opens.
-        values: where the first of those are, and why.
+        by_version: how many values need the key of each version.
+        undecryptable: how many values no key opens.
+        values: the first of those: where they are, and why no key opens them.
     """
 
     by_version: Mapping[int, int]
@@ -190,19 +194,19 @@ class StepsDone:
         self._records: dict[RotationStep, AnyStep] = {}
 
     def add(self, step: RotationStep, record: AnyStep) -> None:
-        """Take a step's record."""
+        """Add a step's record."""
         self._records[step] = record
 
     def add_detail(self, step: RotationStep, detail: Mapping[str, Any]) -> None:
-        """Take a step's record as it was kept."""
+        """Add a step's record from its stored JSON."""
         self._records[step] = _TYPES[step].of(detail)
 
     def get(self, kind: type[_S]) -> _S | None:
-        """The record of that kind; None where its step is not done."""
+        """The record of this kind. None if its step is not done."""
         return next((record for record in self._records.values() if isinstance(record, kind)), None)
 
     def need(self, kind: type[_S]) -> _S:
-        """The record of that kind.
+        """The record of this kind.
 
         Raises:
             KeyError: its step is not done.

@@ -41,15 +41,15 @@ from fluxbase_cli.store.rotations import (
 
 
 class StoppedError(Exception):
-    """A signal asked for a stop."""
+    """A signal requested a stop."""
 
 
 class WaitingForPersonError(Exception):
     """A person must do something first.
 
     Args:
-        what: what is waited for, a sentence.
-        lines: what to do.
+        what: what the rotation waits for, a sentence.
+        lines: what the person must do.
     """
 
     def __init__(self, what: str, lines: list[str]) -> None:
@@ -61,17 +61,17 @@ class WaitingForPersonError(Exception):
 class RotationSteps:
     """The steps of a rotation, and what they need.
 
-    A step that was begun and not recorded to its end is done again. It then finds what it did: a key at its place, a
-    file that names the version, a job that is completed. Only `reload_command` may run twice: nobody can know whether
+    If the end of a step is not recorded, the step is done again. It then finds what it did before: a key in its source,
+    a file that names the version, a completed job. Only `reload_command` may run twice, because it is unknown whether
     it had ended.
 
     Args:
-        context: what the rotation is given.
-        clock: what time it is.
+        context: what the rotation gets from its caller.
+        clock: the clock.
         lock: the session that holds the rotation's lock.
         outbox: sends notifications.
         settings: the configuration.
-        note: takes what the report says of a step.
+        note: called with what a step adds to the report.
 
     Attributes:
         settings: the configuration, as it was last read.
@@ -96,7 +96,7 @@ class RotationSteps:
         self._keys: tuple[Settings, Keyring] | None = None
 
     def key(self, version: int) -> KeyStep:
-        """Make the new key where keys are kept, and read it back."""
+        """Make the new key in the key source, and read it back."""
         stored = self.new_key().make(version)
         self._context.tell(f"✓ Key version {version} (fingerprint {stored.fingerprint}) is at {stored.source}")
         return KeyStep(
@@ -104,7 +104,7 @@ class RotationSteps:
         )
 
     def activate(self, version: int, key_step: KeyStep) -> ActivateStep:
-        """Make the version active in fluxbase.yaml or where that points, or wait until somebody has."""
+        """Make the version active in fluxbase.yaml or where that points, or wait until somebody has done it."""
         fingerprint = key_step.fingerprint
         settings = self._context.load()
         how = "by hand"
@@ -114,15 +114,15 @@ class RotationSteps:
             if settings.encryption.active_pointer is None:
                 self._edit(settings, Change(version, setting))
             else:
-                # The entry comes first: who follows the pointer must find the key.
+                # The entry is written first: a server that reads the new active version must find its key.
                 if setting:
                     self._edit(settings, Change(version, setting, activate=False))
                 move_pointer(settings, self._context.environ, version, warn=self._context.warn)
             settings = self._context.load()
         if settings.encryption.effective_key_version != version:
             raise WaitingForPersonError(
-                f"{settings.config_file} names version {version}, and version "
-                f"{settings.encryption.effective_key_version} is active all the same",
+                f"{settings.config_file} names version {version}, but version "
+                f"{settings.encryption.effective_key_version} is still active",
                 ["Does FLUXBASE_SECURITY_ENCRYPTION_ACTIVE_KEY_VERSION set it? Set that to the new version."],
             )
         key = self.ring(settings).key(version)
@@ -139,17 +139,17 @@ class RotationSteps:
     def _edit(self, settings: Settings, change: Change) -> None:
         if settings.config_file is None:
             raise WaitingForPersonError(
-                f"key version {change.version} is to be made active: there is no fluxbase.yaml", _by_hand(change)
+                f"key version {change.version} must be made active by hand: there is no fluxbase.yaml", _by_hand(change)
             )
         try:
             backup = edit_file(settings.config_file, change)
         except CantEditError as error:
             raise WaitingForPersonError(
-                f"key version {change.version} is to be made active in {settings.config_file} by you: {error}",
+                f"key version {change.version} must be made active by hand in {settings.config_file}: {error}",
                 _by_hand(change),
             ) from None
         if backup is not None:
-            self._context.tell(f"✓ Changed {settings.config_file} (as it was: {backup.name})")
+            self._context.tell(f"✓ Changed {settings.config_file} (old file kept as {backup.name})")
 
     def reload(self) -> ReloadStep:
         """Run `reload_command`, so that servers know both keys before the first value is sealed under the new one."""
@@ -165,7 +165,7 @@ class RotationSteps:
         return ReloadStep(command[0], seconds)
 
     def re_encrypt(self, rotation: RotationRecord, version: int) -> ReEncryptStep:
-        """Move the values: the job of the engine, which resumes where it was."""
+        """Move the values by a job of the engine, or resume that job."""
         if not self._policy.auto_reencrypt:
             self._context.tell(
                 f"Values stay under their keys (auto_reencrypt is off): "
@@ -197,7 +197,7 @@ class RotationSteps:
             raise StoppedError
         if report.state != "completed":
             raise JobFailedError(
-                f"job {report.job} failed: {report.error}", hint="The rotation goes on from here when it is run again."
+                f"job {report.job} failed: {report.error}", hint="Run the rotation again: it resumes from here."
             )
         self._context.tell(
             f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})"
@@ -205,7 +205,7 @@ class RotationSteps:
         return ReEncryptStep.from_report(report)
 
     def audit(self, version: int) -> AuditStep:
-        """Open every value once more."""
+        """Audit all values after the job: open every value again."""
         proof = take_proof(
             self.settings.database,
             self.ring(self.settings),
@@ -218,28 +218,28 @@ class RotationSteps:
             stop=self._context.stop,
             observer=NullObserver(),
         )
-        census = proof.together
+        report = proof.together
         if self._context.stop.requested:
-            # Half a census proves nothing.
+            # An incomplete audit proves nothing.
             raise StoppedError
         if proof.unexamined:
             raise WaitingForPersonError(
                 "the audit could not examine everything, so nobody knows whether all values are moved",
                 [f"not examined: {each}" for each in proof.unexamined],
             )
-        left = sum(number for each, number in census.by_version.items() if each != version)
+        left = sum(number for each, number in report.by_version.items() if each != version)
         self._context.tell(
-            f"✓ Opened {census.scanned} secrets: {census.by_version.get(version, 0)} under version {version}, "
+            f"✓ Opened {report.scanned} secrets: {report.by_version.get(version, 0)} under version {version}, "
             f"{left} under others"
         )
         if left and self._policy.auto_reencrypt:
             self._context.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
-        if census.undecryptable:
+        if report.undecryptable:
             self._context.warn(
-                f"{census.undecryptable} secrets open under no key and were left as they are: "
+                f"{report.undecryptable} secrets open under no key and were left as they are: "
                 "`fluxbase-cli secrets audit` lists them"
             )
-        return AuditStep.from_report(census)
+        return AuditStep.from_report(report)
 
     def retention(self, rotation: RotationRecord) -> RetentionStep:
         """Disable and destroy the keys that are beyond retention."""
@@ -248,10 +248,10 @@ class RotationSteps:
         return RetentionStep(tuple(each.version for each in retired if not each.refusals))
 
     def retire(self, rotation: int | None) -> tuple[Retired, ...]:
-        """Disable and destroy what is beyond retention, one key after another.
+        """Disable and destroy the keys beyond retention, one after the other.
 
         Args:
-            rotation: the rotation that does it; None outside a rotation.
+            rotation: the number of the rotation that does it; None outside a rotation.
         """
         retired: list[Retired] = []
         tried: set[tuple[int, Retirement]] = set()
@@ -262,20 +262,20 @@ class RotationSteps:
                 keyring, history, self.settings, active=keyring.active, retain=self._policy.retain_old_keys
             )
             now = self._clock()
-            nearest = next(
+            candidate = next(
                 (each for each in beyond if each.is_due(now) and (each.version, each.action) not in tried), None
             )
-            if nearest is None:
+            if candidate is None:
                 break
-            tried.add((nearest.version, nearest.action))
-            result = self.key_retirement().retire(self._lock.store(), nearest, rotation)
+            tried.add((candidate.version, candidate.action))
+            result = self.key_retirement().retire(self._lock.store(), candidate, rotation)
             retired.append(result)
             for refusal in result.refusals:
                 self._context.warn(f"key version {result.version} is kept: {refusal}")
         return tuple(retired)
 
     def key_retirement(self) -> KeyRetirement:
-        """What disables and destroys keys."""
+        """Make the object that disables and destroys keys."""
         return KeyRetirement(
             self.settings,
             self._context.environ,
@@ -288,13 +288,13 @@ class RotationSteps:
         )
 
     def ring(self, settings: Settings) -> Keyring:
-        """The keys, fetched once for each reading of the configuration."""
+        """The keyring. The keys are fetched once for each reading of the configuration."""
         if self._keys is None or self._keys[0] is not settings:
             self._keys = (settings, open_ring(settings, self._context.environ, warn=self._context.warn))
         return self._keys[1]
 
     def new_key(self) -> NextKey:
-        """What chooses and makes the next key."""
+        """Make the object that chooses and makes the next key."""
         return NextKey(
             self.settings,
             self._context.environ,
@@ -305,4 +305,9 @@ class RotationSteps:
 
 
 def _by_hand(change: Change) -> list[str]:
-    return ["Change this, there or where it is made from:", "", *(f"    {line}" for line in change.lines()), ""]
+    return [
+        "Make this change, in the file or in the template that it is made from:",
+        "",
+        *(f"    {line}" for line in change.lines()),
+        "",
+    ]

@@ -1,8 +1,7 @@
-"""Making a key version active in fluxbase.yaml, by changing the few characters that it takes.
+"""Makes a key version active in fluxbase.yaml, by changing as few characters as possible.
 
-The file is the operator's: comments, order, quotes and line ends stay as they are, so that nothing is written anew that
-need not be. PyYAML says where in the text a value stands; what comes out is read again and compared with what should
-have come out before it replaces the file.
+The file belongs to the operator, so comments, order, quotes and line ends do not change. PyYAML gives the position of a
+value in the text. The changed text is parsed again and compared with the expected result before it replaces the file.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ _UNUSUAL = "it is written in a way that can't be changed without changing someth
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What shall stand in the file.
+    """A change of the file.
 
     Attributes:
         version: the version to make active.
-        setting: what the key's new entry in `keys` holds besides its version; empty where no entry is needed.
-        activate: whether the file says which version is active; False where it only says where that is kept.
+        setting: the settings of the key's new entry in `keys`, besides its version; empty if no entry is needed.
+        activate: whether the file holds the active version. False if it only says where that is kept.
     """
 
     version: int
@@ -53,19 +52,19 @@ class Change:
 
 
 class CantEditError(Exception):
-    """The file can't be changed by us; its text says why, and quotes nothing of the file."""
+    """This tool can't change the file. The text says why, and quotes nothing of the file."""
 
 
 def edit_file(path: Path, change: Change) -> Path | None:
     """Make a version active in a file, atomically.
 
-    The file keeps its mode, owner and extended attributes, and the file as it was stays beside it. A link is followed.
+    The file keeps its mode, owner and extended attributes. The old file is kept in the same folder. A link is followed.
 
     Returns:
-        Where the file as it was is kept; None where nothing had to be changed.
+        The path of the old file; None if no change was needed.
 
     Raises:
-        CantEditError: the file has a form that only people should change, or it is not ours to write.
+        CantEditError: the file has a form that only a person should change, or we may not write it.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -87,10 +86,10 @@ def edit_file(path: Path, change: Change) -> Path | None:
 
 
 def edit_text(text: str, change: Change) -> str:
-    """The text of a configuration file with a version made active.
+    """Return the text of a configuration file with a version made active.
 
     Raises:
-        CantEditError: it has a form that only people should change.
+        CantEditError: the text has a form that only a person should change.
     """
     edited = text
     section, data = _section(edited)
@@ -114,7 +113,7 @@ def _reread(edited: str) -> tuple[yaml.MappingNode, Any]:
 
 
 def _section(text: str) -> tuple[yaml.MappingNode, Any]:
-    """The node `security.encryption`, and all of the file as data."""
+    """Return the node `security.encryption`, and the whole file as data."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = _data(root)
@@ -156,7 +155,7 @@ def _set_active(text: str, section: yaml.MappingNode, version: int) -> str:
         raise CantEditError(f"its {_ACTIVE} comes from a variable")
     start, end = node.start_mark.index, node.end_mark.index
     if node.value == "":
-        # `active_key_version:` with nothing behind it.
+        # `active_key_version:` with nothing after it.
         return f"{text[:start]} {version}{text[end:]}"
     quote = node.style if node.style in ("'", '"') else ""
     return f"{text[:start]}{quote}{version}{quote}{text[end:]}"
@@ -174,7 +173,7 @@ def _add_entry(text: str, section: yaml.MappingNode, change: Change) -> str:
     lines = [f"- {_flow_entry(change)}"] if last.flow_style else _block_entry(change)
     end = _end(last)
     newline = _line_end(text)
-    # Behind the rest of the last entry's line, where a comment may stand.
+    # Insert after the end of the last entry's line, because a comment may follow the entry.
     if text[end - 1 : end] != "\n":
         found = text.find("\n", end)
         end = len(text) if found < 0 else found + 1
@@ -183,7 +182,10 @@ def _add_entry(text: str, section: yaml.MappingNode, change: Change) -> str:
 
 
 def _end(node: yaml.Node) -> int:
-    """Where a node's last character stands; of a block, the marks of PyYAML are where the next thing begins."""
+    """The end of a node in the text.
+
+    For a block, PyYAML's end mark is the start of the next node. So the end of the block's last value is used instead.
+    """
     if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
         return _end(node.value[-1][1])
     if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
@@ -204,7 +206,7 @@ def _line_end(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _data(node: yaml.Node | None) -> Any:  # noqa: ANN401  # whatever stands in the file
+def _data(node: yaml.Node | None) -> Any:  # noqa: ANN401  # any value of the file
     if isinstance(node, yaml.MappingNode):
         return [(_data(key), _data(value)) for key, value in node.value]
     if isinstance(node, yaml.SequenceNode):
@@ -213,7 +215,7 @@ def _data(node: yaml.Node | None) -> Any:  # noqa: ANN401  # whatever stands in 
 
 
 def _at_section(data: Any, change: Any) -> Any:  # noqa: ANN401
-    """The data with the section replaced by what a function makes of it."""
+    """Return the data with the section replaced by the result of a function."""
 
     def descend(pairs: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401
         if not path:
@@ -256,7 +258,7 @@ def _with_entry(data: Any, change: Change) -> Any:  # noqa: ANN401
 
 def _replace(target: Path, before: bytes, after: bytes, backup: Path) -> None:
     status = target.stat()
-    # A folder may let us put a file in the place of one that nobody may write; then it is not ours to change.
+    # The rights of the folder may let us replace a file that nobody may write. Such a file must not be changed.
     if not (status.st_mode & 0o222 and os.access(target, os.W_OK)):
         raise PermissionError(errno.EACCES, "it is read-only")
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as new:
@@ -274,7 +276,7 @@ def _replace(target: Path, before: bytes, after: bytes, backup: Path) -> None:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-    # Its times are those of the old file until now.
+    # `copystat` has also copied the times of the old file.
     os.utime(target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
@@ -299,7 +301,7 @@ def _refuse_changed(target: Path, before: bytes) -> None:
 
 
 def _keep(target: Path, backup: Path) -> None:
-    """Keep the file as it was: the very file, by another name, or a copy where there are no hard links."""
+    """Keep the old file under another name: by a hard link, or by a copy if hard links are not possible."""
     try:
         os.link(target, backup)
     except OSError:

@@ -85,7 +85,7 @@ def test_a_test_notification_says_whether_it_was_taken(rotating: Rotating) -> No
     assert (taken.code, taken.json) == (0, {"id": told["id"], "host": "127.0.0.1", "signed": True})
     assert (told["type"], told["data"]["message"]) == ("test", "A test of fluxbase-cli")
     assert refused.code == 1
-    assert "the notification was not taken: 127.0.0.1 answered 401" in refused.stderr
+    assert "the notification was not accepted: 127.0.0.1 answered 401" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_date_and_the_age_of_backups_are_kept_by_the_clock_of_the_server(
     rotated: Rotation, wrong_clock: WrongClock
 ) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    refused(wrong_clock(8, rotated.command, *_DESTROY, "--now", "--keep-until", tomorrow), "is to be kept until")
+    refused(wrong_clock(8, rotated.command, *_DESTROY, "--now", "--keep-until", tomorrow), "must be kept until")
     backed_up = rotated.command.having(**{f"{_SECTION}_BACKUP_HORIZON": "7d"})
     refused(wrong_clock(8, backed_up, *_DESTROY, "--now"), "backups of the last 7d may need it")
 

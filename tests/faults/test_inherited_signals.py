@@ -55,7 +55,7 @@ def test_a_job_is_interrupted_whatever_the_parent_did_with_signals(
             outcome = running.finish()
 
     assert outcome.code == code, outcome.all
-    assert "Stopping: finishing the batches in hand" in outcome.stderr
+    assert "Stopping: finishing the batches in progress" in outcome.stderr
     assert rotation.command(*_RE_ENCRYPT).code == 0
     assert read(rotation.url).versions == {2: 1000}
 

@@ -33,7 +33,7 @@ def test_a_stopped_run_is_gone_on_with_where_it_was(rotation: Rotation, number: 
     assert first.json["state"] == "interrupted"
     assert 0 < first.json["re_encrypted"] < _BEFORE_JOB
     assert first.json["remaining"] is None
-    assert "The same command goes on" in first.stderr
+    assert "Run the same command again: it resumes" in first.stderr
     job = rotation.command("secrets", "status", "1", "-o", "json").json
     assert (job["state"], job["alive"]) == ("interrupted", False)
     # What is reported is what is there.
@@ -72,7 +72,7 @@ def test_an_interrupted_run_says_so_in_words(rotation: Rotation) -> None:
     assert outcome.code == 130
     assert "✓ Completed" not in outcome.stdout
     assert "goes on from here" in outcome.stdout
-    assert "Stopping: finishing the batches in hand" in outcome.stderr
+    assert "Stopping: finishing the batches in progress" in outcome.stderr
 
 
 def test_a_stop_is_heard_while_a_batch_waits_for_a_lock(rotation: Rotation) -> None:

@@ -40,7 +40,7 @@ def refused(outcome: Outcome, *words: str) -> None:
     assert len(reasons) == len(words), reasons
     for word, reason in zip(words, reasons, strict=True):
         assert word in reason
-        assert reason.endswith("(--skip-standbys goes on all the same)")
+        assert reason.endswith("(--skip-standbys continues anyway)")
     assert [each["kind"] for each in outcome.json["unexamined"]] == ["standby"] * len(words)
 
 

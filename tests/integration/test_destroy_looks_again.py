@@ -85,7 +85,7 @@ def test_a_job_that_begins_and_ends_during_the_audit_keeps_the_key(
     """The audit no longer sees what the job has sealed under the key."""
     outcome = destroy(settings, rotation, lambda: done(rotation, *_BACK), now=now)
 
-    assert outcome.refusals == ("a job was begun during the audit: run this again when it has come to its end",)
+    assert outcome.refusals == ("a job was begun during the audit: run this again when it has ended",)
     assert (outcome.state, outcome.exit_code) == ("enabled", 3)
     assert events(rotation) == []
     assert read(rotation.url).versions == {1: 60}
@@ -116,7 +116,7 @@ def test_a_date_that_somebody_names_during_the_audit_counts(settings: Settings, 
     outcome = destroy(settings, rotation, lambda: done(rotation, *_DESTROY, "--keep-until", "2999-01-01"))
 
     (reason,) = outcome.refusals
-    assert "it is to be kept until 2999-01-01" in reason
+    assert "it must be kept until 2999-01-01" in reason
     assert outcome.state == "disabled"
 
 

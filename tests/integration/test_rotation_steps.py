@@ -44,7 +44,7 @@ def test_a_file_that_is_not_ours_is_changed_by_a_person_and_the_rotation_goes_on
     assert (waiting.state, waiting.exit_code) == ("waiting", 1)
     assert versions(rotating) == {(1,)}
     told = "\n".join(calendar.warnings)
-    assert f"key version 2 is to be made active in {path} by you: it is read-only" in told
+    assert f"key version 2 must be made active by hand in {path}: it is read-only" in told
     assert "        active_key_version: 2" in told
     assert f'        - version: 2\n            key: "{{{{ vault `{rotating.vault.mount}/keys/v2` }}}}"' in told
     assert rotating.endpoint.kinds == ["rotation.started", "rotation.waiting"]

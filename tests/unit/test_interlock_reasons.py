@@ -45,7 +45,7 @@ def job(state: JobState) -> Job:
 def test_an_unfinished_job_is_named() -> None:
     assert interlocks.while_a_job_is_unfinished(None) == []
     assert interlocks.while_a_job_is_unfinished(job(JobState.INTERRUPTED)) == [
-        "job 7 (re-encrypt) is interrupted: let it come to its end first"
+        "job 7 (re-encrypt) is interrupted: let it end first"
     ]
 
 
@@ -103,7 +103,7 @@ def test_what_must_be_waited_for_is_told_with_its_end() -> None:
         f"it cools off for 7d since it was disabled, until {shown(NOW + WEEK)}: wait, or pass --now in an emergency"
     ]
     assert interlocks.before_backups_have_passed(NOW + WEEK, NOW - WEEK, 2 * WEEK, NOW) == [
-        f"it is to be kept until {shown(NOW + WEEK)} (--keep-until)",
+        f"it must be kept until {shown(NOW + WEEK)} (--keep-until)",
         (
             f"backups of the last 14d may need it, until {shown(NOW + WEEK)} "
             "(security.encryption.key_destruction.backup_horizon)"
@@ -120,12 +120,10 @@ def test_others_at_work_are_named() -> None:
         "another process destroys or disables a key on this database: run this again when it has ended"
     ]
     assert interlocks.after_a_job_began(5, 5) == []
-    assert interlocks.after_a_job_began(5, 6) == [
-        "a job was begun during the audit: run this again when it has come to its end"
-    ]
+    assert interlocks.after_a_job_began(5, 6) == ["a job was begun during the audit: run this again when it has ended"]
     assert interlocks.while_jobs_run_beside({}) == []
     assert interlocks.while_jobs_run_beside({"branch_a": 3}) == [
-        "job 3 is running in database branch_a: let it come to its end first"
+        "job 3 is running in database branch_a: let it end first"
     ]
 
 

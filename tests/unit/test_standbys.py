@@ -102,7 +102,7 @@ def test_of_two_standbys_with_one_name_a_missing_one_is_noticed() -> None:
 def test_each_is_a_reason_to_refuse_unless_they_are_skipped() -> None:
     found = Standbys(LSN, unexamined=(Unexamined(UnexaminedKind.STANDBY, "replica-1", "it is behind"),))
     (reason,) = interlocks.while_standbys_are_behind(found, skip=False)
-    assert reason == "standby replica-1: it is behind (--skip-standbys goes on all the same)"
+    assert reason == "standby replica-1: it is behind (--skip-standbys continues anyway)"
     assert interlocks.while_standbys_are_behind(found, skip=True) == []
 
 

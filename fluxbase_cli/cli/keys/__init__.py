@@ -1,4 +1,4 @@
-"""`fluxbase-cli keys`: make keys, list and verify them, and destroy those that nothing needs."""
+"""The command group `fluxbase-cli keys`: makes, lists and verifies keys, and destroys keys that nothing needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GROUP_HELP = "Make, list, check and destroy keys."
 
 
 def make_app() -> typer.Typer:
-    """The group of commands."""
+    """Build the command group."""
     app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
     manage.add_to(app)
@@ -20,4 +20,4 @@ def make_app() -> typer.Typer:
 
 
 def _group() -> None:
-    """The keys."""
+    """The callback of the group. It only takes the common options."""

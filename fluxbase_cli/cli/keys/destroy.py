@@ -1,4 +1,4 @@
-"""`fluxbase-cli keys destroy` and `keys enable`: the end of a key, and the way back before it."""
+"""The commands `fluxbase-cli keys destroy` and `keys enable`, which takes the first step of `destroy` back."""
 
 from __future__ import annotations
 
@@ -60,48 +60,48 @@ def destroy(  # noqa: PLR0913  # a command's options
         bool,
         typer.Option(
             "--now",
-            help="Both steps at once, without the cooling-off time: for an emergency.",
+            help="Do both steps at once, without the cooling-off time. Only for an emergency.",
         ),
     ] = False,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", help="Why; kept with who, when and from where."),
+        typer.Option("--reason", help="Why. It is recorded with who, when and from where."),
     ] = None,
     keep_until: Annotated[
         str | None,
         typer.Option(
             "--keep-until",
             metavar="DATE",
-            help="Never destroy it before this date (2027-03-31, or with a time, in UTC).",
+            help="Do not destroy the key before this date (2027-03-31, or with a time, in UTC).",
         ),
     ] = None,
     accept_undecryptable: Annotated[
         bool,
         typer.Option(
             "--accept-undecryptable",
-            help="Go on though there are values that no key opens.",
+            help="Continue even if there are values that no key opens.",
         ),
     ] = False,
     skip_copies: Annotated[
         bool,
         typer.Option(
             "--skip-copies",
-            help="Do not look into branch and tenant databases.",
+            help="Do not search branch and tenant databases.",
         ),
     ] = False,
     skip_standbys: Annotated[
         bool,
         typer.Option(
             "--skip-standbys",
-            help="Go on though standbys or replication slots are behind or not connected; standbys that are gone are "
-            "not asked for again. Kept with who and when.",
+            help="Continue even if standbys or replication slots are behind or not connected. Standbys that are gone "
+            "are not checked again later. Recorded with who and when.",
         ),
     ] = False,
     skip_deep: Annotated[
         bool,
         typer.Option(
             "--skip-deep",
-            help="Look only where sealed values are known to be, not into every column. Kept with who and when.",
+            help="Search only the known locations, not every column. Recorded with who and when.",
         ),
     ] = False,
     locations: LocationsOption = None,
@@ -113,13 +113,15 @@ def destroy(  # noqa: PLR0913  # a command's options
 ) -> int:
     """Destroy a key that nothing needs any more, in two steps.
 
-    The first call disables it: recorded, the key still exists, `keys enable` takes it back. The second, with --confirm
-    after the cooling-off time (7 days unless security.encryption.key_destruction.cooling_off says otherwise), destroys
-    it for good where it is kept. Each step opens every value anew, and is refused (exit 3, with the reasons) while the
-    key is active, any value needs it, something could not be examined, a job is unfinished, values open under no key,
-    or backups may need it. Branch and tenant databases and all columns of all tables are looked into. The second step
-    is also refused while a standby or a replication slot is behind what was audited, or is not connected. All times
-    are by the database server's clock.
+    Step 1 disables the key. The key still exists, and `keys enable` takes the step back. Step 2 (--confirm) is possible
+    after the cooling-off time: 7 days, or security.encryption.key_destruction.cooling_off. It removes the key from its
+    source for good.
+
+    Each step opens every value again, in branch and tenant databases and in all columns of all tables too. A step is
+    refused (exit code 3, with the reasons) while the key is active, a value needs it, something could not be examined,
+    a job is unfinished, no key opens some values, or backups may need the key. Step 2 is also refused while a standby
+    or a replication slot is not connected, or is behind the audited state. All times are from the database server's
+    clock.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
@@ -146,7 +148,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     settings = load(options, messages)
     for warning in settings.warnings:
         messages.warn(warning)
-    if now and confirm is None and not yes and not _sure(key_version):
+    if now and confirm is None and not yes and not _confirmed(key_version):
         messages.tell("Nothing was touched.")
         return ExitCode.FAILED
     stop = Stop()
@@ -176,7 +178,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     return outcome.exit_code
 
 
-def _sure(version: int) -> bool:
+def _confirmed(version: int) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     question = f"Destroy key version {version} for good, now, if nothing needs it?"
@@ -229,7 +231,7 @@ def _lines(outcome: DestroyOutcome) -> Iterator[str]:
         if outcome.gone:
             yield f"✓ Destroyed {name}: {outcome.source}"
         else:
-            yield f"✓ Recorded {name} as destroyed; only you can remove it from where it is"
+            yield f"✓ Recorded {name} as destroyed; only you can remove it from its source"
     else:
         yield f"✓ No value needs {name}"
         yield f"✓ Disabled {name}; the key still exists"
@@ -242,7 +244,7 @@ Example:
 
 
 def enable(options: Options, *, key_version: KeyVersion) -> int:
-    """Take back the first step of `keys destroy`."""
+    """Enable a key again that `keys destroy` has disabled."""
     from fluxbase_cli.keys.enable import enable_key  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)

@@ -1,4 +1,4 @@
-"""`fluxbase-cli keys generate`, `list`, `verify` and `rewrap`."""
+"""The commands `fluxbase-cli keys generate`, `list`, `verify` and `rewrap`."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def generate(
         Encoding,
         typer.Option(
             "--encoding",
-            help="hex and base64 are for `security.encryption.keys`; raw is 32 characters for the server's "
-            "`encryption_key`.",
+            help="Write the key in this form: hex or base64 for `security.encryption.keys`, raw (32 characters) for "
+            "the server's `encryption_key`.",
         ),
     ] = Encoding.HEX,
     store: Annotated[
         bool,
         typer.Option(
             "--store",
-            help="Keep it where the configuration keeps keys (Vault, AWS KMS) instead of printing it.",
+            help="Store the key in the key source of the configuration (Vault, AWS KMS) instead of printing it.",
         ),
     ] = False,
     key_version: Annotated[
@@ -61,7 +61,7 @@ def generate(
             "--key-version",
             min=1,
             metavar="N",
-            help="With --store: the new key's version. [default: the next one]",
+            help="With --store: give the new key this version. [default: the next one]",
         ),
     ] = None,
     out: Annotated[
@@ -69,14 +69,14 @@ def generate(
         typer.Option(
             "--out",
             metavar="PATH",
-            help="Write it to a new file that only you can read; an existing file is never overwritten.",
+            help="Write the key to a new file that only you can read. An existing file is never overwritten.",
         ),
     ] = None,
 ) -> int:
     """Make a new key of 256 bits, and print or store it.
 
-    The key goes to stdout and nowhere else: store it where your other keys are before you use it. With --store or --out
-    it is stored instead, read back and compared, and only its place and its fingerprint are printed.
+    The key goes only to stdout. Store it in your key source before you use it. With --store or --out, the key is
+    stored, read back and compared. Then only its source and its fingerprint are printed.
     """
     if out is not None:
         from fluxbase_cli.keys.create import write_key  # noqa: PLC0415  # start-up time
@@ -85,7 +85,7 @@ def generate(
         return ExitCode.DONE
     if store:
         if encoding is not Encoding.HEX:
-            raise ConfigurationError("--encoding goes with printing a key or with --out", hint="Leave it out.")
+            raise ConfigurationError("--encoding can't be used with --store", hint="Leave it out.")
         from fluxbase_cli.keys.create import create_key  # noqa: PLC0415  # start-up time
 
         messages = messages_for(options)
@@ -93,7 +93,7 @@ def generate(
         _print_stored(options, create_key(settings, os.environ, key_version, warn=messages.warn_once))
         return ExitCode.DONE
     if key_version is not None:
-        raise ConfigurationError("--key-version goes with --store", hint="A printed key has no version yet.")
+        raise ConfigurationError("--key-version needs --store", hint="A printed key has no version yet.")
     _print_key(options, encoding)
     return ExitCode.DONE
 
@@ -145,18 +145,18 @@ def list_keys(
         bool,
         typer.Option(
             "--count",
-            help="Open every value, and say how many each key still seals.",
+            help="Open every value, and show how many values are under each key.",
         ),
     ] = False,
 ) -> int:
-    """List key versions with place, fingerprint, state and age."""
-    from fluxbase_cli.keys.inventory import list_keys as lifecycle_list  # noqa: PLC0415  # start-up time
+    """List key versions with source, fingerprint, state and age."""
+    from fluxbase_cli.keys.inventory import list_keys as read_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     settings = load(options, messages)
     for warning in settings.warnings:
         messages.warn(warning)
-    listed = lifecycle_list(settings, os.environ, warn=messages.warn_once)
+    listed = read_keys(settings, os.environ, warn=messages.warn_once)
     values = None
     if count:
         from fluxbase_cli.cli.counting import count_values  # noqa: PLC0415  # start-up time
@@ -165,8 +165,8 @@ def list_keys(
         stop = Stop()
         values = count_values(options, settings.database, listed.keyring, messages, stop)
         if stop.requested:
-            # Half a count says nothing, so none is printed.
-            messages.warn("interrupted; nothing was counted to its end")
+            # An incomplete count would mislead, so none is printed.
+            messages.warn("interrupted; the count is incomplete and is not shown")
             return 128 + (stop.signal or 2)
     data = keys_data(listed.keys, values)
     print_result(options, {"keys": data}, _list_lines(data))
@@ -206,7 +206,7 @@ def _day(moment: str | None) -> str:
 
 
 def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
-    """The keys as `keys list -o json` prints them, oldest first; what isn't known is not there."""
+    """The keys as `keys list -o json` prints them, the oldest first. Unknown fields are left out."""
     data = []
     for key in keys:
         fields: dict[str, Any] = {
@@ -235,10 +235,10 @@ Example:
 
 
 def verify(options: Options) -> int:
-    """Fetch every key and try it.
+    """Fetch every key and test it.
 
-    A key is good when it can be had, has the right length, is no other version's key, and opens what it seals. Exit 0
-    when all are, else 2.
+    A key is good if it can be read, has the right length, differs from all other keys, and opens what it seals. Exit
+    code 0: all keys are good. 2: a key is not.
     """
     from fluxbase_cli.keys.verify import verify_keys  # noqa: PLC0415  # start-up time
 
@@ -268,7 +268,7 @@ def _verified_lines(keys: tuple[Verified, ...]) -> Iterator[str]:
     for key in keys:
         name = f"key version {key.version} ({key.source})"
         if key.gone:
-            yield f"! {name}: was destroyed; its entry can go from the configuration"
+            yield f"! {name}: was destroyed; its entry can be removed from the configuration"
         elif key.to_come:
             yield f"! {name}: has no key yet; `fluxbase-cli keys generate --store --key-version {key.version}` makes it"
         elif key.problem is None:
@@ -291,18 +291,18 @@ def rewrap(
         typer.Option(
             "--kms-key-id",
             metavar="KEY",
-            help="The KMS key (id, ARN or alias) that shall wrap them.",
+            help="Wrap with this KMS key (id, ARN or alias).",
         ),
     ],
 ) -> int:
-    """Wrap the keys with another KMS key; secrets stay as is.
+    """Wrap the keys with another KMS key.
 
-    The keys stay what they are, and so do their fingerprints; only what wraps them is exchanged, inside KMS.
+    The keys, their fingerprints and all values stay the same. KMS only changes the key that wraps the keys.
     """
     from fluxbase_cli.keys.rewrap import rewrap_keys  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    done = rewrap_keys(load(options, messages), os.environ, kms_key_id, warn=messages.warn_once)
+    rewrapped = rewrap_keys(load(options, messages), os.environ, kms_key_id, warn=messages.warn_once)
     data = {
         "keys": [
             {
@@ -312,12 +312,12 @@ def rewrap(
                 "kms_key_id": key.wrapping_key,
                 "setting": dict(key.setting),
             }
-            for key in done
+            for key in rewrapped
         ]
     }
-    lines = [f"✓ Key version {key.version} ({key.fingerprint}) is wrapped by {key.wrapping_key}" for key in done]
+    lines = [f"✓ Key version {key.version} ({key.fingerprint}) is wrapped by {key.wrapping_key}" for key in rewrapped]
     print_result(options, data, lines)
-    for key in done:
+    for key in rewrapped:
         if key.setting and options.output in (None, Output.TABLE):
             fields = "\n".join(f"        {field}: {_quoted(value)}" for field, value in key.setting.items())
             messages.tell(f"Now set at {key.source}:\n\n{fields}\n")

@@ -1,4 +1,4 @@
-"""`fluxbase-cli secrets`: re-encrypt, audit, rollback, status, pause, resume, tune."""
+"""The command group `fluxbase-cli secrets`: re-encrypt, audit, rollback, status, pause, resume, tune."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GROUP_HELP = "Move sealed values to another key, and prove it."
 
 
 def make_app() -> typer.Typer:
-    """The group of commands."""
+    """Build the command group."""
     app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(_group))
     job.add_to(app)
@@ -22,4 +22,4 @@ def make_app() -> typer.Typer:
 
 
 def _group() -> None:
-    """The sealed values."""
+    """The callback of the group. It only takes the common options."""

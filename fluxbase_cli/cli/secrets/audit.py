@@ -1,4 +1,4 @@
-"""`fluxbase-cli secrets audit`: which keys are still needed."""
+"""The command `fluxbase-cli secrets audit`: shows which keys are still needed."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def audit(  # noqa: PLR0913  # a command's options
             "--key-version",
             min=1,
             metavar="N",
-            help="Ask about this version: exit 0 where no value needs its key any more, else 3.",
+            help="Check this version. Exit code 0: no value needs its key any more. 3: some values do.",
         ),
     ] = None,
     deep: Annotated[
         bool,
         typer.Option(
             "--deep",
-            help="Also look into every text, JSON and bytea column of every table.",
+            help="Also search every text, JSON and bytea column of every table.",
         ),
     ] = False,
     databases: DatabasesOption = Databases.MAIN,
@@ -59,10 +59,10 @@ def audit(  # noqa: PLR0913  # a command's options
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
 ) -> int:
-    """Say which keys are still needed.
+    """Show which keys are still needed.
 
-    Opens every sealed value with every configured key. Reads only: a read-only role that sees all rows is enough. What
-    could not be examined is listed, and then the exit code is 4. Only exit code 0 means that nothing needs the key.
+    Opens every sealed value with every configured key. Writes nothing: a read-only role that sees all rows is enough.
+    Lists what could not be examined, and then ends with exit code 4. Only exit code 0 means that nothing needs the key.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
@@ -88,7 +88,7 @@ def audit(  # noqa: PLR0913  # a command's options
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
         proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=progress)
     if stop.requested:
-        # Half a census proves nothing, so none is printed.
+        # An incomplete audit proves nothing, so none is printed.
         messages.warn("interrupted; the audit is incomplete and proves nothing")
         return 128 + (stop.signal or 2)
     report = proof.together

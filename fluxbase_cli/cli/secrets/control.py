@@ -1,4 +1,4 @@
-"""`fluxbase-cli secrets pause`, `resume` and `tune`: orders to a job that runs in another terminal."""
+"""The commands `fluxbase-cli secrets pause`, `resume` and `tune`: they control a job in another process."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def pause(
     *,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", help="Why; the runners say it while they wait."),
+        typer.Option("--reason", help="Why. The runners show it while they wait."),
     ] = None,
 ) -> int:
     """Make the running job wait, on all machines.
 
-    The batches in hand are finished; no new one is begun. The processes stay alive and say what they wait for.
+    The batches in progress are finished, and no new batch is begun. The processes stay alive and show why they wait.
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
 
@@ -57,7 +57,7 @@ Example:
 def resume(options: Options) -> int:
     """Let a paused job continue.
 
-    (A job that was interrupted goes on with the command that began it.)
+    (To resume an interrupted job, run the command that began it again.)
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
 
@@ -84,14 +84,14 @@ def tune(
             min=0,
             max=50_000,
             metavar="N",
-            help="Rows in one batch's transaction, for all runners. 0 gives each its own size back.",
+            help="All runners write this many rows in one transaction. 0: each runner uses its own size again.",
         ),
     ] = None,
 ) -> int:
-    """Change how fast the running job goes, on all machines.
+    """Change the speed of the running job, on all machines.
 
-    Without options it shows what holds now. What is set stays with the job, also when it is interrupted and gone on
-    with.
+    Without options, it shows the current settings. The job keeps the new settings, also after it is interrupted and
+    resumed.
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.records import Tuning  # noqa: PLC0415
@@ -106,8 +106,8 @@ def tune(
     return _show(options, control.tune(load(options).database, tuning))
 
 
-def _show(options: Options, ordered: ControlState) -> int:
+def _show(options: Options, state: ControlState) -> int:
     from fluxbase_cli.report.control import orders_data, orders_lines  # noqa: PLC0415  # start-up time
 
-    print_result(options, orders_data(ordered), orders_lines(ordered))
+    print_result(options, orders_data(state), orders_lines(state))
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`fluxbase-cli secrets re-encrypt` and `rollback`: the same engine, both ways."""
+"""The commands `fluxbase-cli secrets re-encrypt` and `rollback`. Both run a job of the same engine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def re_encrypt(
             "--from-version",
             min=1,
             metavar="N",
-            help="Move values under this key version. [default: all that are not under the target]",
+            help="Move only values under this key version. [default: all values that are not under the target]",
         ),
     ] = None,
     to_version: Annotated[
@@ -55,21 +55,21 @@ def re_encrypt(
             "--to-version",
             min=1,
             metavar="N",
-            help="Seal them under this one. [default: active_key_version]",
+            help="Seal the values under this key version. [default: active_key_version]",
         ),
     ] = None,
     job: JobOptions,
 ) -> int:
     """Move every sealed value from one key to another.
 
-    The server may write meanwhile. Each value is opened, sealed under the new key, opened again, and written only if
-    the stored text is still what was read. Progress is kept in the database. After an interruption, run the same
-    command again: it resumes.
+    The server may write at the same time. Each value is opened, sealed under the new key, opened again to check it, and
+    written only if the stored text has not changed since it was read. Progress is kept in the database. After an
+    interruption, run the same command again: it resumes.
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
-    asked = _asked(job)
+    make_request = _request_maker(job)
 
     def request(active: int) -> JobRequest:
         target = active if to_version is None else to_version
@@ -77,7 +77,7 @@ def re_encrypt(
             raise ConfigurationError(
                 f"--from-version and --to-version are both {target}", hint="Name the old version and the new one."
             )
-        return asked(JobKind.RE_ENCRYPT, Goal(target=target, source=from_version), None)
+        return make_request(JobKind.RE_ENCRYPT, Goal(target=target, source=from_version), None)
 
     return _run_job(options, request, job)
 
@@ -97,12 +97,12 @@ def rollback(
             "--to-version",
             min=1,
             metavar="N",
-            help="The version to go back to.",
+            help="Move all values back to this key version.",
         ),
     ],
     reason: Annotated[
         str,
-        typer.Option("--reason", help="Why; kept with who, when and from where."),
+        typer.Option("--reason", help="Why. It is recorded with who, when and from where."),
     ],
     job: JobOptions,
 ) -> int:
@@ -116,8 +116,10 @@ def rollback(
 
     if not reason.strip():
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
-    asked = _asked(job)
-    code = _run_job(options, lambda _active: asked(JobKind.ROLLBACK, Goal(target=to_version), reason.strip()), job)
+    make_request = _request_maker(job)
+    code = _run_job(
+        options, lambda _active: make_request(JobKind.ROLLBACK, Goal(target=to_version), reason.strip()), job
+    )
     if code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not job.dry_run:
         messages_for(options).tell(
             "Now set in the configuration, and restart the server:\n\n"
@@ -126,8 +128,8 @@ def rollback(
     return code
 
 
-def _asked(job: JobOptions) -> Callable[[JobKind, Goal, str | None], JobRequest]:
-    """Check a job's options, and return what makes a request of them."""
+def _request_maker(job: JobOptions) -> Callable[[JobKind, Goal, str | None], JobRequest]:
+    """Check a job's options, and return a function that makes the request."""
     from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415  # start-up time
 
     lag, scope = max_lag(job.max_replica_lag), scope_of(job.locations)
@@ -138,7 +140,7 @@ def _asked(job: JobOptions) -> Callable[[JobKind, Goal, str | None], JobRequest]
             goal=goal,
             reason=reason,
             limits=limits_of(job.batch_size),
-            # A size that was asked for is kept to.
+            # If the operator sets a size, the batch time does not change it.
             batch_s=job.batch_time or None if job.batch_size is None else None,
             max_rate_per_s=job.max_rate,
             max_lag=lag,
@@ -162,7 +164,7 @@ def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
     if name is None:
         return None
     if not name.strip():
-        raise ConfigurationError("--run-name is empty", hint="Give each run a name of its own, or leave it out.")
+        raise ConfigurationError("--run-name is empty", hint="Give each run a different name, or leave the option out.")
     if restart or dry_run:
         raise ConfigurationError(
             f"--run-name and --{'restart' if restart else 'dry-run'} can't go together",
@@ -192,7 +194,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
             target = loaded.keyring.key(request.goal.target)
             if request.goal.source is not None:
                 loaded.keyring.key(request.goal.source)
-            # Both keys are there, or it was said without asking the database.
+            # The lines above raise if a key is missing. So that error needs no database.
             refuse_as_target(read_history(loaded.settings.database), target)
         with progress_for(messages, color=options.color) as progress:
             targets = prepare_databases(loaded.settings.database, loaded.keyring, request, wanted, progress)
@@ -221,5 +223,5 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     for line in cost_lines(report):
         messages.tell(line)
     if report.state == "interrupted":
-        messages.tell("The same command goes on from the last committed batch.")
+        messages.tell("Run the same command again: it resumes from the last committed batch.")
     return report.exit_code

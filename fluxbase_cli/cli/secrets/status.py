@@ -1,4 +1,4 @@
-"""`fluxbase-cli secrets status`: what jobs there are, and how far they are."""
+"""The command `fluxbase-cli secrets status`: shows jobs and their progress."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def status(
         typer.Option(
             "--watch",
             "-w",
-            help="Look again and again, at the unfinished job or at this one, until it has ended: a live table on a "
-            "terminal, else a line each time (with -o json an object on a line).",
+            help="Watch the unfinished job, or this job, until it ends. On a terminal: a live table. Otherwise: one "
+            "line each time (with -o json, one object on a line).",
         ),
     ] = False,
     interval: Annotated[
@@ -49,13 +49,13 @@ def status(
             min=0.1,
             max=3600.0,
             metavar="SECONDS",
-            help="How often to look with --watch.",
+            help="With --watch: look again after this time.",
         ),
     ] = 2.0,
 ) -> int:
     """Show jobs and their progress.
 
-    Shows how far and how fast each job is, which processes work on it, and which values it could not open.
+    Shows how far and how fast each job is, its processes, and the values that it could not open.
     """
     from fluxbase_cli.engine.observe.status import job_details, recent_jobs  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.status import details_data, details_lines, jobs_data, jobs_lines  # noqa: PLC0415
@@ -76,7 +76,7 @@ def status(
 
 
 def _watch(options: Options, database: DatabaseSettings, job: int | None, interval: float) -> int | None:
-    """Watch a job and return the exit code; None where there is none to watch."""
+    """Watch a job and return the exit code. Return None if there is no job to watch."""
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.observe.watch import watch  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
