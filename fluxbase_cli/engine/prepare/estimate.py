@@ -67,10 +67,11 @@ _ROOM_SHARE = 0.95
 
 #: Extra bytes of WAL for a row that finds no room: its old page is locked and its record is longer, minus what pruning
 #: logs for the other rows.
-#: And extra bytes for each new entry in an index. Both counted with `pg_waldump --stats=record` on the same run.
+#: Counted with `pg_waldump --stats=record` on the same run.
 _ELSEWHERE_WAL = 103
 
 
+#: Extra bytes of WAL for each new entry in an index, counted on the same run.
 _ENTRY_WAL = 73
 
 
