@@ -1,4 +1,4 @@
-"""The one counter type: used by batch, shard, location and job alike, and added with ``+``.
+"""The one type for counts of batches, shards, locations and jobs. Counts are added with ``+``.
 
 A *secret* in every count is one sealed value: a row of `auth.oauth_tokens` can hold three.
 """
@@ -15,13 +15,13 @@ class Counts:
     """What was found and done.
 
     Attributes:
-        scanned: sealed values looked at (plaintext is not one).
-        re_encrypted: values sealed anew under the target key (in a dry run: that would be).
+        scanned: sealed values that were read (a plaintext value is not one).
+        re_encrypted: values resealed under the target key (in a dry run: that would be).
         already_current: values that were under the target key already.
         updated: values written to the database.
         moved: values that another writer changed meanwhile, so that they were read again.
         plaintext: values from before the server sealed the column; left alone.
-        undecryptable: values that no key of the ring opens; left as they are.
+        undecryptable: values that no key of the key ring opens; left as they are.
         other_versions: values under a version that was neither source nor target; left as they are.
     """
 
@@ -46,7 +46,7 @@ class Counts:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Counts:
-        """The inverse of `as_dict`; names that are missing count 0."""
+        """The inverse of `as_dict`. A missing name counts as 0."""
         return cls(**{name: int(data.get(name, 0)) for name in _NAMES})
 
 

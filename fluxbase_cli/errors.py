@@ -1,7 +1,7 @@
-"""Every error a user can meet, each with the exit code that the command line ends with.
+"""All errors for the user, each with the exit code of the command.
 
-An error says what is wrong (``message``), where that helps, and what to do about it (``hint``). None ever carries a
-key, a plaintext, a sealed value or a password: the texts are written for logs.
+An error says what is wrong (``message``) and, if that helps, what to do about it (``hint``). Its texts go to logs, so
+they never contain a key, a plaintext, a sealed value or a password.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class ExitCode(IntEnum):
 
 
 class FluxbaseCliError(Exception):
-    """The base of all errors that are told to the user in one line.
+    """The base of all errors that the user sees as one line.
 
     Args:
         message: what is wrong and where, one sentence, without a final full stop.
-        hint: what to do about it; may hold several lines (SQL to run, for example).
+        hint: what to do about it; may have several lines (SQL to run, for example).
     """
 
     exit_code: ExitCode = ExitCode.FAILED
@@ -40,36 +40,36 @@ class FluxbaseCliError(Exception):
 
 
 class ConfigurationError(FluxbaseCliError):
-    """The configuration, the environment or the command line can't be used; nothing was touched."""
+    """The configuration, the environment or the command line can't be used; nothing was written."""
 
     exit_code = ExitCode.USAGE
 
 
 class PreflightRefusedError(FluxbaseCliError):
-    """The database or the role is not fit for the job; nothing was touched."""
+    """The database or the role does not meet a condition; nothing was written."""
 
     exit_code = ExitCode.USAGE
 
 
 class NothingHereError(PreflightRefusedError):
-    """A database beside the main one has no sealed table of its own."""
+    """The database of a branch or a tenant has no sealed table."""
 
 
 class DatabaseError(FluxbaseCliError):
-    """The database can't be reached, or failed in a way that a retry did not mend."""
+    """The database can't be reached, or failed with an error that did not end with retries."""
 
 
 class JobRunningError(FluxbaseCliError):
-    """Another job is alive on this database."""
+    """Another job is running on this database."""
 
     exit_code = ExitCode.JOB_RUNNING
 
 
 class WrongKeyError(FluxbaseCliError):
-    """The canary found that the key given is not the key that sealed these values."""
+    """The key sample shows that the configured key is not the key that sealed these values."""
 
     exit_code = ExitCode.WRONG_KEY
 
 
 class JobFailedError(FluxbaseCliError):
-    """The job ended before its end; what was committed stays."""
+    """The job failed. What was committed stays."""

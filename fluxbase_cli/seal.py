@@ -1,8 +1,8 @@
-"""AES-256-GCM seal and open, user-derived keys and fingerprints. Pure: knows nothing of versions or databases.
+"""AES-256-GCM seal and open, user-derived keys and fingerprints. This module knows nothing of versions or databases.
 
 The stored form is standard base64 of ``nonce(12) || ciphertext || tag(16)`` (docs/developers/format.md, "The seal";
-NIST SP 800-38D, which allows at most 2**32 random nonces for one key). Nothing in it names the key:
-that a value opens under a key is the only proof that the key sealed it.
+NIST SP 800-38D, which allows at most 2**32 random nonces for one key). Nothing in it names the key. If a value opens
+under a key, that is the only proof that the key sealed it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES
-#: The shortest seal there is, that of the empty string, as stored text.
+#: The length of the shortest seal as stored text: the seal of the empty string.
 MIN_TEXT_BYTES = 40
 
 _NONCES_A_READ = 256
-# Ends at the first character that does not fit, in most plaintexts one of the first few.
+# Stops at the first character that does not match. In most plaintexts that is one of the first few.
 _STORED_FORM = re.compile(rb"[A-Za-z0-9+/=\r\n]{%d,}" % MIN_TEXT_BYTES).fullmatch
 _PADDING = ord("=")
 # No text, not base64, too short, not sealed under this key.
@@ -40,22 +40,22 @@ class SealError(Exception):
 
 
 class NotASealError(SealError):
-    """The text isn't strict base64 of at least 28 bytes, so no key ever sealed it."""
+    """The text isn't strict base64 of at least 28 bytes, so no key has sealed it."""
 
 
 class NotMyKeyError(SealError):
-    """The value has the form of a seal, but this key did not make it (or the value is damaged: GCM can't tell)."""
+    """The value has the form of a seal, but this key did not seal it, or it is damaged: GCM can't distinguish these."""
 
 
 class ReopenError(Exception):
-    """A value just sealed did not open to the same plaintext. It must not be written."""
+    """A new seal did not open to the same plaintext. It must not be written."""
 
 
 def decode(text: bytes) -> bytes:
     """Decode a stored value as Go's ``base64.StdEncoding`` does.
 
-    CR and LF are ignored wherever they stand and non-canonical trailing bits are accepted; spaces, missing padding and
-    the URL-safe alphabet are not.
+    CR and LF are ignored everywhere, and non-canonical trailing bits are accepted. Spaces, missing padding and the
+    URL-safe alphabet are not accepted.
 
     Args:
         text: the stored value, as bytes of the database's text.
@@ -64,11 +64,11 @@ def decode(text: bytes) -> bytes:
         ``nonce || ciphertext || tag``, at least 28 bytes.
 
     Raises:
-        NotASealError: the text is not that.
+        NotASealError: the text has another form.
     """
     if b"\n" in text or b"\r" in text:
         text = text.translate(None, b"\r\n")
-    # Python's strict mode still takes padding behind a complete group.
+    # Python's strict mode still accepts padding after a complete group.
     if len(text) % 4 or text.endswith(b"==="):
         raise NotASealError
     try:
@@ -81,9 +81,10 @@ def decode(text: bytes) -> bytes:
 
 
 def nonces() -> Iterator[bytes]:
-    """Random 96-bit nonces without end (NIST SP 800-38D, section 8.2.2); not to be shared between threads.
+    """Endless random 96-bit nonces (NIST SP 800-38D, section 8.2.2). Do not share the iterator between threads.
 
-    One read of the system's randomness serves many: a system call a value would cost more than the encryption.
+    One read of the system's randomness gives many nonces, because one system call per value would cost more than the
+    encryption.
     """
     while True:
         block = os.urandom(_NONCES_A_READ * NONCE_BYTES)
@@ -92,9 +93,9 @@ def nonces() -> Iterator[bytes]:
 
 
 def may_be_seal(text: bytes) -> bool:
-    """Whether a text has only characters that a stored value may have; cheap, for plaintexts that rarely have.
+    """Whether a text has only the characters of a stored value. This is cheap, because most plaintexts have others.
 
-    What it refuses, `decode` refuses too; what it lets through may still be no seal.
+    If it is false, `decode` fails too. If it is true, the text may still be no seal.
     """
     return _STORED_FORM(text) is not None
 
@@ -104,10 +105,10 @@ class Sealer:
 
     Args:
         key: 32 bytes.
-        nonces: where to take nonces from, see `nonces`; the system's randomness each time when left out.
+        nonces: the source of nonces, see `nonces`. When left out, each nonce is read from the system's randomness.
 
     Raises:
-        ValueError: the key has another length.
+        ValueError: the key does not have 32 bytes.
     """
 
     __slots__ = ("_decrypt", "_encrypt", "_nonces")
@@ -133,7 +134,7 @@ class Sealer:
             raise NotMyKeyError from None
 
     def open_text(self, text: bytes) -> bytes:
-        """Decode and open in one go: `open(decode(text))`.
+        """Decode and open: `open(decode(text))`.
 
         Raises:
             NotASealError, NotMyKeyError: as `decode` and `open`.
@@ -141,14 +142,14 @@ class Sealer:
         return self.open(decode(text))
 
     def open_each(self, texts: Iterable[bytes | None]) -> list[int]:
-        """Open many stored values only to see that they open: a hot loop, without a Python call of ours a value.
+        """Open many stored values, only to check that they open. A hot loop, without a Python function call per value.
 
         Args:
             texts: stored values.
 
         Returns:
-            The numbers, from 0, of those that are left to be looked at alone: there is no text, its lines are broken,
-            `open_text` would raise, or the plaintext may be a seal itself.
+            The indexes of the values that the caller must process one by one: the text is missing or has line breaks,
+            `open_text` would raise an error, or the plaintext may be a seal too.
         """
         decrypt = self._decrypt
         others: list[int] = []
@@ -160,7 +161,7 @@ class Sealer:
                 others.append(number)
                 continue
             if (
-                # The same strictness as in `decode`.
+                # The same checks as in `decode`.
                 len(text) % 4  # type: ignore[arg-type]  # it was opened
                 or text[-3] == _PADDING  # type: ignore[index]
                 or (len(plaintext) >= MIN_TEXT_BYTES and _STORED_FORM(plaintext) is not None)
@@ -169,26 +170,26 @@ class Sealer:
         return others
 
     def reseal_each(self, target: Sealer, texts: Iterable[bytes | None], number: int) -> list[bytes | None]:
-        """Open stored values and seal them anew, for the hot loop: all that is done for a value is done in one go.
+        """Reseal stored values. A hot loop, without a Python function call per value.
 
         Args:
-            target: seals them.
+            target: seals the new values.
             texts: stored values.
             number: how many there are.
 
         Returns:
-            A text to store for each text, opened again to the same plaintext; None where `open_each` would leave it to
-            be looked at alone.
+            The new text for each text, which was opened again to the same plaintext; None if the caller must process
+            the value alone, as in `open_each`.
 
         Raises:
-            ReopenError: nothing may be written then.
+            ReopenError: a new seal did not open. Nothing may be written then.
         """
         decrypt, encrypt, reopen = self._decrypt, target._encrypt, target._decrypt
         randomness, at = os.urandom(NONCE_BYTES * number), 0
         new: list[bytes | None] = []
         for text in texts:
             try:
-                raw = a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]  # as in `open_each`, to the end
+                raw = a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]  # as in `open_each`
                 plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)
             except _UNOPENED:
                 new.append(None)
@@ -203,7 +204,7 @@ class Sealer:
             nonce = randomness[at : at + NONCE_BYTES]
             at += NONCE_BYTES
             resealed = b2a_base64(nonce + encrypt(nonce, plaintext, None), newline=False)
-            # Promise 1: a value is overwritten only by one that was opened to the same plaintext before the write.
+            # Promise 1: a value is overwritten only with a new one that was opened to the same plaintext before.
             raw = a2b_base64(resealed, strict_mode=True)
             try:
                 same = reopen(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None) == plaintext
@@ -230,11 +231,12 @@ def derive_user_key(master: bytes, user_id: UUID) -> bytes:
     Returns:
         32 bytes.
     """
-    # The standard library's HMAC: a key of one block takes two, and half the time of a general HKDF.
+    # HKDF for one block of output is two calls of HMAC. With the standard library's HMAC that takes half the time of a
+    # general HKDF.
     extracted = hmac.digest(str(user_id).encode("ascii"), master, "sha256")
     return hmac.digest(extracted, _USER_KEY_INFO + b"\x01", "sha256")
 
 
 def fingerprint(key: bytes) -> str:
-    """Name a key without telling it: the first 16 hex digits of a domain-separated SHA-256."""
+    """A name for a key that does not reveal it: the first 16 hex digits of a domain-separated SHA-256."""
     return hashlib.sha256(_FINGERPRINT_PREFIX + key).hexdigest()[:16]

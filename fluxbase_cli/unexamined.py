@@ -1,4 +1,4 @@
-"""What an audit could not examine. Whatever stands in this list keeps a key from being called unneeded."""
+"""What could not be examined. As long as there is one such thing, no key counts as unneeded."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class UnexaminedKind(StrEnum):
     DATABASE = "database"
     """A whole database: it refuses the connection, or the role may not read it."""
     LIST = "list"
-    """A list of further databases, which may not be read."""
+    """A list of databases that the role may not read."""
     TRANSACTION = "transaction"
     """What an open transaction has written and not committed."""
     PREPARED_TRANSACTION = "prepared-transaction"
     """What a prepared transaction (PREPARE TRANSACTION) has written."""
     STANDBY = "standby"
-    """What the primary of a standby is doing, or what a standby that is behind still shows."""
+    """What the primary of a standby does now, or what a standby that is behind still shows."""
     COLUMN = "column"
-    """A column that the deep census could not read."""
+    """A column that the deep audit could not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Unexamined:
 
     Attributes:
         kind: what it is.
-        where: its name, fit for one line.
+        where: its name, in one line.
         reason: why it could not be examined, and what to do about it.
     """
 
@@ -54,7 +54,7 @@ class Unexamined:
 
 
 def in_database(found: Iterable[Unexamined], database: str) -> tuple[Unexamined, ...]:
-    """The same with the database's name in front of each place, for accounts of several databases."""
+    """The same with the database's name after each name, for reports of several databases."""
     return tuple(
         each
         if each.kind in (UnexaminedKind.DATABASE, UnexaminedKind.LIST)

@@ -1,1 +1,1 @@
-"""The work itself: plan, read, reseal, write, record; the worker pool; the census."""
+"""Runs the jobs and the audit: plan, read, reseal, write and record, with a pool of workers."""

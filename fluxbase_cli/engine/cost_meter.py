@@ -1,4 +1,4 @@
-"""Measures what a run costs: time, WAL and growth, from before its first statement to after its last."""
+"""Measures what a run costs in time, WAL and growth, from before its first statement to after its last."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fluxbase_cli.store.trial import (
 
 
 class CostMeter:
-    """Measures what a run really costs.
+    """Measures what a run costs.
 
     Args:
-        connection: of the run's beginning, outside a transaction.
-        relations: the relations that it writes to.
+        connection: a connection outside a transaction, when the run begins.
+        relations: the relations that the run writes to.
     """
 
     def __init__(self, connection: Connection, relations: tuple[Relation, ...]) -> None:
@@ -32,10 +32,10 @@ class CostMeter:
         self.before: Mapping[str, TableSize] = table_sizes(connection, relations)
 
     def read(self, connection: Connection, keyring: Keyring) -> tuple[Cost, Mapping[str, TableSize]]:
-        """What it has cost so far, and how large the relations are now.
+        """Return the cost so far, and how large the relations are now.
 
         Args:
-            connection: any, outside a transaction.
+            connection: any connection outside a transaction.
             keyring: the keys that were fetched.
         """
         now = table_sizes(connection, self._relations)
@@ -50,7 +50,7 @@ class CostMeter:
 
 
 def key_calls(keyring: Keyring) -> int:
-    """How many keys came from outside of this machine."""
+    """How many keys came from outside this machine."""
     return sum(key.provider != TEXT_PROVIDER for key in keyring.keys)
 
 

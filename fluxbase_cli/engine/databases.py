@@ -1,6 +1,7 @@
-"""One job in several databases: the main one, and those of branches and tenants.
+"""Runs one job in several databases: the main database, and those of branches and tenants.
 
-Each database keeps its own progress, under one number. A database that fails does not stop the others.
+Each database keeps its own progress. The job has the same number in all. A database that fails does not stop the
+others.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MAIN = "main"
 
 @dataclass(frozen=True, slots=True)
 class PreparedDatabase:
-    """A database that a job is for.
+    """A database in which a job will run.
 
     Attributes:
         name: the database's name.
@@ -58,12 +59,12 @@ class PreparedDatabase:
 
 @dataclass(frozen=True, slots=True)
 class PreparedDatabases:
-    """All databases that a job is for.
+    """All databases in which a job will run.
 
     Attributes:
-        found: those that hold values, or may.
-        unexamined: lists of databases that may not be read.
-        several: whether more than the main database was asked for.
+        found: the databases that hold values, or may hold some.
+        unexamined: lists of databases that this role may not read.
+        several: whether the operator chose more than the main database.
     """
 
     found: tuple[PreparedDatabase, ...]
@@ -72,25 +73,25 @@ class PreparedDatabases:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is worth telling before the job begins."""
-        told = [str(each) for each in self.unexamined]
+        """What the operator should know before the job begins."""
+        warnings = [str(each) for each in self.unexamined]
         for target in self.found:
             name = f"{target.name}: " if self.several else ""
             if target.error is not None:
-                told.append(f"{name}{target.error.message}")
+                warnings.append(f"{name}{target.error.message}")
             elif target.prepared is not None:
-                told += [f"{name}{warning}" for warning in target.prepared.preflight.warnings]
-        return tuple(told)
+                warnings += [f"{name}{warning}" for warning in target.prepared.preflight.warnings]
+        return tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOutcome:
-    """What became of the job in one database.
+    """How the job ended in one database.
 
     Attributes:
         name, kind: the database.
-        report: the account; None where the job could not begin, or was broken off.
-        error: why.
+        report: the report; None if the job could not begin or ended with an error.
+        error: why there is no report.
     """
 
     name: str
@@ -100,18 +101,18 @@ class DatabaseOutcome:
 
     @property
     def failed(self) -> bool:
-        """Whether something is left to do there."""
+        """Whether something is left to do in this database."""
         return self.report is None or self.report.state not in {"completed", "dry-run"}
 
 
 @dataclass(frozen=True, slots=True)
 class DatabasesReport:
-    """The account of a job in several databases.
+    """The report of a job in several databases.
 
     Attributes:
-        together: the account of all, as if they were one database.
-        databases: each one's.
-        several: whether more than the main database was asked for.
+        together: the report of all databases together, as if they were one.
+        databases: the result of each database.
+        several: whether the operator chose more than the main database.
     """
 
     together: JobReport
@@ -120,10 +121,10 @@ class DatabasesReport:
 
 
 def list_databases(database: DatabaseSettings, wanted: Databases) -> FurtherDatabases:
-    """The databases beside the main one that exist.
+    """Find the databases of branches and tenants that exist.
 
     Raises:
-        ConfigurationError, DatabaseError, PreflightRefusedError: the main database can't be asked.
+        ConfigurationError, DatabaseError, PreflightRefusedError: the main database can't be read.
     """
     with session(database) as connection:
         preflight = inspect(connection, write=False)
@@ -133,7 +134,7 @@ def list_databases(database: DatabaseSettings, wanted: Databases) -> FurtherData
 
 
 def still_exists(database: DatabaseSettings, name: str) -> bool:
-    """Whether a database of that name exists on the server of the main one; True where nobody can tell."""
+    """Whether a database of that name exists on the server of the main database; True if that is unknown."""
     try:
         with session(database) as connection:
             return exists(connection, name)
@@ -149,12 +150,12 @@ def prepare_databases(
     Args:
         database: the main database.
         keyring: the keys.
-        request: what is asked for.
+        request: the job.
         wanted: which databases.
-        observer: is told of a rollback's dry count.
+        observer: gets a rollback's dry count.
 
     Raises:
-        FluxbaseCliError: the main database can't be asked, or the job can't begin in it.
+        FluxbaseCliError: the main database can't be read, or the job can't begin in it.
     """
     if wanted is Databases.MAIN:
         only = PreparedDatabase(database.name, MAIN, database, prepare(database, keyring, request, observer))
@@ -164,20 +165,20 @@ def prepare_databases(
     if wanted.has_main:
         targets.append(PreparedDatabase(database.name, MAIN, database, prepare(database, keyring, request, observer)))
     for each in further.found:
-        target = _prepare_beside(database, keyring, request, each, observer)
+        target = _prepare_secondary(database, keyring, request, each, observer)
         if target is not None:
             targets.append(target)
     number = 1 + max((_newest(target) for target in targets if target.prepared is not None), default=0)
     return PreparedDatabases(tuple(_numbered(target, number) for target in targets), further.unexamined, several=True)
 
 
-def _prepare_beside(
+def _prepare_secondary(
     main: DatabaseSettings, keyring: Keyring, request: JobRequest, further: SecondaryDatabase, observer: Observer
 ) -> PreparedDatabase | None:
     database = main.with_database(further.name)
-    asked = replace(request, secondary=True, alone=True)
+    there = replace(request, secondary=True, alone=True)
     try:
-        prepared = prepare(database, keyring, asked, _Named(observer, further.name))
+        prepared = prepare(database, keyring, there, _Named(observer, further.name))
     except NothingHereError:
         return None
     except FluxbaseCliError as error:
@@ -200,18 +201,18 @@ def _numbered(target: PreparedDatabase, number: int) -> PreparedDatabase:
 
 
 class DatabasesRun:
-    """Carries out a job in several databases: the main one first, then several at a time.
+    """Runs a job in several databases: first in the main database, then in several at a time.
 
     Args:
         keyring: the keys.
         targets: what `prepare_databases` returned.
-        request: what was asked for; its workers are the limit of all databases together.
-        stop: asked for by signals.
-        observer: is told what happens in the main database, and in short what happens in the others.
+        request: the job; its number of workers is the limit for all databases together.
+        stop: requested by signals.
+        observer: gets all events of the main database, and messages only from the others.
         before_begin: as for `JobRun`.
     """
 
-    def __init__(  # noqa: PLR0913  # what a job is told
+    def __init__(  # noqa: PLR0913  # all that a job needs
         self,
         keyring: Keyring,
         targets: PreparedDatabases,
@@ -229,19 +230,19 @@ class DatabasesRun:
         self._before_begin = before_begin
 
     def run(self) -> DatabasesReport:
-        """Do the jobs and give the account.
+        """Run the jobs and report.
 
         Raises:
-            FluxbaseCliError: where only the main database was asked for, as for `JobRun.run`.
+            FluxbaseCliError: as for `JobRun.run`, if the operator chose the main database only.
         """
         started = time.monotonic()
         if not self._targets.several:
-            # One database is what nearly everybody has: its own account, and its own errors.
+            # Most installations have one database. Then its report and its errors are those of the command.
             return self._only(self._targets.found[0])
         main = [target for target in self._targets.found if target.kind == MAIN]
         others = [target for target in self._targets.found if target.kind != MAIN]
         outcomes = [self._run(target, self._observer, self._request.workers) for target in main]
-        outcomes += in_parallel(others, self._beside, self._request.workers)
+        outcomes += in_parallel(others, self._run_secondary, self._request.workers)
         together = self._together(outcomes, time.monotonic() - started)
         return DatabasesReport(together, tuple(outcomes), several=True)
 
@@ -260,7 +261,7 @@ class DatabasesRun:
             before_begin=self._before_begin,
         )
 
-    def _beside(self, target: PreparedDatabase, workers: int) -> DatabaseOutcome:
+    def _run_secondary(self, target: PreparedDatabase, workers: int) -> DatabaseOutcome:
         observer = _Named(self._observer, target.name)
         outcome = self._run(target, observer, workers)
         state = outcome.error.message if outcome.error else outcome.report.state if outcome.report else "not begun"
@@ -271,7 +272,7 @@ class DatabasesRun:
         if target.prepared is None:
             return DatabaseOutcome(target.name, target.kind, None, target.error)
         if self._stop.requested:
-            error: FluxbaseCliError = DatabaseError("not begun: a signal asked for a stop")
+            error: FluxbaseCliError = DatabaseError("not begun: stopped by a signal")
             return DatabaseOutcome(target.name, target.kind, None, error)
         prepared = replace(target.prepared, request=replace(target.prepared.request, workers=workers))
         try:
@@ -330,15 +331,15 @@ def _error(failed: Sequence[DatabaseOutcome], unexamined: Sequence[Unexamined]) 
 
 
 def in_parallel(databases: Sequence[_T], work: Callable[[_T, int], _R], workers: int) -> list[_R]:
-    """Work on several databases at a time, within one limit of workers.
+    """Work on several databases at a time, within one limit for all workers.
 
     Args:
-        databases: what to work on.
-        work: works on one of them with so many workers.
-        workers: of all together.
+        databases: the databases.
+        work: works on one database, with the given number of workers.
+        workers: the limit for all databases together.
 
     Returns:
-        What came of each, in order.
+        The result of each database, in order.
     """
     if not databases:
         return []
@@ -349,7 +350,7 @@ def in_parallel(databases: Sequence[_T], work: Callable[[_T, int], _R], workers:
 
 
 class _Named:
-    """Passes on what is told of one of several databases, with its name, and leaves its progress out."""
+    """Passes on the messages of one of several databases, with its name before them. Leaves out progress events."""
 
     def __init__(self, observer: Observer, name: str) -> None:
         self._observer = observer

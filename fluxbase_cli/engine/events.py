@@ -1,6 +1,7 @@
-"""How the engine tells what it does: to a terminal, a log, metrics or a test. All of them are listeners.
+"""The events with which the engine reports what it does: to a terminal, a log, metrics or a test.
 
-Events come from several threads; a listener locks what it must. What a listener raises ends the job, so none should.
+The receiver is an observer. Events come from several threads, so an observer must lock its state. An exception from an
+observer ends the job, so an observer should raise none.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class PassStarted:
     """A pass over all tables begins.
 
     Attributes:
-        number: 0 is the main pass, from 1 on it is a closing census.
+        number: 0 is the main pass, from 1 on it is a catch-up pass.
         rows: the rows of each location, by `schema.table.column`.
-        done: the rows that an earlier run has done already, likewise.
+        done: the rows of each location that an earlier run has processed.
     """
 
     number: int
@@ -40,7 +41,7 @@ class PassStarted:
 
 @dataclass(frozen=True, slots=True)
 class BatchStep:
-    """A batch has come to a step."""
+    """A batch has reached a step."""
 
     table: str
     step: Step
@@ -48,7 +49,7 @@ class BatchStep:
 
 @dataclass(frozen=True, slots=True)
 class BatchDone:
-    """A batch was committed (or, when only reading, judged)."""
+    """A batch was committed or, in a full read, opened."""
 
     table: str
     rows: int
@@ -58,11 +59,11 @@ class BatchDone:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing is being done for a while, and why.
+    """The job waits.
 
     Attributes:
         reason: what is waited for.
-        seconds: for how long; None where that depends on others.
+        seconds: for how long; None if that is unknown.
     """
 
     reason: str
@@ -81,15 +82,15 @@ Event = PassStarted | BatchStep | BatchDone | Waiting | Message
 
 
 class Observer(Protocol):
-    """A listener."""
+    """A receiver of events."""
 
     def notify(self, event: Event) -> None:
-        """Take note of an event; called from any thread."""
+        """Receive an event; called from any thread."""
         ...
 
 
 class NullObserver:
-    """A listener that does nothing."""
+    """An observer that does nothing."""
 
     def notify(self, event: Event) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""What a job has come to, as reports want it."""
+"""The results of jobs and audits, as the reports need them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from fluxbase_cli.unexamined import Unexamined
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """The account of a re-encryption or rollback.
+    """The report of a re-encryption or rollback.
 
     Attributes:
-        job: its number; None for a dry run, which leaves no trace.
-        kind: what it was for.
+        job: the number of the job; None for a dry run, which records nothing.
+        kind: re-encryption or rollback.
         state: `completed`, `interrupted`, `failed` or `dry-run`.
-        from_version: the version moved away from; None for all that is not under the target.
+        from_version: the version that values move away from; None for all versions except the target.
         to_version: the target.
-        reason: the operator's words, where asked for.
+        reason: the reason that the operator gave; None if there is none.
         locations: the counts by `schema.table.column`, over all runs of the job.
-        remaining: values still under the old key after the closing census; of an unfinished job, None.
+        remaining: values still under the old key after the last catch-up pass; None for an unfinished job.
         elapsed_seconds: how long this run took.
-        handled: values this run has looked at, for its rate.
-        quarantine: the values that no key opens.
-        error: why it failed, if it did.
-        signal: the signal that interrupted it, if one did.
-        warnings: what is worth telling.
-        forecast: what a rehearsal foretold; None where there was none.
-        measured: what this run has cost; of a dry run, None.
-        gains: the tables that would gain from VACUUM, or have.
+        handled: values that this run has read, for its rate.
+        quarantine: the undecryptable values.
+        error: why the job failed; None if it did not.
+        signal: the signal that interrupted it; None if none did.
+        warnings: what the operator should know.
+        estimate: the result of the trial run; None if there was no trial run.
+        measured: what this run cost; None for a dry run.
+        vacuum_candidates: the tables that would gain from VACUUM, or were vacuumed.
         unexamined: what could not be examined.
     """
 
@@ -63,12 +63,12 @@ class JobReport:
 
     @property
     def rate_per_second(self) -> float:
-        """Values a second of this run."""
+        """Values per second of this run."""
         return self.handled / self.elapsed_seconds if self.elapsed_seconds > 0 else 0.0
 
     @property
     def exit_code(self) -> int:
-        """How the command ends (docs/operators/scripting.md, "Exit codes")."""
+        """The exit code of the command (docs/operators/scripting.md, "Exit codes")."""
         if self.state == "interrupted":
             return 128 + (self.signal or 2)
         if self.state not in ("completed", "dry-run"):
@@ -82,9 +82,9 @@ class LocationCensus:
 
     Attributes:
         scanned: sealed values.
-        by_version: how many need the key of each version of the ring.
+        by_version: how many values need the key of each version of the key ring.
         plaintext: values from before the server sealed the column.
-        undecryptable: values that no key opens.
+        undecryptable: undecryptable values.
     """
 
     scanned: int
@@ -104,16 +104,16 @@ class LocationCensus:
 
 @dataclass(frozen=True, slots=True)
 class CensusReport:
-    """The account of an audit.
+    """The report of an audit.
 
     Attributes:
-        key_version: the version asked for, or None.
-        locations: by `schema.table.column`.
-        versions: the versions of the ring, ascending.
-        elapsed_seconds: how long it took.
-        quarantine: the values that no key opens.
-        warnings: what is worth telling.
-        unexamined: what could not be examined, so that nothing is known of it.
+        key_version: the version that the audit was for; None for all.
+        locations: what each location holds, by `schema.table.column`.
+        versions: the versions of the key ring, ascending.
+        elapsed_seconds: how long the audit took.
+        quarantine: the undecryptable values.
+        warnings: what the operator should know.
+        unexamined: what could not be examined. Nothing is known about it.
     """
 
     key_version: int | None
@@ -144,22 +144,22 @@ class CensusReport:
 
     @property
     def undecryptable(self) -> int:
-        """Values that no key opens."""
+        """Undecryptable values."""
         return sum(location.undecryptable for location in self.locations.values())
 
     @property
     def found(self) -> int:
-        """Values that need the key asked for; without one, values that some key of the ring opens."""
+        """Values that need the key `key_version`. If that is None, values that some key of the key ring opens."""
         if self.key_version is None:
             return self.scanned - self.undecryptable
         return self.by_version.get(self.key_version, 0)
 
     @property
     def exit_code(self) -> int:
-        """How the command ends (docs/operators/scripting.md, "Exit codes").
+        """The exit code of the command (docs/operators/scripting.md, "Exit codes").
 
-        Asked for a version, the answer is about that version alone. Asked for everything, values that nothing opens
-        are part of the answer. What could not be examined leaves either open.
+        With a key version, the exit code is about that version alone. Without one, undecryptable values count too.
+        If something could not be examined, the question stays open in both cases.
         """
         if self.key_version is not None and self.found:
             return ExitCode.CHECK_SAYS_NO

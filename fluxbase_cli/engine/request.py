@@ -1,4 +1,4 @@
-"""What an operator asks of a job."""
+"""The request of an operator for a job."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What the operator asks for.
+    """A job, as the operator requests it.
 
     Attributes:
         kind: re-encryption or rollback.
-        goal: which values shall come under which version.
-        reason: kept with the job; a rollback must have one.
+        goal: which values move to which version.
+        reason: stored with the job; a rollback must have one.
         limits: how much one batch may hold.
-        batch_s: how long a batch's transaction should take at most, in seconds; fewer rows are taken where it takes
-            longer. None keeps the size as it is.
-        max_rate_per_s: values a second, of all runners of the job together; 0 lifts what was set before, None leaves
-            it.
-        max_lag: how far standbys may fall behind; without limits it lifts what was set before, None leaves it.
+        batch_s: how long a batch's transaction should take at most, in seconds. If it takes longer, batches get fewer
+            rows. None keeps the size as it is.
+        max_rate_per_s: values per second, of all runners of the job together. 0 removes the limit that was set before,
+            None keeps it.
+        max_lag: how far standbys may be behind. An empty `MaxLag` removes the limit that was set before, None keeps it.
         vacuum: vacuum the tables that would gain from it, after the job.
         workers: threads, each with a connection.
-        dry_run: open everything, write nothing anywhere.
+        dry_run: open everything and write nothing.
         join: take shards of a job that another process works on.
-        restart: begin anew instead of going on with an unfinished job.
-        allow_triggers: accept that triggers fire where they can't be kept silent.
-        accept_undecryptable: go on though most sampled values of a location open under no key.
-        run_name: processes with the same name share one job, whoever comes first, late or again.
-        retry_limit_s: how long one and the same trouble may last, in seconds.
-        catalogue: the sealed tables to go through.
-        number: the job's number, where it is one of several in as many databases; None for the next one.
-        beside: the database is a branch's or a tenant's, not the main one.
-        alone: no second process may be started.
-        wait_s: how long the closing census waits for open transactions that may have written sealed values, in seconds.
+        restart: begin again instead of resuming an unfinished job.
+        allow_triggers: accept that triggers fire if they can't be kept silent.
+        accept_undecryptable: continue even if most values in the sample of a location are undecryptable.
+        run_name: processes with the same name share one job, no matter which of them starts first, late or again.
+        retry_limit_s: how long the same error may last, in seconds.
+        catalogue: the sealed tables of the job.
+        wait_s: how long the catch-up pass waits for open transactions that may have written sealed values, in seconds.
+        number: the job's number, if the same job runs in several databases; None for the next number.
+        secondary: the database is that of a branch or a tenant, not the main database.
+        alone: no worker process may be started.
     """
 
     kind: JobKind

@@ -1,4 +1,7 @@
-"""Bounded retries with back-off for what passes: lost connections, deadlocks, restarts, a full disk that is cleared."""
+"""Retries, with a limit and back-off, after transient errors.
+
+Such errors are lost connections, deadlocks, restarts of the server, or a full disk that somebody cleans up.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: How long one and the same trouble may last, in seconds: a server's restart with crash recovery, with room to spare.
+#: How long the same error may last, in seconds: more than a restart of the server with crash recovery needs.
 RETRY_LIMIT_S = 120.0
 
 TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
@@ -31,29 +34,29 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
 def retry_transient(
     action: Callable[[], _T], stop: Stop, observer: Observer, *, retry_limit_s: float = RETRY_LIMIT_S
 ) -> _T:
-    """Do something that can be done again, until it is done, the trouble has lasted too long, or a stop is asked for.
+    """Repeat an action until it succeeds, its error has lasted too long, or a stop is requested.
 
     Args:
-        action: what to do; called again after each passing trouble.
-        stop: ends the waiting when a stop is asked for.
-        observer: is told of each wait and why.
-        retry_limit_s: how long to go on trying.
+        action: what to do; called again after each transient error.
+        stop: ends the waiting when a stop is requested.
+        observer: gets an event for each wait, with the reason.
+        retry_limit_s: how long to retry, in seconds.
 
     Returns:
         What the action returned.
 
     Raises:
-        Exception: the action's last one, as it is.
+        Exception: the last error of the action, unchanged.
     """
-    # Nearly always nothing is the matter, and then tenacity is not even imported.
+    # In most cases there is no error, and then tenacity is not even imported.
     try:
         return action()
     except TRANSIENT_ERRORS as error:
         return _again(action, error, stop, observer, retry_limit_s)
 
 
-def _again(action: Callable[[], _T], trouble: Exception, stop: Stop, observer: Observer, retry_limit_s: float) -> _T:
-    from tenacity import (  # noqa: PLC0415  # as late as can be
+def _again(action: Callable[[], _T], first: Exception, stop: Stop, observer: Observer, retry_limit_s: float) -> _T:
+    from tenacity import (  # noqa: PLC0415  # only after an error
         Retrying,
         retry_if_exception_type,
         stop_after_delay,
@@ -62,26 +65,26 @@ def _again(action: Callable[[], _T], trouble: Exception, stop: Stop, observer: O
     )
     from tenacity.nap import sleep_using_event  # noqa: PLC0415
 
-    # The first attempt has been made.
-    happened = [trouble]
+    # The caller has made the first attempt already. Its error counts as that of the first attempt here.
+    pending = [first]
 
     def attempt() -> _T:
-        if happened:
-            raise happened.pop()
+        if pending:
+            raise pending.pop()
         return action()
 
-    def tell(state: RetryCallState) -> None:
-        trouble = state.outcome.exception() if state.outcome else None
+    def report(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
-        if trouble is not None and not stop.requested:
-            observer.notify(Waiting(f"{type(trouble).__name__}: {first_line(trouble)}", seconds))
+        if error is not None and not stop.requested:
+            observer.notify(Waiting(f"{type(error).__name__}: {first_line(error)}", seconds))
 
     retrying = Retrying(
         retry=retry_if_exception_type(TRANSIENT_ERRORS),
         wait=wait_random_exponential(multiplier=0.1, max=5.0),
         stop=stop_after_delay(retry_limit_s) | stop_when_event_set(stop.event),
         sleep=sleep_using_event(stop.event),
-        before_sleep=tell,
+        before_sleep=report,
         reraise=True,
     )
     return retrying(attempt)

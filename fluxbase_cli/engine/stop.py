@@ -1,4 +1,4 @@
-"""How a run is asked to stop: the batches in hand are finished and recorded, no new one is begun."""
+"""A request to stop a run. The batches in progress are finished and recorded, and no new batch begins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class Stop:
-    """A request to stop, from a signal or a failed worker, that all threads look at."""
+    """A request to stop, from a signal or a failed worker. All threads check it."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -14,7 +14,7 @@ class Stop:
 
     @property
     def signal(self) -> int | None:
-        """The signal's number, where one was the cause."""
+        """The number of the signal that requested the stop; None if no signal did."""
         return self._signal
 
     @property
@@ -24,15 +24,15 @@ class Stop:
 
     @property
     def event(self) -> threading.Event:
-        """The event behind it, to wait on."""
+        """The event that is set by the request, to wait for."""
         return self._event
 
     def request(self, signal: int | None = None) -> None:
-        """Ask all threads to stop."""
+        """Request that all threads stop."""
         if signal is not None and self._signal is None:
             self._signal = signal
         self._event.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait, but not longer than until a stop is asked for; tell whether it is."""
+        """Wait for this time, or until a stop is requested. Return whether a stop is requested."""
         return self._event.wait(seconds)

@@ -1,4 +1,4 @@
-"""What of the store fits which table."""
+"""Chooses the store and the batch limits for a table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.writer import TextStore
 
-#: A batch of documents is smaller: each takes a statement of its own.
+#: A batch of documents is smaller, because each document needs one statement.
 _MOST_DOCUMENTS = 100
 
 ValueStore = TextStore | DocumentStore
 
 
 def store_for(relation: Relation) -> ValueStore:
-    """The store that reads and writes a table of this shape."""
+    """The store that reads and writes this relation."""
     return DocumentStore(relation) if relation.holds_documents else TextStore(relation)
 
 

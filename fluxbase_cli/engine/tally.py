@@ -1,4 +1,4 @@
-"""What was found in one column: values by their seals, and those that have none or that nothing opens."""
+"""Counts what was found in one column: values by their layers, plaintext values and undecryptable values."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fluxbase_cli.keyring import Layer
 
 @dataclass(slots=True)
 class Tally:
-    """Counts while judging.
+    """Counts of the values that were opened or resealed.
 
     Attributes:
         opened: values by their layers, outermost first.
         plaintext: values from before the server sealed the column.
-        undecryptable: values that no key opens.
+        undecryptable: undecryptable values.
     """
 
     opened: Counter[tuple[Layer, ...]] = field(default_factory=Counter)
@@ -26,20 +26,20 @@ class Tally:
     undecryptable: int = 0
 
     def add(self, other: Tally) -> None:
-        """Take another tally's counts in."""
+        """Add the counts of another tally."""
         self.opened.update(other.opened)
         self.plaintext += other.plaintext
         self.undecryptable += other.undecryptable
 
     def remove(self, other: Tally) -> None:
-        """Take a part of this tally out again."""
+        """Subtract a tally that was added before."""
         self.opened.subtract(other.opened)
         self.plaintext -= other.plaintext
         self.undecryptable -= other.undecryptable
 
     @property
     def scanned(self) -> int:
-        """Sealed values looked at."""
+        """How many sealed values were read."""
         return sum(self.opened.values()) + self.undecryptable
 
     def counts(self, goal: Goal, *, written: bool) -> Counts:
@@ -54,7 +54,7 @@ class Tally:
         return sum(number for layers, number in self.opened.items() if goal.moves_any(layers))
 
     def by_version(self) -> Mapping[int, int]:
-        """How many values need the key of each version; one sealed twice under two versions needs both."""
+        """How many values need the key of each version. A value sealed twice under two versions needs both."""
         versions: Counter[int] = Counter()
         for layers, number in self.opened.items():
             for version in {layer.version for layer in layers}:

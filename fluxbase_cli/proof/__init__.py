@@ -1,1 +1,4 @@
-"""The proof that no value needs a key: over places, columns, databases, time and copies (docs/operators/proof.md)."""
+"""The proof that no value needs a key: in all locations, columns, databases, open transactions and standbys.
+
+See docs/operators/proof.md.
+"""

@@ -1,10 +1,10 @@
-r"""Finding texts that have the form of a seal inside any value: the value itself, or a part of a longer text.
+r"""Finds texts with the form of a seal in any value: the whole value, or a part of a longer text.
 
 A seal in a text is a run of base64 characters with other characters around it. In JSON the run may be escaped (`\/`,
-`\u002b`), several times over where JSON stands in a string of JSON; in a web form it may have percent signs; and line
-breaks may stand anywhere in it. Each way to read a text is a *view*, and each view is searched.
+`\u002b`), and escaped several times if JSON is in a string of JSON. In a web form it may have percent signs. Line
+breaks may be anywhere in it. Each way to read a text is a *view*, and each view is searched.
 
-What is found here has the form of a seal. Whether it is one, only a key can tell.
+What is found here has the form of a seal. Only a key shows whether it is one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from fluxbase_cli.catalogue.plaintext import is_readable
 from fluxbase_cli.seal import MIN_TEXT_BYTES, OVERHEAD_BYTES
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
-#: What makes it necessary to read a text in several ways.
+#: Characters that make several views necessary.
 _SPECIAL = b"\\%\r\n"
 _has_special = re.compile(rb"[\\%\r\n]").search
 _TO_BLANKS = bytes(byte if byte in _BASE64 + _SPECIAL else 0x20 for byte in range(256))
-#: Beyond this size the words of a text are not listed at once.
+#: The words of a larger text are not listed at once, to save memory.
 _LARGE = 64 * 1024
 _REGION = re.compile(rb"(?<![A-Za-z0-9+/=\\%%\r\n])[A-Za-z0-9+/=\\%%\r\n]{%d,}" % MIN_TEXT_BYTES)
 _BLOCK = re.compile(rb"(?<![A-Za-z0-9+/=\r\n])[A-Za-z0-9+/=\r\n]{%d,}" % MIN_TEXT_BYTES)
-#: 38 characters and two of padding are the shortest seal.
+#: The shortest seal has 38 characters and two of padding.
 _RUN = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{%d,}={0,2}" % (MIN_TEXT_BYTES - 2))
 _is_hex = re.compile(rb"[0-9A-Fa-f]+").fullmatch
 #: A `bytea` that was printed as text, with its backslash escaped any number of times.
@@ -36,22 +36,22 @@ _ESCAPE = re.compile(rb"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _UNESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b" ", b"b": b" ", b"f": b" "}
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ASCII = 0x80
-#: How many times over a text may be escaped.
+#: How many times a text may be escaped.
 _MOST_ESCAPED = 6
 
-#: A block of at most so many lines is joined in every way. Of a longer one only lines of equal length are joined, any
-#: two or three lines, and the whole.
+#: The lines of a block with up to this many lines are joined in every way. In a longer block, only these are joined:
+#: lines of equal length, any two or three lines, and all lines.
 _FEW_LINES = 12
-#: Longer runs are not cut at their slashes.
+#: Longer runs are not split at their slashes.
 _SLASHED_BYTES = 16 * 1024
 _MOST_SLASHES = 8
 
 
 def find_in_text(value: bytes) -> Iterator[bytes]:
-    """All parts of a text that have the form of a seal, as base64 without line breaks; some may come twice.
+    """All parts of a text that have the form of a seal, as base64 without line breaks. Some may come twice.
 
     Args:
-        value: a text in an encoding that has ASCII's characters at ASCII's places.
+        value: a text in an encoding that contains ASCII.
     """
     if len(value) > _LARGE:
         for match in _REGION.finditer(value):
@@ -62,13 +62,13 @@ def find_in_text(value: bytes) -> Iterator[bytes]:
             continue
         if not word.isalnum():
             yield from _in_region(word)
-        # The usual case, such as a part of a JSON web token, in as few steps as can be.
+        # The usual case, such as a part of a JSON web token, in as few steps as possible.
         elif not len(word) % 4 and not _is_hex(word):
             yield word
 
 
 def find_in_bytes(value: bytes, most_raw: int) -> Iterator[bytes]:
-    """As `find_in_text`, for bytes that may be a text, or a decoded seal as a whole.
+    """As `find_in_text`, for bytes that may be a text or, as a whole, a decoded seal.
 
     Args:
         value: any bytes.
@@ -80,9 +80,9 @@ def find_in_bytes(value: bytes, most_raw: int) -> Iterator[bytes]:
 
 
 def worth_a_look(values: Sequence[bytes]) -> list[int]:
-    """Of many texts, the numbers of those in which `find_in_text` may find what a key can be tried on.
+    """The indexes of those texts in which `find_in_text` may find something to try a key on.
 
-    In the usual case, such as a column of JSON web tokens, that takes a tenth of the time of looking at each.
+    In the usual case, such as a column of JSON web tokens, that takes a tenth of the time of `find_in_text` on each.
     """
     doubtful = {
         number
@@ -94,7 +94,7 @@ def worth_a_look(values: Sequence[bytes]) -> list[int]:
 
 
 def _is_harmless(word: bytes) -> bool:
-    """Whether letters and digits, four or a multiple of them, are hexadecimal, or base64 of readable text."""
+    """Whether a word of letters and digits, of a length divisible by four, is hex or base64 of readable text."""
     return is_readable(a2b_base64(word[:MIN_TEXT_BYTES])) or _is_hex(word) is not None
 
 
@@ -111,7 +111,7 @@ def _in_region(region: bytes) -> Iterator[bytes]:
 
 
 def _views(region: bytes) -> Iterator[bytes]:
-    """The ways to read a region: as it is, and with the escapes of JSON and of forms taken away."""
+    """The ways to read a region: unchanged, and with the escapes of JSON and of web forms removed."""
     for _ in range(_MOST_ESCAPED + 1):
         yield region
         if b"%" in region:
@@ -139,7 +139,7 @@ def _in_view(view: bytes) -> Iterator[bytes]:
         digits = match[1]
         yield from find_in_bytes(a2b_hex(digits[: len(digits) & ~1]), len(digits))
     for match in _BLOCK.finditer(view):
-        # A line break may end a word, or stand in the midst of one.
+        # A line break may be the end of a word, or be in the middle of one.
         lines = match[0].replace(b"\r", b"\n").split(b"\n")
         if len(lines) == 1:
             yield from _in_word(lines[0])
@@ -162,7 +162,8 @@ def _joined(lines: list[bytes]) -> Iterator[bytes]:
     for size in (2, 3):
         for first in range(number - size + 1):
             yield b"".join(lines[first : first + size])
-    # As encoders break lines: all of one length, and a shorter rest. A word of that length may stand before them.
+    # Encoders break lines like this: all lines have the same length, and the last one is shorter. A line of the same
+    # length that is not part of the seal may come before them.
     first = 0
     for length, group in groupby(lines, key=len):
         last = first + sum(1 for _ in group)
@@ -186,16 +187,16 @@ def _in_word(word: bytes) -> Iterator[bytes]:
 
 
 def _in_run(run: bytes) -> Iterator[bytes]:
-    """A run as a seal, or without what stands before and behind a slash; its padding may belong to the text."""
+    """A run as a seal, and its parts between slashes. Its padding may belong to the text around it."""
     if _is_hex(run):
-        # The odds that a seal is only hex digits are one in 10**18.
+        # The probability of a seal of hex digits only is one in 10**18.
         return
     body = run.rstrip(b"=")
     yield from _well_formed(body, len(run) - len(body))
     if b"/" not in body or len(body) > _SLASHED_BYTES:
         return
-    slashes = [place for place, byte in enumerate(body) if byte == _SLASH]
-    starts = [0, *(place + 1 for place in slashes[:_MOST_SLASHES])]
+    slashes = [index for index, byte in enumerate(body) if byte == _SLASH]
+    starts = [0, *(index + 1 for index in slashes[:_MOST_SLASHES])]
     for start in starts:
         for end in (*slashes[-_MOST_SLASHES:], len(body)):
             if (start, end) != (0, len(body)):
@@ -207,6 +208,6 @@ _SLASH = ord("/")
 
 def _well_formed(body: bytes, padding: int) -> Iterator[bytes]:
     wanted = -len(body) % 4
-    # One character more carries six bits, which is no byte.
+    # A length of 1 modulo 4 is impossible: the last character would carry six bits, less than a byte.
     if wanted <= min(padding, 2) and len(body) + wanted >= MIN_TEXT_BYTES:
         yield body + b"=" * wanted

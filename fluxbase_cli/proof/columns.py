@@ -1,8 +1,8 @@
-"""The deep census: everything in any column of a database that opens under a key of the ring.
+"""The deep audit: finds everything in any column of a database that opens under a key of the key ring.
 
-The ordinary census opens the values at the places where a Fluxbase server seals. This one looks at all other columns:
-a plugin's table, what an older release has left, events and logs that hold a copy of a row. All threads see the
-database as it was at one moment, and nothing is written. What could not be read is `Unexamined`, never "nothing found".
+The ordinary audit opens the values in the locations where a Fluxbase server seals. The deep audit searches all other
+columns: a plugin's table, leftovers of an older release, events and logs that hold a copy of a row. All threads use the
+same snapshot, and nothing is written. What could not be read is `Unexamined`, never "nothing found".
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from fluxbase_cli.store.deep_reading import MOST_COLUMNS, DeepTable
 from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
-#: The observer is told of pages, as of one location.
-_PROGRESS, _PAGES = "deep census", "pages"
-#: A piece is what one statement reads: large enough that its start costs nothing, small enough that a stop is heard
-#: soon and that all threads have work to the end.
+#: The progress counts pages, as if they were the rows of one location.
+_PROGRESS, _PAGES = "deep audit", "pages"
+#: A part is what one statement reads. It is large enough that its start costs nothing, and small enough that a stop
+#: works soon and that all threads have work until the end.
 _MIN_PIECE_BYTES = 2 * 1024 * 1024
 _MAX_PIECE_BYTES = 32 * 1024 * 1024
 _PIECES_A_WORKER = 8
-#: After a stop was asked for, how long a statement may take before it is cancelled, in seconds.
+#: How long a statement may take after a stop was requested before it is cancelled, in seconds.
 _GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeepResult:
-    """What the deep census has found.
+    """What the deep audit has found.
 
     Attributes:
-        locations: what opened, by `schema.table.column`; columns in which nothing did are left out. A text that no key
-            opens counts nowhere.
-        examples: a few rows of each, by place and key; never a value.
-        tables: how many tables were looked into.
-        columns: how many of their columns.
-        bytes: how much all of these tables hold.
+        locations: counts of what opened, by `schema.table.column`. A column in which nothing opened is left out. A text
+            that no key opens is not counted.
+        examples: a few rows of each column, by ctid and key; never a value.
+        tables: how many tables were searched.
+        columns: how many of their columns were searched.
+        bytes: the size of all these tables.
         unexamined: what could not be read.
     """
 
@@ -60,7 +60,7 @@ class DeepResult:
     unexamined: tuple[Unexamined, ...]
 
 
-def search_columns(  # noqa: PLR0913  # what a census is told
+def search_columns(  # noqa: PLR0913  # all that an audit needs
     database: DatabaseSettings,
     access: Access,
     keyring: Keyring,
@@ -72,20 +72,20 @@ def search_columns(  # noqa: PLR0913  # what a census is told
     observer: Observer,
     snapshot: str | None = None,
 ) -> DeepResult:
-    """Look into every column of every table and materialized view. A read-only role and a standby are enough.
+    """Search every column of every table and materialized view. A read-only role and a standby are enough.
 
     Args:
-        database: where.
-        access: how values may be read.
+        database: how to connect.
+        access: how to read values with this role.
         keyring: the keys to try.
-        known: columns that the ordinary census has opened, as `schema.table.column`; of a partitioned table, those of
-            the partitions.
-        skip: tables and columns that the operator leaves out, as `schema.table` or `schema.table.column`; a
-            partitioned table stands for its partitions.
+        known: columns that the ordinary audit has opened, as `schema.table.column`; for a partitioned table, the
+            columns of the partitions.
+        skip: tables and columns that the operator leaves out, as `schema.table` or `schema.table.column`. A partitioned
+            table includes its partitions.
         workers: threads, each with a connection.
         stop: ends it early.
-        observer: is told of the progress.
-        snapshot: a snapshot that another session has exported and keeps; one of our own when left out.
+        observer: gets the progress.
+        snapshot: a snapshot that another session has exported and holds; a new one when left out.
 
     Raises:
         ConfigurationError: the connection is refused.
@@ -100,8 +100,8 @@ def search_columns(  # noqa: PLR0913  # what a census is told
         plan = _Plan.make(list_relations(holder), known, skip)
         pages = sum(table.relation.blocks for table in plan.tables)
         observer.notify(PassStarted(0, {f"{_PROGRESS}.{_PAGES}": pages}, {}))
-        around = SearchContext(database, access, keyring, snapshot, stop, observer)
-        found = _Run(around, plan.pieces(workers)).run(workers)
+        context = SearchContext(database, access, keyring, snapshot, stop, observer)
+        found = _Run(context, plan.pieces(workers)).run(workers)
     return DeepResult(
         locations=dict(sorted(found.tallies.items())),
         examples={location: tuple(examples) for location, examples in sorted(found.examples.items())},
@@ -114,7 +114,7 @@ def search_columns(  # noqa: PLR0913  # what a census is told
 
 @dataclass(slots=True)
 class _Plan:
-    """What is looked into, and what can't be."""
+    """What is searched, and what can't be searched."""
 
     relations: list[DeepRelation] = field(default_factory=list)
     tables: list[DeepTable] = field(default_factory=list)
@@ -140,7 +140,8 @@ class _Plan:
                     Unexamined(
                         UnexaminedKind.COLUMN,
                         relation.where,
-                        f"its access method {relation.method} is not one that can be searched; leave it out on purpose",
+                        f"its access method {relation.method} is not one that can be searched; you can leave it out "
+                        "on purpose",
                     )
                 )
             else:
@@ -152,7 +153,7 @@ class _Plan:
         return plan
 
     def pieces(self, workers: int) -> queue.SimpleQueue[Piece]:
-        """All tables, cut into pieces of about one size; an empty one is a piece too."""
+        """All tables, divided into parts of about the same size. An empty table is one part."""
         total = sum(table.relation.bytes for table in self.tables)
         wanted = min(max(total // (workers * _PIECES_A_WORKER), _MIN_PIECE_BYTES), _MAX_PIECE_BYTES)
         pieces: queue.SimpleQueue[Piece] = queue.SimpleQueue()
@@ -169,7 +170,7 @@ def _wanted(relation: DeepRelation, known: frozenset[str], skip: frozenset[str])
     names = {relation.where, *relation.ancestors}
     if names & skip:
         return []
-    # What stands below the table's name is the column's.
+    # A location after the table's name is the column's name.
     return [
         column
         for column in relation.columns
@@ -180,15 +181,15 @@ def _wanted(relation: DeepRelation, known: frozenset[str], skip: frozenset[str])
 class _Run:
     """The threads of a search, and what they find."""
 
-    def __init__(self, around: SearchContext, pieces: queue.SimpleQueue[Piece]) -> None:
-        self._around = around
+    def __init__(self, context: SearchContext, pieces: queue.SimpleQueue[Piece]) -> None:
+        self._context = context
         self._pieces = pieces
         self._lock = threading.Lock()
         self._found = FoundSeal()
         self._failures: list[BaseException] = []
 
     def run(self, workers: int) -> FoundSeal:
-        searchers = [Searcher(self._around) for _ in range(workers)]
+        searchers = [Searcher(self._context) for _ in range(workers)]
         threads = [
             threading.Thread(target=self._body, args=(searcher,), name=f"searcher-{number}", daemon=True)
             for number, searcher in enumerate(searchers, 1)
@@ -198,14 +199,14 @@ class _Run:
         self._join(threads, searchers)
         if self._failures:
             raise self._failures[0]
-        if self._around.stop.requested:
+        if self._context.stop.requested:
             self._found.leave_out("all columns", "the search was stopped before its end")
         return self._found
 
     def _body(self, searcher: Searcher) -> None:
         try:
             with searcher:
-                while not self._around.stop.requested:
+                while not self._context.stop.requested:
                     try:
                         piece = self._pieces.get_nowait()
                     except queue.Empty:
@@ -214,21 +215,21 @@ class _Run:
                     with self._lock:
                         self._found.add(found)
                     counts = {_PAGES: Counts(scanned=found.opened)}
-                    self._around.observer.notify(BatchDone(_PROGRESS, piece.pages, counts, 0))
+                    self._context.observer.notify(BatchDone(_PROGRESS, piece.pages, counts, 0))
         except BaseException as error:  # noqa: BLE001  # handed to the caller's thread
-            if not self._around.stop.requested:
+            if not self._context.stop.requested:
                 self._failures.append(error)
-            self._around.stop.request()
+            self._context.stop.request()
 
     def _join(self, threads: list[threading.Thread], searchers: list[Searcher]) -> None:
-        asked: float | None = None
+        stopped_at: float | None = None
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
-                # In short steps, so that the main thread handles signals meanwhile.
+                # Short joins, so that the main thread handles signals meanwhile.
                 thread.join(0.05)
-            if not self._around.stop.requested:
+            if not self._context.stop.requested:
                 continue
-            asked = asked or time.monotonic()
-            if time.monotonic() - asked > _GRACE_S:
+            stopped_at = stopped_at or time.monotonic()
+            if time.monotonic() - stopped_at > _GRACE_S:
                 for searcher in searchers:
                     searcher.cancel()

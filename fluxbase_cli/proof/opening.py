@@ -1,7 +1,6 @@
-"""Opening what may be a seal with every key of the ring, and with the keys derived for users that the row names.
+"""Opens what may be a seal with every key of the key ring, and with the derived keys of users that the row names.
 
-Nothing here says that a text is an undecryptable value: in a column that nobody listed, a text that no key opens is a
-text like any other.
+A text that no key opens is not called undecryptable here: in a column that is no location, it is a text like any other.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ from fluxbase_cli.keyring import Keyring, Layer, Opener
 from fluxbase_cli.proof.candidates import find_in_bytes, find_in_text
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, decode, may_be_seal
 
-#: Users whose keys are tried for one text: so many of the value that holds it, and so many of the rest of its row.
+#: How many users' keys are tried for one text: this many users named in its value, and this many in the rest of its
+#: row.
 MOST_USERS = 16
-#: Longer texts are not tried under users' keys: what users own are settings.
+#: Longer texts are not tried with users' keys, because users' keys seal settings only.
 MOST_USER_BYTES = 1024 * 1024
-#: Texts of one value that are tried under users' keys.
+#: How many texts of one value are tried with users' keys.
 MOST_DOUBTS = 5_000
 
 _UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -34,9 +34,9 @@ class OpenResult:
     """What was found in one value.
 
     Attributes:
-        opened: the layers of each seal, by its text. A seal that stands twice in a value counts once.
-        doubts: texts that a user's key may open, with the users that the value itself names near them.
-        overflowed: there were more of them than are tried.
+        opened: the layers of each seal, by its text. A seal that is in a value twice counts once.
+        doubts: texts that a user's key may open, with the users that the value names near them.
+        overflowed: whether there were more such texts than are tried.
     """
 
     opened: dict[bytes, Layers] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class OpenResult:
 
 
 class ValueOpener:
-    """Looks for seals in values; one a thread.
+    """Looks for seals in values. One for each thread.
 
     Args:
         keyring: the keys to try.
@@ -57,15 +57,15 @@ class ValueOpener:
         self._masters = self._opener.sealers(tuple(Layer(version, derived=False) for version in keyring.versions), None)
 
     def look(self, value: bytes, *, is_bytes: bool, most_raw: int) -> OpenResult | None:
-        """Try the keys of the ring on all of a value that has the form of a seal.
+        """Try the keys of the key ring on all parts of a value that have the form of a seal.
 
         Args:
-            value: as stored.
+            value: the value as stored.
             is_bytes: whether the column is `bytea`.
             most_raw: see `find_in_bytes`.
 
         Returns:
-            What opened, and what a user's key may open; None where nothing does.
+            What opened, and what a user's key may open; None if there is neither.
         """
         looked: OpenResult | None = None
         users: _Users | None = None
@@ -75,7 +75,7 @@ class ValueOpener:
             except NotASealError:
                 continue
             if is_readable(raw):
-                # Base64 of readable text, such as a part of a JSON web token.
+                # Base64 of readable text, such as a part of a JSON web token, is no seal.
                 continue
             layers, ends_open = self._open(text, raw)
             doubtful = ends_open and len(text) <= MOST_USER_BYTES and (bool(layers) or not is_no_seal(text))
@@ -92,10 +92,10 @@ class ValueOpener:
         return looked
 
     def try_users(self, looked: OpenResult, row: bytes) -> None:
-        """Try the keys of users on what the keys of the ring did not open, or not to its end.
+        """Try the keys of users on texts that the keys of the key ring opened not at all or not in all layers.
 
         Args:
-            looked: takes what is opened.
+            looked: the result for the value; this adds what opened.
             row: the other texts of the row, which may name users.
         """
         others = tuple(_named(row))[:MOST_USERS]
@@ -109,7 +109,7 @@ class ValueOpener:
         looked.doubts.clear()
 
     def _open(self, text: bytes, raw: bytes) -> tuple[Layers, bool]:
-        """The layers that the ring's own keys open, and whether something like a seal is left."""
+        """The layers that the keys of the key ring open, and whether the rest may be a seal."""
         for sealer in self._masters:
             try:
                 sealer.open(raw)
@@ -120,7 +120,7 @@ class ValueOpener:
         return (), True
 
     def _open_as(self, text: bytes, user: UUID, *, outside: Layers) -> Layers:
-        """The layers that are opened with a user's keys too, where those `outside` are known already."""
+        """The layers that open with a user's keys too, when the layers `outside` are known already."""
         if outside:
             return self._opener.open(text, user)[0]
         raw = decode(text)
@@ -135,23 +135,23 @@ class ValueOpener:
 
 
 class _Users:
-    """The uuids in a value, by where they stand."""
+    """The uuids in a value, by their positions."""
 
     def __init__(self, value: bytes) -> None:
         self._value = value
-        self._places: list[int] = []
+        self._positions: list[int] = []
         self._users: list[UUID] = []
         for match in _UUID.finditer(value):
-            self._places.append(match.start())
+            self._positions.append(match.start())
             self._users.append(UUID(match[0].decode("ascii")))
 
     def near(self, text: bytes) -> tuple[UUID, ...]:
         """The users nearest to a text of this value."""
         if len(self._users) <= MOST_USERS:
             return tuple(dict.fromkeys(self._users))
-        # An escaped text is not found as it is; then the first users are as good as others.
-        place = bisect_left(self._places, max(self._value.find(text), 0))
-        first = min(max(place - MOST_USERS // 2, 0), len(self._users) - MOST_USERS)
+        # An escaped text is not found. Then the first users are as good as any others.
+        position = bisect_left(self._positions, max(self._value.find(text), 0))
+        first = min(max(position - MOST_USERS // 2, 0), len(self._users) - MOST_USERS)
         return tuple(dict.fromkeys(self._users[first : first + MOST_USERS]))
 
 

@@ -1,7 +1,7 @@
-"""The proof that no value needs a key: a census of every database that may hold values, and all that it left open.
+"""The proof that no value needs a key: an audit of every database that may hold values, and all that is unexamined.
 
-`secrets audit`, `keys destroy`, `rotation run` and `config check` rest on what is put together here. A key may be
-called unneeded only on a proof in which nothing was found and nothing is unexamined (docs/operators/proof.md).
+`secrets audit`, `keys destroy`, `rotation run` and `config check` use this proof. A key counts as unneeded only if the
+proof found no value that needs it, and nothing is unexamined (docs/operators/proof.md).
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 @dataclass(frozen=True, slots=True)
 class ProofRequest:
-    """What a proof shall cover.
+    """What a proof covers.
 
     Attributes:
-        key_version: the version asked for, which must be in the ring; None for all.
-        databases: which databases.
-        deep: look into every column of every table, not only where values are known to be.
-        places: where sealed values are looked for, and what is left out on purpose.
         limits: how much to read at once.
+        key_version: the version that the proof is for, which must be in the key ring; None for all.
+        databases: which databases.
+        deep: search every column of every table, not only the known locations.
+        scope: the locations to read, and what is left out on purpose.
         workers: threads of all databases together, each with a connection.
-        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
     """
 
     limits: Limits
@@ -59,9 +59,9 @@ class DatabaseProof:
     Attributes:
         name: the database's name.
         kind: `main`, `branch` or `tenant`.
-        census: what its values need.
-        running_job: the number of a job that some process works on there; None where there is none.
-        unlisted: places of values that only the deep census found, as `schema.table.column`.
+        census: its audit.
+        running_job: the number of a job on which a process works there; None if there is none.
+        unlisted: columns in which only the deep audit found values, as `schema.table.column`.
     """
 
     name: str
@@ -73,16 +73,16 @@ class DatabaseProof:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was found in all databases that were looked into.
+    """What was found in all databases.
 
     Attributes:
-        databases: each one's findings; those that hold no values of their own are left out.
+        databases: what was found in each database; a database without sealed tables is left out.
         unexamined: all that could not be examined.
         left_out: what was left out on purpose, and why.
-        several: whether more than the main database was asked for.
+        several: whether the operator chose more than the main database.
         elapsed_s: how long it took, in seconds.
-        key_version: the version asked for; None for all.
-        versions: the versions of the ring, ascending.
+        key_version: the version that the proof is for; None for all.
+        versions: the versions of the key ring, ascending.
     """
 
     databases: tuple[DatabaseProof, ...]
@@ -95,7 +95,7 @@ class Proof:
 
     @property
     def together(self) -> CensusReport:
-        """The findings of all databases, as if they were one."""
+        """The audits of all databases together, as if they were one."""
         censuses = [each.census for each in self.databases]
         return CensusReport(
             key_version=self.key_version,
@@ -119,19 +119,19 @@ def _sum(censuses: Sequence[CensusReport]) -> Mapping[str, LocationCensus]:
 def take_proof(
     database: DatabaseSettings, keyring: Keyring, request: ProofRequest, *, stop: Stop, observer: Observer
 ) -> Proof:
-    """Open every value in the databases asked for; write nothing.
+    """Open every value in the chosen databases and write nothing.
 
     Args:
         database: the main database.
         keyring: the keys to try.
         request: what to cover.
-        stop: ends it early; what is returned then proves nothing.
-        observer: is told of the progress in the main database.
+        stop: ends it early. Then the result proves nothing.
+        observer: gets the progress in the main database.
 
     Raises:
         ConfigurationError: the version is not configured, or the main database refuses the connection.
         DatabaseError: the main database can't be reached.
-        PreflightRefusedError: the main database or the role is not fit.
+        PreflightRefusedError: the main database or the role does not meet a condition.
     """
     started = time.monotonic()
     if request.key_version is not None:
@@ -150,7 +150,7 @@ def take_proof(
         unexamined += further.unexamined
 
         def examine(each: SecondaryDatabase, workers: int) -> DatabaseProof | Unexamined | None:
-            return _beside(database, each, keyring, request, workers, stop)
+            return _examine_secondary(database, each, keyring, request, workers, stop)
 
         for each, result in zip(further.found, in_parallel(further.found, examine, request.workers), strict=True):
             if isinstance(result, Unexamined):
@@ -170,7 +170,7 @@ def take_proof(
     )
 
 
-def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
+def _examine_secondary(  # noqa: PLR0913, PLR0917  # all that an audit needs
     main: DatabaseSettings,
     further: SecondaryDatabase,
     keyring: Keyring,
@@ -180,14 +180,15 @@ def _beside(  # noqa: PLR0913, PLR0917  # what a census is told
 ) -> DatabaseProof | Unexamined | None:
     database = main.with_database(further.name)
     try:
-        # A job that ends while we read may seal what we no longer see, and one that begins then is seen afterwards.
+        # Check for a job before and after. A job that ends while we read may seal values that we don't see any more. A
+        # job that begins while we read is seen after it.
         before = _running_job(database)
         proof = _examine(further, database, keyring, request, workers, stop, NullObserver())
         return replace(proof, running_job=before or _running_job(database))
     except NothingHereError:
         return None
     except FluxbaseCliError as error:
-        # That it does not exist any more is the only refusal that says that nothing is there.
+        # Only if the database does not exist any more is there nothing in it. All other errors leave that open.
         return (
             Unexamined(UnexaminedKind.DATABASE, further.name, error.message)
             if still_exists(main, further.name)
@@ -202,7 +203,7 @@ def _running_job(database: DatabaseSettings) -> int | None:
         return job.id if job is not None and any(runner.alive for runner in jobs.runners.of_job(job.id)) else None
 
 
-def _examine(  # noqa: PLR0913, PLR0917  # what a census is told
+def _examine(  # noqa: PLR0913, PLR0917  # all that an audit needs
     which: SecondaryDatabase,
     database: DatabaseSettings,
     keyring: Keyring,
@@ -211,7 +212,7 @@ def _examine(  # noqa: PLR0913, PLR0917  # what a census is told
     stop: Stop,
     observer: Observer,
 ) -> DatabaseProof:
-    """Look into one database: where values are known to be, and in all other columns if that is asked for."""
+    """Audit one database: the known locations and, for a deep audit, all other columns."""
     census = take_census(
         database,
         keyring,
@@ -245,10 +246,10 @@ def _examine(  # noqa: PLR0913, PLR0917  # what a census is told
 
 
 def _with_deep(census: CensusReport, deep: DeepResult) -> CensusReport:
-    """A census with what was found in all other columns."""
+    """An audit together with what was found in all other columns."""
     warnings = [
         f"{tally.scanned} sealed values are in {location}, which no release of Fluxbase has: for example "
-        f"{', '.join(deep.examples.get(location, ())) or 'none'}; `--locations` can name the place"
+        f"{', '.join(deep.examples.get(location, ())) or 'none'}; `--locations` can name this column"
         for location, tally in deep.locations.items()
     ]
     further = {

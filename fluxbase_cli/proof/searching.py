@@ -1,4 +1,4 @@
-"""Searching one piece of a table for seals: a session that reads, and the keys that are tried on what it gets."""
+"""Searches one part of a table for seals: reads it over a session, and tries the keys on what it reads."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
 from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
-#: Rows named for each column.
+#: How many rows are named for each column.
 EXAMPLES = 3
-#: Values that are too large to be sent with others are fetched so many bytes at a time, or one alone.
+#: Values that are too large to be sent with others are fetched up to this many bytes at a time; a larger one alone.
 _FETCHED_BYTES = 4 * 1024 * 1024
-#: Rows that are asked at once for the users that they name.
+#: For how many rows at once the users that they name are read.
 _ROWS_OF_USERS = 500
-#: Errors of one statement that come again however often it is tried: a limit of the server.
+#: The class of errors about a limit of the server. A retry does not help.
 _LIMIT_CLASS = "54"
-#: Classes of errors, and single ones, that say that the server or the connection is gone.
+#: The start of SQLSTATEs which mean that the server or the connection is gone.
 _SERVER_GONE = ("08", "57P")
 _SNAPSHOT_GONE = ("22023", "55000")
 
@@ -48,7 +48,7 @@ class Piece:
     Attributes:
         table: the table.
         ctid_range: where to read.
-        pages: how many pages that are, for the progress.
+        pages: the number of pages, for the progress.
     """
 
     table: DeepTable
@@ -58,11 +58,11 @@ class Piece:
 
 @dataclass(slots=True)
 class FoundSeal:
-    """What was found in a part of the database; by `schema.table.column`.
+    """What was found in a part of the database, by `schema.table.column`.
 
     Attributes:
-        tallies: what opened.
-        examples: a few rows with it.
+        tallies: counts of what opened.
+        examples: a few rows with such values.
         unexamined: what could not be read, by its name.
     """
 
@@ -71,7 +71,7 @@ class FoundSeal:
     unexamined: dict[str, Unexamined] = field(default_factory=dict)
 
     def add(self, other: FoundSeal) -> None:
-        """Take another part in."""
+        """Add what was found in another part."""
         for location, tally in other.tallies.items():
             self.tallies[location].add(tally)
         for location, examples in other.examples.items():
@@ -80,7 +80,7 @@ class FoundSeal:
             self.unexamined.setdefault(where, unexamined)
 
     def leave_out(self, where: str, reason: str) -> None:
-        """Take note of what could not be read."""
+        """Record what could not be read."""
         self.unexamined.setdefault(where, Unexamined(UnexaminedKind.COLUMN, where, reason))
 
     @property
@@ -89,7 +89,7 @@ class FoundSeal:
         return sum(tally.scanned for tally in self.tallies.values())
 
 
-_CHANGED = "it was dropped, renamed or written anew after the moment that was looked at; run it again"
+_CHANGED = "it was dropped, renamed or rewritten after the snapshot of this audit; run it again"
 
 
 class UnreadableError(Exception):
@@ -101,13 +101,13 @@ class SearchContext:
     """What all searchers of a run share.
 
     Attributes:
-        database: where.
-        access: how values may be read.
+        database: how to connect.
+        access: how to read values with this role.
         keyring: the keys to try.
         snapshot: the name of the exported snapshot.
         stop: ends the search.
-        observer: is told of what is waited for.
-        large: held while a value is in hand that is too large for several at a time.
+        observer: gets an event that says what is waited for.
+        large: a lock, so that only one thread at a time has a very large value in memory.
     """
 
     database: DatabaseSettings
@@ -120,11 +120,11 @@ class SearchContext:
 
 
 class Searcher:
-    """Searches pieces, one after the other; one a thread."""
+    """Searches parts of tables, one after the other. One for each thread."""
 
-    def __init__(self, around: SearchContext) -> None:
-        self._around = around
-        self._opener = ValueOpener(around.keyring)
+    def __init__(self, context: SearchContext) -> None:
+        self._context = context
+        self._opener = ValueOpener(context.keyring)
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -135,18 +135,18 @@ class Searcher:
             self._connection.close()
 
     def cancel(self) -> None:
-        """Cancel the statement that runs; from any thread."""
+        """Cancel the running statement. Callable from any thread."""
         connection = self._connection
         if connection is not None and not connection.closed:
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=1.0)
 
     def search(self, piece: Piece) -> FoundSeal:
-        """Search a piece. What is wrong with its table is told in the result.
+        """Search a part of a table. An error that concerns only this table is recorded in the result.
 
         Raises:
             ConfigurationError, psycopg.OperationalError: the server can't be reached any more.
-            DatabaseError: the snapshot is gone.
+            DatabaseError: the snapshot does not exist any more.
         """
         found = FoundSeal()
 
@@ -154,15 +154,15 @@ class Searcher:
             nonlocal found
             found = FoundSeal()
             with self._transaction() as connection:
-                _Reading(connection, piece, self._opener, self._around).read(found)
+                _PartReader(connection, piece, self._opener, self._context).read(found)
 
         where = piece.table.relation.where
         try:
-            retry_transient(attempt, self._around.stop, self._around.observer)
+            retry_transient(attempt, self._context.stop, self._context.observer)
         except UnreadableError as error:
             found.leave_out(where, str(error))
         except psycopg.Error as error:
-            if self._around.stop.requested:
+            if self._context.stop.requested:
                 return found
             if error.sqlstate is None or error.sqlstate.startswith(_SERVER_GONE):
                 raise
@@ -171,19 +171,19 @@ class Searcher:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """A transaction with the snapshot; each piece has its own, so that no table is locked for longer."""
+        """A transaction with the snapshot. Each part has one transaction, so that no table is locked for longer."""
         connection = self._connection
         if connection is None or connection.closed:
-            connection = self._connection = speak_its_encoding(connect(self._around.database))
+            connection = self._connection = speak_its_encoding(connect(self._context.database))
         try:
-            connection.execute(begin_snapshot(self._around.access, self._around.snapshot))
+            connection.execute(begin_snapshot(self._context.access, self._context.snapshot))
         except psycopg.Error as error:
             if error.sqlstate not in _SNAPSHOT_GONE:
                 raise
             raise DatabaseError(
-                "the snapshot of the deep census is gone: the session that held it has ended",
+                "the snapshot of the deep audit is gone: the session that held it has ended",
                 hint="Nothing was written. Run it again. On a standby, max_standby_streaming_delay says how long a "
-                "query may hold up replay.",
+                "query may delay replay.",
             ) from None
         try:
             yield connection
@@ -193,29 +193,29 @@ class Searcher:
                     connection.execute("ROLLBACK")
 
 
-class _Reading:
-    """Reads one piece within one transaction, and looks into all that the server's filter lets through."""
+class _PartReader:
+    """Reads one part of a table in one transaction, and tries the keys on all that passes the server's filter."""
 
-    def __init__(self, connection: Connection, piece: Piece, opener: ValueOpener, around: SearchContext) -> None:
+    def __init__(self, connection: Connection, piece: Piece, opener: ValueOpener, context: SearchContext) -> None:
         self._connection = connection
         self._table = piece.table
         self._ctid_range = piece.ctid_range
         self._opener = opener
-        self._around = around
+        self._context = context
         self._found = FoundSeal()
 
     def read(self, found: FoundSeal) -> None:
-        """Read to the end of the piece, or until a stop.
+        """Read to the end of the part, or until a stop.
 
         Args:
-            found: takes what is found, also when the reading breaks off.
+            found: gets what is found, also if the reading ends with an error.
 
         Raises:
             UnreadableError: the table can't be read.
         """
         self._found = found
         table, ctid_range, listed = self._table, self._ctid_range, False
-        while not self._around.stop.requested:
+        while not self._context.stop.requested:
             try:
                 columns, last = table.matches(self._connection, ctid_range)
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
@@ -224,7 +224,7 @@ class _Reading:
                 if (error.sqlstate or "").startswith(_LIMIT_CLASS):
                     raise UnreadableError(f"a value is too large: {first_line(error)}") from None
                 raise
-            # The first read has locked the table until the transaction's end.
+            # The first read has locked the table until the transaction ends, so one check is enough.
             if not listed and not table.stands_as_listed(self._connection):
                 raise UnreadableError(_CHANGED)
             listed = True
@@ -236,29 +236,29 @@ class _Reading:
             ctid_range = CtidRange(Ctid.of(last), ctid_range.upto)
 
     def _look_at_large(self, column: int, large: Sequence[tuple[bytes, int]]) -> None:
-        """Fetch the values that were not sent, a few at a time, and those that are larger than a few alone."""
+        """Fetch the values that were not sent: several at a time, and very large ones one at a time."""
         few: list[bytes] = []
         held = 0
-        for place, size in large:
-            if self._around.stop.requested:
+        for ctid, size in large:
+            if self._context.stop.requested:
                 return
             if size > _FETCHED_BYTES:
-                with self._around.large:
-                    self._look_at(column, [place])
+                with self._context.large:
+                    self._look_at(column, [ctid])
                 continue
             if held + size > _FETCHED_BYTES:
                 self._look_at(column, few)
                 few, held = [], 0
-            few.append(place)
+            few.append(ctid)
             held += size
         if few:
             self._look_at(column, few)
 
-    def _look_at(self, column: int, scope: Sequence[bytes]) -> None:
-        rows = self._table.fetch(self._connection, column, scope)
-        self._look(column, [place for place, _ in rows], [value for _, value in rows])
+    def _look_at(self, column: int, ctids: Sequence[bytes]) -> None:
+        rows = self._table.fetch(self._connection, column, ctids)
+        self._look(column, [ctid for ctid, _ in rows], [value for _, value in rows])
 
-    def _look(self, column: int, scope: Sequence[bytes], values: Sequence[bytes]) -> None:
+    def _look(self, column: int, ctids: Sequence[bytes], values: Sequence[bytes]) -> None:
         is_bytes = self._table.columns[column].kind is ColumnKind.BYTES
         doubtful: list[tuple[bytes, OpenResult]] = []
         for number in range(len(values)) if is_bytes else worth_a_look(values):
@@ -266,24 +266,24 @@ class _Reading:
             if looked is None:
                 continue
             if looked.doubts:
-                doubtful.append((scope[number], looked))
+                doubtful.append((ctids[number], looked))
             else:
-                self._count(scope[number], column, looked)
+                self._count(ctids[number], column, looked)
         for start in range(0, len(doubtful), _ROWS_OF_USERS):
             group = doubtful[start : start + _ROWS_OF_USERS]
-            rows = self._table.hints(self._connection, [place for place, _ in group])
-            for place, looked in group:
-                if self._around.stop.requested:
+            rows = self._table.hints(self._connection, [ctid for ctid, _ in group])
+            for ctid, looked in group:
+                if self._context.stop.requested:
                     return
-                self._opener.try_users(looked, rows.get(place, b""))
-                self._count(place, column, looked)
+                self._opener.try_users(looked, rows.get(ctid, b""))
+                self._count(ctid, column, looked)
 
-    def _count(self, place: bytes, column: int, looked: OpenResult) -> None:
+    def _count(self, ctid: bytes, column: int, looked: OpenResult) -> None:
         location = self._table.columns[column].location
         if looked.overflowed:
             self._found.leave_out(
                 location,
-                f"the row at {Ctid.of(place)} holds more texts like a seal than are tried under the keys of users",
+                f"the row at {Ctid.of(ctid)} holds too many texts like a seal to try the keys of users on all of them",
             )
         if not looked.opened:
             return
@@ -291,5 +291,5 @@ class _Reading:
             self._found.tallies[location].opened[layers] += 1
         examples = self._found.examples[location]
         if len(examples) < EXAMPLES:
-            key, where = self._table.name_row(self._connection, place), f"ctid {Ctid.of(place)}"
+            key, where = self._table.name_row(self._connection, ctid), f"ctid {Ctid.of(ctid)}"
             examples.append(where if key is None else f"{key} ({where})")

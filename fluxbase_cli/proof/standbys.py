@@ -1,8 +1,8 @@
-"""The copies that PostgreSQL itself keeps: an audit of the primary says nothing of a standby that is behind it.
+"""Checks standbys and replication slots: an audit of the primary says nothing about a standby that is behind.
 
-A standby that has not replayed what the audit saw still has values under the old key, and after its promotion it is
-the database. So before a key is destroyed, every standby and every replication slot must be past the audit's position
-in the WAL. A standby of a standby can't be seen from here.
+A standby that has not replayed what the audit saw still has values under the old key. After a promotion it is the
+database. So before a key is destroyed, every standby and every replication slot must be past the audit's position in
+the WAL. The primary can't see a standby of a standby.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from fluxbase_cli.store.replication import (
 )
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
-#: How long standbys may take to catch up with the audit, in seconds. Idle ones report every ten seconds at least.
+#: How long standbys may take to reach the audit's position, in seconds. Idle standbys report at least every ten
+#: seconds.
 RETRY_LIMIT_S = 12.0
 _POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Standbys:
-    """Where the standbys were after an audit.
+    """How far the standbys were after an audit.
 
     Attributes:
-        lsn: the position in the WAL behind all that the audit saw.
+        lsn: the position in the WAL after all that the audit saw.
         connected: the standbys and receivers that were connected.
-        unexamined: what is behind that position, or can't be seen.
-        gone: the names of standbys that were connected once and are not now.
+        unexamined: standbys and slots that are not at that position yet, or can't be seen.
+        gone: the names of standbys that were connected before and are not now.
     """
 
     lsn: str
@@ -61,11 +62,11 @@ class Standbys:
 def examine_standbys(
     connection: Connection, *, databases: Iterable[str] = (), stop: Stop, retry_limit_s: float = RETRY_LIMIT_S
 ) -> Standbys:
-    """Look whether all standbys and slots are past this moment; those that are connected may catch up meanwhile.
+    """Check that all standbys and slots are past this moment. Connected ones may catch up meanwhile.
 
     Args:
         connection: a session on the primary.
-        databases: the names of further databases on it that hold sealed values.
+        databases: the names of other databases on it that hold sealed values.
         stop: ends the wait.
         retry_limit_s: how long to wait at most, in seconds.
     """
@@ -136,23 +137,23 @@ def _behind(connected: Iterable[Receiver], lsn: str, role: str) -> Iterator[Unex
         elif not each.reached:
             yield _unexamined(
                 each.name,
-                f"it has stored the WAL up to {each.lsn or 'an unknown place'}, and what was audited ends at {lsn}: "
-                "wait, or run SELECT pg_switch_wal() where it stores whole segments",
+                f"it has stored the WAL up to {each.lsn or 'an unknown position'}, and what was audited ends at {lsn}: "
+                "wait, or run SELECT pg_switch_wal() if it stores whole segments",
             )
 
 
 def _slots_behind(kept: Iterable[Slot], connected: Iterable[Receiver], lsn: str) -> Iterator[Unexamined]:
-    # One line is enough for a standby and its slot.
-    told = {each.slot for each in connected if not each.logical and (each.hidden or not each.reached)}
+    # If a standby is reported, its slot is not reported too.
+    reported = {each.slot for each in connected if not each.logical and (each.hidden or not each.reached)}
     for each in kept:
         kind, name = "logical slot" if each.logical else "slot", each.name
         if not each.active:
             yield _unexamined(
                 f"{kind} {name}",
-                f"nobody is connected to it, and its receiver is at {each.lsn or 'an unknown place'}: start that "
-                f"receiver, or run SELECT pg_drop_replication_slot('{name}') where it is gone for good",
+                f"nobody is connected to it, and its receiver is at {each.lsn or 'an unknown position'}: start that "
+                f"receiver, or run SELECT pg_drop_replication_slot('{name}') if it is gone for good",
             )
-        elif not each.reached and name not in told:
+        elif not each.reached and name not in reported:
             yield _unexamined(
                 f"{kind} {name}", f"its receiver is at {each.lsn}, and what was audited ends at {lsn}: wait for it"
             )

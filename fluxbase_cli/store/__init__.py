@@ -1,1 +1,1 @@
-"""PostgreSQL: connecting safely, the sealed columns, the progress tables."""
+"""Access to PostgreSQL: safe connections, the sealed columns, the progress tables."""

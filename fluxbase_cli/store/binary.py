@@ -1,6 +1,6 @@
 """Parameters in PostgreSQL's binary form: uuids, and arrays of uuid, tid and text.
 
-The driver's own dumpers cost more time for each element than opening what is in it.
+The driver's dumpers need more time for one element than it takes to open the value in it.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ _TEXT_ARRAY_OID = 1009
 
 @dataclass(frozen=True, slots=True)
 class Uuid:
-    """A `uuid` parameter made of its 16 bytes."""
+    """A `uuid` parameter from its 16 bytes."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class UuidArray:
-    """A `uuid[]` parameter made of 16-byte values, sent in binary without a Python object for each."""
+    """A `uuid[]` parameter from values of 16 bytes, sent in binary without a Python object for each."""
 
     items: Sequence[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class TidArray:
-    """A `tid[]` parameter made of 6-byte values, sent in binary."""
+    """A `tid[]` parameter from values of 6 bytes, sent in binary."""
 
     items: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TextArray:
-    """A `text[]` parameter made of UTF-8 bytes, sent in binary. Its `repr` hides the values."""
+    """A `text[]` parameter from UTF-8 bytes, sent in binary. Its `repr` hides the values."""
 
     items: Sequence[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class TidElements:
-    """A `tid[]` parameter made of so many elements as the server sent them, lengths included."""
+    """A `tid[]` parameter from `number` elements as the server sent them, lengths included."""
 
     number: int
     elements: bytes
@@ -67,14 +67,14 @@ class TidElements:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TextElements:
-    """A `text[]` parameter made of so many elements as the server sent them. Its `repr` hides the values."""
+    """A `text[]` parameter from `number` elements as the server sent them. Its `repr` hides the values."""
 
     number: int
     elements: bytes
 
 
 def _array_header(element_oid: int, number: int) -> bytes:
-    """What stands before the elements, of which some may be NULL."""
+    """The bytes before the elements, some of which may be NULL."""
     return b"".join(
         (
             b"\x00\x00\x00\x01\x00\x00\x00\x01",  # one dimension, may hold NULLs
@@ -89,11 +89,11 @@ def _binary_array(element_oid: int, items: Sequence[bytes | None]) -> bytes:
     """Lay out a one-dimensional array as PostgreSQL's `array_recv` reads it (src/backend/utils/adt/arrayfuncs.c)."""
     parts = [_array_header(element_oid, len(items))]
     try:
-        lengths = set(map(len, items))  # type: ignore[arg-type]  # None has no length, and takes the other way
+        lengths = set(map(len, items))  # type: ignore[arg-type]  # None has no length: TypeError
     except TypeError:
         lengths = set()
     if len(lengths) == 1:
-        # The usual case, without a step for each item: every one has the same length before it.
+        # The usual case: all items have the same length, so there is no loop over the items.
         length = lengths.pop().to_bytes(4, "big")
         return b"".join([*parts, length, length.join(items)])  # type: ignore[arg-type]
     for item in items:

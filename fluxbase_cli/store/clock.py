@@ -1,6 +1,6 @@
-"""The database server's clock, which all dates that protect keys are measured with.
+"""The database server's clock. All times that protect keys are measured with it.
 
-The dates of events come from the server. Compared with this machine's clock they would mean nothing: a clock that is
+The dates of events come from the server. To compare them with this machine's clock would be wrong: a clock that is
 eight days ahead would end a cooling-off time of seven days at once.
 """
 
@@ -17,13 +17,13 @@ Clock = Callable[[], datetime]
 
 
 def seconds_since_boot() -> float:
-    """This machine's time since some moment in the past; it is never set, and goes on while the machine sleeps."""
+    """This machine's time since a moment in the past. Nobody can set it, and it counts while the machine sleeps too."""
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
 
 
 class ServerClock:
-    """What time it is by the server's clock: asked once, and counted on from there by this machine.
+    """The time by the server's clock: read once, then counted further by this machine.
 
     Args:
         connection: a session on the server.
@@ -35,7 +35,8 @@ class ServerClock:
         row = connection.execute("SELECT clock_timestamp()").fetchone()
         assert row is not None  # noqa: S101  # one row without a FROM
         self._answer: datetime = row[0]
-        # After the answer: our time may be behind the server's by the answer's way to us, and is never ahead of it.
+        # Read after the answer. So our time may be behind the server's, by the time that the answer needed, but never
+        # ahead of it.
         self._answered_at = elapsed()
 
     def __call__(self) -> datetime:
@@ -44,10 +45,10 @@ class ServerClock:
 
 
 def server_time(database: DatabaseSettings) -> datetime:
-    """What time it is by the server's clock.
+    """The time by the server's clock.
 
     Raises:
-        ConfigurationError, DatabaseError: the database can't be asked.
+        ConfigurationError, DatabaseError: the database can't be reached.
     """
     with session(database) as connection:
         return ServerClock(connection)()

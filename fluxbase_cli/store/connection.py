@@ -1,4 +1,4 @@
-"""Connecting safely: time-outs, keepalives, binary results, and the settings each transaction begins with."""
+"""Opens connections safely: with time-outs, keepalives, binary results, and the settings of each session."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fluxbase_cli.store.binary import (
 )
 from fluxbase_cli.store.transactions import Access
 
-# What the driver would log of a pipeline it also raises; without a handler Python prints it in the midst of our output.
+# The driver logs errors of a pipeline, which it also raises. Without a handler, Python prints them into our output.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
@@ -39,7 +39,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 APPLICATION_NAME = "fluxbase-cli"
 
 
-#: A dead client must never hold a lock: the server gives up on a silent transaction, and on a silent socket, soon.
+#: A dead client must not hold a lock. So the server soon ends an idle transaction, and closes a silent socket.
 _SESSION = (
     "SET client_encoding = 'UTF8'; "
     "SET search_path = pg_catalog; "
@@ -48,8 +48,8 @@ _SESSION = (
     "SET idle_in_transaction_session_timeout = '60s'; "
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
     "SET row_security = off; "
-    # Only batches may be lost in a crash (see `begin_batch`), whatever the database's owner thinks of other commits:
-    # what is recorded of a key must be there before the key is gone.
+    # Only batches may be lost in a crash (see `begin_batch`), even if the database has synchronous_commit off: the
+    # record of a key's destruction must be on disk before the key is destroyed.
     "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
 
@@ -65,7 +65,7 @@ _CLIENT: dict[str, str | int] = {
 }
 
 
-#: SQLSTATE classes that say "what was configured is wrong" rather than "the server is not there".
+#: SQLSTATE classes that mean "the configuration is wrong" and not "the server can't be reached".
 _CONFIGURATION_SQLSTATES = ("28", "3D")
 
 
@@ -74,19 +74,19 @@ def connect(database: DatabaseSettings) -> Connection:
 
     Raises:
         ConfigurationError: the address, the role, the password or the database's name is wrong.
-        psycopg.OperationalError: the server can't be reached just now; a retry may help.
+        psycopg.OperationalError: the server can't be reached now; a retry may help.
     """
     try:
-        asked: dict[str, Any] = dict(database.connection_parameters())
-        asked |= conninfo_to_dict(str(asked.pop("conninfo", "")))
+        given: dict[str, Any] = dict(database.connection_parameters())
+        given |= conninfo_to_dict(str(given.pop("conninfo", "")))
         if database.instead is not None:
-            asked["dbname"] = database.instead
-        # Ours come first: what a URL or the configuration says explicitly is never overruled.
-        connection = psycopg.connect(autocommit=True, **{**_CLIENT, **asked})
+            given["dbname"] = database.instead
+        # Our defaults come first, so that an explicit setting of the URL or the configuration overrides them.
+        connection = psycopg.connect(autocommit=True, **{**_CLIENT, **given})
     except psycopg.OperationalError as error:
         raise _explained(error, database) from None
     except psycopg.ProgrammingError:
-        # Its text quotes the connection string, password included.
+        # The text of this error contains the connection string with the password.
         raise ConfigurationError(
             f"the database address in {database.source} can't be read",
             hint="Expected postgresql://user:password@host:port/database; special characters in it are %-encoded.",
@@ -96,7 +96,7 @@ def connect(database: DatabaseSettings) -> Connection:
 
 
 def connect_or_explain(database: DatabaseSettings) -> Connection:
-    """As `connect`, for the first connection of a command: whatever fails is told to the user.
+    """As `connect`, for the first connection of a command: every failure becomes an error for the user.
 
     Raises:
         ConfigurationError: as for `connect`.
@@ -113,7 +113,7 @@ def connect_or_explain(database: DatabaseSettings) -> Connection:
 
 @contextmanager
 def session(database: DatabaseSettings) -> Iterator[Connection]:
-    """A connection for the length of a block, in which whatever the database refuses is told to the user.
+    """A connection for a block, in which every error of the database becomes an error for the user.
 
     Raises:
         ConfigurationError, DatabaseError: as for `connect_or_explain`.
@@ -131,13 +131,13 @@ def session(database: DatabaseSettings) -> Iterator[Connection]:
         except psycopg.Error as error:
             raise DatabaseError(
                 f"{database.describe()}: {type(error).__name__}: {first_line(error)}",
-                hint="What was committed stays; the same command goes on from there.",
+                hint="What was committed stays. Run the same command again to resume.",
             ) from None
 
 
 def _explained(error: psycopg.OperationalError, database: DatabaseSettings) -> Exception:
     text = first_line(error)
-    # libpq gives no SQLSTATE for a refused connection attempt, only the server's words.
+    # libpq gives no SQLSTATE for a refused connection attempt, only the server's message.
     refused = (error.sqlstate or "")[:2] in _CONFIGURATION_SQLSTATES or any(
         words in text
         for words in (
@@ -155,27 +155,27 @@ def _explained(error: psycopg.OperationalError, database: DatabaseSettings) -> E
     return error
 
 
-#: SQLSTATE classes whose messages are PostgreSQL's own words about connections, locks, resources and privileges. Others
-#: may quote values: a trigger can raise what it likes, and a failed conversion names its input.
-_SPEAKING_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+#: SQLSTATE classes whose messages are PostgreSQL's fixed texts about connections, locks, resources and privileges.
+#: Other messages may contain values: a trigger can raise any text, and a failed conversion names its input.
+_SAFE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
 
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 
 def first_line(error: BaseException) -> str:
-    """What an error may say without telling a value: its first line where that is harmless, else its kind."""
+    """The text of an error without any value: its first line if that is safe, else its kind."""
     if isinstance(error, psycopg.Error):
         state = error.sqlstate
-        if state is not None and state[:2] not in _SPEAKING_CLASSES and state != _INSUFFICIENT_PRIVILEGE:
+        if state is not None and state[:2] not in _SAFE_CLASSES and state != _INSUFFICIENT_PRIVILEGE:
             where = ".".join(part for part in (error.diag.schema_name, error.diag.table_name) if part)
-            return f"SQLSTATE {state}{f' in {where}' if where else ''}; the server's log has its words"
+            return f"SQLSTATE {state}{f' in {where}' if where else ''}; the server's log has the message"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def for_values(connection: Connection) -> Connection:
-    """Make a connection hand over text, uuid and JSON as raw bytes: no Python object per value beyond that."""
+    """Make a connection return text, uuid and JSON as raw bytes, without a further Python object for each value."""
     for name in ("text", "varchar", "bpchar", "uuid", "tid"):
         connection.adapters.register_loader(name, ByteaBinaryLoader)
     connection.adapters.register_dumper(Uuid, _UuidDumper)
@@ -187,8 +187,8 @@ def for_values(connection: Connection) -> Connection:
     return connection
 
 
-#: Go by a row's place on disk, or by its key, and no other way, whatever the planner's statistics say.
-_BY_PLACE = (
+#: Make the planner find rows by their ctid or their key, and in no other way, independent of its statistics.
+_BY_CTID = (
     "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; "
     "SET enable_hashjoin = off; SET enable_mergejoin = off; "
     # Rows are grouped in the order in which they are read.
@@ -197,22 +197,23 @@ _BY_PLACE = (
 
 
 def connect_for_values(database: DatabaseSettings, access: Access) -> Connection:
-    """Open a connection that reads and writes many values, by their places.
+    """Open a connection that reads and writes many values, by their ctids.
 
-    What a batch needs is set here once, as far as nothing worse than a slower statement comes of a setting that gets
-    lost; the rest is set again in each transaction, see `begin_batch`.
+    A setting is made here once if its loss only makes statements slower. All other settings are made again in each
+    transaction, see `begin_batch`.
 
     Args:
-        database: where.
-        access: how values may be read and written.
+        database: how to connect.
+        access: how to read and write values with this role.
 
     Raises:
         ConfigurationError, psycopg.OperationalError: as for `connect`.
     """
     connection = for_values(connect(database))
-    connection.execute(_BY_PLACE)
+    connection.execute(_BY_CTID)
     if access.quiet:
-        # Each change of this setting has the server plan all of the session's statements anew
-        # (`assign_session_replication_role` in PostgreSQL's src/backend/commands/trigger.c): a third of a small batch.
+        # After each change of this setting the server plans all statements of the session again
+        # (`assign_session_replication_role` in PostgreSQL's src/backend/commands/trigger.c). That takes a third of the
+        # time of a small batch. So it is set here too, and the same setting in each batch changes nothing.
         connection.execute("SET session_replication_role = replica")
     return connection

@@ -1,4 +1,4 @@
-"""Where rows lie on disk, and stretches of a table."""
+"""Ctids, the addresses of row versions on disk, and ranges of them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 
 class Ctid(NamedTuple):
-    """A row version's place in its table: PostgreSQL's `tid`."""
+    """The ctid of a row version: its page and its line on the page. The type in PostgreSQL is `tid`."""
 
     block: int
     line: int
 
     @classmethod
     def of(cls, tid: bytes) -> Ctid:
-        """The place that PostgreSQL sent as 6 bytes (`tidsend` in its src/backend/utils/adt/tid.c)."""
+        """The ctid that PostgreSQL sent as 6 bytes (`tidsend` in its src/backend/utils/adt/tid.c)."""
         return cls(int.from_bytes(tid[:4], "big"), int.from_bytes(tid[4:], "big"))
 
     @property
     def tid(self) -> bytes:
-        """The inverse of `of`; these bytes have the order of places."""
+        """The inverse of `of`. The bytes have the same order as the ctids."""
         return self.block.to_bytes(4, "big") + self.line.to_bytes(2, "big")
 
     @classmethod
@@ -29,7 +29,7 @@ class Ctid(NamedTuple):
 
     @property
     def packed(self) -> int:
-        """The place as one number, in the same order."""
+        """The ctid as one number, in the same order."""
         return self.block << 16 | self.line
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ LAST_CTID = Ctid(0xFFFFFFFE, 0xFFFF)
 
 @dataclass(frozen=True, slots=True)
 class CtidRange:
-    """A part of a table on disk: the rows behind `after`, up to and including `upto`."""
+    """A range of rows on disk: the rows after `after`, up to and including `upto`."""
 
     after: Ctid
     upto: Ctid
@@ -49,7 +49,7 @@ class CtidRange:
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """The pages from that of `first` to that of `last`; none when `last` comes before `first`."""
+    """The pages from the page of `first` to the page of `last`; none if `last` is before `first`."""
 
     first: Ctid
     last: Ctid

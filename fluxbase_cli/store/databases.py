@@ -1,4 +1,4 @@
-"""The databases beside the main one that may hold sealed values of their own: those of branches and of tenants."""
+"""Finds the databases of branches and tenants, which may hold sealed values too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 
 class Databases(StrEnum):
-    """Which databases are meant (`--databases`)."""
+    """Which databases a command is for (`--databases`)."""
 
     MAIN = "main"
     BRANCHES = "branches"
@@ -31,7 +31,7 @@ class Databases(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SecondaryDatabase:
-    """A database beside the main one.
+    """The database of a branch or a tenant.
 
     Attributes:
         name: its name.
@@ -44,11 +44,11 @@ class SecondaryDatabase:
 
 @dataclass(frozen=True, slots=True)
 class FurtherDatabases:
-    """What the main database says of others.
+    """The databases of branches and tenants, from the lists in the main database.
 
     Attributes:
-        found: those that exist.
-        unexamined: lists that may not be read.
+        found: the databases that exist.
+        unexamined: lists that this role may not read.
     """
 
     found: tuple[SecondaryDatabase, ...] = ()
@@ -62,12 +62,12 @@ _LISTS = (
 
 
 def find_databases(connection: Connection, access: Access, wanted: Databases = Databases.ALL) -> FurtherDatabases:
-    """The databases that the main one lists and that exist.
+    """Find the databases that the main database lists and that exist.
 
     Args:
-        connection: to the main database, outside a transaction.
-        access: how values are read there; a list that only that role may read is read as it.
-        wanted: which of them.
+        connection: a connection to the main database, outside a transaction.
+        access: the role to use; perhaps only this role may read a list.
+        wanted: which databases.
     """
     if wanted is Databases.MAIN:
         return FurtherDatabases()
@@ -114,6 +114,6 @@ def _unlisted(connection: Connection) -> Iterator[Unexamined]:
         yield Unexamined(
             UnexaminedKind.LIST,
             "branching.branches",
-            f"the list of branch databases is not there, and there are databases that look like branches: {names[0]}"
+            f"the list of branch databases is not there, and there are databases with the name of a branch: {names[0]}"
             + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
         )

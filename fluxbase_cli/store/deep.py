@@ -1,7 +1,7 @@
-"""Which tables and columns of a database could hold a seal, whatever they are named.
+"""Lists the tables and columns of a database that could hold a seal, with any name.
 
-The session speaks the database's own encoding and takes names and values as bytes: no conversion can fail, whatever
-bytes a column holds.
+The session uses the database's encoding, and takes names and values as bytes. So no conversion can fail, no matter
+which bytes a column holds.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from psycopg.rows import dict_row
 from fluxbase_cli.store.connection import Connection, for_values
 from fluxbase_cli.store.queries import named_queries
 
-#: The only access method whose rows have an order by place.
+#: The only access method whose rows can be read in the order of their ctids.
 HEAP = "heap"
 
 
 class ColumnKind(Enum):
-    """How a column is looked into."""
+    """How a column is searched."""
 
     TEXT = "text"
     """Stored as text."""
     PRINTED = "printed"
-    """JSON, XML, hstore, an array or a composite type: as it is printed."""
+    """JSON, XML, hstore, an array or a composite type: its printed text is searched."""
     BYTES = "bytes"
     """bytea."""
     UUID = "uuid"
     """A uuid, which may name a user; not searched."""
     UUIDS = "uuids"
-    """An array of uuids; likewise."""
+    """An array of uuids, which may name users; not searched."""
 
 
 _SEARCHED = frozenset({ColumnKind.TEXT, ColumnKind.PRINTED, ColumnKind.BYTES})
@@ -46,7 +46,7 @@ class DeepColumn:
     Attributes:
         name: its name, as bytes of the database's encoding.
         location: `schema.table.column`, for reports.
-        kind: how it is looked into.
+        kind: how it is searched.
     """
 
     name: bytes
@@ -56,7 +56,7 @@ class DeepColumn:
 
 @dataclass(frozen=True, slots=True)
 class DeepRelation:
-    """A table or materialized view with rows of its own.
+    """A table or materialized view that stores rows.
 
     Attributes:
         oid: its object id.
@@ -65,12 +65,12 @@ class DeepRelation:
         ancestors: the partitioned tables that it is a part of, as `schema.table`.
         columns: the columns that may hold a seal, in the table's order.
         owners: the columns that may name a user, and are not searched.
-        key: a column of numbers or uuids that names a row, where it has one.
-        storage: its file, as the snapshot shows it; another one means that the table was written anew.
+        key: a primary key of numbers or uuids that names a row; None if there is none.
+        storage: its file, as the snapshot shows it. If it changes, the table was rewritten.
         method: the access method.
         readable: whether the role may read it.
         populated: false for a materialized view that has never been filled.
-        blocks, bytes: about its size in pages, and with what is stored beside it.
+        blocks, bytes: its approximate size, in pages without TOAST and in bytes with TOAST.
     """
 
     oid: int
@@ -90,19 +90,19 @@ class DeepRelation:
 
 
 def speak_its_encoding(connection: Connection) -> Connection:
-    """Make a session take and give names and values as bytes in the database's own encoding."""
+    """Make a session take and return names and values as bytes in the database's encoding."""
     for_values(connection)
     connection.execute("SELECT set_config('client_encoding', current_setting('server_encoding'), false)")
-    # One statement reads one stretch: we divide the work among connections of ours.
+    # One statement reads one range, without parallel workers, because we divide the work among our connections.
     connection.execute("SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0")
     return connection
 
 
 def list_relations(connection: Connection) -> list[DeepRelation]:
-    """All that the deep census looks into; reads the system catalogues only.
+    """List all that the deep audit searches. Reads the system catalogues only.
 
     Args:
-        connection: a session as `speak_its_encoding` makes it, in a transaction with the census's snapshot.
+        connection: a session from `speak_its_encoding`, in a transaction with the audit's snapshot.
     """
     encoding = _codec(connection)
     rows: dict[int, list[dict[str, Any]]] = {}
@@ -120,7 +120,7 @@ def list_relations(connection: Connection) -> list[DeepRelation]:
 
 
 def _sizes(connection: Connection, oids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """The sizes of tables in pages and bytes, where they can be had without waiting: only speed depends on them."""
+    """The sizes of tables in pages and bytes; none if a lock would make it wait. Only speed depends on them."""
     try:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '100ms'")
@@ -131,13 +131,13 @@ def _sizes(connection: Connection, oids: Sequence[int]) -> dict[int, tuple[int, 
 
 
 def _relation(rows: Sequence[Mapping[str, Any]], encoding: str) -> DeepRelation:
-    def told(name: bytes) -> str:
+    def text(name: bytes) -> str:
         return name.decode(encoding, "backslashreplace")
 
     first = rows[0]
-    where = f"{told(first['schema'])}.{told(first['name'])}"
+    where = f"{text(first['schema'])}.{text(first['name'])}"
     columns = [
-        DeepColumn(row["column_name"], f"{where}.{told(row['column_name'])}", ColumnKind(row["kind"].decode()))
+        DeepColumn(row["column_name"], f"{where}.{text(row['column_name'])}", ColumnKind(row["kind"].decode()))
         for row in rows
         if row["kind"] is not None
     ]
@@ -147,12 +147,12 @@ def _relation(rows: Sequence[Mapping[str, Any]], encoding: str) -> DeepRelation:
         schema=first["schema"],
         name=first["name"],
         where=where,
-        ancestors=tuple(map(told, first["ancestors"])),
+        ancestors=tuple(map(text, first["ancestors"])),
         columns=tuple(column for column in columns if column.kind in _SEARCHED),
         owners=tuple(column for column in columns if column.kind not in _SEARCHED),
         key=next(key, None),
         storage=first["storage"],
-        method=told(first["method"] or b""),
+        method=text(first["method"] or b""),
         readable=first["readable"],
         populated=first["populated"],
         blocks=first["blocks"],
@@ -165,5 +165,5 @@ def _codec(connection: Connection) -> str:
         encoding = connection.info.encoding
     except psycopg.NotSupportedError:
         return "ascii"
-    # Most that is stored in a database without an encoding is UTF-8.
+    # In a database without an encoding, most texts are UTF-8.
     return "utf-8" if encoding == "ascii" else encoding

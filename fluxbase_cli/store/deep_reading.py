@@ -1,7 +1,7 @@
-"""Reading from a table what may hold a seal: the server filters by form before anything is sent.
+"""Reads from a table the values that may hold a seal. The server filters them by form before it sends anything.
 
-Only values with a run of at least 40 characters of base64 are sent. The filter lets everything through that may hold a
-seal, also one with JSON escapes or line breaks in it; `proof/candidates.py` looks at the rest.
+The server sends only values with a run of at least 40 base64 characters. The filter passes everything that may hold a
+seal, also a seal with JSON escapes or line breaks in it. `proof/candidates.py` checks more closely what passes.
 """
 
 from __future__ import annotations
@@ -20,42 +20,43 @@ from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.deep import ColumnKind, DeepColumn, DeepRelation
 from fluxbase_cli.store.queries import named_queries
 
-#: A `bytea` of at most so many bytes may be a decoded seal; of a longer one only the text in it is looked at.
+#: A `bytea` of up to this many bytes may be a decoded seal. In a longer one, only the text is searched.
 MAX_RAW_BYTES = 4096
-#: Larger values, in bytes, are not sent with the others but fetched later, see `DeepTable.fetch`.
+#: Values larger than this, in bytes, are not sent with the others but fetched later, see `DeepTable.fetch`.
 SMALL_BYTES = 2048
 #: Rows that one statement sends at most.
 ROWS_A_PAGE = 5_000
-#: Columns that one statement looks into; a result has at most 1,664.
+#: Columns that one statement searches; a result has at most 1,664.
 MOST_COLUMNS = 200
 
-#: Beyond these sizes the server would need too much memory for its regular expression, so the value is sent.
+#: For larger values the server would need too much memory for its regular expression, so the value is sent.
 _MAX_FILTERED_TEXT = 32 * 1024 * 1024
 _MAX_FILTERED_BYTEA = 16 * 1024 * 1024
-#: A text of at most so many bytes is first asked for a character that no hex digit is. That costs a tenth of the
-#: search for a run, and leaves out digests: a seal of hex digits alone has odds of one in 10**18.
+#: A text of up to this many bytes must have a character that is no hex digit. This check costs a tenth of the search
+#: for a run, and excludes digests. The probability of a seal of hex digits only is one in 10**18.
 _MAX_DIGEST_BYTES = 512
 NO_HEX = "[G-Zg-z+/]"
-#: A JSON web token (RFC 7515, section 7.1): a header and claims, which are JSON, and a signature whose length no seal
-#: has. To tell one costs half of the search for a run, and they are common.
+#: A JSON web token (RFC 7515, section 7.1): a header and claims, which are JSON, and a signature of a length that no
+#: seal has. Tokens are common, and to detect one costs half of the search for a run.
 IS_TOKEN = sql.SQL(
     "{value} LIKE 'eyJ%.eyJ%.%' AND {value} NOT LIKE '%.%.%.%' "
     "AND octet_length(split_part({value}, '.', 3)) IN (43, 86, 342) AND {value} !~ '[^A-Za-z0-9_.-]'"
 )
-#: What a seal is made of in any text: base64, with line breaks, JSON escapes and percent signs.
+#: The characters of a seal in any text: base64, line breaks, JSON escapes and percent signs.
 _CHARACTERS = r"A-Za-z0-9+/=%\\\r\n"
-#: A run is tried from its first character only: from each of them it takes half as long again.
+#: A run is matched from its first character only. To try each of its characters takes half as long again.
 RUN = rf"(?:^|[^{_CHARACTERS}])[{_CHARACTERS}]{{{MIN_TEXT_BYTES}}}"
-#: The same in bytea's escape format, where a backslash is two, and one backslash begins a byte that is no text.
+#: The same in the escape format of bytea. There a backslash is written as two, and a single backslash begins a byte
+#: that is no text.
 _BYTEA_RUN = rf"(?:[A-Za-z0-9+/=%\r\n]|\\\\){{{MIN_TEXT_BYTES}}}"
 
-#: Text of the row beside a seal that may name its user; longer texts are not looked at.
+#: Texts in the row of a seal may name its user. Longer texts than this are not searched.
 _MAX_HINT_BYTES = 4096
 _UUID_TEXT_BYTES = 36
 
 
 class _Name(sql.Composable):
-    """An identifier as the bytes that the server sent, whatever the encoding is."""
+    """An identifier as the bytes that the server sent, in any encoding."""
 
     def __init__(self, *parts: bytes) -> None:
         super().__init__(parts)
@@ -71,12 +72,12 @@ class _Name(sql.Composable):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Matched:
-    """What the server's filter lets through of one column. Its `repr` hides the values.
+    """The values of one column that pass the server's filter. Its `repr` hides the values.
 
     Attributes:
-        places: where the rows of the values are, in the same order.
+        places: the ctids of the rows of the values, in the same order.
         values: the values.
-        large: places of values that were not sent since they are too large, with their sizes in bytes.
+        large: the ctids of values that were not sent because they are too large, with their sizes in bytes.
     """
 
     places: Sequence[bytes]
@@ -85,11 +86,11 @@ class Matched:
 
 
 class DeepTable:
-    """Reads what may hold a seal from one table.
+    """Reads from one table the values that may hold a seal.
 
     Args:
         relation: the table.
-        columns: those of its columns that are searched.
+        columns: the columns to search.
     """
 
     def __init__(self, relation: DeepRelation, columns: Sequence[DeepColumn]) -> None:
@@ -98,14 +99,14 @@ class DeepTable:
         self._name = _Name(relation.schema, relation.name)
 
     def matches(self, connection: Connection, ctid_range: CtidRange) -> tuple[list[Matched], bytes | None]:
-        """The values of the first rows of a stretch that the filter lets through.
+        """Read the first rows of a range that pass the filter.
 
         Args:
-            connection: in a transaction with the census's snapshot.
+            connection: a connection in a transaction with the audit's snapshot.
             ctid_range: where to read.
 
         Returns:
-            What was found in each of the columns, and the place of the last row; None where the stretch ends there.
+            The values found in each column, and the ctid of the last row; None if there are no more rows in the range.
         """
         row = connection.execute(self._search(ctid_range), binary=True).fetchone()
         number, last, *arrays = row if row is not None else (0, None)
@@ -116,14 +117,14 @@ class DeepTable:
         return matched, last if number == ROWS_A_PAGE else None
 
     def fetch(self, connection: Connection, column: int, places: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-        """The values of one column at some places, however large, with their places."""
+        """The values of one column at these ctids, of any size, with their ctids."""
         statement = sql.SQL("SELECT t.ctid, {} FROM ONLY {} AS t WHERE t.ctid = ANY({})").format(
             _value(self.columns[column]), self._name, _array(places)
         )
         return connection.execute(statement, binary=True).fetchall()
 
     def hints(self, connection: Connection, places: Sequence[bytes]) -> dict[bytes, bytes]:
-        """What stands in these rows that may name a user: their uuids, and their short texts."""
+        """What may name a user in these rows: their uuids and their short texts."""
         parts: list[sql.Composable] = [_column(column) for column in self.relation.owners]
         for column in self.relation.columns:
             if column.kind is ColumnKind.BYTES:
@@ -142,7 +143,7 @@ class DeepTable:
         return dict(connection.execute(statement, binary=True).fetchall())
 
     def name_row(self, connection: Connection, place: bytes) -> str | None:
-        """The key of a row, where it has one that is a number or a uuid."""
+        """The primary key of a row, if it is a number or a uuid; else None."""
         if self.relation.key is None:
             return None
         statement = sql.SQL("SELECT {}::text FROM ONLY {} AS t WHERE t.ctid = ANY({})").format(
@@ -152,10 +153,10 @@ class DeepTable:
         return row[0].decode("ascii") if row is not None else None
 
     def stands_as_listed(self, connection: Connection) -> bool:
-        """Whether the table is what it was in the snapshot: the same, under the same name, and not written anew.
+        """Whether the table is the same as in the snapshot, has the same name, and was not rewritten.
 
-        A table that was written anew since looks empty, or is incomplete. To be asked after a first read in the same
-        transaction, which locks the table until its end.
+        A table that was rewritten since looks empty or incomplete. Call this after a first read in the same
+        transaction, because that read locks the table until the transaction ends.
         """
         name = TextArray([self._name.as_bytes(None)])
         row = connection.execute(named_queries("deep.sql")["storage"], {"name": name}, binary=True).fetchone()
@@ -164,7 +165,7 @@ class DeepTable:
     def _search(self, ctid_range: CtidRange) -> sql.Composed:
         """The statement of `matches`.
 
-        The values travel as arrays: a row of the result for each of them takes four times as long.
+        It returns the values as arrays. One row of the result for each value takes four times as long.
         """
         arrays = [
             sql.SQL(
@@ -186,9 +187,10 @@ class DeepTable:
         )
 
     def _filter(self, where: sql.Composable) -> sql.Composed:
-        """Rows with a value that may hold a seal: of each column the value, and its size where it may.
+        """Rows with a value that may hold a seal. For each column: the value, and its size if it may hold a seal.
 
-        Two nested tables, which OFFSET 0 keeps the planner from merging, have each value printed and filtered once.
+        Two nested subqueries make sure that each value is printed and filtered once. OFFSET 0 keeps the planner from
+        merging them.
         """
         printed, filtered, matched = [], [], []
         for number, column in enumerate(self.columns):
@@ -216,12 +218,12 @@ class DeepTable:
 
 
 def _names(number: int) -> dict[str, sql.Identifier]:
-    """What a column's value and its size are called."""
+    """The names of a column's value and of its size."""
     return {"value": sql.Identifier(f"v{number}"), "size": sql.Identifier(f"s{number}")}
 
 
 def _array(places: Sequence[bytes]) -> sql.Composed:
-    """Places as a literal: names may hold percent signs, so no statement with names in it takes parameters."""
+    """Ctids as a literal. Names may contain percent signs, so a statement with names takes no parameters."""
     return sql.SQL("{}::tid[]").format(sql.Literal("{" + ",".join(f'"{Ctid.of(place)}"' for place in places) + "}"))
 
 
@@ -233,7 +235,7 @@ def _value(column: DeepColumn) -> sql.Composable:
     """A column's value as it is searched."""
     if column.kind is ColumnKind.BYTES:
         return _column(column)
-    # concat() prints a value as it is sent. A cast could be somebody else's function, run with our privileges.
+    # concat() prints a value as it is sent. A cast could call a function of another user, with our privileges.
     printed = sql.SQL("{}::text" if column.kind is ColumnKind.TEXT else "concat({})").format(_column(column))
     # The collation "C" is the fastest for regular expressions, and some others refuse them.
     return sql.SQL('{} COLLATE "C"').format(printed)
@@ -242,7 +244,7 @@ def _value(column: DeepColumn) -> sql.Composable:
 def _printed(column: DeepColumn) -> sql.Composable:
     if column.kind is not ColumnKind.PRINTED:
         return _value(column)
-    # No compression makes a seal shorter than it is, so what is smaller needs not be printed.
+    # Compression can't make a seal shorter, so smaller values need not be printed.
     return sql.SQL("CASE WHEN pg_column_size({}) >= {} THEN {} END").format(
         _column(column), MIN_TEXT_BYTES, _value(column)
     )

@@ -17,7 +17,7 @@ from fluxbase_cli.store.records import Event
 
 
 def os_user() -> str:
-    """The user of this machine's system, as events name it."""
+    """The name of the operating system's user, for events."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -39,7 +39,7 @@ class EventStore:
     def add(
         self, what: str, *, job: int | None = None, reason: str | None = None, detail: Mapping[str, Any] | None = None
     ) -> None:
-        """Append to the events: who (both of the system and of the database), when and where are added here."""
+        """Append an event. The system's user, the database's user, the time and the host are added here."""
         self._rows(
             "add_event",
             job=job,
@@ -55,6 +55,6 @@ class EventStore:
         return [Event(**row) for row in self._rows("list_events", job=job)]
 
     def job_of_run(self, run_name: str) -> int | None:
-        """The number of the job that processes of that name worked on last, if any."""
+        """The number of the newest job that a process with that run name worked on, if any."""
         rows = self._rows("job_of_run", run_name=run_name)
         return int(rows[0]["job"]) if rows else None

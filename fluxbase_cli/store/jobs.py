@@ -1,6 +1,6 @@
-"""Jobs: their state, their passes, what operators ask of them, and what they found.
+"""Jobs: their state, their passes, their control settings, and what they found.
 
-The only place where a named statement of `sql/jobs.sql` meets a method. Nothing here decides anything.
+The only place where a named statement of `sql/jobs.sql` meets a method. No decisions are made here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from fluxbase_cli.store.schema import LOCK_CLASS, Schema
 from fluxbase_cli.store.shards import ShardStore
 from fluxbase_cli.unexamined import Unexamined
 
-#: The first half of the key of the lock between jobs that begin and keys that end: "flxk" in ASCII.
+#: The first half of the key of the lock that beginning a job and disabling or destroying a key take: "flxk" in ASCII.
 KEY_LOCK_CLASS = 0x666C786B
-#: The version of the schema that made the table `unexamined`.
+#: The schema version that created the table `unexamined`.
 _SCHEMA_WITH_UNEXAMINED = 3
 
 
@@ -64,17 +64,17 @@ class JobStore:
         return Job(**values)
 
     def unfinished(self) -> Job | None:
-        """The one job that has not come to its end, if any."""
+        """The one unfinished job, if any."""
         rows = self._rows("unfinished_job")
         return self._job(rows[0]) if rows else None
 
     def get(self, job: int) -> Job | None:
-        """The job of that number, if any."""
+        """The job with that number, if any."""
         rows = self._rows("get_job", job=job)
         return self._job(rows[0]) if rows else None
 
     def newest(self) -> int:
-        """The number of the newest job; 0 where there was none."""
+        """The number of the newest job; 0 if there was none."""
         return int(self._rows("newest_job")[0]["id"]) if self.schema.exists() else 0
 
     def is_copy(self, job: int) -> bool:
@@ -90,13 +90,13 @@ class JobStore:
 
         Args:
             new: the job.
-            supersede: an unfinished job that this one replaces.
+            supersede: an unfinished job that this one supersedes.
 
         Returns:
             The job's number.
 
         Raises:
-            JobRunningError: somebody else began one at the same moment.
+            JobRunningError: another process began a job at the same moment.
         """
         try:
             with self._connection.transaction():
@@ -122,7 +122,7 @@ class JobStore:
         except psycopg.errors.UniqueViolation:
             raise JobRunningError(
                 "another job was begun at this moment",
-                hint="`--join` helps it; `fluxbase-cli secrets status` shows it.",
+                hint="`--join` works on it too; `fluxbase-cli secrets status` shows it.",
             ) from None
 
     def set_state(self, job: int, state: JobState, *, error: str | None = None, remaining: int | None = None) -> None:
@@ -132,65 +132,68 @@ class JobStore:
     # --- control ---------------------------------------------------------------------------------------------------
 
     def control(self, job: int) -> JobControl:
-        """What operators ask of a job."""
+        """The control settings of a job."""
         rows = self._rows("control", job=job, lock_class=LOCK_CLASS)
         return JobControl(**rows[0]) if rows else JobControl()
 
     def pause(self, job: int, reason: str | None) -> None:
-        """Ask all runners of a job to wait; who asks is added here. One that is paused stays as it was."""
+        """Pause a job, and record who did. If it is paused already, nothing changes."""
         self._rows("pause", job=job, by=f"{os_user()} on {socket.gethostname()}", reason=reason)
 
     def resume(self, job: int) -> None:
-        """Let the runners of a job go on."""
+        """End the pause of a job."""
         self._rows("resume", job=job)
 
     def tune(self, job: int, tuning: Tuning) -> None:
-        """Change how a job is to go on."""
+        """Change the control settings of a job."""
         self._rows("tune", job=job, **asdict(tuning))
 
     def hold_keys(self) -> None:
-        """Until the transaction's end, keep every key in its state: none is disabled or destroyed meanwhile.
+        """Keep every key in its state until the transaction ends: none is disabled or destroyed meanwhile.
 
-        Jobs that begin at one moment do not wait for one another.
+        The lock is shared, so jobs that begin at the same moment do not wait for each other.
         """
         self._connection.execute("SET LOCAL lock_timeout = '30s'")
         self._connection.execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", [KEY_LOCK_CLASS])
 
     def lock(self, job: int) -> tuple[int, JobState]:
-        """Lock the job until the transaction's end and return its pass and state."""
+        """Lock the job until the transaction ends, and return its pass and state."""
         row = self._rows("lock_job", job=job)[0]
         return int(row["pass"]), JobState(row["state"])
 
     def next_pass(self, job: int, relations: Sequence[Relation]) -> int:
-        """Begin the next closing census and return its number."""
+        """Begin the next catch-up pass and return its number."""
         number = int(self._rows("next_pass", job=job)[0]["pass"])
         self.shards.create_catch_up(job, number, relations)
         return number
 
     def storage(self, relations: Sequence[Relation]) -> tuple[str, ...]:
-        """What must stay for a census to pass over our row versions: the tables' files, and what fires on them."""
+        """The files of the tables, and the triggers and rules that fire on our updates.
+
+        A catch-up pass may skip our own row versions only as long as these do not change.
+        """
         return tuple(self._rows("storage", **_names(relations))[0]["storage"])
 
     def need_full_census(self, job: int) -> None:
-        """Have the closing censuses open our own writes again too."""
+        """Make the catch-up passes open our own writes again too."""
         self._rows("need_full_census", job=job)
 
     def note_rewritten(self, job: int, storage: Sequence[str]) -> None:
-        """Take note of where the relations are now, and have the next census open everything."""
+        """Record the present files of the relations, and make the next catch-up pass open everything."""
         self._rows("set_storage", job=job, storage=list(storage))
         self.need_full_census(job)
 
     def beyond_32_bits(self) -> bool:
-        """Whether the numbers of transactions that row versions show no longer name one transaction each."""
+        """Whether the 32 bits of a row version's xmin no longer name one transaction."""
         return bool(self._rows("beyond_32_bits")[0]["found"])
 
     def note_unexamined(self, job: int, found: Iterable[Unexamined]) -> None:
-        """Record what a closing census could not examine; the next pass forgets it."""
+        """Record what a catch-up pass could not examine. The next pass deletes that record."""
         for each in found:
             self._rows("note_unexamined", job=job, kind=each.kind.value, place=each.where, reason=each.reason)
 
     def unexamined(self, job: int) -> tuple[Unexamined, ...]:
-        """What the job's last closing census could not examine."""
+        """What the job's last catch-up pass could not examine."""
         if self.schema.version() < _SCHEMA_WITH_UNEXAMINED:
             return ()
         return tuple(Unexamined.from_dict(row) for row in self._rows("list_unexamined", job=job))
@@ -202,7 +205,7 @@ class JobStore:
         return self.shards.recorded(shard, runner, after, done=done, wrote=wrote, unwritten=unwritten)
 
     def quarantine(self, job: int, entries: Iterable[QuarantineEntry]) -> None:
-        """Record values that no key opened."""
+        """Record undecryptable values."""
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 self._sql["quarantine"],
@@ -219,7 +222,7 @@ class JobStore:
             )
 
     def quarantined(self, job: int) -> list[QuarantineEntry]:
-        """The values that no key opened."""
+        """The undecryptable values of a job."""
         return [
             QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
             for row in self._rows("list_quarantine", job=job)

@@ -1,4 +1,4 @@
-"""What has happened to keys: made, disabled, enabled, destroyed, wrapped anew; kept in the append-only events."""
+"""The history of keys in the append-only events: created, disabled, enabled, destroyed, wrapped again."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import KEY_LOCK_CLASS, JobStore
 from fluxbase_cli.store.queries import named_queries
 
-#: How long the server may take to notice that a client is gone, in seconds.
+#: How long the server may need to detect that a client is gone, in seconds.
 _NOTICE_S = 2.0
 _POLL_S = 0.05
 
 
 class KeyEvent(StrEnum):
-    """What may happen to a key."""
+    """The events of a key."""
 
     CREATED = "key-created"
     DISABLED = "key-disabled"
     ENABLED = "key-enabled"
-    #: Recorded before the provider is asked, so that whoever finds the key gone knows why.
+    #: Recorded before the provider deletes the key, so that a missing key is always explained.
     DESTROYING = "key-destroying"
     DESTROYED = "key-destroyed"
     REWRAPPED = "key-rewrapped"
@@ -36,14 +36,14 @@ class KeyEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """One event in the life of a key.
+    """One event of a key.
 
     Attributes:
         version, fingerprint: the key.
         what: what happened.
         at: when.
         db_user, os_user, host: who did it, and from where.
-        reason: the operator's words, where he gave any.
+        reason: the reason that the operator gave, if any.
         detail: what belongs to the event (`source`, `provider`, `keep_until`, `census`).
     """
 
@@ -59,7 +59,7 @@ class KeyRecord:
 
 
 class KeyRecords:
-    """The events of keys over one connection; the progress tables must be there to be read or written."""
+    """The events of keys over one connection. The progress tables must exist."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -87,16 +87,16 @@ class KeyRecords:
         )
 
     def hold(self) -> None:
-        """Until the transaction's end, no job begins and no key changes its state; see `JobStore.hold_keys`."""
+        """Let no job begin and no key change its state until the transaction ends; see `JobStore.hold_keys`."""
         self._connection.execute("SET LOCAL lock_timeout = '60s'")
         self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [KEY_LOCK_CLASS])
 
     @contextmanager
     def destroying(self) -> Iterator[bool]:
-        """Be the only one who disables or destroys a key on this database, for the length of a block.
+        """Take the lock for disabling or destroying keys on this database, for a block.
 
         Yields:
-            Whether nobody else is at it.
+            Whether the lock was free.
         """
         deadline = time.monotonic() + _NOTICE_S
         while not (taken := self._value("SELECT pg_try_advisory_lock(%s, 1)")) and time.monotonic() < deadline:
@@ -104,25 +104,25 @@ class KeyRecords:
         try:
             yield taken
         finally:
-            # Where the session is lost, the lock is free anyway.
+            # If the session is lost, the server has freed the lock.
             with suppress(psycopg.Error):
                 if taken:
                     self._value("SELECT pg_advisory_unlock(%s, 1)")
 
     def is_destroying(self) -> bool:
-        """Whether somebody is at it now. Inside a transaction nobody begins before its end."""
+        """Whether another process disables or destroys a key now. In a transaction, none can begin until it ends."""
         return not self._value("SELECT pg_try_advisory_xact_lock_shared(%s, 1)")
 
     def rotations(self) -> Mapping[int, datetime | None]:
-        """The versions that values were ever to be moved to, and when the last job to each was completed, if any."""
+        """All versions that were the target of a job, and when the last job to each was completed, if any."""
         return {row["version"]: row["finished_at"] for row in self._rows("rotations")}
 
     def newest_job(self) -> int:
-        """The number of the newest job, 0 where there was none."""
+        """The number of the newest job; 0 if there was none."""
         return int(self._rows("newest_job")[0]["id"])
 
     def jobs_begun(self) -> int:
-        """How many jobs were ever begun in this database, and under its keys in the databases beside it."""
+        """How many jobs were begun in this database, and from here in those of branches and tenants."""
         return int(self._rows("jobs_begun")[0]["number"])
 
     def _value(self, statement: LiteralString) -> bool:

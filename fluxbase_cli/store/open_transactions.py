@@ -1,8 +1,8 @@
-"""Transactions that were open when a snapshot was taken, and may have written sealed values that it can't see.
+"""Transactions that were open when a snapshot was taken, and may have written sealed values that it does not see.
 
-A value that was written and not committed is in no snapshot. So whoever concludes from a snapshot that no value needs a
-key must know which transactions were open then, and have waited for those that may have written to a sealed table.
-Readers, such as a dump, take no lock that writing takes, and keep nobody waiting.
+A value that was written and not committed is in no snapshot. So a proof from a snapshot that no value needs a key must
+know which transactions were open then, and must wait for those that may have written to a sealed table. Transactions
+that only read, such as a dump, don't take the lock of a writer, so nothing waits for them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A transaction that has written, or may have.
+    """A transaction that has written, or may have written.
 
     Attributes:
-        xid: its number, 32 bits of it.
+        xid: the lower 32 bits of its transaction id.
         pid: the server's process; None for a prepared transaction.
         gid: the name of a prepared transaction.
-        age_s: for how long it is open, in seconds; None where that may not be seen.
+        age_s: for how long it is open, in seconds; None if this role may not see that.
         relations: the relations that it may have written to.
     """
 
@@ -37,7 +37,7 @@ class Writer:
     relations: tuple[str, ...]
 
     def unexamined(self) -> Unexamined:
-        """What of it could not be examined."""
+        """The transaction as something that could not be examined."""
         tables = ", ".join(self.relations)
         age = "" if self.age_s is None else f", open for {self.age_s:.0f}s"
         if self.pid is None:
@@ -61,8 +61,8 @@ class OpenTransactions:
 
     Attributes:
         since: transactions below this one had ended when the snapshot was taken.
-        ended: whether some have ended since, so that nobody can tell any more what they wrote to.
-        running: those that still run and hold a lock that writing takes.
+        ended: whether some have ended since, so that it is unknown which relations they wrote to.
+        running: those that still run and hold the lock of a writer.
         oids: the object ids of the relations that matter.
     """
 
@@ -75,21 +75,21 @@ class OpenTransactions:
         return self.ended or bool(self.running)
 
     def still_running(self, outside: Connection) -> tuple[Writer, ...]:
-        """Those that run now.
+        """The transactions of `running` that still run now.
 
         Args:
-            outside: outside a transaction.
+            outside: a connection outside a transaction.
         """
         known = {writer.xid for writer in self.running}
         return tuple(writer for writer in _running(outside, self.oids) if writer.xid in known) if known else ()
 
 
 def open_transactions(connection: Connection, outside: Connection, relations: Sequence[Relation]) -> OpenTransactions:
-    """The transactions that were open when a session's snapshot was taken.
+    """Find the transactions that were open when a session's snapshot was taken.
 
     Args:
-        connection: in a transaction with a snapshot of its own (see `begin_snapshot`).
-        outside: another session, outside a transaction, which sees what has ended since.
+        connection: a connection in a transaction with a snapshot (see `begin_snapshot`).
+        outside: another session outside a transaction, which sees what has ended since.
         relations: the relations that matter.
     """
     oids = tuple(relation.oid for relation in relations)
@@ -97,14 +97,14 @@ def open_transactions(connection: Connection, outside: Connection, relations: Se
     running = _running(outside, oids)
     _, upto_now, _ = _snapshot(outside)
     running_now = {writer.xid for writer in running}
-    # A transaction that wrote and had ended when its locks were looked at: one that the snapshot lists, or one that had
-    # a number above all that the snapshot knows of.
+    # Transactions that may have written and had ended before their locks were read: transactions that the snapshot
+    # lists as open, or transactions with an id above all that the snapshot knows.
     ended = upto_now > upto or any(xid % 2**32 not in running_now for xid in opened)
     return OpenTransactions(since, ended, tuple(writer for writer in running if writer.relations), oids)
 
 
 def in_recovery(connection: Connection) -> bool:
-    """Whether the server is a standby, where the primary's transactions can't be seen."""
+    """Whether the server is a standby, which does not show the primary's transactions."""
     row = connection.execute(named_queries("open_transactions.sql")["in_recovery"]).fetchone()
     return bool(row and row[0])
 

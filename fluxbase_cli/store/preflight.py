@@ -1,7 +1,7 @@
-"""Whether database and role are fit for the job, found out before anything is touched.
+"""Checks the database and the role before anything is written.
 
-A list of small checks, each with a name, a verdict and a remedy. Rows that row-level security hides vanish without an
-error, so a role that may be limited is refused rather than served half (docs/developers/format.md).
+A list of small checks, each with a name, a status and a remedy. Row-level security hides rows without an error, so a
+role that may not see all rows is refused (docs/developers/format.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OLDEST_SERVER = 150_000
 
 
 class CheckStatus(Enum):
-    """What a check says."""
+    """The result of a check."""
 
     GOOD = "good"
     TELL = "tell"
@@ -38,7 +38,7 @@ class CheckStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's result; `remedy` is what to run or do where the verdict is not good."""
+    """The result of one check; `remedy` says what to run or do if the status is not good."""
 
     check: str
     status: CheckStatus
@@ -48,20 +48,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What was found.
+    """What the checks found.
 
     Attributes:
-        host: the server, as the connection knows it.
+        host: the server, as the connection names it.
         database: the database's name.
         role: the role that logged in.
         server_version: as PostgreSQL prints it.
-        access: how values are read and written.
-        relations: the relations with sealed values, in the catalogue's order.
-        unexamined: places that can't be examined.
+        access: how to read and write values with this role.
+        relations: the relations with sealed values, in the order of the catalogue.
+        unexamined: what can't be examined.
         findings: all checks, in order.
         triggers_fire: whether triggers would fire on our updates.
-        release: the release of Fluxbase that the database is of.
-        further: the databases beside it.
+        release: the release of Fluxbase of this database.
+        further: the databases of branches and tenants.
     """
 
     host: str
@@ -78,15 +78,15 @@ class Preflight:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is worth telling though it stops nothing."""
-        told = [finding.message for finding in self.findings if finding.status is CheckStatus.TELL]
-        return (*told, *(f"can't be examined: {each}" for each in self.unexamined))
+        """What the operator should know, although it does not stop the job."""
+        warnings = [finding.message for finding in self.findings if finding.status is CheckStatus.TELL]
+        return (*warnings, *(f"can't be examined: {each}" for each in self.unexamined))
 
     def refuse_if_unfit(self) -> None:
-        """Raise when a check refuses.
+        """Raise an error if a check refuses.
 
         Raises:
-            PreflightRefusedError: with the first refusal as its message and all remedies as its hint.
+            PreflightRefusedError: its message is the first refusal, its hint has all remedies.
         """
         refusals = [finding for finding in self.findings if finding.status is CheckStatus.REFUSE]
         if not refusals:
@@ -108,13 +108,13 @@ def inspect(
 
     Args:
         connection: any session of the role that will do the job.
-        write: whether values are to be written, or only read.
-        allow_triggers: the operator accepts that triggers fire where they can't be kept silent.
+        write: whether values will be written, or only read.
+        allow_triggers: the operator accepts that triggers fire if they can't be kept silent.
         catalogue: the sealed tables to look for.
-        secondary: this is a branch's or a tenant's database, whose list of further ones says nothing.
+        secondary: this is the database of a branch or a tenant, whose lists of databases are not used.
 
     Returns:
-        The findings; nothing is raised for a refusal (see `Preflight.refuse_if_unfit`).
+        The findings. A refusal raises no error here (see `Preflight.refuse_if_unfit`).
     """
     queries = named_queries("preflight.sql")
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -204,7 +204,7 @@ def _tables(found: FoundRelations) -> Iterator[Finding]:
                 "Is this the whole Fluxbase database? Check the database name, and restore the table.",
             )
     for name in found.foreign:
-        # In a tenant's own database these point back at the main one: going through them would do rows twice.
+        # In a tenant's database these point to the main database. To read them would process rows twice.
         yield Finding(
             "tables", CheckStatus.TELL, f"{name} is a foreign table; skipped (its rows are in the main database)"
         )
@@ -289,7 +289,8 @@ def _triggers(session: dict[str, Any], triggers: Sequence[str], *, quiet: bool, 
             "triggers",
             CheckStatus.REFUSE,
             f"triggers enabled as ALWAYS or REPLICA would fire on every value written: {listed}",
-            "Enable them as ORIGIN for the time (ALTER TABLE … ENABLE TRIGGER …), or accept it with --allow-triggers.",
+            "Enable them as ORIGIN during the job (ALTER TABLE … ENABLE TRIGGER …), or accept it with "
+            "--allow-triggers.",
         )
     else:
         yield Finding(
@@ -304,12 +305,11 @@ def _triggers(session: dict[str, Any], triggers: Sequence[str], *, quiet: bool, 
 def _further(further: FurtherDatabases) -> Iterator[Finding]:
     for kind in dict.fromkeys(each.kind for each in further.found):
         names = [each.name for each in further.found if each.kind == kind]
-        are = "databases hold" if len(names) > 1 else "database holds"
+        hold = "databases hold" if len(names) > 1 else "database holds"
         yield Finding(
             "databases",
             CheckStatus.TELL,
-            f"{len(names)} {kind} {are} values of {'their' if len(names) > 1 else 'its'} own: {', '.join(names)}; "
-            "`--databases all` includes them",
+            f"{len(names)} {kind} {hold} sealed values too: {', '.join(names)}; `--databases all` includes them",
         )
     for each in further.unexamined:
         yield Finding("databases", CheckStatus.TELL, f"{each.where}: {each.reason}")
@@ -320,7 +320,7 @@ def _sessions(others: int) -> Iterator[Finding]:
         yield Finding(
             "sessions",
             CheckStatus.TELL,
-            f"{others} other session{'s are' if others > 1 else ' is'} on this database; a Fluxbase server goes on "
+            f"{others} other session{'s are' if others > 1 else ' is'} on this database; a Fluxbase server keeps "
             "sealing with the key it started with until it is restarted",
         )
     else:

@@ -1,4 +1,4 @@
-"""The named statements of `store/sql/*.sql`, so that SQL can be read, linted and explained as SQL."""
+"""Loads the named statements of `store/sql/*.sql`. In these files SQL can be read, linted and explained as SQL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_sql(name: str) -> bytes:
 
 @cache
 def named_queries(name: str) -> Mapping[str, bytes]:
-    """The statements of one file by their names, with the fragments that they use put in.
+    """The statements of one file by their names, with the fragments that they use inserted.
 
     Raises:
         KeyError: a statement uses a fragment that does not exist.
@@ -37,5 +37,5 @@ def _fragments() -> Mapping[str, str]:
 
 def _sections(title: re.Pattern[str], text: str) -> Mapping[str, str]:
     parts = title.split(text)
-    # parts[0] is what stands before the first name; then name and text take turns.
+    # parts[0] is the text before the first name. After it come a name and its text in turn.
     return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}

@@ -1,7 +1,7 @@
-"""Reading the sealed columns of one relation.
+"""Reads the sealed columns of one relation.
 
-Rows are read in the order in which they lie on disk. On a million rows with random uuids that takes half the time of a
-walk along the primary key, which touches a page for every row, twice.
+Rows are read in the order of their ctids. On a million rows with random uuids that takes half the time of reading in
+the order of the primary key, which reads a page for every row, twice.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from fluxbase_cli.store.relation import ID, SIZE, SMALL_BYTES, TID, Relation, Ro
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.rows import Limits, Rows, fitting, last_ctid, unpacked, withheld
 
-#: Rows that are listed at once by who reads a stretch from its beginning to its end.
+#: Rows that one statement lists for a reader of a whole range.
 _LISTED_ROWS = 5_000
 
 
 _PACKED_ROWS = 20_000
 
 
-#: Rows that one statement lists packed for a pass that writes. While it runs its snapshot keeps what others have freed
-#: meanwhile from being used again: in one go, the rows of a shard made the table of the benchmark grow by 14 to 16%.
+#: Rows that one statement lists as row blocks for a pass that writes. While the statement runs, its snapshot keeps room
+#: that others have freed from being used again. With all rows of a shard in one statement, the table of the benchmark
+#: grew by 14 to 16%.
 _AT_A_TIME = 5_000
 
 
@@ -36,11 +37,11 @@ _AT_A_TIME = 5_000
 class BeforeJob:
     """Only row versions from before the job began.
 
-    A job's own new row versions must not be met again by its main pass, and those of other writers are the closing
-    census's business.
+    The main pass must not read the new row versions that the job itself writes. A catch-up pass reads those of other
+    writers.
 
     Attributes:
-        began: transactions from this one on had not begun when the job did.
+        began: transactions from this one on began after the job.
     """
 
     began: int
@@ -48,14 +49,14 @@ class BeforeJob:
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """Only row versions that another writer has made since.
+    """Only row versions that another writer has written since the earlier pass began.
 
-    A row version that our own batch wrote was reopened before it was written; one from before was judged by an earlier
-    pass.
+    The values in a row version of our batches were opened again before they were written. Older row versions were
+    processed by an earlier pass.
 
     Attributes:
         since: transactions below this one had ended when the earlier pass began.
-        ours: our batches' transaction ids, in PostgreSQL's array notation.
+        ours: the transaction ids of our batches, in PostgreSQL's array notation.
     """
 
     since: int
@@ -65,17 +66,17 @@ class ChangedSince:
 Versions = BeforeJob | ChangedSince | None
 
 
-#: age() counts from the newest transaction, so it takes the wrap-around of the 32 bits that xmin shows. That is the
-#: newest one at the first statement of a reading: a later statement sees some that are newer still. What seems to come
-#: from a farther future is from before a wrap-around, and old.
+#: age() counts from the newest transaction, so it works across the wrap-around of the 32 bits of xmin. The newest
+#: transaction is that at the first statement of the transaction. A later statement sees newer ones, with a negative
+#: age. An age far below zero means a row version from before a wrap-around, so it is old.
 _BEFORE_JOB = sql.SQL(" AND age(t.xmin) NOT BETWEEN -1000000 AND age(%(began)s::xid)")
 
 
 class Reader:
-    """Reads one table's sealed values; the same for text and for documents.
+    """Reads one table's sealed values, text or documents.
 
-    Many rows are listed at once, but only with what is small; larger values are sent when their turn comes, so what is
-    in hand stays small whatever a table holds.
+    Many rows are listed at once, but only with their small values. Larger values are fetched later, batch by batch. So
+    little memory is used for any table.
     """
 
     def __init__(self, relation: Relation) -> None:
@@ -117,7 +118,7 @@ class Reader:
         column = sql.Identifier(self.columns[0].name)
         return (
             sql.SQL(
-                # The last byte of the line on the page, which is the last part of a tid.
+                # The last byte of the ctid, which is the last byte of the line on the page.
                 "SELECT b.lane, array_send(array_agg(b.ctid)), array_send(array_agg(b.id)), "
                 "array_send(array_agg(b.{column})), "
                 "min(octet_length(b.{column})) = max(octet_length(b.{column})), count(b.{column}) = count(*) "
@@ -139,17 +140,17 @@ class Reader:
     def list_packed(
         self, connection: Connection, ctid_range: CtidRange, most: int, *, lanes: int = 1, began: int | None = None
     ) -> dict[int, RowBlock] | None:
-        """List the first rows of a stretch, packed, in the order of their places; for a packable table.
+        """List the first rows of a range as row blocks, in the order of their ctids; for a packable table.
 
         Args:
             connection: as for `list_rows`.
             ctid_range: where to read.
-            most: how many rows at most; where fewer are returned the stretch ends with them.
-            lanes: into how many parts to divide them, by the lines on their pages.
+            most: how many rows at most; if fewer are returned, there are no more in the range.
+            lanes: into how many lanes to divide them.
             began: only row versions from before this transaction (see `BeforeJob`).
 
         Returns:
-            The rows of each lane that has any; None where there are large values, whose rows don't travel packed.
+            The rows of each lane that has any; None if there are large values, which don't fit into row blocks.
         """
         arguments: dict[str, Any] = {"upto": str(ctid_range.upto), "lanes": lanes}
         statement = self._packed
@@ -159,8 +160,8 @@ class Reader:
         listed: dict[int, list[RowBlock]] = defaultdict(list)
         after, left = ctid_range.after, most
         while left > 0:
-            asked = left if began is None else min(left, _AT_A_TIME)
-            arguments |= {"after": str(after), "rows": asked}
+            limit = left if began is None else min(left, _AT_A_TIME)
+            arguments |= {"after": str(after), "rows": limit}
             found = connection.execute(statement, arguments, prepare=True, binary=True).fetchall()
             if not all(whole for *_, whole in found):
                 return None
@@ -168,7 +169,7 @@ class Reader:
             for lane, rows in read.items():
                 listed[lane].append(rows)
             number = sum(map(len, read.values()))
-            if number < asked:
+            if number < limit:
                 break
             left -= number
             after = max(map(last_ctid, read.values()))
@@ -177,16 +178,16 @@ class Reader:
     def list_rows(
         self, connection: Connection, ctid_range: CtidRange, most: int, versions: Versions = None
     ) -> list[Row]:
-        """List the first rows of a stretch, in the order of their places.
+        """List the first rows of a range, in the order of their ctids.
 
         Args:
-            connection: inside a transaction that `begin_reading` or `begin_snapshot` opened.
+            connection: a connection in a transaction that `begin_reading` or `begin_snapshot` opened.
             ctid_range: where to read.
-            most: how many rows at most; where fewer are returned the stretch ends with them.
+            most: how many rows at most; if fewer are returned, there are no more in the range.
             versions: which row versions to read; all that are visible when None.
 
         Returns:
-            The rows; of large ones the values are withheld, see `complete`.
+            The rows. Values of large rows are not sent, see `complete`.
         """
         arguments: dict[str, Any] = {"after": str(ctid_range.after), "upto": str(ctid_range.upto), "rows": most}
         match versions:
@@ -197,27 +198,27 @@ class Reader:
                 cursor = connection.execute(self._old, arguments, prepare=True, binary=True)
             case ChangedSince(since, ours):
                 arguments |= {"since": _xid(since), "ours": ours}
-                # Not prepared: only a plan made for these values can hash the list of transactions.
+                # Not prepared: only a plan for these very values can hash the list of transactions.
                 cursor = connection.execute(self._changed_since, arguments, prepare=False, binary=True)
         return cursor.fetchall()
 
     def complete(self, connection: Connection, rows: Rows) -> Rows:
-        """Read what was withheld of rows that were listed.
+        """Read the values that were not sent with the listed rows.
 
         Args:
-            connection: inside a transaction as for `list_rows`.
-            rows: no more than may be in hand at once, see `fitting`.
+            connection: a connection in a transaction as for `list_rows`.
+            rows: no more than one batch may hold, see `fitting`.
 
         Returns:
-            The rows; those that are no longer at their place are missing.
+            The rows. Rows that are no longer at their ctid are missing.
         """
         if isinstance(rows, RowBlock) or not withheld(rows):
             return rows
-        places = TidArray([row[TID] for row in rows if row[SIZE] > SMALL_BYTES])
-        found = connection.execute(self._whole, {"tids": places}, prepare=True, binary=True).fetchall()
+        tids = TidArray([row[TID] for row in rows if row[SIZE] > SMALL_BYTES])
+        found = connection.execute(self._whole, {"tids": tids}, prepare=True, binary=True).fetchall()
         whole: dict[bytes, Row] = {row[TID]: row for row in found}
         completed = (row if row[SIZE] <= SMALL_BYTES else whole.get(row[TID]) for row in rows)
-        # Another row may have come to the place.
+        # Another row may have this ctid now.
         return [new for row, new in zip(rows, completed, strict=True) if new is not None and new[ID] == row[ID]]
 
     def unseen(self, earlier: Connection, rows: Rows) -> Rows:
@@ -237,17 +238,17 @@ class Reader:
         return [row for row in listed if row[TID] not in seen]
 
     def reread(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
-        """Read rows again by their ids; those that are gone are missing."""
+        """Read rows again by their ids. Deleted rows are missing."""
         return connection.execute(self._again, {"ids": UuidArray(ids)}, binary=True).fetchall()
 
 
 class BoundedReader:
-    """The rows of a stretch from its beginning to its end, as many at a time as may be in hand.
+    """Reads all rows of a range, one batch at a time.
 
     Args:
-        reader: reads them.
-        ctid_range: where they are.
-        limits: how much may be in hand.
+        reader: reads the rows.
+        ctid_range: where to read.
+        limits: how much a batch may hold.
         versions: which row versions; all that are visible when None.
     """
 
@@ -260,10 +261,10 @@ class BoundedReader:
         self._listed: Rows = ()
 
     def next_rows(self, connection: Connection) -> Rows | None:
-        """The next rows; None at the end. Where it fails, it can be called again over another connection.
+        """Read the next rows; None at the end. After an error it can be called again over another connection.
 
         Args:
-            connection: inside a transaction as for `Reader.list_rows`, in the same snapshot each time.
+            connection: a connection in a transaction as for `Reader.list_rows`, in the same snapshot each time.
         """
         if not self._listed:
             if self._ctid_range is None:
@@ -279,14 +280,14 @@ class BoundedReader:
         if self._packed:
             lanes = self._reader.list_packed(connection, ctid_range, _PACKED_ROWS)
             if lanes is not None:
-                packed: Rows = lanes.get(0, ())
-                return packed, len(packed) < _PACKED_ROWS
-            # Where there is one large value there are more.
+                block: Rows = lanes.get(0, ())
+                return block, len(block) < _PACKED_ROWS
+            # A large value does not fit into a row block. Where there is one, there are probably more.
             self._packed = False
         rows = self._reader.list_rows(connection, ctid_range, _LISTED_ROWS, self._versions)
         return rows, len(rows) < _LISTED_ROWS
 
 
 def _xid(transaction: int) -> str:
-    """The 32 bits of a transaction id that row versions carry."""
+    """The lower 32 bits of a transaction id, as in a row version."""
     return str(transaction % 2**32)

@@ -17,14 +17,14 @@ ColumnCounts = Mapping[str, Counts]
 
 
 class JobKind(StrEnum):
-    """What a job is for; the engine is the same."""
+    """What a job is for. Both kinds run on the same engine."""
 
     RE_ENCRYPT = "re-encrypt"
     ROLLBACK = "rollback"
 
 
 class JobState(StrEnum):
-    """Where a job stands. The first three are unfinished; there is one unfinished job at most."""
+    """The state of a job. The first three are unfinished. At most one job is unfinished."""
 
     RUNNING = "running"
     INTERRUPTED = "interrupted"
@@ -61,19 +61,19 @@ class Job:
 
     @property
     def paused(self) -> bool:
-        """Whether its runners wait, or would."""
+        """Whether an operator has paused the job."""
         return self.paused_at is not None and self.finished_at is None
 
 
 @dataclass(frozen=True, slots=True)
 class JobControl:
-    """What operators ask of a job while it runs. None: nothing.
+    """The control settings of a job. None: not set.
 
     Attributes:
         paused_at, paused_by, pause_reason: since when, by whom and why it is paused.
-        max_rate_per_s: values a second, of all its runners together.
+        max_rate_per_s: values per second, of all its runners together.
         batch_rows: rows in a batch.
-        max_lag_s, max_lag_bytes: how far standbys may fall behind.
+        max_lag_s, max_lag_bytes: how far standbys may be behind.
         runners: how many runners share the rate.
     """
 
@@ -89,7 +89,7 @@ class JobControl:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Changes of a job's orders: None leaves one as it is, 0 lifts it. See `JobControl`."""
+    """Changes of a job's control settings: None keeps a setting as it is, 0 removes it. See `JobControl`."""
 
     max_rate_per_s: float | None = None
     batch_rows: int | None = None
@@ -106,11 +106,11 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class ShardLayout:
-    """How a relation is cut into shards.
+    """How a relation is divided into shards.
 
     Attributes:
         blocks: pages of a shard.
-        lanes: how often a shard is gone through, see `fluxbase_cli.store.reader.BeforeJob`.
+        lanes: the number of lanes of a shard, see `fluxbase_cli.engine.run.shard_reader`.
     """
 
     blocks: int
@@ -119,11 +119,11 @@ class ShardLayout:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a job is made of.
+    """A job before it is recorded.
 
     Attributes:
-        shard_layouts: how each relation is cut into shards.
-        number: the job's number; None for the next one.
+        shard_layouts: how each relation is divided into shards.
+        number: the job's number; None for the next number.
     """
 
     kind: JobKind
@@ -140,16 +140,16 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A leased part of a relation and how far it is done.
+    """A leased range of pages of a relation, and how far it is done.
 
     Attributes:
         table: as in the catalogue, `schema.name`.
         relation: the table itself, or one of its partitions.
-        first: the place behind which it begins.
-        upto: the place where it ends.
-        lanes, lane: how often it is gone through, and for the how manieth time now.
-        cursor: in this stride all up to this place is done.
-        counts: what the done part has come to, by column.
+        first: it begins after this ctid.
+        upto: it ends before this ctid.
+        lanes, lane: the number of its lanes, and the present lane, from 0.
+        cursor: in this lane all rows up to this ctid are done.
+        counts: the counts of the part that is done, by column.
     """
 
     id: int
@@ -185,7 +185,7 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """A value that no key opened: where it is and why, never what it is."""
+    """An undecryptable value: where it is and why, never the value."""
 
     location: str
     id: UUID
@@ -195,10 +195,10 @@ class QuarantineEntry:
 
 @dataclass(frozen=True, slots=True)
 class ShardTotal:
-    """What one shard has come to.
+    """The progress of one shard.
 
     Attributes:
-        size: of the shard, in places.
+        size: the size of the shard, in packed ctids.
         share: how much of it is done, from 0 to 1.
     """
 

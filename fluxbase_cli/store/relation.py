@@ -12,27 +12,27 @@ from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
 Row = tuple[Any, ...]
 
 
-#: Where in a row its place, its id and its first sealed column stand, and its size in bytes of stored text.
+#: The indexes in a row of its ctid, its id, its first sealed column, and its size in bytes of stored text.
 TID, ID, FIRST, SIZE = 0, 1, 2, -1
 
 
-#: Values of rows with more stored text than this, in bytes, are not sent when many rows are listed at once.
+#: If a row has more stored text than this, in bytes, its values are not sent when many rows are listed at once.
 SMALL_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What of a catalogue's table is really there.
+    """A relation of this database that holds the sealed values of a table of the catalogue.
 
     Attributes:
-        table: the catalogue's table.
+        table: the table of the catalogue.
         schema, name: the relation that holds the rows: the table itself, or one of its partitions.
-        columns: the sealed columns that are there.
-        user_column, flag_column: the columns that help to judge them, where they are there.
+        columns: the sealed columns that exist.
+        user_column, flag_column: the columns that say how values are sealed; None if they don't exist.
         oid: the relation's object id.
-        keyed: whether the key names one row of the relation. Where it does not (a table that inherits, a partition
-            whose key has more columns), only a row's place tells which row was written.
-        surrogate: whether the key is no uuid, so that a digest of it stands for a row's id.
+        keyed: whether the key names one row of the relation. If it does not (a table that inherits, a partition whose
+            key has more columns), only the ctid says which row was written.
+        surrogate: whether the key is no uuid, so that a digest of it is used as the row's id.
     """
 
     table: SealedTable
@@ -47,12 +47,12 @@ class Relation:
 
     @property
     def user_index(self) -> int | None:
-        """Where in a row the user's id stands."""
+        """The index of the user's id in a row."""
         return FIRST + len(self.columns) if self.user_column else None
 
     @property
     def flag_index(self) -> int | None:
-        """Where in a row the flag stands."""
+        """The index of the flag in a row."""
         if not self.flag_column:
             return None
         return FIRST + len(self.columns) + (1 if self.user_column else 0)
@@ -81,7 +81,7 @@ class Relation:
         """The columns of a row, in its order.
 
         Args:
-            small_only: withhold (leave NULL) the sealed columns where the row's size is beyond `SMALL_BYTES`.
+            small_only: select NULL for the sealed columns of rows that are larger than `SMALL_BYTES`.
         """
         parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("{} AS id").format(self.key)]
         for column in self.columns:
@@ -98,7 +98,7 @@ class Relation:
         return sql.SQL(", ").join(parts)
 
     def holds_value(self) -> sql.Composed:
-        """Whether a row holds anything to look at."""
+        """The condition that a row has a value in at least one sealed column."""
         return sql.SQL("({})").format(
             sql.SQL(" OR ").join(
                 sql.SQL("{} IS NOT NULL").format(sql.Identifier("t", column.name)) for column in self.columns
@@ -107,7 +107,7 @@ class Relation:
 
     @property
     def packable(self) -> bool:
-        """Whether its rows may travel packed."""
+        """Whether its rows can be read as row blocks."""
         return len(self.columns) == 1 and not (self.holds_documents or self.user_column or self.flag_column)
 
     @property
@@ -116,9 +116,9 @@ class Relation:
         return any(column.form is Form.JSON for column in self.columns)
 
     def stored_bytes(self) -> sql.Composed:
-        """A row's size without detoasting anything."""
+        """The size of a row, computed without reading TOAST."""
         if self.holds_documents:
-            # What is stored may be compressed a hundredfold, so no document counts as small.
+            # A stored document may be compressed a hundredfold, so no document counts as small.
             return sql.SQL("greatest({}, {})").format(self._sum("pg_column_size"), sql.Literal(SMALL_BYTES + 1))
         return self._sum("octet_length")
 

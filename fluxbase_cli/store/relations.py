@@ -1,7 +1,7 @@
-"""Which relations of this database hold sealed values, which release it is of, and which places could not be examined.
+"""Finds the relations that hold sealed values, the release of this database, and what can't be examined.
 
-A table stands for several relations where it is partitioned or where others inherit from it: each is read for itself.
-A table or a column that the release must have and that is absent, renamed or of another type is `Unexamined`.
+A table that is partitioned, or from which others inherit, consists of several relations. Each is read separately. A
+table or a column that the release must have and that is missing, renamed or of another type is `Unexamined`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DOCUMENT_TYPES = frozenset({"jsonb"})
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A table that can be read and not written.
+    """A table that can be read but not written.
 
     Attributes:
         message: what is wrong.
@@ -39,15 +39,15 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class FoundRelations:
-    """What was found.
+    """The sealed tables of a database.
 
     Attributes:
         release: the release of this database.
-        relations: the relations that hold sealed values, in the catalogue's order.
-        unexamined: places that must be there, and are not or not as they must be.
+        relations: the relations that hold sealed values, in the order of the catalogue.
+        unexamined: tables and columns that are missing or have the wrong type.
         unusable: tables that a job can't write.
-        foreign: sealed tables that are foreign in a tenant's database; their rows are those of the main one.
-        is_tenant: whether this is a tenant's own database.
+        foreign: sealed tables that are foreign tables in a tenant's database. Their rows are in the main database.
+        is_tenant: whether this is the database of a tenant.
     """
 
     release: Release
@@ -59,22 +59,22 @@ class FoundRelations:
 
     @property
     def storage(self) -> frozenset[tuple[str, int]]:
-        """The relations by name and object id; changes when one comes, goes, or is replaced by another."""
+        """The relations by name and object id. It changes when a relation is created, dropped or replaced."""
         return frozenset((relation.qualified, relation.oid) for relation in self.relations)
 
 
 def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CATALOGUE) -> FoundRelations:
-    """Look for the sealed tables. Reads the system catalogues, and two tables that name the release where it may.
+    """Find the sealed tables. Reads the system catalogues and, if permitted, two tables that name the release.
 
     Args:
-        connection: any session; in a transaction it sees what the transaction sees.
+        connection: any session. In a transaction, this sees what the transaction sees.
         catalogue: the sealed tables to look for.
     """
     queries = named_queries("relations.sql")
     with connection.cursor(row_factory=dict_row) as cursor:
         signs, lists_tenants_elsewhere = _signs(cursor)
         release = tell_release(signs)
-        # Up to 2026.3.6 there are no tenants: a foreign table of that name is the operator's own.
+        # Up to 2026.3.6 there are no tenants. A foreign table of that name belongs to the operator then.
         is_tenant = lists_tenants_elsewhere and release.layouts == {Layout.PLATFORM}
         rows = {
             row["table_name"]: row
@@ -94,7 +94,7 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
     for table in catalogue:
         row = rows.get(table.qualified)
         if row is None:
-            # In a tenant's database only what is there counts.
+            # In a tenant's database tables may be missing.
             if not is_tenant:
                 unexamined += _absent(table, release)
             continue
@@ -117,7 +117,7 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
 
 
 def is_still(connection: Connection, relation: Relation) -> bool:
-    """Whether the relation of that name is still the one that was found."""
+    """Whether the relation with this name is still the one that was found."""
     row = connection.execute(
         named_queries("relations.sql")["oid"], {"schema": relation.schema, "name": relation.name}
     ).fetchone()
@@ -162,9 +162,9 @@ def _fingerprint(cursor: psycopg.Cursor[dict[str, Any]], readable: Collection[st
 
 
 def _named(cursor: psycopg.Cursor[dict[str, Any]], query: str) -> Any:  # noqa: ANN401  # a number or a text
-    """What one of the server's own tables says of the release; None where it has another form than is known."""
+    """What a table of the server says about the release; None if the table has an unknown form."""
     try:
-        # A statement that fails must not take the caller's transaction with it.
+        # A savepoint, so that an error does not abort the caller's transaction.
         with cursor.connection.transaction():
             row = cursor.execute(named_queries("relations.sql")[query]).fetchone()
     except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
@@ -193,7 +193,7 @@ class _Found:
 
 
 def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Found:
-    """What of a table that is there can be examined."""
+    """Find what can be examined in an existing table."""
     if row["kind"] == "f":
         return _Found(
             unexamined=(
@@ -263,14 +263,14 @@ def _types(column: SealedColumn) -> frozenset[str]:
 
 def _wrong_columns(table: SealedTable, types: dict[str, str]) -> Iterator[Unexamined]:
     for column in table.columns:
-        there = types.get(column.name)
-        if there is None:
+        found = types.get(column.name)
+        if found is None:
             yield Unexamined(
                 UnexaminedKind.LOCATION, table.location(column), "the column is not there; was it renamed or dropped?"
             )
-        elif there not in _types(column):
+        elif found not in _types(column):
             expected = " or ".join(sorted(_types(column)))
-            yield Unexamined(UnexaminedKind.LOCATION, table.location(column), f"its type is {there} and not {expected}")
+            yield Unexamined(UnexaminedKind.LOCATION, table.location(column), f"its type is {found} and not {expected}")
     for name, wanted in ((table.user_column, "uuid"), (table.flag_column, "boolean")):
         if name is not None and types.get(name) != wanted:
             yield Unexamined(

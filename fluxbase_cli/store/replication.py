@@ -1,4 +1,4 @@
-"""Standbys, slots and other receivers of this server's WAL: how far each is, and which were there before."""
+"""Standbys, slots and other receivers of this server's WAL: how far each is, and which were connected before."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from psycopg.rows import dict_row
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
 
-#: What receivers call themselves that make one backup and are gone then.
-_PASSING = frozenset({"pg_basebackup", "pg_receivewal"})
+#: The names of receivers that make one backup and then disconnect.
+_TEMPORARY = frozenset({"pg_basebackup", "pg_receivewal"})
 _NOWHERE = "0/0"
 
 
@@ -22,12 +22,12 @@ class Receiver:
     """A session that receives WAL from this server.
 
     Attributes:
-        name: what it calls itself (`application_name`).
+        name: its name (`application_name`).
         hidden: this role may not see how far it is.
-        replays: it shows what it receives, as a standby does.
-        lsn: how far it is: replayed, or for one that only stores WAL flushed; None where that is not known.
-        reached: whether that is as far as was asked for.
-        lag_s: PostgreSQL's own measure of the delay in seconds, where it has one.
+        replays: it replays what it receives, as a standby does.
+        lsn: how far it is: the replayed WAL, or the flushed WAL if it only stores WAL; None if that is unknown.
+        reached: whether it is at the requested LSN.
+        lag_s: PostgreSQL's measure of the delay in seconds; None if it has none.
         slot: the name of its replication slot, if it uses one.
         logical: it receives decoded changes of one database.
     """
@@ -44,7 +44,7 @@ class Receiver:
     @property
     def is_standby(self) -> bool:
         """Whether it is a standby, as far as can be seen."""
-        return not self.logical and (self.replays or (self.hidden and self.name not in _PASSING))
+        return not self.logical and (self.replays or (self.hidden and self.name not in _TEMPORARY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Slot:
     Attributes:
         name: its name.
         logical: whether it decodes one database.
-        active: whether somebody uses it.
-        lsn: where a receiver would go on; None where nothing was reserved.
-        reached: whether that is as far as was asked for.
+        active: whether a receiver uses it.
+        lsn: where a receiver would continue; None if nothing is reserved.
+        reached: whether that is at the requested LSN.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Standbys of one name that were connected.
+    """Standbys with the same name that were connected.
 
     Attributes:
-        number: how many at once.
-        at: when they were seen last.
+        number: how many at the same time.
+        at: when they were last seen.
     """
 
     number: int
@@ -80,12 +80,12 @@ class Seen:
 
 
 def is_standby(connection: Connection) -> bool:
-    """Whether this server is itself a standby."""
+    """Whether this server is a standby."""
     return bool(_value(connection, "is_standby"))
 
 
 def wal_position(connection: Connection) -> str:
-    """Where the server's WAL ends now, as an LSN. Sees to it that the WAL up to there is sent.
+    """The end of the server's WAL now, as an LSN. Makes the server send the WAL up to there.
 
     Raises:
         psycopg.Error: the server is a standby.
@@ -100,7 +100,7 @@ def receivers(connection: Connection, lsn: str = _NOWHERE) -> tuple[Receiver, ..
 
     Args:
         connection: a session on the server.
-        lsn: how far they should be.
+        lsn: the LSN for `reached`.
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(named_queries("replication.sql")["receivers"], {"lsn": lsn})
@@ -108,12 +108,12 @@ def receivers(connection: Connection, lsn: str = _NOWHERE) -> tuple[Receiver, ..
 
 
 def slots(connection: Connection, lsn: str, databases: Iterable[str]) -> tuple[Slot, ...]:
-    """All physical slots, and the logical ones of this database and of others.
+    """All physical slots, and the logical slots of this database and of some others.
 
     Args:
         connection: a session on the server.
-        lsn: how far they should be.
-        databases: the others' names.
+        lsn: the LSN for `reached`.
+        databases: the names of the others.
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(named_queries("replication.sql")["slots"], {"lsn": lsn, "databases": list(databases)})
@@ -126,12 +126,12 @@ def synchronous_standby_names(connection: Connection) -> str:
 
 
 def connected_standbys(connection: Connection) -> list[str]:
-    """The names of the standbys that are connected now; one name may stand there several times."""
+    """The names of the standbys that are connected now. A name may occur several times."""
     return [receiver.name for receiver in receivers(connection) if receiver.is_standby]
 
 
 def seen_standbys(connection: Connection) -> Mapping[str, Seen]:
-    """The standbys that our own events name, without those that were forgotten since; the event table must be there."""
+    """The standbys that our events name, without those that were forgotten since. The event table must exist."""
     seen: dict[str, Seen] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(named_queries("replication.sql")["seen"])

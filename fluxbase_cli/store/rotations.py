@@ -1,6 +1,6 @@
 """The tables of the scheduled rotation: its steps, the keys that it retires, and its notifications.
 
-The only place where a named statement of `sql/rotations.sql` meets a method. Nothing here decides anything.
+The only place where a named statement of `sql/rotations.sql` meets a method. No decisions are made here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROTATION_LOCK_CLASS = 0x666C7872
 
 
 class RotationState(StrEnum):
-    """Where a rotation stands; there is one that is running at most, be it that nobody runs it just now."""
+    """The state of a rotation. At most one is running. It may be running although no process works on it now."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -46,7 +46,7 @@ class RotationStep(StrEnum):
 
 
 class Retirement(StrEnum):
-    """What becomes of a key beyond retention."""
+    """What is done to a key beyond the retention."""
 
     DISABLE = "disable"
     DESTROY = "destroy"
@@ -58,13 +58,14 @@ class RotationRecord:
 
     Attributes:
         id: its number.
-        state: where it stands.
-        from_version, to_version: the version that was active, and the one that shall be, once that is chosen.
-        forced: whether it was asked for out of turn.
-        due_at: the date of the schedule that it makes good.
+        state: its state.
+        from_version, to_version: the version that was active before, and the version that becomes active; None until
+            it is chosen.
+        forced: whether it was started with `--force`, outside the schedule.
+        due_at: the date of the schedule for which it runs.
         newest_job: the newest job when it began.
-        started_at, finished_at: from when to when.
-        error: why its last run failed, if it did.
+        started_at, finished_at: when it began and ended.
+        error: why its last run failed; None if it did not.
     """
 
     id: int
@@ -81,7 +82,7 @@ class RotationRecord:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One step of a rotation; `detail` is what later steps and the account need of it."""
+    """One step of a rotation; `detail` is what later steps and the report need from it."""
 
     step: RotationStep
     started_at: datetime
@@ -91,7 +92,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class NotificationRecord:
-    """A notification as it is kept until it was delivered or given up."""
+    """A notification as it is stored in the outbox."""
 
     id: UUID
     rotation: int | None
@@ -115,16 +116,16 @@ class RotationStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing within the block."""
+        """Run the block in one transaction."""
         with self._connection.transaction():
             yield
 
     def exists(self) -> bool:
-        """Whether the tables are there."""
+        """Whether the tables exist."""
         return bool(self._rows("tables_exist")[0]["there"])
 
     def ensure(self) -> None:
-        """Create the tables where they are missing, with the other tables of the schema.
+        """Create missing tables, together with the other tables of the schema.
 
         Raises:
             PreflightRefusedError: as for `Schema.ensure`.
@@ -132,7 +133,7 @@ class RotationStore:
         Schema(self._connection).ensure()
 
     def lock(self) -> bool:
-        """Take the lock of the one who runs rotations on this database, for as long as the session lives.
+        """Take the rotation lock of this database. The session holds it until it ends.
 
         Returns:
             Whether it was free.
@@ -151,7 +152,7 @@ class RotationStore:
         """Record a new rotation.
 
         Raises:
-            JobRunningError: somebody else began one at the same moment.
+            JobRunningError: another process began a rotation at the same moment.
         """
         try:
             with self._connection.transaction():
@@ -165,7 +166,7 @@ class RotationStore:
         return begun
 
     def unfinished(self) -> RotationRecord | None:
-        """The rotation that has not come to its end, if any."""
+        """The unfinished rotation, if any."""
         return self._rotation(self._rows("unfinished"))
 
     def newest(self) -> RotationRecord | None:
@@ -182,15 +183,15 @@ class RotationStore:
         return at
 
     def choose_version(self, rotation: int, version: int) -> None:
-        """Write down which version the new key will be, before it is made."""
+        """Record the version of the new key, before the key is created."""
         self._rows("choose_version", rotation=rotation, version=version)
 
     def end(self, rotation: int, state: RotationState, now: datetime) -> None:
-        """Record a rotation's end."""
+        """Record the end of a rotation."""
         self._rows("end", rotation=rotation, state=state.value, now=now)
 
     def set_error(self, rotation: int, error: str) -> None:
-        """Record why a run failed; the next one goes on."""
+        """Record why a run failed. The next run resumes the rotation."""
         self._rows("set_error", rotation=rotation, error=error)
 
     def steps(self, rotation: int) -> Mapping[RotationStep, StepRecord]:
@@ -201,7 +202,7 @@ class RotationStore:
         return {record.step: record for record in records}
 
     def begin_step(self, rotation: int, step: RotationStep, now: datetime) -> None:
-        """Record that a step begins; of one that was begun before, nothing changes."""
+        """Record that a step begins. If it was begun before, nothing changes."""
         self._rows("begin_step", rotation=rotation, step=step.value, now=now)
 
     def end_step(self, rotation: int, step: RotationStep, now: datetime, detail: Mapping[str, Any]) -> None:
@@ -211,20 +212,20 @@ class RotationStore:
     # --- jobs -----------------------------------------------------------------------------------------------------
 
     def newest_job(self) -> int:
-        """The number of the newest job, 0 where there was none."""
+        """The number of the newest job; 0 if there was none."""
         return int(self._rows("newest_job")[0]["id"])
 
     def used_versions(self) -> frozenset[int]:
-        """The versions that values were ever to be moved to."""
+        """All versions that were the target of a job or a rotation."""
         return frozenset(int(row["version"]) for row in self._rows("used_versions"))
 
     def completed_job(self, *, after: int, version: int) -> int | None:
-        """The re-encryption to a version that was completed after another job."""
+        """The number of the re-encryption to this version that was completed after the job `after`, if any."""
         rows = self._rows("completed_job", after=after, version=version)
         return int(rows[0]["id"]) if rows else None
 
     def rollback_since(self, *, after: int, version: int) -> int | None:
-        """The rollback to some other version that was begun after a job."""
+        """The number of the rollback to a different version that was begun after the job `after`, if any."""
         rows = self._rows("rollback_since", after=after, version=version)
         return int(rows[0]["id"]) if rows else None
 
@@ -233,7 +234,7 @@ class RotationStore:
     def begin_retirement(
         self, version: int, fingerprint: str, action: Retirement, *, rotation: int | None, now: datetime
     ) -> None:
-        """Write down what is about to be done to a key."""
+        """Record what will be done to a key next."""
         self._rows(
             "begin_retirement",
             version=version,
@@ -244,15 +245,15 @@ class RotationStore:
         )
 
     def end_retirement(self, version: int, fingerprint: str, action: Retirement, now: datetime) -> None:
-        """Record that it is done."""
+        """Record that it was done."""
         self._rows("end_retirement", version=version, fingerprint=fingerprint, action=action.value, now=now)
 
     def drop_retirement(self, version: int, fingerprint: str, action: Retirement) -> None:
-        """Forget what was refused."""
+        """Delete the record, because the action was refused."""
         self._rows("drop_retirement", version=version, fingerprint=fingerprint, action=action.value)
 
     def open_retirements(self) -> tuple[tuple[int, str, Retirement], ...]:
-        """What was begun and not recorded to its end: version, fingerprint and action."""
+        """The actions that were begun and whose end is not recorded: version, fingerprint and action."""
         return tuple(
             (int(row["version"]), str(row["fingerprint"]), Retirement(row["action"]))
             for row in self._rows("open_retirements")
@@ -261,7 +262,7 @@ class RotationStore:
     # --- notifications --------------------------------------------------------------------------------------------
 
     def add_notification(self, notification: NotificationRecord) -> None:
-        """Keep a notification until it was delivered or given up."""
+        """Store a notification in the outbox."""
         self._rows(
             "add_notice",
             id=notification.id,
@@ -273,9 +274,9 @@ class RotationStore:
         )
 
     def pending_notifications(self) -> tuple[NotificationRecord, ...]:
-        """The notifications that nobody has delivered or given up, the oldest first."""
+        """The notifications that still wait for delivery, the oldest first."""
         return tuple(NotificationRecord(**row) for row in self._rows("open_notices"))
 
     def end_notification(self, notification: UUID, error: str | None, now: datetime) -> None:
-        """Record that a notification was delivered, or why it was given up."""
+        """Record that a notification was delivered, or why it was not."""
         self._rows("end_notice", id=notification, error=error, now=now)

@@ -1,7 +1,7 @@
-"""Rows packed as PostgreSQL sends arrays: what most tables, with one sealed text column, are read and written as.
+"""Row blocks: rows as arrays in PostgreSQL's binary form, for tables with one sealed text column, as most have.
 
-A million tuples of four objects each cost more time than opening what is in them. Packed, the rows of a shard are three
-blocks of memory, and what identifies a row goes back to the server as it came.
+A million tuples of four objects each cost more time than to open the values in them. In a row block the rows of a shard
+are three blocks of memory, and the ctids go back to the server exactly as they came.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from struct import Struct
 
-#: An array's binary form is a header, then its elements: a length of 4 bytes and what the element's own
-#: type sends (`array_send` in PostgreSQL's src/backend/utils/adt/arrayfuncs.c).
+#: An array's binary form is a header, then its elements: a length of 4 bytes and the binary form of the element's type
+#: (`array_send` in PostgreSQL's src/backend/utils/adt/arrayfuncs.c).
 _HEADER_BYTES = 20
 _LENGTH = Struct(">i")
 LENGTH_BYTES = _LENGTH.size
@@ -22,12 +22,13 @@ _ID_BYTES = LENGTH_BYTES + 16
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RowBlock:
-    """Rows of a table with one sealed column, in the order of their places. Its `repr` hides the values.
+    """Rows of a table with one sealed column, in the order of their ctids. Its `repr` hides the values.
 
     Attributes:
         tids, ids: the elements of arrays of `tid` and `uuid`.
-        texts: elements of an array of text, none of them NULL; those of these rows, with others before and after them.
-        offsets: where in `texts` each row's element begins, and where the last one ends.
+        texts: elements of an array of text, none of them NULL. It may hold elements of other rows before and after
+            those of these rows.
+        offsets: where in `texts` the element of each row begins, and where the last one ends.
     """
 
     tids: bytes
@@ -37,12 +38,12 @@ class RowBlock:
 
     @classmethod
     def of(cls, tids: bytes, ids: bytes, texts: bytes, *, equal: bool) -> RowBlock:
-        """Unpack what `array_send` returned for three arrays.
+        """Make a row block from three arrays that `array_send` returned.
 
         Args:
-            tids: an array of `tid`, one at least.
-            ids: their ids, an array of `uuid`.
-            texts: their texts, an array of text without NULL.
+            tids: an array of `tid` with at least one element.
+            ids: the ids of these rows, an array of `uuid`.
+            texts: the texts of these rows, an array of text without NULL.
             equal: whether all texts have the same length.
         """
         number = (len(tids) - _HEADER_BYTES) // _TID_BYTES
@@ -56,7 +57,7 @@ class RowBlock:
 
     @classmethod
     def joined(cls, parts: Sequence[RowBlock]) -> RowBlock:
-        """Put parts, one at least, one behind the other."""
+        """Join row blocks, at least one, in this order."""
         if len(parts) == 1:
             return parts[0]
         texts = b"".join(part.elements for part in parts)
@@ -85,7 +86,7 @@ class RowBlock:
         )
 
     def tid(self, index: int) -> bytes:
-        """A row's place as PostgreSQL sends it, 6 bytes."""
+        """A row's ctid as PostgreSQL sends it, 6 bytes."""
         end = (index % len(self) + 1) * _TID_BYTES
         return self.tids[end - 6 : end]
 
@@ -101,14 +102,14 @@ class RowBlock:
     def each_text(self) -> Iterator[bytes]:
         """The rows' values as stored, in order."""
         if isinstance(self.offsets, range):
-            # All of the same length: taken apart without a step of ours for each.
+            # All have the same length, so `Struct` splits them without a Python step for each.
             text = Struct(f"{LENGTH_BYTES}x{self.offsets.step - LENGTH_BYTES}s")
             return chain.from_iterable(text.iter_unpack(memoryview(self.texts)[self.offsets[0] : self.offsets[-1]]))
         return (self.texts[start + LENGTH_BYTES : end] for start, end in pairwise(self.offsets))
 
     @property
     def elements(self) -> bytes:
-        """The elements of these rows' texts alone."""
+        """The elements of the texts of these rows only."""
         return self.texts[self.offsets[0] : self.offsets[-1]]
 
 

@@ -1,8 +1,8 @@
-"""Rows in memory: alone as tuples or together as a block, how many may be in memory, and the edits of rows.
+"""Rows in memory: single rows as tuples or many as a row block, limits for them, and the edits of rows.
 
-A row is the tuple that the driver made: `(tid, id, column, …[, user][, flag], size)`, with the tid as 6 bytes, ids as
-16 bytes and texts as UTF-8 bytes. Rows of a table with one sealed text column and nothing else travel as a block (see
-`store/row_block.py`).
+A row is the tuple that the driver returns: `(tid, id, column, …[, user][, flag], size)`, with the ctid as 6 bytes, ids
+as 16 bytes and texts as UTF-8 bytes. Rows of a table with one sealed text column and nothing else come as a row block
+(see `store/row_block.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Rows = RowBlock | Sequence[Row]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may be in hand at once.
+    """How much one batch may hold.
 
     Attributes:
         rows: rows in one batch's transaction.
@@ -35,8 +35,8 @@ class Limits:
 DEFAULT_LIMITS = Limits(rows=1_000, bytes=2 * 1024 * 1024)
 
 
-#: A row to write: as it was read, and what each of its sealed columns shall hold, in order (the text to store, or for a
-#: document its `LeafEdit` list). A plain tuple, since one is made for every value.
+#: A row to write: the row as it was read, and the new value of each of its sealed columns, in order (the text to store,
+#: or for a document its `LeafEdit` list). A plain tuple, because there is one for every value.
 Edit = tuple[Row, tuple[Any, ...]]
 
 
@@ -44,17 +44,17 @@ _SIZE_OF = itemgetter(SIZE)
 
 
 def unpacked(rows: RowBlock, index: int) -> Row:
-    """One of packed rows as a tuple."""
+    """One row of a row block as a tuple."""
     text = rows.text(index)
     return rows.tid(index), rows.id(index), text, len(text)
 
 
 class RowBlockEdits(Sequence[Edit]):
-    """Packed rows with their new values; made into the tuples of `Edit` one by one, when somebody asks for them.
+    """A row block with new values. An `Edit` tuple is made only when it is read.
 
     Args:
         rows: the rows.
-        new: what each shall hold instead.
+        new: the new value of each row.
     """
 
     def __init__(self, rows: RowBlock, new: Sequence[bytes]) -> None:
@@ -77,24 +77,24 @@ class RowBlockEdits(Sequence[Edit]):
 
 
 def first_ctid(rows: Rows) -> Ctid:
-    """Where the first of some rows lies."""
+    """The ctid of the first row."""
     return Ctid.of(rows.tid(0) if isinstance(rows, RowBlock) else rows[0][TID])
 
 
 def last_ctid(rows: Rows) -> Ctid:
-    """Where the last of some rows lies."""
+    """The ctid of the last row."""
     return Ctid.of(rows.tid(-1) if isinstance(rows, RowBlock) else rows[-1][TID])
 
 
 def withheld(rows: Rows) -> bool:
-    """Whether values of rows that were listed are missing."""
+    """Whether values of listed rows were not sent, because the rows are too large."""
     if isinstance(rows, RowBlock):
         return False
     return max(map(_SIZE_OF, rows), default=0) > SMALL_BYTES
 
 
 def fitting(rows: Rows, limits: Limits) -> Rows:
-    """As many of the first rows as may be in hand at once, one at least."""
+    """As many of the first rows as the limits allow, but at least one."""
     if isinstance(rows, RowBlock):
         return rows[: min(limits.rows, max(1, limits.bytes // SMALL_BYTES))]
     first = rows[: limits.rows]

@@ -32,7 +32,7 @@ class RunnerStore:
             return cursor.fetchall() if cursor.description else []
 
     def register(self, job: int, workers: int) -> int:
-        """Record this process as a runner of the job and return its number."""
+        """Record this process as a runner of the job, and return its number."""
         return int(
             self._rows(
                 "register_runner",
@@ -46,33 +46,33 @@ class RunnerStore:
         )
 
     def take_lock(self, runner: int) -> bool:
-        """Take the advisory lock that says "alive" for as long as this session lasts."""
+        """Take the advisory lock that means "alive". The session holds it until it ends."""
         row = self._connection.execute(
             self._sql["take_runner_lock"], {"lock_class": LOCK_CLASS, "runner": runner}
         ).fetchone()
         return bool(row and row[0])
 
     def heartbeat(self, runner: int, shards: Iterable[int]) -> None:
-        """Say that the runner lives, and renew the leases of the shards that its workers have in hand."""
+        """Record that the runner is alive, and renew the leases of the shards that its workers work on."""
         self._rows("heartbeat", runner=runner, shards=[*shards], lease_s=shard_store.LEASE_S)
 
     def end(self, job: int, runner: int) -> None:
-        """Give back the runner's shards and note its end."""
+        """Give back the runner's shards and record its end."""
         self._rows("end_runner", job=job, runner=runner)
 
     def of_job(self, job: int) -> list[Runner]:
-        """All processes that ever worked on the job."""
+        """All processes that work or have worked on the job."""
         return [Runner(**row) for row in self._rows("runners", job=job, lock_class=LOCK_CLASS)]
 
     def free_dead_leases(self, job: int) -> None:
-        """Take the shards back from runners whose sessions are gone."""
+        """Free the shards of runners whose sessions are gone."""
         self._rows("free_dead_leases", job=job, lock_class=LOCK_CLASS)
 
     def leave(self, job: int, runner: int, state: JobState, error: str | None) -> None:
-        """Mark the job as stopped, unless another runner is still at work on it."""
+        """Mark the job as stopped, unless another runner still works on it."""
         self._rows("interrupt_if_last", job=job, runner=runner, state=state.value, error=error, lock_class=LOCK_CLASS)
 
     def now(self) -> datetime:
-        """The time by the server's clock, which all times here are by."""
+        """The time by the server's clock. All times in these tables come from it."""
         moment: datetime = self._rows("now")[0]["now"]
         return moment

@@ -1,8 +1,8 @@
-"""The schema `fluxbase_rotation`: its version, its numbered migrations, and who may apply them.
+"""The schema `fluxbase_rotation`: its version, its numbered migrations, and which role may apply them.
 
-This is the only place that creates or changes tables. A migration is a file `sql/migrations/NNN_name.sql`; its number
-is the version that it makes. Every statement of a migration can be run again and only adds: releases before 0.2
-created some tables outside the numbered versions. The version is kept in the schema's comment.
+This is the only place that creates or changes tables. A migration is a file `sql/migrations/NNN_name.sql`. Its number
+is the schema version after it. Every statement of a migration only adds and can be run again, because releases before
+0.2 created some tables outside the numbered versions. The version is stored in the schema's comment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.connection import Connection
 
 SCHEMA = "fluxbase_rotation"
-#: The first half of the keys of our advisory locks: "flux" in ASCII. For runners the second half is their number.
+#: The first half of the keys of our advisory locks: "flux" in ASCII. For a runner the second half is its number.
 LOCK_CLASS = 0x666C7578
 _COMMENTED_VERSION = re.compile(r"\bversion (\d+)$")
 _MIGRATION_FILE = re.compile(r"(\d{3})_\w+\.sql")
@@ -47,7 +47,7 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def latest_version() -> int:
-    """The version that this release makes."""
+    """The schema version of this release."""
     return migrations()[-1].version
 
 
@@ -58,7 +58,7 @@ class Schema:
         self._connection = connection
 
     def version(self) -> int:
-        """The version that the schema's comment names; 1 where tables have none, 0 where there are no tables."""
+        """The version in the schema's comment; 1 if there are tables and no such comment, 0 if there are no tables."""
         row = self._connection.execute(
             "SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n "
             "JOIN pg_tables AS t ON t.schemaname = n.nspname AND t.tablename = 'event' WHERE n.nspname = %s",
@@ -70,11 +70,11 @@ class Schema:
         return int(named[1]) if named else 1
 
     def exists(self) -> bool:
-        """Whether the tables are there, in this version or an earlier one."""
+        """Whether the tables exist, in any version."""
         return self.version() > 0
 
     def ensure(self) -> None:
-        """Create the tables, or apply the migrations that are missing. A later version is left as it is.
+        """Create the tables, or apply the missing migrations. A later version is left as it is.
 
         Raises:
             PreflightRefusedError: as for `refuse_if_missing`.
@@ -83,17 +83,17 @@ class Schema:
             return
         self.refuse_if_missing()
         with self._connection.transaction():
-            # Two runners at the same time would collide in the catalogue.
+            # Without a lock, two runners at the same time would conflict in the system catalogues.
             self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
             version = self.version()
             if version < latest_version():
                 self._connection.execute(_statements(after=version, create_schema=version == 0).encode())
 
     def refuse_if_missing(self) -> None:
-        """Check that the tables are there in this version, or that this role may make them. Writes nothing.
+        """Check that the tables exist in this version, or that this role may create them. Writes nothing.
 
         Raises:
-            PreflightRefusedError: the role may not make them; the hint is the SQL for someone who may.
+            PreflightRefusedError: the role may not create them. The hint is the SQL for someone with that right.
         """
         version = self.version()
         if version >= latest_version():
@@ -110,12 +110,12 @@ class Schema:
         if version:
             raise PreflightRefusedError(
                 f"the tables in schema {SCHEMA} are those of an earlier version, and role {role} does not own them",
-                hint=f"Have their owner bring them up to date:\n\n{tables}",
+                hint=f"Ask their owner to run:\n\n{tables}",
             )
-        # CREATE SCHEMA asks for the privilege even where the schema exists; the hint has it created before.
+        # CREATE SCHEMA needs the privilege even if the schema exists. So the hint creates the schema first.
         raise PreflightRefusedError(
-            f"role {role} may not create the schema {SCHEMA}, where progress is kept",
-            hint=f"Have someone who may run either\n\n"
+            f"role {role} may not create the schema {SCHEMA}, where progress is stored",
+            hint=f"Ask someone who has the right to run either\n\n"
             f'    GRANT CREATE ON DATABASE "{database}" TO "{role}";\n\n'
             f"or, to create the tables on the role's behalf, as a member of it:\n\n"
             f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}";\n    SET ROLE "{role}";\n{tables}',
@@ -126,13 +126,13 @@ def _statements(*, after: int, create_schema: bool) -> str:
     """The statements that bring the schema to the latest version.
 
     Args:
-        after: the version that is there.
-        create_schema: create the schema too. CREATE SCHEMA asks for the privilege even where the schema exists.
+        after: the present version.
+        create_schema: create the schema too. CREATE SCHEMA needs the privilege even if the schema exists.
     """
     wanted: Sequence[str] = [migration.text for migration in migrations() if migration.version > after]
     text = "\n".join(wanted)
     text = text if create_schema else text.replace(_CREATE_SCHEMA, "")
-    # The comment comes last: whoever reads this version there may rely on all of it.
+    # The comment comes last: when it names this version, everything else exists.
     return (
         f"{text}\nCOMMENT ON SCHEMA {SCHEMA} IS "
         f"'fluxbase-cli: progress of key rotations, version {latest_version()}';\n"

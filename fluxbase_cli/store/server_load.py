@@ -1,4 +1,4 @@
-"""What the server is going through besides our job: standbys that fall behind, checkpoints that come too often."""
+"""Measures the load of the server: the lag of standbys, and the number of checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
 
-_NEW_STATISTICS = 170_000
+_VERSION_17 = 170_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class Standby:
     """A standby that streams from this server.
 
     Attributes:
-        name: what it calls itself (`application_name`).
+        name: its name (`application_name`).
         hidden: this role may not see how far it is.
-        written: WAL that the primary has written, in bytes since the beginning of time.
-        replayed: how much of it the standby shows; None where that is hidden.
-        lag_s: PostgreSQL's own measure of that, where it has one.
+        written: the primary's position in the WAL, in bytes from its beginning.
+        replayed: the standby's position in the WAL; None if that is hidden.
+        lag_s: PostgreSQL's measure of the lag, in seconds; None if it has none.
     """
 
     name: str
@@ -45,7 +45,7 @@ def sees_standbys(connection: Connection) -> bool:
 
 
 def checkpoints(connection: Connection) -> tuple[int, int]:
-    """Checkpoints that were asked for before their time, and bytes of WAL written; both since the beginning of time."""
-    name = "checkpoints" if connection.info.server_version >= _NEW_STATISTICS else "checkpoints_before_17"
+    """The number of checkpoints requested before their time, and the position in the WAL, in bytes."""
+    name = "checkpoints" if connection.info.server_version >= _VERSION_17 else "checkpoints_before_17"
     row = connection.execute(named_queries("server_load.sql")[name]).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)

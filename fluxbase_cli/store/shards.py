@@ -17,12 +17,12 @@ from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.records import ColumnCounts, Shard, ShardLayout, ShardTotal
 from fluxbase_cli.store.relation import Relation
 
-#: How long a shard stays with a runner that is not heard of any more, in seconds.
+#: How long a lease lasts without a heartbeat of its runner, in seconds.
 LEASE_S = 30.0
 
 
 class LeaseLostError(Exception):
-    """The shard was given to another runner; the batch in hand must be rolled back."""
+    """Another runner has the shard now. The present batch must be rolled back."""
 
 
 def _load_counts(data: Mapping[str, Mapping[str, Any]]) -> ColumnCounts:
@@ -46,7 +46,7 @@ class ShardStore:
             return cursor.fetchall() if cursor.description else []
 
     def create(self, job: int, layouts: Mapping[Relation, ShardLayout]) -> None:
-        """Cut the relations of a new job into shards."""
+        """Divide the relations of a new job into shards."""
         self._rows(
             "create_shards",
             job=job,
@@ -59,7 +59,7 @@ class ShardStore:
         )
 
     def create_catch_up(self, job: int, pass_number: int, relations: Sequence[Relation]) -> None:
-        """Make the shards of a catch-up pass: one for each relation."""
+        """Create the shards of a catch-up pass: one for each relation."""
         self._rows(
             "census_shards",
             job=job,
@@ -85,33 +85,33 @@ class ShardStore:
         )
 
     def lease(self, job: int, runner: int) -> Shard | None:
-        """Take a shard of the current pass that nobody works on."""
+        """Take the lease of a shard of the current pass that no runner has."""
         rows = self._rows("lease_shard", job=job, runner=runner, lease_s=LEASE_S)
         return self._shard(rows[0]) if rows else None
 
     def reread(self, shard: int, runner: int) -> Shard | None:
-        """A leased shard as the database has it; None when it is done or somebody else's."""
+        """Read a leased shard from the database; None if it is done or another runner has it."""
         rows = self._rows("reread_shard", shard=shard, runner=runner)
         return self._shard(rows[0]) if rows else None
 
     @contextmanager
-    def recorded(  # noqa: PLR0913  # what a batch has come to
+    def recorded(  # noqa: PLR0913  # the result of a batch
         self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool, unwritten: int
     ) -> Iterator[None]:
-        """Record a batch in the transaction of its values, and commit it behind the block: in one round trip.
+        """Record a batch in the transaction of its values, and commit after the block, in one round trip.
 
-        Inside the block nothing is committed; the record itself may still be on its way.
+        Inside the block nothing is committed, and the record may not have reached the server yet.
 
         Args:
-            shard: as it was before the batch.
-            runner: who holds its lease.
-            after: as it is now.
+            shard: the shard before the batch.
+            runner: the runner that holds its lease.
+            after: the shard after the batch.
             done: whether nothing is left of it.
             wrote: whether the transaction wrote values.
-            unwritten: rows that were to be written and could not be.
+            unwritten: how many rows could not be written.
 
         Raises:
-            LeaseLostError: the shard is another runner's now; nothing was committed: roll back.
+            LeaseLostError: another runner has the shard now. Nothing was committed; the caller must roll back.
         """
         arguments = {
             "shard": shard.id,
@@ -133,22 +133,23 @@ class ShardStore:
             with self._connection.pipeline():
                 self._connection.execute(self._sql["record_batch"], arguments, prepare=True)
                 yield
-                # Not prepared: where the record is refused the server never sees it, and the driver thinks it has.
+                # Not prepared: if the record fails, the server skips the COMMIT, but the driver would believe that it
+                # has been prepared.
                 self._connection.execute("COMMIT", prepare=False)
         except psycopg.errors.DivisionByZero:
-            # How the statement says it, so that the server refuses the COMMIT that is sent along.
+            # The statement fails like this on purpose, so that the server skips the COMMIT in the same pipeline.
             raise LeaseLostError from None
 
     def give_back(self, shard: int, runner: int) -> None:
-        """Let others lease a shard, if it is still the runner's."""
+        """Free the lease of a shard, if the runner still holds it."""
         self._rows("give_back", shard=shard, runner=runner)
 
     def abandon(self, job: int, shard: int, runner: int) -> None:
-        """End a shard whose relation is not there any more; a census of everything that is there follows."""
+        """End a shard whose relation does not exist any more. A catch-up pass over everything follows."""
         self._rows("abandon_shard", job=job, shard=shard, runner=runner)
 
     def totals(self, job: int) -> list[ShardTotal]:
-        """What each shard has come to."""
+        """The progress of each shard."""
         return [
             ShardTotal(
                 row["pass"],
@@ -163,7 +164,7 @@ class ShardStore:
         ]
 
     def open_shards(self, job: int, pass_number: int) -> tuple[int, int]:
-        """How many shards of a pass are not done, and how much it has written, found moved, or could not write."""
+        """How many shards of a pass are not done, and how many values it wrote, found moved, or could not write."""
         row = self._rows("open_shards", job=job, **{"pass": pass_number})[0]
         return int(row["open_shards"]), int(row["touched"])
 
@@ -172,22 +173,22 @@ class ShardStore:
         return int(self._rows("progress", job=job)[0]["rows_done"])
 
     def relations(self, job: int) -> frozenset[str]:
-        """The relations that the job's main pass goes through."""
+        """The relations of the job's main pass."""
         return frozenset(row["relation"] for row in self._rows("relations", job=job))
 
     def has_relation(self, shard: Shard) -> bool:
-        """Whether a shard's relation is there, under its name."""
+        """Whether a relation with the name of the shard's relation exists."""
         schema, _, name = shard.relation.partition(".")
         return bool(self._rows("has_relation", schema=schema, relation=name)[0]["found"])
 
     def written_transactions(self, job: int) -> str:
-        """The transaction ids of all batches that wrote, as an array's text."""
+        """The transaction ids of all batches that wrote, as the text of an array."""
         row = self._connection.execute(self._sql["written_xids"], {"job": job}).fetchone()
         return str(row[0]) if row else "{}"
 
     def repeat_census(self, job: int) -> None:
-        """Have the present closing census look at everything again; nothing in the main pass.
+        """Make the present catch-up pass read everything again. In the main pass, do nothing.
 
-        It stays the same census and not the next one, which would pass over what this one has not come to yet.
+        It stays the same pass. The next pass would skip row versions that this pass has not read yet.
         """
         self._rows("repeat_census", job=job)

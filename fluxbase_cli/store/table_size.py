@@ -1,4 +1,4 @@
-"""How large relations are on disk, and vacuuming them."""
+"""Measures relations on disk, and vacuums and locks them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fluxbase_cli.store.relation import Relation
 
 @dataclass(frozen=True, slots=True)
 class TableSize:
-    """A relation on disk, in bytes, and what PostgreSQL counts in it.
+    """The size of a relation on disk, in bytes, and its row versions as PostgreSQL counts them.
 
     Attributes:
         heap: its rows.
-        whole: with what is stored beside them (TOAST).
-        indexes: its indexes, together.
-        entries_a_row: how many entries a row has in them, on average.
-        live, dead: row versions, as the statistics have them.
+        whole: its rows with large values outside the rows (TOAST).
+        indexes: all its indexes together.
+        entries_a_row: how many index entries a row has, on average.
+        live, dead: row versions, from PostgreSQL's statistics.
     """
 
     heap: int
@@ -35,7 +35,7 @@ class TableSize:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Rows, TOAST and indexes together."""
         return self.whole + self.indexes
 
 
@@ -53,8 +53,8 @@ def may_vacuum(connection: Connection, relations: Sequence[Relation]) -> frozens
 
 
 def vacuum(connection: Connection, relation: Relation) -> None:
-    """Vacuum a relation and bring its statistics up to date. Outside a transaction only."""
-    # As gently as autovacuum.
+    """Vacuum a relation and update its statistics. Only outside a transaction."""
+    # The same delay as autovacuum, so that the load is low.
     connection.execute("SET vacuum_cost_delay = '2ms'")
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(relation.identifier))
 
@@ -64,26 +64,26 @@ def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:
 
 
 def try_lock_relation(connection: Connection, relation: Relation) -> bool:
-    """Lock a relation against VACUUM and ANALYZE, if that can be done at once and by this role; return whether.
+    """Lock a relation against VACUUM and ANALYZE, if the lock is free and this role may take it. Return whether.
 
     Args:
-        connection: inside a transaction, which keeps the lock.
+        connection: a connection in a transaction, which holds the lock.
         relation: the relation.
     """
-    connection.execute("SAVEPOINT hold_off")
+    connection.execute("SAVEPOINT try_lock")
     try:
         connection.execute(
             sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(relation.identifier)
         )
     except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
-        connection.execute("ROLLBACK TO SAVEPOINT hold_off")
+        connection.execute("ROLLBACK TO SAVEPOINT try_lock")
         return False
     return True
 
 
 def others_wait(connection: Connection) -> bool:
-    """Whether another session waits for a relation that this one has locked. Leaves no snapshot behind."""
-    # Never prepared: the portal of a prepared statement keeps its snapshot until the session's next statement, and with
-    # it everything that nobody else needs any more.
+    """Whether another session waits for a relation that this one has locked. Leaves no snapshot open."""
+    # Never prepared: the portal of a prepared statement keeps its snapshot until the session's next statement. That
+    # snapshot would keep the room of dead row versions from being used again.
     row = connection.execute(named_queries("table_size.sql")["others_wait"], prepare=False).fetchone()
     return bool(row and row[0])

@@ -1,4 +1,4 @@
-"""How much there is and how its keys are spread: what plan, canary and confirmation need to know beforehand."""
+"""Counts rows and values and samples ids, for the plan, the key sample and the confirmation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fluxbase_cli.catalogue.locations import Form, SealedColumn
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.relation import Relation
 
-#: Rows looked at to learn how keys are spread. Below it all rows are; above it a sample of the table's pages.
+#: Rows that are read to learn how ids are spread: all rows of a smaller table, a sample of the pages of a larger one.
 _SAMPLE_ROWS = 30_000
 
 
@@ -21,7 +21,7 @@ class TableStats:
     """How much a relation holds.
 
     Attributes:
-        rows: rows that hold anything.
+        rows: rows with a value in at least one sealed column.
         values: non-empty values (for JSON: documents) by sealed column.
         blocks: its size in pages.
     """
@@ -50,7 +50,7 @@ def table_stats(connection: Connection, relation: Relation) -> TableStats:
 
 
 def count_blocks(connection: Connection, relation: Relation) -> int:
-    """A relation's size in pages, without what is stored beside it (TOAST)."""
+    """A relation's size in pages, without large values outside the rows (TOAST)."""
     row = _one(
         connection,
         sql.SQL("SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint").format(
@@ -63,20 +63,20 @@ def count_blocks(connection: Connection, relation: Relation) -> int:
 def spread_ids(
     connection: Connection, relation: Relation, column: SealedColumn, values: int, wanted: int
 ) -> list[bytes]:
-    """The ids of rows with a value in a column, spread over the table's keys.
+    """The ids of rows with a value in a column, spread over the table's ids.
 
     Args:
-        connection: one that hands over uuids as bytes (see `for_values`).
+        connection: a connection that returns uuids as bytes (see `for_values`).
         relation: the relation.
         column: the column that must hold a value.
-        values: how many it holds, about.
+        values: about how many values it holds.
         wanted: how many ids at most.
     """
     if values == 0:
         return []
     source: sql.Composable = sql.SQL("ONLY {} AS t").format(relation.identifier)
     if values > _SAMPLE_ROWS:
-        # By pages: the cost stays the same however large the table is.
+        # A sample of pages, so that the cost does not grow with the table.
         percent = max(100 * _SAMPLE_ROWS / values, 0.01)
         source += sql.SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(sql.Literal(percent))
     parts = min(wanted, values)

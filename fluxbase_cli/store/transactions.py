@@ -1,4 +1,4 @@
-"""How a transaction that reads or writes values begins: its isolation, its role, and which triggers fire."""
+"""The statements that begin a transaction on values: its isolation, its role, and which triggers fire."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from psycopg import sql
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How values may be read and written on this database, as preflight found it.
+    """How to read and write values on this database, as the preflight checks found it.
 
     Attributes:
-        role: the role to switch to for the values, or None to stay who we are.
+        role: the role to switch to for the values; None to stay the login role.
         quiet: whether triggers can be kept silent with `session_replication_role = replica`.
     """
 
@@ -32,26 +32,26 @@ def begin_reading(access: Access) -> sql.Composed:
 
 
 def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
-    """The statements that open a read-only transaction on the values as they are at one moment.
+    """The statements that open a read-only transaction with one snapshot.
 
     Args:
-        access: how to read.
-        snapshot: the name of a snapshot that another session exported, to see what it sees.
+        access: how to read values with this role.
+        snapshot: the name of a snapshot that another session exported; None for a new snapshot.
     """
     start = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     statements = sql.Composed([start])
     if snapshot is not None:
         statements += sql.SQL("; SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
-    # A census may think for a while between two reads.
+    # There may be a long time between two reads, while values are opened.
     return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _as_role(access)
 
 
 def lock_for_reading(tables: Sequence[sql.Identifier]) -> sql.Composed:
-    """The statements that keep tables from being rewritten or emptied until the transaction's end.
+    """The statements that keep tables from being rewritten or truncated until the transaction ends.
 
-    They come before the transaction's first query, which takes its snapshot: a table that an ALTER rewrote or a
-    TRUNCATE emptied after the snapshot was taken looks empty in it (PostgreSQL's documentation, "Caveats" of MVCC).
-    Readers and writers are not kept waiting.
+    They come before the transaction's first query, because that query takes the snapshot. A table that an ALTER rewrote
+    or a TRUNCATE emptied after the snapshot looks empty in it (PostgreSQL's documentation, "Caveats" of MVCC). Readers
+    and writers do not wait for these locks.
     """
     return sql.SQL("; ").join(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(table) for table in tables)
 
@@ -59,19 +59,19 @@ def lock_for_reading(tables: Sequence[sql.Identifier]) -> sql.Composed:
 def begin_batch(access: Access) -> sql.Composed:
     """The statements that open a batch's transaction, in one round trip.
 
-    Losing the last few commits in a crash of the server is harmless, since progress and values go together; so
-    `synchronous_commit` is off.
+    `synchronous_commit` is off. After a crash of the server the last few commits may be lost. That is harmless, because
+    progress and values are lost together.
     """
     start = sql.Composed([sql.SQL("BEGIN; SET LOCAL synchronous_commit = off")])
     if access.quiet:
-        # Before the switch of roles: service_role is denied this setting (docs/developers/format.md, "Triggers").
-        # The session has it already; a pooler that has dropped it must not have triggers fire.
+        # Before the switch of roles: service_role may not change this setting (docs/developers/format.md, "Triggers").
+        # The session has it already. But if a pooler has dropped it, triggers would fire.
         start += sql.SQL("; SET LOCAL session_replication_role = replica")
     return start + _as_role(access)
 
 
 def _as_role(access: Access) -> sql.Composed:
-    # Again in each transaction: a pooler between us and the server may have dropped the session's setting.
+    # In each transaction again: a pooler between us and the server may have dropped the session's setting.
     statements = sql.Composed([sql.SQL("; SET LOCAL row_security = off")])
     if access.role is not None:
         statements += sql.SQL("; SET LOCAL ROLE {}").format(sql.Identifier(access.role))

@@ -1,4 +1,4 @@
-"""What a trial run needs of the database: a recorder that keeps nothing, and what decides how much is logged."""
+"""What a trial run needs from the database: a recorder that stores nothing, and figures about the WAL."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fluxbase_cli.store.relation import Relation
 
 
 class TriedError(Exception):
-    """A batch was done up to its record; raised so that its transaction is rolled back.
+    """A batch was done up to its record. Raised so that its transaction is rolled back.
 
     Attributes:
-        after: the shard as it would stand now.
+        after: the shard as it would be after the batch.
     """
 
     def __init__(self, after: Shard) -> None:
@@ -28,7 +28,7 @@ class TriedError(Exception):
 
 
 class TrialRecorder:
-    """Takes the record of a batch in a trial run (see `BatchRecorder`): the batch is rolled back, never committed."""
+    """Records nothing for a batch of a trial run (see `BatchRecorder`): the batch is rolled back, never committed."""
 
     def recorded(  # noqa: PLR0913  # as in BatchRecorder
         self,
@@ -56,11 +56,11 @@ class TrialRecorder:
 
 @dataclass(frozen=True, slots=True)
 class WalSettings:
-    """What decides how much WAL is written.
+    """The settings that decide how much WAL is written.
 
     Attributes:
-        full_page_writes: pages are logged whole when they are first touched after a checkpoint.
-        checkpoint_bytes: a checkpoint is made after so much WAL.
+        full_page_writes: whether a page is logged whole at its first change after a checkpoint.
+        checkpoint_bytes: after how much WAL a checkpoint begins.
     """
 
     full_page_writes: bool
@@ -68,25 +68,25 @@ class WalSettings:
 
 
 def wal_settings(connection: Connection) -> WalSettings:
-    """The server's settings."""
+    """Read the server's settings."""
     row = connection.execute(named_queries("trial.sql")["wal_settings"]).fetchone()
     return WalSettings(bool(row[0]), int(row[1])) if row else WalSettings(full_page_writes=True, checkpoint_bytes=2**30)
 
 
 def wal_position(connection: Connection) -> int:
-    """Bytes of WAL written since the beginning of time."""
+    """The position in the WAL, in bytes from its beginning."""
     row = connection.execute(named_queries("trial.sql")["wal_position"]).fetchone()
     return int(row[0]) if row else 0
 
 
 def next_transaction(connection: Connection) -> int:
-    """The next transaction's id, without taking it."""
+    """The next transaction id, without using it."""
     row = connection.execute(named_queries("trial.sql")["next_transaction"]).fetchone()
     return int(row[0]) if row else 0
 
 
 def writers(connection: Connection, relation: Relation, ctid_range: CtidRange) -> str:
-    """The transactions that made the row versions of a stretch, in PostgreSQL's array notation."""
+    """The transactions that wrote the row versions of a range, in PostgreSQL's array notation."""
     row = connection.execute(
         sql.SQL(
             "SELECT coalesce(array_agg(DISTINCT t.xmin::text), '{{}}')::text FROM ONLY {} AS t "

@@ -1,4 +1,4 @@
-"""The table of wrapped keys, for providers whose keys are kept wrapped by a key of a key management service.
+"""The table of wrapped keys, for providers whose keys are wrapped by a key of a key management service.
 
 The only place where a named statement of `sql/wrapped_keys.sql` meets a method. Nothing here can unwrap anything.
 """
@@ -29,8 +29,9 @@ class WrappedKey:
         provider: the name of the key provider that unwraps it.
         kms_key_id: the key that wraps it.
         ciphertext: its wrapped form.
-        fingerprint: the key's own (see `fluxbase_cli.seal.fingerprint`), which rewrapping leaves as it is.
-        created_at: when it was put here.
+        fingerprint: the fingerprint of the unwrapped key (see `fluxbase_cli.seal.fingerprint`). A rewrap does not
+            change it.
+        created_at: when it was added.
         rewrapped_at: when it was last wrapped by another key, if ever.
     """
 
@@ -56,19 +57,19 @@ class WrappedKeyStore:
                 cursor.execute(self._sql[name], arguments)
             except psycopg.errors.InsufficientPrivilege:
                 raise PreflightRefusedError(
-                    f"the role has not the privileges on {TABLE}, where wrapped keys are kept",
-                    hint=f"Have its owner run: GRANT USAGE ON SCHEMA {SCHEMA} TO …; "
-                    f"GRANT SELECT ON {TABLE} TO …; (INSERT, UPDATE and DELETE as well for who makes, rewraps and "
-                    "destroys keys).",
+                    f"the role has not the privileges on {TABLE}, where wrapped keys are stored",
+                    hint=f"Ask its owner to run: GRANT USAGE ON SCHEMA {SCHEMA} TO …; "
+                    f"GRANT SELECT ON {TABLE} TO …; (INSERT, UPDATE and DELETE too for a role that creates, rewraps "
+                    "and destroys keys).",
                 ) from None
             return cursor.fetchall() if cursor.description else []
 
     def exists(self) -> bool:
-        """Whether the table is there; a role without privileges on it may ask too."""
+        """Whether the table exists. This needs no privileges on it."""
         return bool(self._rows("table_exists")[0]["there"])
 
     def ensure(self) -> None:
-        """Create the table where it is missing, with the other tables of the schema.
+        """Create the table if it is missing, together with the other tables of the schema.
 
         Raises:
             PreflightRefusedError: as for `Schema.ensure`.
@@ -76,7 +77,7 @@ class WrappedKeyStore:
         Schema(self._connection).ensure()
 
     def all(self) -> tuple[WrappedKey, ...]:
-        """All wrapped keys, by ascending version; none where the table is not there.
+        """All wrapped keys, by ascending version; none if the table does not exist.
 
         Raises:
             PreflightRefusedError: the role may not read them.
@@ -84,7 +85,7 @@ class WrappedKeyStore:
         return tuple(WrappedKey(**row) for row in self._rows("all_keys")) if self.exists() else ()
 
     def get(self, version: int) -> WrappedKey | None:
-        """The wrapped key of that version, if there is one.
+        """The wrapped key of that version, if any.
 
         Raises:
             PreflightRefusedError: the role may not read it.
@@ -93,21 +94,21 @@ class WrappedKeyStore:
         return WrappedKey(**rows[0]) if rows else None
 
     def add(self, version: int, *, provider: str, kms_key_id: str, ciphertext: bytes, fingerprint: str) -> WrappedKey:
-        """Keep a new wrapped key, never over one that is there; the table must be.
+        """Store a new wrapped key. Never overwrites a key. The table must exist.
 
         Args:
             version: its version.
             provider: the name of the key provider that unwraps it.
             kms_key_id: the key that wraps it.
             ciphertext: its wrapped form.
-            fingerprint: the key's own.
+            fingerprint: the fingerprint of the unwrapped key.
 
         Raises:
             ConfigurationError: there is a key of that version already.
             PreflightRefusedError: the role may not write it.
         """
         try:
-            # A savepoint, where the caller began a transaction: the refusal must not spoil it.
+            # In a transaction of the caller this is a savepoint, so that an error here does not abort it.
             with self._connection.transaction():
                 rows = self._rows(
                     "add_key",
@@ -120,20 +121,20 @@ class WrappedKeyStore:
         except psycopg.errors.UniqueViolation:
             raise ConfigurationError(
                 f"there is a wrapped key of version {version} in {TABLE} already; it was left as it is",
-                hint="Choose another version with `--key-version`, or leave that out: the next free one is taken then.",
+                hint="Choose another version with `--key-version`, or leave it out to use the next free version.",
             ) from None
         return WrappedKey(**rows[0])
 
     def replace(self, old: WrappedKey, *, kms_key_id: str, ciphertext: bytes) -> WrappedKey:
-        """Exchange the wrapped form of a key, if it is still the one that was read.
+        """Replace the wrapped form of a key, if it is still the form that was read.
 
         Args:
-            old: as it was read.
+            old: the wrapped key as it was read.
             kms_key_id: the key that wraps it now.
             ciphertext: its new wrapped form.
 
         Raises:
-            ConfigurationError: somebody else rewrapped or deleted it meanwhile; nothing was written.
+            ConfigurationError: another process rewrapped or deleted it meanwhile; nothing was written.
             PreflightRefusedError: the role may not write it.
         """
         rows = self._rows(
@@ -143,12 +144,12 @@ class WrappedKeyStore:
             raise ConfigurationError(
                 f"the wrapped key of version {old.version} in {TABLE} was changed or deleted meanwhile; "
                 "nothing was written",
-                hint="See with `fluxbase-cli keys list` what is there now, and try again.",
+                hint="`fluxbase-cli keys list` shows the present keys. Then try again.",
             )
         return WrappedKey(**rows[0])
 
     def delete(self, version: int) -> bool:
-        """Delete the wrapped key of that version, and say whether there was one.
+        """Delete the wrapped key of that version, and return whether there was one.
 
         Raises:
             PreflightRefusedError: the role may not delete it.

@@ -1,7 +1,7 @@
-"""Writing the sealed text columns of one relation: compare-and-set.
+"""Writes the sealed text columns of one relation with compare-and-set.
 
-One relation is one unit of work, however many sealed columns it has: a row is updated once, and only if all its sealed
-columns still hold what was read. Rows are written by their place on disk.
+A row is updated once for all its sealed columns, and only if all of them still hold what was read. Rows are written by
+their ctid.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ class TextStore(Reader):
         for number in range(len(names)):
             arrays += [sql.Placeholder(f"old{number}"), sql.Placeholder(f"new{number}")]
             aliases += [sql.Identifier(f"old{number}"), sql.Identifier(f"new{number}")]
-        # Compare-and-set, on the text that was read, of every sealed column of the row and not only of those that get
-        # a new value: our row version hides the row from the closing census, so nothing in it may have moved unseen.
-        # The id is not compared: no two seals are alike, and should a copy of the row have come to its place, what was
-        # sealed anew is the copy's secret too. An edit holds a value, so a single column is never NULL.
+        # Compare-and-set compares the text of every sealed column of the row, not only of those that get a new value:
+        # the catch-up pass skips row versions that we wrote, so no value in them may have changed unnoticed. The id is
+        # not compared: no two seals are equal. If a copy of the row has this ctid now, the resealed secret is that of
+        # the copy too. An edit holds a value, so a single column is never NULL.
         equal = sql.SQL("=" if len(names) == 1 else "IS NOT DISTINCT FROM")
         unmoved: list[sql.Composable] = [
             sql.SQL("{} {} {}").format(sql.Identifier("t", name), equal, sql.Identifier("u", f"old{number}"))
             for number, name in enumerate(names)
         ]
         if self.relation.user_column:
-            # The user decides which key the new value was sealed under.
+            # The new value was sealed under a key derived for this user.
             arrays.append(sql.SQL("%(users)s"))
             aliases.append(sql.SQL("owner"))
             unmoved.append(
                 sql.SQL("{} IS NOT DISTINCT FROM u.owner").format(sql.Identifier("t", self.relation.user_column))
             )
-        # The count comes before the join, and is of no interest: a page is pruned (freed of row versions that nobody
-        # can see any more) when it is scanned, not when a row of it is written by its place.
+        # The count runs before the join, and its result does not matter: it scans the pages. PostgreSQL prunes a page
+        # (frees the room of dead row versions) when the page is scanned, not when a row is written by its ctid.
         return sql.SQL(
             "UPDATE ONLY {table} AS t SET {sets} FROM unnest({arrays}) AS u ({aliases}) "
             "WHERE t.ctid = u.tid AND {unmoved} "
@@ -73,18 +73,18 @@ class TextStore(Reader):
         Args:
             connection: inside a transaction (see `begin_batch`).
             edits: rows with the new values of all their sealed columns.
-            pruned: where the server shall first free what nobody can see any more, so that the rows find room there.
+            pruned: the pages in which the server first frees the room of dead row versions, for the new versions.
 
         Returns:
-            How many rows were written; the others belong to another writer now.
+            How many rows were written. Another writer has changed the others.
         """
         return connection.execute(self._update, self._arguments(edits, pruned), prepare=True).rowcount
 
     def write_by_ctid(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
-        """As `write`, for relations whose rows have no key of their own.
+        """As `write`, for relations without a key that names one row.
 
         Returns:
-            The places that the rows written had before.
+            The ctids that the written rows had before.
         """
         statement = self._update + b" RETURNING u.tid"
         arguments = self._arguments(edits, EMPTY_PAGE_RANGE)

@@ -426,7 +426,7 @@ def test_a_table_of_many_pieces_is_read_once_by_all_threads_together(
     assert found(search(plugin, workers=4, observer=watching)) == {f"{T}.c": {1: 400}}
     started = [event for event in watching.events if isinstance(event, PassStarted)]
     done = [event for event in watching.events if isinstance(event, BatchDone)]
-    assert [event.rows for event in started] == [{"deep census.pages": sum(event.rows for event in done)}]
+    assert [event.rows for event in started] == [{"deep audit.pages": sum(event.rows for event in done)}]
     assert len(done) > 20
 
 

@@ -1,1 +1,1 @@
-"""Looking at a job from outside: status, watch, pause, tune, vacuum."""
+"""Shows and controls a job from another process: status, watch, pause, tune, vacuum."""

@@ -1,4 +1,7 @@
-"""Orders to a job from another terminal: pause, resume, tune. All its runners hear them within a second or two."""
+"""Changes a job's control settings from another terminal: pause, resume, tune.
+
+All runners of the job read the new settings within one or two seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from fluxbase_cli.store.records import JobControl, Tuning
 
 @dataclass(frozen=True, slots=True)
 class ControlState:
-    """A job after an order.
+    """A job after its control settings were changed.
 
     Attributes:
-        job: its number.
-        orders: all that is asked of it now.
-        runners: how many processes are at work on it.
+        job: the number of the job.
+        orders: the control settings now.
+        runners: how many processes work on the job.
     """
 
     job: int
@@ -29,37 +32,37 @@ class ControlState:
 
 
 def pause(database: DatabaseSettings, reason: str | None) -> ControlState:
-    """Have the unfinished job wait: no batch begins until `resume`.
+    """Make the unfinished job wait. No batch begins until `resume`.
 
     Raises:
         ConfigurationError: there is no unfinished job.
     """
-    return _order(database, "paused", lambda jobs, job: jobs.pause(job, reason), reason=reason)
+    return _change(database, "paused", lambda jobs, job: jobs.pause(job, reason), reason=reason)
 
 
 def resume(database: DatabaseSettings) -> ControlState:
-    """Let a paused job go on.
+    """End the pause of a job.
 
     Raises:
         ConfigurationError: there is no unfinished job.
     """
-    return _order(database, "released", lambda jobs, job: jobs.resume(job))
+    return _change(database, "released", lambda jobs, job: jobs.resume(job))
 
 
 def tune(database: DatabaseSettings, tuning: Tuning) -> ControlState:
-    """Change how the unfinished job goes on; without changes, only look.
+    """Change the rate, lag or batch size of the unfinished job. Without changes, only read the settings.
 
     Raises:
         ConfigurationError: there is no unfinished job.
     """
-    give = (lambda jobs, job: jobs.tune(job, tuning)) if tuning else None
-    return _order(database, "tuned", give, detail=tuning.given())
+    apply = (lambda jobs, job: jobs.tune(job, tuning)) if tuning else None
+    return _change(database, "tuned", apply, detail=tuning.given())
 
 
-def _order(
+def _change(
     database: DatabaseSettings,
-    what: str,
-    give: Callable[[JobStore, int], None] | None,
+    event: str,
+    apply: Callable[[JobStore, int], None] | None,
     *,
     reason: str | None = None,
     detail: Mapping[str, Any] | None = None,
@@ -71,11 +74,11 @@ def _order(
             raise ConfigurationError(
                 "there is no unfinished job on this database", hint="`fluxbase-cli secrets status` lists all jobs."
             )
-        # Begun by an earlier version, perhaps.
+        # An earlier version of this tool may have begun the job, with older progress tables.
         jobs.schema.ensure()
         with connection.transaction():
-            if give is not None:
-                give(jobs, job.id)
-                jobs.events.add(what, job=job.id, reason=reason, detail=detail)
+            if apply is not None:
+                apply(jobs, job.id)
+                jobs.events.add(event, job=job.id, reason=reason, detail=detail)
         runners = sum(runner.alive for runner in jobs.runners.of_job(job.id))
         return ControlState(job.id, jobs.control(job.id), runners)

@@ -1,4 +1,4 @@
-"""Looking at jobs from elsewhere: what `secrets status` shows."""
+"""Reads jobs from the progress tables: what `secrets status` shows."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _RECENT = 20
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a job goes.
+    """How fast a job is.
 
     Attributes:
-        rate_per_s: values a second, of all its runners together.
-        eta_s: seconds to the end of the main pass at this rate, where that can be said.
+        rate_per_s: values per second, of all its runners together.
+        eta_s: seconds to the end of the main pass at this rate; None if unknown.
     """
 
     rate_per_s: float
@@ -35,7 +35,7 @@ class Pace:
 
     @classmethod
     def of(cls, *, values: int, rows: int, seconds: float, rows_left: int) -> Pace:
-        """The pace of something that has handled so many values and rows in so many seconds."""
+        """The pace of work that handled this many values and rows in this many seconds."""
         if seconds <= 0:
             return cls(0.0, None)
         return cls(values / seconds, seconds / rows * rows_left if rows > 0 and rows_left > 0 else None)
@@ -46,12 +46,12 @@ class JobSummary:
     """A job in one line.
 
     Attributes:
-        job: what is recorded.
+        job: the job's record.
         counts: of all locations together.
-        rows_done: rows that the main pass has done.
+        rows_done: rows that the main pass has processed.
         percent: how much of the main pass is done.
         alive: whether a process works on it.
-        pace: since it was begun or taken up again; None where nobody works on it.
+        pace: the pace since the job began or was resumed; None if no process works on it.
     """
 
     job: Job
@@ -63,19 +63,19 @@ class JobSummary:
 
     @property
     def state(self) -> str:
-        """The state for people: a job whose last runner died without a word is interrupted, whatever it says."""
+        """The state to show. A running job without a live runner is interrupted: its last runner was killed."""
         if self.job.state is JobState.RUNNING and not self.alive:
             return JobState.INTERRUPTED.value
         return self.job.state.value
 
     @property
     def ended(self) -> bool:
-        """Whether nobody will work on it any more."""
+        """Whether no process will work on it again."""
         return self.job.state in {JobState.COMPLETED, JobState.SUPERSEDED}
 
     @property
     def rows_left(self) -> int:
-        """Rows that the main pass has still to do."""
+        """Rows that the main pass has not processed yet."""
         return max(self.job.total_rows - self.rows_done, 0)
 
 
@@ -85,10 +85,10 @@ class LocationProgress:
 
     Attributes:
         counts: what was found and done.
-        rows_done: how many of its table's rows the main pass has done.
-        percent: how much of its table that is, by place on disk.
-        done: whether the main pass is through with it.
-        rate_per_s: values a second, where two readings tell.
+        rows_done: how many rows of its table the main pass has processed.
+        percent: how much of its table that is, by pages on disk.
+        done: whether the main pass has finished it.
+        rate_per_s: values per second between two readings; None if there is only one reading.
     """
 
     counts: Counts
@@ -100,7 +100,7 @@ class LocationProgress:
 
 @dataclass(frozen=True, slots=True)
 class JobDetails:
-    """A job in full, as it was at one moment by the server's clock."""
+    """All facts about a job at one moment of the server's clock."""
 
     summary: JobSummary
     locations: Mapping[str, LocationProgress]
@@ -111,8 +111,8 @@ class JobDetails:
 
 
 def recent_jobs(database: DatabaseSettings) -> list[JobSummary]:
-    """The newest jobs, newest first; none where no job ever ran."""
-    with session(database) as connection, _at_one_moment(connection):
+    """The newest jobs, newest first; empty if no job ever ran."""
+    with session(database) as connection, _in_one_snapshot(connection):
         jobs = JobStore(connection)
         if not jobs.schema.exists():
             return []
@@ -139,16 +139,16 @@ def job_details(database: DatabaseSettings, number: int) -> JobDetails:
 
 
 def read_details(connection: Connection, number: int | None) -> JobDetails | None:
-    """One job over a connection that is outside a transaction.
+    """Read one job.
 
     Args:
-        connection: where.
-        number: the job; the unfinished one when None.
+        connection: a connection outside a transaction.
+        number: the job; the unfinished job when None.
 
     Returns:
-        None where there is no such job.
+        The job, or None if there is no such job.
     """
-    with _at_one_moment(connection):
+    with _in_one_snapshot(connection):
         jobs = JobStore(connection)
         if not jobs.schema.exists():
             return None
@@ -167,7 +167,7 @@ def read_details(connection: Connection, number: int | None) -> JobDetails | Non
 
 
 @contextmanager
-def _at_one_moment(connection: Connection) -> Iterator[None]:
+def _in_one_snapshot(connection: Connection) -> Iterator[None]:
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():
@@ -181,12 +181,13 @@ def _summary(jobs: JobStore, job: Job, runners: Sequence[Runner], events: Sequen
     alive = [runner.started_at for runner in runners if runner.alive]
     rows_left = max(job.total_rows - rows_done, 0)
     pace = None
-    # A runner may still be saying good-bye when its job has ended.
+    # When the job has ended, a runner may still be in its last statements.
     if alive and job.state is JobState.RUNNING:
-        # The events say where the job stood when those who work on it now began; before that it may have lain still.
-        marks = [event for event in events if "rows_done" in event.detail and event.at <= min(alive)]
-        if marks:
-            since, then = marks[-1].at, marks[-1].detail
+        # The events say how far the job was when its present runners began. Before that, it may have been interrupted,
+        # so the pace counts from there.
+        starts = [event for event in events if "rows_done" in event.detail and event.at <= min(alive)]
+        if starts:
+            since, then = starts[-1].at, starts[-1].detail
             pace = Pace.of(
                 values=counts.scanned - int(then["scanned"]),
                 rows=rows_done - int(then["rows_done"]),
@@ -201,7 +202,7 @@ def _locations(jobs: JobStore, job: int) -> Mapping[str, LocationProgress]:
     for total in jobs.shards.totals(job):
         if total.pass_number == 0:
             shards.setdefault(total.table, []).append(total)
-    # In the catalogue's order, those that nothing is known of yet too.
+    # In the order of the catalogue, including locations without progress yet.
     names = tuple(
         table.location(column) for table in CATALOGUE if table.qualified in shards for column in table.columns
     )

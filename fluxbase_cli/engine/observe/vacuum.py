@@ -1,4 +1,4 @@
-"""After the run: which tables would gain from VACUUM, and doing it."""
+"""After the run: finds the tables that would gain from VACUUM, and vacuums them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from fluxbase_cli.store.connection import Connection, connect, first_line
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.table_size import TableSize, may_vacuum, vacuum
 
-#: Fewer dead rows, or a smaller share of them, are left to autovacuum without a word: its own default is a fifth.
+#: With fewer dead rows, or a smaller share of them, the table is left to autovacuum and not reported. The default of
+#: autovacuum is a fifth.
 _DEAD_ROWS = 1_000
 _DEAD_SHARE = 0.05
 _GROWN_BYTES = 1024 * 1024
 
 
 def vacuum_candidates(before: Mapping[str, TableSize], after: Mapping[str, TableSize]) -> tuple[VacuumCandidate, ...]:
-    """The tables that would gain, by their sizes before and after a run; the most dead rows first."""
+    """The tables that would gain, from their sizes before and after a run; the most dead rows first."""
     found = []
     for name, size in after.items():
         grown = size.total - before[name].total if name in before else 0
@@ -43,14 +44,14 @@ def vacuum_all(
     stop: Stop,
     observer: Observer,
 ) -> tuple[VacuumCandidate, ...]:
-    """Vacuum the tables that would gain; what is not permitted, or fails, is told and left.
+    """Vacuum the tables that would gain. If it is not permitted or fails, report that and continue.
 
     Args:
-        database: where.
+        database: how to connect.
         relations: all relations.
-        found: those that would gain.
-        stop: ends it, in the middle of a table too.
-        observer: is told of each table.
+        found: the tables that would gain.
+        stop: ends the vacuum, also in the middle of a table.
+        observer: gets a message for each table.
     """
     by_name = {relation.qualified: relation for relation in relations}
     done: list[VacuumCandidate] = []
@@ -64,7 +65,7 @@ def vacuum_all(
                 if gain.table not in may:
                     observer.notify(
                         Message(
-                            f"{gain.table} can't be vacuumed by this role: it takes its owner or pg_maintain",
+                            f"{gain.table} can't be vacuumed by this role: only its owner or pg_maintain may do that",
                             warning=True,
                         )
                     )
@@ -75,17 +76,17 @@ def vacuum_all(
                 done[-1] = replace(gain, vacuumed=True)
     except (psycopg.Error, FluxbaseCliError) as error:
         if not stop.requested:
-            observer.notify(Message(f"vacuuming was broken off: {first_line(error)}", warning=True))
+            observer.notify(Message(f"the vacuum ended early: {first_line(error)}", warning=True))
     return (*done, *found[len(done) :])
 
 
 @contextmanager
 def _cancelled_by(stop: Stop, connection: Connection) -> Iterator[None]:
-    """Cancel what runs within the block when a stop is asked for."""
-    over = threading.Event()
+    """Cancel the statement that runs in the block when a stop is requested."""
+    ended = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.1):
+        while not ended.wait(0.1):
             if stop.requested:
                 connection.cancel_safe(timeout=1.0)
                 return
@@ -95,5 +96,5 @@ def _cancelled_by(stop: Stop, connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         watching.join()

@@ -1,4 +1,4 @@
-"""Looking at a job again and again: two readings tell what no single one does, how fast it goes just now."""
+"""Reads a job again and again. From two readings it computes how fast the job is now."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.store.connection import Connection, connect, connect_or_explain, first_line
 
-#: Rates are those of so many readings: one batch more or less shall not make them jump.
+#: A rate is computed over this many readings, so that one batch more or less does not make it jump.
 _READINGS = 10
 
 
 def watch(
     database: DatabaseSettings, number: int | None, *, every_s: float, stop: Stop, observer: Observer
 ) -> Iterator[JobDetails]:
-    """Read a job every few seconds until it has ended or a stop is asked for.
+    """Read a job every few seconds until it has ended or a stop is requested.
 
     Args:
-        database: where.
-        number: the job; when None the unfinished one, and whichever takes its place.
+        database: how to connect.
+        number: the job. When None, the unfinished job, and later the unfinished job that replaces it.
         every_s: seconds between two readings.
-        stop: ends it.
-        observer: is told when the server is waited for.
+        stop: ends the watch.
+        observer: gets an event while the watch waits for the server.
 
     Yields:
-        The job at each reading, the last time when it has ended; nothing where there is no such job.
+        The job at each reading, for the last time when it has ended; nothing if there is no such job.
 
     Raises:
-        ConfigurationError, DatabaseError: as for `connect_or_explain`, or the server stayed away too long.
+        ConfigurationError, DatabaseError: as for `connect_or_explain`, or the server was unreachable for too long.
     """
     with _Reader(database, stop, observer) as reader:
         recent: deque[JobDetails] = deque(maxlen=_READINGS)
         while not stop.requested:
             details = reader.read(number)
             if details is None and recent:
-                # Of the unfinished job there is nothing more to see but how it ended.
+                # No job is unfinished any more, so the job has ended. Read how.
                 details = reader.read(recent[-1].summary.job.id)
             if details is None:
                 return
@@ -57,7 +57,7 @@ def watch(
 
 
 def paced(earlier: JobDetails, now: JobDetails) -> JobDetails:
-    """The later one of two readings with the rates between them; as it is where they tell none."""
+    """The later of two readings with the rates between them; unchanged if no rate can be computed."""
     seconds = (now.now - earlier.now).total_seconds()
     if seconds <= 0 or not now.summary.alive or now.summary.ended:
         return now
@@ -76,7 +76,7 @@ def paced(earlier: JobDetails, now: JobDetails) -> JobDetails:
 
 
 class _Reader:
-    """Reads over one connection, and comes back when the server has been away."""
+    """Reads over one connection, and connects again when the connection was lost."""
 
     def __init__(self, database: DatabaseSettings, stop: Stop, observer: Observer) -> None:
         self._database = database
@@ -85,7 +85,7 @@ class _Reader:
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
-        # An address that is wrong is told at once; only a server that was there is waited for.
+        # A wrong address must fail at once. Only a server that was reachable before is worth waiting for.
         self._connection = connect_or_explain(self._database)
         return self
 
@@ -101,7 +101,7 @@ class _Reader:
                 return None
             raise DatabaseError(
                 f"{self._database.describe()}: {type(error).__name__}: {first_line(error)}",
-                hint="Whoever works on the job is not troubled by that; watch again when the server is back.",
+                hint="The job itself is not affected. Watch it again when the server is back.",
             ) from None
 
     def _connected(self) -> Connection:

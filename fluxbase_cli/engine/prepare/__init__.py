@@ -1,1 +1,1 @@
-"""What happens before the first write: checks, plan, sample, resume, estimate."""
+"""Does what comes before the first write: checks, plan, key sample, decision to resume, estimate."""

@@ -1,4 +1,4 @@
-"""What `config check` asks of the database: all that a job would check before its first write."""
+"""Checks the database for `config check`: all that a job would check before its first write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fluxbase_cli.store.schema import SCHEMA, Schema, latest_version
 
 
 def examine_database(database: DatabaseSettings) -> list[Finding]:
-    """Run preflight as for a re-encryption, and look whether progress can be kept. Writes nothing.
+    """Run the preflight checks of a re-encryption, and check the progress tables. Writes nothing.
 
     Raises:
         ConfigurationError: the connection is refused.
@@ -19,17 +19,17 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
     with session(database) as connection:
         preflight = inspect(connection, write=True)
         findings = list(preflight.findings)
-        # A job would end as failed: what it can't look into, nobody can call done.
+        # A job would end as failed: nobody knows whether something unexamined is done.
         findings += [
             Finding("unexamined", CheckStatus.REFUSE, str(each), "See docs/operators/proof.md for what to do.")
             for each in preflight.unexamined
         ]
-        findings.append(_progress(Schema(connection)))
+        findings.append(_check_progress_tables(Schema(connection)))
         return findings
 
 
-def _progress(schema: Schema) -> Finding:
-    """Whether progress can be kept: exactly what a job asks before it begins."""
+def _check_progress_tables(schema: Schema) -> Finding:
+    """Check that progress can be stored, exactly as a job does before it begins."""
     try:
         schema.refuse_if_missing()
     except PreflightRefusedError as refusal:

@@ -1,8 +1,8 @@
-"""What a run will cost: measured by a rehearsal, batches of a sample that are rolled back before they are recorded.
+"""Estimates the cost of a run by a trial run: batches of a sample that are rolled back before they are recorded.
 
-A rehearsed batch is a batch (`fluxbase_cli.engine.run.batch`) whose record fails on purpose, so its transaction never
-commits. It holds no row longer than a batch would, gives way at once where somebody else holds one, and keeps triggers
-silent as batches do; where that is not possible nothing is rehearsed.
+A batch of the trial run is a normal batch (`fluxbase_cli.engine.run.batch`) whose record fails on purpose, so its
+transaction never commits. It locks a row no longer than a normal batch does, ends at once if another session holds a
+row, and fires no triggers, like a normal batch. If triggers can't be kept silent, there is no trial run.
 """
 
 from __future__ import annotations
@@ -45,64 +45,67 @@ from fluxbase_cli.store.trial import (
     writers,
 )
 
-#: Rows that each worker rehearses at a time, in one batch or several.
+#: Rows that each worker tries out at a time, in one batch or several.
 _WORKER_ROWS = 1_000
 
 
-#: At most so much of a relation is rehearsed: each row of it leaves a dead one behind until the next vacuum.
+#: The trial run uses at most this share of a relation, because each row leaves a dead row until the next vacuum.
 _SAMPLED_SHARE = 1 / 8
 
 
 _WARM_UP_ROWS = 20
 
 
-#: Pages that a closing census is timed on.
-_CENSUS_BLOCKS = 400
+#: Pages on which the time of a catch-up pass is measured.
+_CATCH_UP_BLOCKS = 400
 
 
-#: How many of the rows behind the first stride find room in their page. Measured on 1,000,000 rows of
-#: `functions.secrets` that were just loaded, without any room to begin with: 0.93 to 0.96.
+#: The share of the rows after the first lane that find room in their page. Measured on 1,000,000 rows of
+#: `functions.secrets` that were just loaded, without any free room at the start: 0.93 to 0.96.
 _ROOM_SHARE = 0.95
 
 
-#: Bytes of WAL for a row that finds none: its old page is locked and its record is longer, less what pruning logs for
-#: the others; and for each new entry in an index. Counted by `pg_waldump --stats=record` on the same run.
+#: Extra bytes of WAL for a row that finds no room: its old page is locked and its record is longer, minus what pruning
+#: logs for the other rows.
+#: Counted with `pg_waldump --stats=record` on the same run.
 _ELSEWHERE_WAL = 103
 
 
+#: Extra bytes of WAL for each new entry in an index, counted on the same run.
 _ENTRY_WAL = 73
 
 
-#: What of its time such a row saves when it does find room, as a share of what it saves of its WAL. Measured likewise:
-#: a row of the run takes 0.62 to 0.70 of the time of a rehearsed one.
+#: How much of its time a row saves when it finds room, as a share of what it saves of its WAL. Measured on the same
+#: run: a row takes 0.62 to 0.70 of the time of a row of the trial run.
 _ELSEWHERE_S = 0.5
 
 
-#: How much more WAL first batches write than the same ones again, at least, where their pages are logged whole: a few
-#: bytes a row are another session's, and not what the first ones took longer for.
+#: If pages are logged whole, the first batches write at least this share more WAL than the same batches again. A few
+#: bytes a row come from other sessions, and are not the reason that the first batches took longer.
 _LOGGED_WHOLE = 0.5
 
 
-#: What of an index's page is logged: not the room that is kept free in it, nor pages that get no entry.
+#: The share of an index's size that is logged: not the free room in a page, and no pages that get no entry.
 _PAGE_FILL = 0.55
 
 
-#: What of its time a run takes when a helper has half of the workers: 0.80 with batches of 1,000 rows, 0.72 of 100.
-_HELPED_S = 0.77
+#: The share of its time that a run needs when a worker process has half of the workers: 0.80 with batches of 1,000
+#: rows, 0.72 with batches of 100 rows.
+_TWO_PROCESSES_S = 0.77
 
 
-#: What a run costs besides: a small rehearsal, connections, leases, the account; in seconds.
+#: What a run costs otherwise, in seconds: a small trial run, connections, leases, the report.
 _OVERHEAD_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """What all workers did side by side.
+    """What all workers did in parallel.
 
     Attributes:
         rows: rows of their batches.
-        row_s: seconds a row, of all of them together.
-        row_wal: bytes of WAL a row.
+        row_s: seconds per row, of all workers together.
+        row_wal: bytes of WAL per row.
     """
 
     rows: int
@@ -112,11 +115,11 @@ class _Phase:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """What was rehearsed of one relation.
+    """The trial run of one relation.
 
     Attributes:
-        first: batches on pages that nobody has touched for a while: they are read, and logged whole.
-        again: the same batches once more.
+        first: batches on pages that were not used for a while, so they are read from disk and logged whole.
+        again: the same batches again.
     """
 
     first: _Phase
@@ -124,12 +127,12 @@ class _Sample:
 
     @property
     def rows(self) -> int:
-        """Rows that were rehearsed, each time counted."""
+        """Rows of the trial run; a row counts each time that it is written."""
         return self.first.rows + self.again.rows
 
     @property
     def page_byte_s(self) -> float:
-        """Seconds for each byte of pages that are logged whole; 0 where that was done before, so that none were."""
+        """Seconds for each byte of pages that are logged whole; 0 if none were, because that was done before."""
         whole = self.first.row_wal - self.again.row_wal
         if whole < _LOGGED_WHOLE * self.again.row_wal:
             return 0.0
@@ -152,16 +155,14 @@ class TrialRun:
     """Measures a sample of a plan's batches.
 
     Args:
-        database: where.
+        database: how to connect.
         keyring: the keys.
-        request: what was asked for; its limits and workers hold here too.
-        preflight: what the database is like.
-        plan: what there is to do.
+        prepared: the job; its limits and its number of workers are used here too.
         stop: ends it early.
-        rounds: how often each worker does its batches again.
+        rounds: how many times each worker does its batches again.
     """
 
-    def __init__(  # what a run is told
+    def __init__(
         self,
         database: DatabaseSettings,
         keyring: Keyring,
@@ -180,10 +181,10 @@ class TrialRun:
         self._rounds = rounds
 
     def run(self) -> Estimate:
-        """Rehearse and forecast. Commits nothing; what fails is told in the forecast."""
+        """Do the trial run and estimate. Commits nothing. If it fails, the estimate says why."""
         large = [relation for relation, found in self._plan.stats.items() if found.rows >= FEW_ROWS]
         if not large:
-            return Estimate(None, "there is too little to rehearse")
+            return Estimate(None, "there are too few rows")
         if self._preflight.triggers_fire:
             return Estimate(None, "triggers would fire")
         try:
@@ -204,20 +205,20 @@ class TrialRun:
                 if self._stop.requested:
                     return Estimate(None, "it was interrupted")
                 sampled[relation] = self._sample(connection, workers, relation)
-            census_s = max(self._census_s(connection, relation) for relation in large)
+            catch_up_s = max(self._catch_up_s(connection, relation) for relation in large)
             costs = [
                 self._relation(relation, sample, before[relation.qualified], settings)
                 for relation, sample in sampled.items()
             ]
-            # The small ones are like the large ones, as far as that matters.
+            # The small relations are estimated like the large ones. Their part is small.
             done = sum(self._plan.stats[relation].rows for relation in large)
             share = self._plan.rows / done
             seconds = sum(cost.seconds for cost in costs) * share
             if second_process_workers(self._plan.rows, self._request.workers):
-                seconds *= _HELPED_S
+                seconds *= _TWO_PROCESSES_S
             seconds = self._at_the_rate(seconds)
             cost = Cost(
-                seconds=seconds + census_s + _OVERHEAD_S,
+                seconds=seconds + catch_up_s + _OVERHEAD_S,
                 wal_bytes=int(sum(cost.wal_bytes for cost in costs) * share),
                 growth_bytes=int(sum(cost.growth_bytes for cost in costs) * share),
                 key_calls=key_calls(self._keyring),
@@ -226,23 +227,24 @@ class TrialRun:
         return Estimate(cost, rows=sum(sample.rows for sample in sampled.values()), took_s=time.monotonic() - began)
 
     def _relation(self, relation: Relation, sample: _Sample, size: TableSize, settings: WalSettings) -> Cost:
-        """What the main pass over a relation costs."""
+        """The cost of the main pass over a relation."""
         rows, lanes = self._plan.stats[relation].rows, self._plan.shard_layouts[relation].lanes
-        # A rehearsal frees no room in a page, so each row goes to another page, with a new entry in every index. In the
-        # run most find room that earlier strides have left in their page (HOT updates), and need neither. In a page of
-        # few rows each of them comes in a stride of its own.
+        # A trial run frees no room in a page, so each row goes to another page, with a new entry in every index. In the
+        # real run most rows find room that earlier lanes have freed in their page (HOT updates), and need neither. In a
+        # page of few rows, each row is in another lane.
         first = max(1 / lanes, self._plan.stats[relation].blocks / max(rows, 1))
         hot = _ROOM_SHARE * max(0.0, 1 - first) if lanes > 1 else 0.0
         again = sample.again
         saved = min(_ELSEWHERE_WAL + _ENTRY_WAL * size.entries_a_row, again.row_wal)
         row_s = again.row_s * (1 - hot * _ELSEWHERE_S * saved / max(again.row_wal, 1.0))
         row_wal = rows * (again.row_wal - hot * saved)
-        # What is stored beside the rows (TOAST) is written anew, and its room is free only after a VACUUM.
+        # Large values outside the rows (TOAST) are written again, and their old room is free only after a VACUUM.
         growth = (1 - hot) * (size.heap + size.indexes / 4) + size.whole - size.heap
         whole = 0.0
         if settings.full_page_writes:
-            # A page is logged whole when it is first touched after a checkpoint: pages of rows once, since a shard is
-            # done in one go; those of indexes after every checkpoint, since entries go all over the place.
+            # A page is logged whole at its first change after a checkpoint. For pages of rows that is once, because a
+            # shard is done without a break. For pages of indexes it is after every checkpoint, because new entries go
+            # to pages everywhere in the index.
             index_pages = _PAGE_FILL * size.indexes
             once = size.heap + index_pages
             whole = once + index_pages * (once + row_wal) / settings.checkpoint_bytes
@@ -263,24 +265,24 @@ class TrialRun:
     @contextmanager
     def _worker(self) -> Iterator[_Worker]:
         with connect_for_values(self._database, self._access) as connection:
-            # Who holds a row shall not wait for a rehearsal, nor the rehearsal for him.
+            # Neither a trial run nor a session that holds a row may wait long for the other.
             connection.execute("SET lock_timeout = '200ms'")
             yield _Worker(connection, Opener(self._keyring, first=self._request.goal.source))
 
     def _sample(self, holder: Connection, workers: Sequence[_Worker], relation: Relation) -> _Sample:
-        """Have all workers do batches of a relation at once, as they will in the run, and the same batches again."""
+        """Let all workers do batches of a relation in parallel, as in the real run, and then the same batches again."""
         began = next_transaction(holder)
         share = int(self._plan.stats[relation].rows * _SAMPLED_SHARE) // (1 + self._rounds)
         rows = max(1, min(_WORKER_ROWS, limits_for(relation, self._request.limits).rows, share))
         used = workers[: max(1, share // rows)]
-        # Of small batches each worker does some.
-        places = max(1, min(_WORKER_ROWS, share // len(used)) // rows)
-        shards = _spread(list(self._shards(relation)), len(used) * places)
+        # If batches are small, each worker does several.
+        batches = max(1, min(_WORKER_ROWS, share // len(used)) // rows)
+        shards = _spread(list(self._shards(relation)), len(used) * batches)
         pairs = [(worker, shards[number :: len(used)]) for number, worker in enumerate(used)]
 
         def phase(rows: int, rounds: int) -> _Phase:
             wal = wal_position(holder)
-            with ThreadPoolExecutor(len(pairs), "rehearsal") as pool:
+            with ThreadPoolExecutor(len(pairs), "trial") as pool:
                 done = list(
                     pool.map(
                         lambda pair: self._batches(*pair, relation=relation, began=began, rows=rows, rounds=rounds),
@@ -291,7 +293,7 @@ class TrialRun:
             per_s = sum(each.rows / each.seconds for each in done)
             return _Phase(number, 1 / per_s if per_s else 0.0, (wal_position(holder) - wal) / max(number, 1))
 
-        # So that plans are made and catalogues are read.
+        # A warm-up, so that the server has made its plans and read its catalogues.
         phase(_WARM_UP_ROWS, 1)
         return _Sample(phase(rows, 1), phase(rows, self._rounds))
 
@@ -315,32 +317,32 @@ class TrialRun:
                 counts={},
             )
 
-    def _batches(  # noqa: PLR0913  # what a batch is told
+    def _batches(  # noqa: PLR0913  # all that a batch needs
         self, worker: _Worker, shards: Sequence[Shard], *, relation: Relation, began: int, rows: int, rounds: int
     ) -> _Done:
         done = [self._batch(worker, relation, began, shard, rows) for _ in range(rounds) for shard in shards]
         return _Done(sum(each.rows for each in done), sum(each.seconds for each in done))
 
     def _batch(self, worker: _Worker, relation: Relation, began: int, shard: Shard, rows: int) -> _Done:
-        """Do a batch and roll it back."""
+        """Do a batch, roll it back, and measure it."""
         most = min(rows, limits_for(relation, self._request.limits).rows)
         context = RunContext(self._database, self._keyring, self._prepared, job=0, runner=0, began=began, last_pass=0)
         runner = BatchRunner(context, relation, worker.opener, NullObserver())
         start = time.monotonic()
-        listed = runner.read_ahead(worker.connection, self._around(relation, shard, rows))
-        # A batch's share of it: rows of all strides are read at once.
+        listed = runner.read_ahead(worker.connection, self._shard_part(relation, shard, rows))
+        # Rows of all lanes are read at once. A batch gets its share of that time.
         reading_s = (time.monotonic() - start) / max(listed, 1)
         start = time.monotonic()
         try:
             runner.next_batch(worker.connection, TrialRecorder(), shard, most=most)
-        except TriedError as rehearsed:
-            done = rehearsed.after.rows_done
+        except TriedError as tried:
+            done = tried.after.rows_done
             return _Done(done, max(time.monotonic() - start + done * reading_s, 1e-6))
-        message = "a rehearsed batch has come to its end"
+        message = "a batch of the trial run was not rolled back"
         raise AssertionError(message)
 
-    def _around(self, relation: Relation, shard: Shard, rows: int) -> Shard:
-        """A shard cut down to the pages in which one stride has so many rows."""
+    def _shard_part(self, relation: Relation, shard: Shard, rows: int) -> Shard:
+        """The first pages of a shard, as many as one lane needs for this number of rows."""
         found = self._plan.stats[relation]
         blocks = -(-rows * shard.lanes * found.blocks // max(found.rows, 1))
         return replace(shard, upto=min(shard.upto, Ctid(shard.first.block + blocks, 0)))
@@ -349,10 +351,10 @@ class TrialRun:
     def _access(self) -> Access:
         return self._preflight.access
 
-    def _census_s(self, connection: Connection, relation: Relation) -> float:
-        """How long the closing census of a relation will take: one thread passes over all rows, ours by then."""
+    def _catch_up_s(self, connection: Connection, relation: Relation) -> float:
+        """How long the catch-up pass over a relation will take: one thread lists all rows, which we have written."""
         blocks = self._plan.stats[relation].blocks
-        timed = min(blocks, _CENSUS_BLOCKS)
+        timed = min(blocks, _CATCH_UP_BLOCKS)
         ctid_range = CtidRange(Ctid(0, 0), Ctid(timed, 0))
         connection.execute(begin_snapshot(self._access))
         try:
@@ -366,10 +368,10 @@ class TrialRun:
             connection.execute("ROLLBACK")
 
 
-#: The first transaction id that a row may carry; 0 to 2 mean other things.
+#: The first transaction id that a row can have; 0 to 2 are reserved.
 _FIRST_TRANSACTION = 3
 
 
 def _spread(shards: list[Shard], number: int) -> list[Shard]:
-    """So many shards, evenly from all over; some more than once where there are too few."""
+    """This number of shards, evenly spread. If there are too few, some come more than once."""
     return [shards[index * len(shards) // number] for index in range(number)]

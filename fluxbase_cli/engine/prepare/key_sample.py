@@ -1,6 +1,6 @@
-"""The canary: a sample of every location is opened before the first write.
+"""The key sample: values of every location are opened before the first write.
 
-A wrong key must be recognised as that, and not as thousands of damaged values (promise 7).
+So a wrong key is reported as a wrong key, and not as thousands of damaged values (promise 7).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fluxbase_cli.store.reader import Reader
 from fluxbase_cli.store.relation import FIRST, ID, Relation
 from fluxbase_cli.store.table_stats import TableStats, spread_ids
 
-#: Values sampled of each location, spread over its key space.
+#: Values in the sample of each location, spread over its ids.
 SAMPLE = 200
-#: Fewer than this say nothing.
+#: A sample with fewer values is too small to decide.
 _ENOUGH = 10
 
 
@@ -31,16 +31,16 @@ class KeySample:
     """What the sample showed.
 
     Attributes:
-        samples: by `schema.table.column`.
-        tokens: the locations that may hold plaintext, and whose sampled values that no key opens are tokens of letters
-            and digits: all of them together are too many to have no other character by chance.
+        samples: the counts by `schema.table.column`.
+        tokens: the locations that may hold plaintext, and whose undecryptable values in the sample are tokens of
+            letters and digits. There are too many of them to have no other character by chance.
     """
 
     samples: Mapping[str, Tally]
     tokens: frozenset[str] = frozenset()
 
     def refuse_wrong_key(self, goal: Goal) -> None:
-        """Raise where over half of ten or more sampled values open under no key.
+        """Raise an error if a sample has ten or more values and over half of them are undecryptable.
 
         Raises:
             WrongKeyError: the message says whether the from-key, the to-key or neither opened any.
@@ -81,7 +81,7 @@ def take_sample(connection: Connection, stats: Mapping[Relation, TableStats], ke
     """Open up to 200 values of each location.
 
     Args:
-        connection: inside a transaction in which the values may be read.
+        connection: a connection in a transaction that may read the values.
         stats: how much each relation holds.
         keyring: the keys to try.
     """
@@ -92,7 +92,7 @@ def take_sample(connection: Connection, stats: Mapping[Relation, TableStats], ke
         reader = Reader(relation)
         resealer = RowResealer(relation, opener, goal=None)
         for index, column in enumerate(relation.columns):
-            # Spread over the keys, not from the head: a table may begin with a thousand damaged rows.
+            # Spread over the ids, not from the first row: a table may begin with a thousand damaged rows.
             ids = spread_ids(connection, relation, column, found.values[column.name], SAMPLE)
             rows = reader.reread(connection, ids) if ids else []
             location = relation.table.location(column)

@@ -1,4 +1,4 @@
-"""The plan of a run: how many rows there are, how large the shards are, and what the canary saw."""
+"""The plan of a run: how many rows there are, how large the shards are, and what the key sample showed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.table_stats import TableStats, table_stats
 from fluxbase_cli.store.transactions import Access, begin_stats_read
 
-#: Small enough that ten runners share a large table evenly and that little is left when one dies, large enough that
-#: leasing costs nothing. While one half of a shard is worked on, what was freed in the other becomes usable.
+#: Small enough that ten runners share a large table evenly and that little is lost when one dies. Large enough that
+#: leases cost nothing. While one half of a shard is written, the freed room in the other half becomes usable.
 _ROWS_A_SHARD = 30_000
-#: Measured on 1,000,000 rows: fewer strides grow the table (by the first of them), more of them read it too often.
-_STRIDES = 12
-#: A table so small may grow.
+#: Measured on 1,000,000 rows: with fewer lanes the table grows more (by the first lane), with more lanes it is read too
+#: many times.
+_LANES = 12
+#: Up to this size a table has one lane. It may grow.
 _FEW_ROWS = 2_000
 
 
@@ -27,8 +28,8 @@ class Plan:
     """All tables of a run.
 
     Attributes:
-        stats: what there is, by relation (a table, or a partition of one).
-        key_sample: what the sample showed.
+        stats: how much there is, by relation (a table, or a partition of one).
+        key_sample: what the key sample showed.
     """
 
     stats: Mapping[Relation, TableStats]
@@ -41,7 +42,7 @@ class Plan:
 
     @property
     def rows_by_location(self) -> Mapping[str, int]:
-        """Rows for each `schema.table.column`, as a progress display wants them."""
+        """Rows for each `schema.table.column`, for a progress display."""
         rows: dict[str, int] = {}
         for relation, found in self.stats.items():
             for column in relation.columns:
@@ -61,11 +62,11 @@ class Plan:
 
     @property
     def shard_layouts(self) -> Mapping[Relation, ShardLayout]:
-        """How each relation is cut into shards."""
+        """How each relation is divided into shards."""
         return {
             relation: ShardLayout(
                 blocks=max(1, found.blocks * _ROWS_A_SHARD // max(found.rows, 1)),
-                lanes=_STRIDES if found.rows > _FEW_ROWS else 1,
+                lanes=_LANES if found.rows > _FEW_ROWS else 1,
             )
             for relation, found in self.stats.items()
         }
@@ -75,10 +76,10 @@ def make_plan(connection: Connection, relations: tuple[Relation, ...], access: A
     """Count and sample the tables. Reads only.
 
     Args:
-        connection: one that hands over raw bytes (see `for_values`), outside a transaction.
-        relations: the tables, as preflight found them.
-        access: how to read them.
-        keyring: the keys for the canary.
+        connection: a connection that returns raw bytes (see `for_values`), outside a transaction.
+        relations: the tables, as the preflight check found them.
+        access: how to read values with this role.
+        keyring: the keys for the key sample.
     """
     connection.execute(begin_stats_read(access))
     try:

@@ -1,4 +1,4 @@
-"""Everything that is checked before a job writes for the first time."""
+"""Checks everything before a job writes for the first time."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from fluxbase_cli.store.records import JobKind
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A job that may begin: all checks passed, nothing touched yet.
+    """A job that may begin: all checks passed, nothing written yet.
 
     Attributes:
-        request: what was asked for.
-        preflight: what the database is like.
+        request: the request of the operator.
+        preflight: what the preflight checks found.
         plan: what there is to do.
-        decision: what becomes of a job that is not finished.
-        dry_count: what the job would come to, opened value by value; only before a new rollback.
+        decision: what to do with an unfinished job.
+        dry_count: what the job would do, from opening every value; only before a new rollback.
     """
 
     request: JobRequest
@@ -50,21 +50,21 @@ def prepare(
 ) -> Prepared:
     """Check everything that can be checked without writing.
 
-    Whoever rolls back is in trouble already: before the first write every value is opened once, and it is told how many
-    would move and how many nothing opens.
+    An operator who rolls back already has a problem. So before the first write of a rollback every value is opened
+    once, and the operator sees how many would move and how many are undecryptable.
 
     Args:
-        database: where.
+        database: how to connect.
         keyring: the keys.
-        request: what is asked for.
-        observer: is told of the dry count.
+        request: the request of the operator.
+        observer: gets the dry count.
 
     Raises:
         ConfigurationError: a key version is not configured, or the connection is refused.
         DatabaseError: the server can't be reached.
-        PreflightRefusedError: database or role are not fit.
-        WrongKeyError: the canary says that the key is not the key.
-        JobRunningError: another process is at work.
+        PreflightRefusedError: the database or the role does not meet a condition.
+        WrongKeyError: the key sample shows that the key is wrong.
+        JobRunningError: another process works on a job.
     """
     keyring.key(request.goal.target)
     if request.goal.source is not None:
@@ -78,7 +78,7 @@ def prepare(
             secondary=request.secondary,
         )
         if request.secondary and not preflight.relations and not preflight.unexamined:
-            raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
+            raise NothingHereError(f"database {database.name} holds no sealed tables")
         preflight.refuse_if_unfit()
         jobs = JobStore(connection)
         decision = Decision()
@@ -93,15 +93,15 @@ def prepare(
         plan.key_sample.refuse_wrong_key(request.goal)
     prepared = Prepared(request, preflight, plan, decision)
     if request.kind is JobKind.ROLLBACK and not request.dry_run and decision.begins:
-        findings = read_all(database, keyring, prepared, Stop(), observer or NullObserver())
-        return replace(prepared, dry_count=_report_dry_count(findings, request.goal, observer or NullObserver()))
+        result = read_all(database, keyring, prepared, Stop(), observer or NullObserver())
+        return replace(prepared, dry_count=_report_dry_count(result, request.goal, observer or NullObserver()))
     return prepared
 
 
 def read_all(
     database: DatabaseSettings, keyring: Keyring, prepared: Prepared, stop: Stop, observer: Observer
 ) -> ReadResult:
-    """Open every value, write nothing."""
+    """Open every value and write nothing."""
     request = prepared.request
     return FullRead(
         database,
@@ -117,8 +117,8 @@ def read_all(
     ).run(prepared.plan)
 
 
-def _report_dry_count(findings: ReadResult, goal: Goal, observer: Observer) -> Counts:
-    counts = sum((tally.counts(goal, written=False) for tally in findings.tallies.values()), Counts())
+def _report_dry_count(result: ReadResult, goal: Goal, observer: Observer) -> Counts:
+    counts = sum((tally.counts(goal, written=False) for tally in result.tallies.values()), Counts())
     observer.notify(
         Message(
             f"Dry count: {counts.scanned} secrets, of which {counts.re_encrypted} open and would move to version "

@@ -1,4 +1,4 @@
-"""What to do about the job that stands unfinished: go on with it, join it, replace it, or leave it alone."""
+"""Decides what to do with an unfinished job: resume it, join it, supersede it, or refuse."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from fluxbase_cli.store.preflight import Preflight
 from fluxbase_cli.store.records import Job, JobKind, JobState, Runner
 from fluxbase_cli.store.server_load import sees_standbys
 
-#: How long the server may take to notice that a client is gone, in seconds.
+#: How long the server may need to detect that a client is gone, in seconds.
 _NOTICE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done with the unfinished job, if there is one.
+    """What to do with the unfinished job, if there is one.
 
     Attributes:
-        resumes: it is gone on with, or joined.
-        supersedes: a new job takes its place.
-        ended: no job is unfinished, and this one was completed by processes of the same run: nothing is left to do.
+        resumes: the job to resume or to join.
+        supersedes: the job that a new job supersedes.
+        ended: the job that processes of the same run have completed. No job is unfinished and nothing is left to do.
     """
 
     resumes: Job | None = None
@@ -36,11 +36,11 @@ class Decision:
 
     @property
     def begins(self) -> bool:
-        """Whether a new job is to be begun."""
+        """Whether a new job begins."""
         return self.resumes is None and self.ended is None
 
     def is_as(self, other: Decision) -> bool:
-        """Whether another decision is about the same job, and the same."""
+        """Whether another decision is the same and about the same job."""
         return (self._numbers()) == (other._numbers())
 
     def _numbers(self) -> tuple[int | None, ...]:
@@ -51,15 +51,15 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
     """Decide about the unfinished job. Writes nothing.
 
     Raises:
-        ConfigurationError: it is another kind of job, or was begun with other keys or another list of locations; or the
-            name of the run is that of a job which this one is not.
-        JobRunningError: a process is at work on it, and helping was not asked for or is not possible.
+        ConfigurationError: the unfinished job is of another kind, or was begun with other keys or another list of
+            locations; or the name of the run belongs to a different job.
+        JobRunningError: a process works on it, and this request does not join it or can't join it.
     """
     job = jobs.unfinished() if jobs.schema.exists() else None
     if job is None:
         ended = _ended_run(jobs, request, keyring)
         if ended is not None and ended.state is not JobState.COMPLETED:
-            # Another process of the run has begun it between our two looks.
+            # Another process of the run has begun the job between our two queries.
             return decide(jobs, request, keyring)
         if ended is not None:
             return Decision(ended=ended)
@@ -67,30 +67,30 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
             raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
         return Decision()
     same_goal = _is_goal_of(job, request)
-    helps = request.join or (request.run_name is not None and same_goal)
+    joins = request.join or (request.run_name is not None and same_goal)
     alive = _alive(jobs, job)
-    if alive and not helps:
-        # One that was killed a moment ago counts as alive until the server has noticed.
+    if alive and not joins:
+        # A runner that was killed a moment ago counts as alive until the server has detected that.
         time.sleep(_NOTICE_S)
         alive = _alive(jobs, job)
-    if alive and not helps:
+    if alive and not joins:
         raise JobRunningError(
             f"job {job.id} ({job.kind.value}, {_versions(job)}) is running {_where(alive)}, {percent(jobs, job)}% done",
-            hint="`--join` takes a share of the same job; `fluxbase-cli secrets status` shows it."
+            hint="`--join` works on the same job together with it; `fluxbase-cli secrets status` shows it."
             if same_goal
-            else "Stop it first (it can be gone on with, or rolled back); `fluxbase-cli secrets status` shows it.",
+            else "Stop it first (you can resume it later, or roll it back); `fluxbase-cli secrets status` shows it.",
         )
     if not request.join and (request.restart or _rolls_back(request, job)):
         return Decision(supersedes=job)
     if not same_goal and request.secondary and jobs.is_copy(job.id):
-        # It came with a copy of the main database, where it goes on, or has ended.
+        # The job was copied together with the main database. There it runs on, or has ended.
         return Decision(supersedes=job)
     if not same_goal:
         raise ConfigurationError(
             f"job {job.id} ({job.kind.value}, {_versions(job)}) is not finished",
-            hint="Finish it with the same command, or give it up with --restart.",
+            hint="Finish it with the same command, or supersede it with --restart.",
         )
-    _refuse_strangers(job, keyring, request)
+    _refuse_other_context(job, keyring, request)
     return Decision(resumes=job)
 
 
@@ -102,8 +102,8 @@ def _ended_run(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | N
     """The job that earlier processes of the same run have completed, if any.
 
     Raises:
-        ConfigurationError: the name is that of another kind of job, or somebody has superseded the job. A process that
-            comes late, or again and again, must not undo what was done on purpose after it.
+        ConfigurationError: the name belongs to another kind of job, or somebody has superseded the job. A process that
+            starts late, or again and again, must not undo what was done on purpose after that.
     """
     if request.run_name is None or not jobs.schema.exists():
         return None
@@ -114,14 +114,14 @@ def _ended_run(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Job | N
     if not _is_goal_of(job, request):
         raise ConfigurationError(
             f"the run {request.run_name} belongs to job {job.id} ({job.kind.value}, {_versions(job)})",
-            hint="Give each run a --run-name of its own.",
+            hint="Give each run a different --run-name.",
         )
     if job.state is JobState.SUPERSEDED:
         raise ConfigurationError(
-            f"job {job.id} of the run {request.run_name} was given up for another one, so nothing is begun",
-            hint="`fluxbase-cli secrets status` shows which. Begin anew under another --run-name.",
+            f"job {job.id} of the run {request.run_name} was superseded by another job, so nothing begins",
+            hint="`fluxbase-cli secrets status` shows which. Begin again with another --run-name.",
         )
-    _refuse_strangers(job, keyring, request)
+    _refuse_other_context(job, keyring, request)
     return job
 
 
@@ -129,17 +129,17 @@ def _rolls_back(request: JobRequest, job: Job) -> bool:
     return request.kind is JobKind.ROLLBACK and job.kind is not JobKind.ROLLBACK
 
 
-def _refuse_strangers(job: Job, keyring: Keyring, request: JobRequest) -> None:
+def _refuse_other_context(job: Job, keyring: Keyring, request: JobRequest) -> None:
     if job.catalogue != catalogue_digest(request.catalogue):
         raise ConfigurationError(
             f"job {job.id} was begun with another list of sealed locations",
-            hint="Use the same version of fluxbase-cli and the same --locations on all machines, or begin anew with "
+            hint="Use the same version of fluxbase-cli and the same --locations on all machines, or begin again with "
             "--restart.",
         )
     if dict(job.fingerprints) != fingerprints(keyring):
         raise ConfigurationError(
             f"job {job.id} was begun with other keys than these",
-            hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin anew with --restart.",
+            hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin again with --restart.",
         )
 
 
@@ -148,30 +148,30 @@ def _alive(jobs: JobStore, job: Job) -> list[Runner]:
 
 
 def refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
-    """Raise where a table that the job goes through is not there any more.
+    """Raise an error if a table of the job does not exist any more.
 
     Raises:
-        ConfigurationError: it names them.
+        ConfigurationError: names these tables.
     """
     gone = jobs.shards.relations(job.id) - {relation.qualified for relation in preflight.relations}
     if gone:
         raise ConfigurationError(
             f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",
-            hint="Is this the right database? If so, begin anew with --restart.",
+            hint="Is this the right database? If it is, begin again with --restart.",
         )
 
 
 def refuse_unseen_standbys(connection: Connection, request: JobRequest) -> None:
-    """Raise where standbys are to be spared and the role can't see how they are.
+    """Raise an error if the job has a limit for the lag of standbys and the role can't see that lag.
 
     Raises:
-        PreflightRefusedError: the hint is the GRANT that mends it.
+        PreflightRefusedError: the hint is the GRANT that fixes it.
     """
     if request.max_lag in (None, MaxLag()) or sees_standbys(connection):
         return
     raise PreflightRefusedError(
         "--max-replica-lag: this role may not see how far standbys are behind",
-        hint=f'Have someone who may run:\n\n    GRANT pg_monitor TO "{connection.info.user}";',
+        hint=f'Ask someone who has the right to run:\n\n    GRANT pg_monitor TO "{connection.info.user}";',
     )
 
 
@@ -185,12 +185,12 @@ def _where(runners: list[Runner]) -> str:
 
 
 def percent(jobs: JobStore, job: Job) -> int:
-    """How much of a job is done, never 100 before its end."""
+    """How much of a job is done, in percent; never 100 before its end."""
     if job.pass_number > 0:
         return 99
     return min(99, 100 * jobs.shards.rows_done(job.id) // max(job.total_rows, 1))
 
 
 def fingerprints(keyring: Keyring) -> dict[str, str]:
-    """The keys as a job remembers them."""
+    """The fingerprints of the keys by version, as they are stored with a job."""
     return {str(key.version): key.fingerprint for key in keyring.keys}

@@ -1,1 +1,1 @@
-"""Reading every value without writing: the audit and the dry run."""
+"""Reads every value without writing: for the audit and the dry run."""

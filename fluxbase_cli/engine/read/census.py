@@ -1,4 +1,4 @@
-"""The audit: open every value with every key of the ring, and say which keys are still needed."""
+"""The audit: opens every value with every key of the key ring, and says which keys are still needed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from fluxbase_cli.store.preflight import CheckStatus, inspect
 from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
-#: How often everything is read again because tables came or went meanwhile.
+#: How many times everything is read, when tables are created or dropped meanwhile.
 _ATTEMPTS = 3
 _STANDBY = Unexamined(
     UnexaminedKind.STANDBY,
     "this server",
-    "it is a standby, where open transactions of its primary can't be seen: this speaks of the moment that the standby "
-    "shows, and is no proof that a key can go",
+    "it is a standby, which does not show open transactions of its primary: this audit holds for the moment that the "
+    "standby shows, and is no proof that a key is not needed",
 )
 
 
-def take_census(  # noqa: PLR0913  # what a census is told
+def take_census(  # noqa: PLR0913  # all that an audit needs
     database: DatabaseSettings,
     keyring: Keyring,
     *,
@@ -45,25 +45,25 @@ def take_census(  # noqa: PLR0913  # what a census is told
     wait_s: float = WRITERS_WAIT_S,
     secondary: bool = False,
 ) -> CensusReport:
-    """Open every value; write nothing. A read-only role that sees all rows is enough, and so is a standby.
+    """Open every value and write nothing. A read-only role that sees all rows is enough. So is a standby.
 
     Args:
-        database: where.
+        database: how to connect.
         keyring: the keys to try.
-        key_version: the version asked for, which must be in the ring; None for all.
+        key_version: the version that the audit is for, which must be in the key ring; None for all.
         limits: how much to read at once.
         workers: threads, each with a connection.
         stop: ends it early.
-        observer: is told of the progress.
+        observer: gets the progress.
         catalogue: the sealed tables to look for.
-        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
-        secondary: this is not the main database, and may hold none of the sealed tables.
+        wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
+        secondary: this is not the main database, so it may hold no sealed tables.
 
     Raises:
-        NothingHereError: it holds none.
+        NothingHereError: a secondary database holds no sealed tables.
         ConfigurationError: the version is not configured, or the connection is refused.
         DatabaseError: the server can't be reached.
-        PreflightRefusedError: database or role are not fit.
+        PreflightRefusedError: the database or the role does not meet a condition.
     """
     started = time.monotonic()
     if key_version is not None:
@@ -72,11 +72,11 @@ def take_census(  # noqa: PLR0913  # what a census is told
         with session(database) as connection:
             preflight = inspect(connection, write=False, catalogue=catalogue, secondary=secondary)
             if secondary and not preflight.relations and not preflight.unexamined:
-                raise NothingHereError(f"database {database.name} holds no sealed tables of its own")
+                raise NothingHereError(f"database {database.name} holds no sealed tables")
             preflight.refuse_if_unfit()
             plan = make_plan(for_values(connection), preflight.relations, preflight.access, keyring)
             standby = in_recovery(connection)
-        reading = FullRead(
+        full_read = FullRead(
             database,
             preflight.access,
             keyring,
@@ -89,29 +89,29 @@ def take_census(  # noqa: PLR0913  # what a census is told
             wait_s=wait_s,
         )
         try:
-            findings = reading.run(plan)
+            result = full_read.run(plan)
             break
         except RelationsChangedError:
             if attempt == _ATTEMPTS or stop.requested:
                 raise
-    unexamined = preflight.unexamined + findings.unexamined
+    unexamined = preflight.unexamined + result.unexamined
     if standby:
         unexamined += (_STANDBY,)
     warnings = [finding.message for finding in preflight.findings if finding.status is CheckStatus.TELL]
     warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
-    if key_version is not None and findings.quarantine:
+    if key_version is not None and result.quarantine:
         warnings.append(
-            f"{len(findings.quarantine)} values open under no configured key; nobody can say which key sealed them"
+            f"{len(result.quarantine)} values open under no configured key; it is unknown which key sealed them"
         )
     return CensusReport(
         key_version=key_version,
         locations={
             location: LocationCensus(tally.scanned, tally.by_version(), tally.plaintext, tally.undecryptable)
-            for location, tally in findings.tallies.items()
+            for location, tally in result.tallies.items()
         },
         versions=tuple(sorted(keyring.versions)),
         elapsed_seconds=time.monotonic() - started,
-        quarantine=findings.quarantine,
+        quarantine=result.quarantine,
         warnings=tuple(warnings),
         unexamined=unexamined,
     )

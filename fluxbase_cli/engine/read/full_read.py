@@ -1,7 +1,6 @@
-"""Going through all values without writing: the audit's census and the dry run.
+"""Reads all values without writing, for the audit and the dry run.
 
-All threads see the database as it was at one moment (an exported snapshot), so that no row can escape by being moved
-while they read.
+All threads use the same snapshot (an exported one). So no row can be missed because an update moves it while they read.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ from fluxbase_cli.unexamined import Unexamined
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What all values were found to be.
+    """The result of reading all values.
 
     Attributes:
-        tallies: by `schema.table.column`, in the catalogue's order.
-        quarantine: the values that no key opens, ordered by place.
+        tallies: the counts by `schema.table.column`, in the order of the catalogue.
+        quarantine: the undecryptable values, ordered by location, row id and path.
         unexamined: what was not committed when they were read.
     """
 
@@ -58,32 +57,32 @@ class ReadResult:
 
 
 class RelationsChangedError(DatabaseError):
-    """Tables or partitions came, went or were replaced while they were read."""
+    """Tables or partitions were created, dropped or replaced while they were read."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _Part:
     relation: Relation
     ctid_range: CtidRange
 
 
 class FullRead:
-    """Opens every value of a plan with a pool of threads, and writes nothing anywhere.
+    """Opens every value of a plan with a pool of threads. Writes nothing.
 
     Args:
-        database: where.
-        access: how values may be read.
-        keyring: the keys to try, the last that opened something first.
+        database: how to connect.
+        access: how to read values with this role.
+        keyring: the keys to try; the key that opened the last value comes first.
         limits: how much to read at once.
         workers: how many threads, each with a connection.
         stop: ends it early.
-        observer: is told of each batch.
-        goal: for the counts told to the observer.
+        observer: gets an event for each batch.
+        goal: decides how the observer's events count each value.
         catalogue: the sealed tables.
-        wait_s: how long open transactions that may have written sealed values are waited for, in seconds.
+        wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
     """
 
-    def __init__(  # noqa: PLR0913  # what a run is told
+    def __init__(  # noqa: PLR0913  # all that a full read needs
         self,
         database: DatabaseSettings,
         access: Access,
@@ -112,8 +111,8 @@ class FullRead:
         """Open everything.
 
         Raises:
-            RelationsChangedError: the plan is not that of the relations that are there now.
-            Exception: what a thread could not mend by retrying.
+            RelationsChangedError: the relations are not those of the plan any more.
+            Exception: an error of a thread that did not end with retries.
         """
         relations = tuple(plan.shard_layouts)
         with session(self._database) as holder, session(self._database) as outside:
@@ -125,9 +124,9 @@ class FullRead:
             self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
             unexamined = self._read_late(for_values(holder), outside, plan, opened, collected)
             holder.execute("ROLLBACK")
-            # A partition that was attached meanwhile may hold rows that are older than the snapshot.
+            # A partition that was attached meanwhile may hold older rows that this snapshot did not read.
             self._refuse_changes(holder, relations)
-        return replace(collected.findings(), unexamined=unexamined)
+        return replace(collected.result(), unexamined=unexamined)
 
     def _take_snapshot(
         self, connection: Connection, outside: Connection, relations: Sequence[Relation], wait_s: float
@@ -139,16 +138,20 @@ class FullRead:
     def _refuse_changes(self, connection: Connection, relations: Sequence[Relation]) -> None:
         if find_relations(connection, self._catalogue).storage != frozenset((s.qualified, s.oid) for s in relations):
             raise RelationsChangedError(
-                "tables with sealed values came, went or were replaced while they were read",
+                "tables with sealed values were created, dropped or replaced while they were read",
                 hint="Nothing was written. Run it again when the migration has ended.",
             )
 
     def _read_late(
         self, holder: Connection, outside: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
     ) -> tuple[Unexamined, ...]:
-        """Read what transactions wrote that were open at the snapshot and have ended since; name the others.
+        """Read what was written by transactions that were open at the snapshot and have ended since.
 
-        Younger ones may have committed before the snapshot. The holder still has it, and says which rows it shows.
+        Younger transactions may have committed before the snapshot. The holder still has the snapshot, and says which
+        rows it shows.
+
+        Returns:
+            The transactions that are still open.
         """
         if not opened or self._stop.requested:
             return ()
@@ -165,13 +168,13 @@ class FullRead:
                         collected.add(relation, resealer.process(reader.unseen(holder, rows)))
         return tuple(writer.unexamined() for writer in running)
 
-    def _run(self, plan: Plan, snapshot: str, pieces: queue.SimpleQueue[_Piece], collected: _Collected) -> None:
+    def _run(self, plan: Plan, snapshot: str, parts: queue.SimpleQueue[_Part], collected: _Collected) -> None:
         self._observer.notify(PassStarted(0, plan.rows_by_location, {}))
         failures: list[BaseException] = []
 
         def body() -> None:
             try:
-                self._work(pieces, snapshot, collected, plan.key_sample.tokens)
+                self._work(parts, snapshot, collected, plan.key_sample.tokens)
             except BaseException as error:  # noqa: BLE001  # handed to the caller's thread below
                 failures.append(error)
                 self._stop.request()
@@ -180,32 +183,30 @@ class FullRead:
         for thread in threads:
             thread.start()
         for thread in threads:
-            # In short steps, so that signals are handled meanwhile.
+            # Short joins, so that Python handles signals meanwhile.
             while thread.is_alive():
                 thread.join(0.1)
         if failures:
             raise _explained(failures[0])
 
     def _work(
-        self, pieces: queue.SimpleQueue[_Piece], snapshot: str, collected: _Collected, tokens: frozenset[str]
+        self, parts: queue.SimpleQueue[_Part], snapshot: str, collected: _Collected, tokens: frozenset[str]
     ) -> None:
         opener = Opener(self._keyring)
-        with _SnapshotSession(self._database, self._access, snapshot) as window:
+        with _SnapshotSession(self._database, self._access, snapshot) as snapshot_session:
             while not self._stop.requested:
                 try:
-                    piece = pieces.get_nowait()
+                    part = parts.get_nowait()
                 except queue.Empty:
                     return
-                resealer = RowResealer(piece.relation, opener, None, tokens)
-                reader = BoundedReader(
-                    Reader(piece.relation), piece.ctid_range, limits_for(piece.relation, self._limits)
-                )
-                read = partial(window.next_rows, reader)
+                resealer = RowResealer(part.relation, opener, None, tokens)
+                reader = BoundedReader(Reader(part.relation), part.ctid_range, limits_for(part.relation, self._limits))
+                read = partial(snapshot_session.next_rows, reader)
                 while (rows := retry_transient(read, self._stop, self._observer)) is not None:
                     result = resealer.process(rows)
-                    collected.add(piece.relation, result)
+                    collected.add(part.relation, result)
                     self._observer.notify(
-                        BatchDone(piece.relation.table.qualified, len(rows), self._counts(piece.relation, result), 0)
+                        BatchDone(part.relation.table.qualified, len(rows), self._counts(part.relation, result), 0)
                     )
                     if self._stop.requested:
                         return
@@ -218,7 +219,7 @@ class FullRead:
 
 
 class _SnapshotSession:
-    """Looks at the database in a snapshot that another session has exported; over a new connection after trouble."""
+    """Reads in a snapshot that another session has exported. Connects again after the connection was lost."""
 
     def __init__(self, database: DatabaseSettings, access: Access, snapshot: str) -> None:
         self._database = database
@@ -241,21 +242,21 @@ class _SnapshotSession:
         return reader.next_rows(connection)
 
 
-def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Piece]:
-    """Cut the relations into pieces, by their sizes now that the snapshot is taken: all it can see lies within."""
-    pieces: queue.SimpleQueue[_Piece] = queue.SimpleQueue()
+def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Part]:
+    """Divide the relations into parts. The sizes are from after the snapshot, so the parts cover all that it sees."""
+    parts: queue.SimpleQueue[_Part] = queue.SimpleQueue()
     for relation, cut in plan.shard_layouts.items():
         blocks, step = count_blocks(holder, relation), cut.blocks
         for first in range(0, blocks, step):
             last = LAST_CTID if first + step >= blocks else Ctid(first + step, 0)
-            pieces.put(_Piece(relation, CtidRange(Ctid(first, 0), last)))
-    return pieces
+            parts.put(_Part(relation, CtidRange(Ctid(first, 0), last)))
+    return parts
 
 
 def _explained(error: BaseException) -> BaseException:
     if isinstance(error, psycopg.Error):
         return DatabaseError(
-            f"reading was broken off: {type(error).__name__}: {first_line(error)}",
+            f"reading ended early: {type(error).__name__}: {first_line(error)}",
             hint="Nothing was written. Run it again.",
         )
     return error
@@ -275,7 +276,7 @@ class _Collected:
                 self._tallies[relation.table.location(column)].add(tally)
             self._quarantine.extend(result.quarantine)
 
-    def findings(self) -> ReadResult:
-        # One that was read again after the snapshot is listed once.
+    def result(self) -> ReadResult:
+        # A value that was read again after the snapshot is listed once.
         ordered = sorted(set(self._quarantine), key=lambda entry: (entry.location, entry.id, entry.path))
         return ReadResult(self._tallies, tuple(ordered))

@@ -1,7 +1,7 @@
-"""A snapshot from which may be concluded that something is not there.
+"""Takes a snapshot that can prove that a value does not exist.
 
-The relations are locked before the snapshot is taken, so that none of them is rewritten under it, and transactions that
-may have written to them and are not committed are waited for, with a limit. What is still open then is named.
+The relations are locked before the snapshot is taken, so that none of them is rewritten meanwhile. Then the tool waits,
+with a limit, for open transactions that may have written to them. It names the transactions that are still open.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from fluxbase_cli.store.open_transactions import OpenTransactions, in_recovery, 
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.transactions import Access, begin_snapshot, lock_for_reading
 
-#: How long open transactions that may have written sealed values are waited for, in seconds.
+#: How long to wait for open transactions that may have written sealed values, in seconds.
 WRITERS_WAIT_S = 10.0
 _POLL_S = 0.05
-#: When to tell what is waited for, in seconds.
-_TELL_AFTER_S = 1.0
-#: On a busy server there is always a transaction that ended between the snapshot and the look at the locks, or that has
-#: just begun to write. After so many attempts what such transactions wrote is read afterwards instead.
+#: After how many seconds of waiting it is reported.
+_REPORT_AFTER_S = 1.0
+#: On a busy server there is always a transaction that ended between the snapshot and the query for locks, or that has
+#: just begun to write. After this number of attempts, what such transactions wrote is read after the snapshot instead.
 _ATTEMPTS = 20
 
 NOTHING_OPEN = OpenTransactions(since=0, ended=False, running=(), oids=())
@@ -40,22 +40,22 @@ def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long
     observer: Observer,
     wait_s: float = WRITERS_WAIT_S,
 ) -> OpenTransactions:
-    """Begin a transaction on the values as they are at one moment; end it with ROLLBACK.
+    """Begin a transaction with a snapshot of the values. The caller ends it with ROLLBACK.
 
     Args:
-        connection: outside a transaction.
-        outside: another session, outside a transaction.
+        connection: a connection outside a transaction.
+        outside: another session outside a transaction.
         relations: the relations that will be read.
-        access: how to read.
+        access: how to read values with this role.
         stop: ends the waiting.
-        observer: is told what is waited for.
+        observer: gets an event that says what is waited for.
         wait_s: how long to wait for open transactions, in seconds.
 
     Returns:
-        The transactions whose writes the snapshot may lack; on a standby none, since they can't be seen there.
+        The transactions whose writes the snapshot may not see. On a standby none, because a standby does not show them.
 
     Raises:
-        psycopg.Error: a relation can't be locked, or is gone.
+        psycopg.Error: a relation can't be locked, or does not exist any more.
     """
     deadline = time.monotonic() + wait_s
     for attempt in range(1, _ATTEMPTS + 1):
@@ -84,10 +84,10 @@ def _begin(
 
 
 def _wait_for(outside: Connection, opened: OpenTransactions, deadline: float, stop: Stop, observer: Observer) -> None:
-    began, told = time.monotonic(), False
+    began, reported = time.monotonic(), False
     while (running := opened.still_running(outside)) and time.monotonic() < deadline:
-        if not told and time.monotonic() - began >= _TELL_AFTER_S:
-            told = True
+        if not reported and time.monotonic() - began >= _REPORT_AFTER_S:
+            reported = True
             writer = running[0].unexamined()
             name = f"{writer.kind.value.replace('-', ' ')} {writer.where}"
             observer.notify(Waiting(f"the end of {name}, which has written to a sealed table", None))

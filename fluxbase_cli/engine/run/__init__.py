@@ -1,1 +1,1 @@
-"""A job at work: runners, workers, batches, and the catch-up at the end."""
+"""Runs a job: runners, workers, batches, and the catch-up passes at the end."""

@@ -1,4 +1,4 @@
-"""What the progress tables say of a job's counts."""
+"""Reads a job's counts from the progress tables."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fluxbase_cli.store.jobs import JobStore
 
 
 def values_handled(jobs: JobStore, job: int) -> int:
-    """How many values all runs of a job have looked at."""
+    """How many values all runs of a job have read."""
     return sum(counts.scanned for total in jobs.shards.totals(job) for counts in total.counts.values())
 
 
 def location_counts(jobs: JobStore, job: int, names: tuple[str, ...]) -> Mapping[str, Counts]:
     """A job's counts by `schema.table.column`, over all its runs.
 
-    Values that only a closing census found to be unopenable are counted too, by their entries in the quarantine.
+    Undecryptable values that only a catch-up pass found are counted too, by their entries in the quarantine.
     """
     counts = dict.fromkeys(names, Counts())
     for total in jobs.shards.totals(job):

@@ -1,6 +1,6 @@
-"""One batch: judge and reseal, write with compare-and-set, record; the last two in one short transaction.
+"""Runs one batch: open and reseal, write with compare-and-set, record. The last two are one short transaction.
 
-The progress is committed with the values it speaks of, so whatever happens in between costs one batch of work.
+The progress is committed together with its values. So a failure at any moment costs at most one batch of work.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from fluxbase_cli.store.relation import ID, TID, Relation, Row
 from fluxbase_cli.store.rows import first_ctid, last_ctid
 from fluxbase_cli.store.transactions import begin_batch
 
-#: How often a row that another writer changes again and again is judged anew before it is left to the next pass.
+#: How many times a row that other writers keep changing is resealed before it is left to the next pass.
 _ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """What a batch has come to.
+    """The result of a batch.
 
     Attributes:
-        shard: what is left of the shard, or None when nothing is.
-        rows: rows judged.
-        counts: by column.
+        shard: what is left of the shard; None if nothing is left.
+        rows: rows that were opened.
+        counts: the counts by column.
     """
 
     shard: Shard | None
@@ -44,7 +44,7 @@ class BatchOutcome:
 
 
 class BatchRecorder(Protocol):
-    """Takes the record of a batch, in the transaction of its values. `JobStore` does."""
+    """Records a batch, in the transaction of its values. `JobStore` is one."""
 
     def recorded(  # noqa: PLR0913  # what a batch did
         self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool, unwritten: int
@@ -53,11 +53,11 @@ class BatchRecorder(Protocol):
         ...
 
     def quarantine(self, job: int, entries: Iterable[QuarantineEntry]) -> None:
-        """Record values that no key opened."""
+        """Record undecryptable values."""
         ...
 
     def need_full_census(self, job: int) -> None:
-        """Have the catch-up passes open our own writes again too."""
+        """Make the catch-up passes open the values of this job's own writes again too."""
         ...
 
 
@@ -68,7 +68,7 @@ class BatchRunner:
         context: the job that the batches belong to.
         relation: the relation.
         opener: opens values; it belongs to one worker.
-        observer: is told each step.
+        observer: gets an event for each step.
     """
 
     def __init__(self, context: RunContext, relation: Relation, opener: Opener, observer: Observer) -> None:
@@ -83,61 +83,62 @@ class BatchRunner:
         )
 
     def read_ahead(self, connection: Connection, shard: Shard) -> int:
-        """Read a shard's rows before its next batch asks for them; return how many there are."""
+        """Read a shard's rows before its next batch needs them; return how many there are."""
         return self._ahead.prepare(connection, shard)
 
     def next_batch(self, connection: Connection, recorder: BatchRecorder, shard: Shard, *, most: int) -> BatchOutcome:
-        """Read, judge, write and record the next rows of a shard.
+        """Read, reseal, write and record the next rows of a shard.
 
         Args:
             connection: where to work, outside a transaction.
-            recorder: takes the record of the batch, over the same connection.
-            shard: as the database has it.
+            recorder: records the batch, over the same connection.
+            shard: the shard as it is in the database.
             most: rows of this batch, at most.
 
         Raises:
-            LeaseLostError: the shard is somebody else's now; nothing was written.
-            psycopg.Error: nothing was written, or (the connection was lost at the commit) all of it was.
+            LeaseLostError: another runner has the shard now; nothing was written.
+            psycopg.Error: nothing was written; or, if the connection was lost at the commit, all of it may be.
         """
         rows, after = self._ahead.next_rows(connection, shard, most)
         result = self._resealer.process(rows)
-        self._tell(Step.READ)
+        self._notify(Step.READ)
         done = after.lane == after.lanes
-        # As late as can be: what the strides before have freed is usable once no snapshot needs it any more.
+        # Pruned in the batch's own transaction, as late as possible: the room that earlier lanes have freed becomes
+        # usable only when no snapshot needs it any more.
         pruned = PageRange(first_ctid(rows), last_ctid(rows)) if rows and shard.lanes > 1 else EMPTY_PAGE_RANGE
         with self._transaction(connection):
             outcome = self._write(connection, recorder, shard, result, after, rows=len(rows), done=done, pruned=pruned)
-        self._tell(Step.COMMITTED)
+        self._notify(Step.COMMITTED)
         return outcome
 
     def write_found(
         self, connection: Connection, recorder: BatchRecorder, shard: Shard, result: ResealResult, *, done: bool
     ) -> BatchOutcome:
-        """Write what a closing census found, and record it.
+        """Write what a catch-up pass found, and record it.
 
         Args:
             connection: where to write, outside a transaction.
-            recorder: takes the record of the batch, over the same connection.
-            shard: as the database has it.
-            result: the verdict on some rows.
-            done: whether the census of this relation is over.
+            recorder: records the batch, over the same connection.
+            shard: the shard as it is in the database.
+            result: the resealed rows.
+            done: whether the catch-up pass over this relation is finished.
 
         Raises:
             LeaseLostError, psycopg.Error: as for `next_batch`.
         """
         with self._transaction(connection):
             outcome = self._write(connection, recorder, shard, result, shard, rows=0, done=done)
-        self._tell(Step.COMMITTED)
+        self._notify(Step.COMMITTED)
         return outcome
 
     @contextmanager
     def _transaction(self, connection: Connection) -> Iterator[None]:
         connection.execute(self._begin)
         try:
-            self._tell(Step.BEGUN)
+            self._notify(Step.BEGUN)
             yield
         finally:
-            # Nothing to do after a commit, nor where the connection is gone.
+            # After a commit, or if the connection is lost, no transaction is open.
             if not connection.closed and connection.info.transaction_status:
                 connection.execute("ROLLBACK")
 
@@ -153,11 +154,11 @@ class BatchRunner:
         done: bool,
         pruned: PageRange = EMPTY_PAGE_RANGE,
     ) -> BatchOutcome:
-        """Write, record and commit the batch's transaction; `after` is the shard then, but for its counts."""
+        """Write, record and commit the batch's transaction. `after` is the shard after it, without its new counts."""
         written = self._write_values(connection, result, pruned)
-        self._tell(Step.WRITTEN)
+        self._notify(Step.WRITTEN)
         if self._context.access.role is not None:
-            # Our own tables are written as ourselves: the server's roles are granted nothing on them.
+            # The progress tables are written as the login role: the server's roles have no rights on them.
             connection.execute("SET LOCAL ROLE NONE")
         if result.quarantine:
             recorder.quarantine(self._context.job, result.quarantine)
@@ -173,19 +174,20 @@ class BatchRunner:
             wrote=written.wrote,
             unwritten=written.unwritten,
         ):
-            self._tell(Step.RECORDED)
+            self._notify(Step.RECORDED)
         return BatchOutcome(None if done else after, rows, counts)
 
     def _write_values(self, connection: Connection, result: ResealResult, pruned: PageRange) -> _Written:
-        """Write the edits; judge anew, and write, what another writer changed meanwhile. His values always win."""
+        """Write the edits. Reseal and write again what another writer changed meanwhile, whose values always win."""
         written = _Written([0] * len(result.tallies))
         edits, store, resealer = result.edits, self._store, self._resealer
         refused: list[Row] = []
         if edits and not store.relation.keyed:
-            # Which row was written only its place tells; those that moved are the next census's business.
-            places = store.write_by_ctid(connection, edits)
-            written.wrote = bool(places)
-            refused, edits = [row for row, _ in edits if row[TID] not in places], []
+            # Without a primary key, only its ctid says which row was written. The next catch-up pass does the rows that
+            # have another ctid now.
+            ctids = store.write_by_ctid(connection, edits)
+            written.wrote = bool(ctids)
+            refused, edits = [row for row, _ in edits if row[TID] not in ctids], []
         for _ in range(_ROUNDS):
             if not edits:
                 break
@@ -195,11 +197,11 @@ class BatchRunner:
             if matched == len(edits):
                 edits = []
                 break
-            # Somebody came between. Which rows are ours? Those that now hold what we wrote.
+            # Another writer has changed some of the rows. The rows that now hold our values are the ones we wrote.
             now: dict[bytes, Row] = {row[ID]: row for row in store.reread(connection, [row[ID] for row, _ in edits])}
             ours = resealer.written(edits, now)
             lost = [row for row, _ in edits if row[ID] not in ours]
-            # The very row version that we read is still there: nobody changed it, but something keeps us from it.
+            # If the row version that we read still exists, no other writer changed it. Something refuses our update.
             refused += [row for row in lost if now.get(row[ID]) == row]
             lost = [row for row in lost if now.get(row[ID]) != row]
             before = resealer.process(lost)
@@ -211,7 +213,8 @@ class BatchRunner:
             gone = {row[ID] for row in lost}
             result.quarantine[:] = [e for e in result.quarantine if e.id.bytes not in gone] + again.quarantine
             edits = again.edits
-        # Still moving, or a trigger refuses our update: not done, and the census will look at everything again.
+        # Other writers still change these rows, or a trigger refuses our update. They are not done, and the catch-up
+        # pass will open everything again.
         left = [row for row, _ in edits] + refused
         if left:
             unwritten = resealer.process(left)
@@ -225,8 +228,8 @@ class BatchRunner:
         for column, tally, moved in zip(self._store.columns, result.tallies, written.moved, strict=True):
             found = tally.counts(self._context.goal, written=True)
             if not main_pass:
-                # What the census finds under the old key was sealed by another writer since; all else that it sees
-                # has been counted by the main pass.
+                # Values under the old key in a catch-up pass were sealed by another writer since the main pass. The
+                # main pass has counted all other values already.
                 found = Counts(
                     scanned=found.re_encrypted,
                     re_encrypted=found.re_encrypted,
@@ -236,18 +239,18 @@ class BatchRunner:
             counts[column.name] = found + Counts(moved=moved)
         return counts
 
-    def _tell(self, step: Step) -> None:
+    def _notify(self, step: Step) -> None:
         self._observer.notify(self._steps[step])
 
 
 @dataclass(slots=True)
 class _Written:
-    """What came of writing.
+    """The result of the writes.
 
     Attributes:
-        moved: values lost to another writer, by column.
+        moved: how many values another writer changed first, by column.
         wrote: whether anything was written.
-        unwritten: rows that were given up for this pass.
+        unwritten: rows that this pass does not try to write any more.
     """
 
     moved: list[int]
@@ -256,7 +259,7 @@ class _Written:
 
 
 def _with_counts(shard: Shard, counts: Mapping[str, Counts]) -> Shard:
-    """The shard with a batch's counts added to its own."""
+    """The shard with a batch's counts added to its counts."""
     if not any(counts.values()):
         return shard
     names = [*shard.counts, *(name for name in counts if name not in shard.counts)]

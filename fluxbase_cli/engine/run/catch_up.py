@@ -1,6 +1,6 @@
-"""How a job comes to its end: closing censuses until one finds nothing, and only then `completed`.
+"""Ends a job: catch-up passes until one finds nothing, and only then the state `completed`.
 
-Whatever a running server sealed under the old key behind the workers' backs is found here and done again.
+A catch-up pass finds and reseals the values that a running server sealed under the old key during the job.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations, is_still
 from fluxbase_cli.unexamined import Unexamined
 
-#: A server that goes on sealing under the old key would keep the job busy for ever; after this it is told.
+#: If the server keeps sealing under the old key, the job would never end. After this many catch-up passes it fails.
 MOST_CENSUSES = 8
 
 
 class RelationGoneError(Exception):
-    """A relation is not there any more, or another one has its name."""
+    """A relation does not exist any more, or another one has its name."""
 
 
 class CatchUpStep(Enum):
@@ -44,12 +44,12 @@ class CatchUpStep(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """Decides when the passes of a job are over; whoever finds the last shard done carries it out.
+    """Decides when a pass of a job is finished. The worker that finds the last shard done begins the next pass.
 
     Attributes:
         context: the job.
         stop: ends waiting.
-        observer: is told of each pass.
+        observer: gets an event for each pass.
     """
 
     context: RunContext
@@ -57,7 +57,7 @@ class CatchUp:
     observer: Observer
 
     def advance(self, connection: Connection, jobs: JobStore) -> CatchUpStep:
-        """Begin the next census, or close the job, if all shards of the current pass are done."""
+        """Begin the next catch-up pass, or end the job, if all shards of the current pass are done."""
         with connection.transaction():
             pass_number, state = jobs.lock(self.context.job)
             if state is not JobState.RUNNING:
@@ -66,7 +66,7 @@ class CatchUp:
             if open_shards:
                 jobs.runners.free_dead_leases(self.context.job)
                 return CatchUpStep.WAIT
-            # Asked each time: partitions come and go, and tables are renamed, while a job runs.
+            # Queried each time: partitions are attached and detached, and tables renamed, while a job runs.
             found = find_relations(connection, self.context.request.catalogue)
             if pass_number > 0 and touched == 0 and not self._changed(jobs, found):
                 self._end(jobs, found)
@@ -77,15 +77,15 @@ class CatchUp:
                 self.observer.notify(PassStarted(started, {}, {}))
                 if touched and pass_number > 0:
                     self.observer.notify(
-                        Message(f"other writers changed {touched} values meanwhile; looking once more", warning=True)
+                        Message(f"other writers changed {touched} values meanwhile; reading once more", warning=True)
                     )
                 return CatchUpStep.AGAIN
-        # Where a table was rewritten in the meantime, news can't be told from old and everything is counted.
+        # If a table was rewritten meanwhile, new and old row versions can't be told apart, so everything is counted.
         self._changed(jobs, found)
         return self._give_up(connection, jobs, found)
 
     def _end(self, jobs: JobStore, found: FoundRelations) -> None:
-        """Complete the job, unless something could not be examined: then nobody knows whether it is done."""
+        """Complete the job. If something could not be examined, the job fails: nobody knows whether it is done."""
         jobs.note_unexamined(self.context.job, found.unexamined)
         unexamined = jobs.unexamined(self.context.job)
         if not unexamined:
@@ -100,18 +100,18 @@ class CatchUp:
         )
 
     def versions(self, jobs: JobStore) -> Versions:
-        """Which row versions the current census must open; None for all."""
+        """Which row versions the current catch-up pass must open; None for all."""
         job = jobs.get(self.context.job)
         if job is None or job.full_census or job.news_from is None:
             return None
         return ChangedSince(job.news_from, jobs.shards.written_transactions(self.context.job))
 
     def _changed(self, jobs: JobStore, found: FoundRelations) -> bool:
-        """Whether the next census has to open everything, because places or transaction numbers say nothing any more.
+        """Whether the next catch-up pass must open everything, because ctids and transaction ids say nothing any more.
 
-        That is so where a table was rewritten (VACUUM FULL, CLUSTER), restored or replaced, where a partition came or
-        went, beyond 2**32 transactions, and where a trigger that fires on our updates has come or gone: our row
-        versions may hold what it put there.
+        The reasons: a table was rewritten (VACUUM FULL, CLUSTER), restored or replaced. A partition was attached or
+        detached. There were more than 2**32 transactions. A trigger that fires on our updates was created or dropped:
+        our row versions may hold what it wrote.
         """
         job = jobs.get(self.context.job)
         if job is None:
@@ -133,14 +133,14 @@ class CatchUp:
             jobs.set_state(
                 self.context.job,
                 JobState.FAILED,
-                error="sweep after sweep another writer seals under the old key, or a trigger refuses our writing: "
-                "restart the server with the new key, then run this again",
+                error="in every catch-up pass another writer seals under the old key, or a trigger refuses our "
+                "updates: restart the server with the new key, then run this again",
                 remaining=remaining,
             )
         return CatchUpStep.ENDED
 
     def _remaining(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> int:
-        """Count what is still to be moved, without writing."""
+        """Count the values that still have to move, without writing."""
         opener, left = Opener(self.context.keyring), list[Unexamined]()
         remaining = 0
         with connect_for_values(self.context.database, self.context.access) as reading:
@@ -153,26 +153,26 @@ class CatchUp:
         return remaining
 
     def find(self, connection: Connection, name: str) -> Relation | None:
-        """A relation as it is now; None where it is not there any more."""
+        """A relation as it is now; None if it does not exist any more."""
         relations = find_relations(connection, self.context.request.catalogue).relations
         return next((relation for relation in relations if relation.qualified == name), None)
 
     def read_whole(
         self, reading: Connection, own: Connection, relation: Relation, resealer: RowResealer, left: list[Unexamined]
     ) -> Iterator[ResealResult]:
-        """Judge a relation as it is at one moment, a few rows at a time.
+        """Open or reseal a relation in one snapshot, a few rows at a time.
 
-        One snapshot, so that no row can escape by moving from a page that is still to be read to one that has been.
+        Without a snapshot a row could be missed: an update could move it from an unread page to a page already read.
 
         Args:
             reading: where to read (see `connect_for_values`), outside a transaction.
             own: another session, for the progress tables; outside a transaction.
             relation: the relation.
-            resealer: judges its rows.
-            left: is told, at the end, what was not committed and could not be read.
+            resealer: opens or reseals its rows.
+            left: at the end, gets the transactions that were not committed and could not be read.
 
         Raises:
-            RelationGoneError: the relation is gone, or another one has its name.
+            RelationGoneError: the relation does not exist any more, or another one has its name.
         """
         jobs = JobStore(own)
         versions = self.versions(jobs)
@@ -188,7 +188,7 @@ class CatchUp:
             return
         running = opened.still_running(own)
         if opened.ended or len(running) < len(opened.running):
-            # What others wrote, and committed after the snapshot was taken.
+            # Read what others wrote before the snapshot and committed after it.
             self._snapshot(reading, own, relation, 0.0)
             try:
                 late = ChangedSince(opened.since, jobs.shards.written_transactions(self.context.job))

@@ -1,4 +1,4 @@
-"""What one process knows of the job that it works on."""
+"""The context of a run: all that one process needs to work on a job."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fluxbase_cli.store.transactions import Access
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What one process knows of the job that it works on. All its workers share it.
+    """All that one process needs to work on a job. Its workers share it.
 
     Attributes:
-        database: where the values are.
+        database: how to connect.
         keyring: the keys.
-        prepared: what was asked for, and what the database is like.
+        prepared: the request and the results of the checks.
         job: the number of the job.
         runner: the number of this process among those that work on the job.
         began: the first transaction that may have begun after the job did.
@@ -40,7 +40,7 @@ class RunContext:
 
     @property
     def request(self) -> JobRequest:
-        """What the operator asked for."""
+        """The request of the operator."""
         return self.prepared.request
 
     @property
@@ -50,7 +50,7 @@ class RunContext:
 
     @property
     def access(self) -> Access:
-        """How values are read and written."""
+        """How to read and write values with this role."""
         return self.prepared.preflight.access
 
     @property
@@ -60,7 +60,7 @@ class RunContext:
 
     @property
     def batch_policy(self) -> BatchPolicy:
-        """How large batches are."""
+        """The batch settings of this run."""
         return BatchPolicy(self.request.limits.rows, self.request.batch_s)
 
     def relations(self) -> Mapping[str, Relation]:

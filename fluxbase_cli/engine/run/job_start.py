@@ -1,4 +1,4 @@
-"""How a job begins, is resumed, or is joined."""
+"""Begins, resumes or joins a job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import Job, JobState, NewJob, Tuning
 from fluxbase_cli.store.replication import connected_standbys
 
-#: Given the session on the main database in which a job begins, or None where the job is in another one.
+#: Its argument is the session on the main database in which a job begins; None if the job is in another database.
 BeforeBegin = Callable[[Connection | None], AbstractContextManager[None]]
 
 
@@ -30,11 +30,11 @@ class JobStart:
     """Begins, resumes or joins the job of a prepared request.
 
     Args:
-        prepared: what was asked for, and what the database is like.
+        prepared: the request and the results of the checks.
         keyring: the keys.
-        observer: is told what happens.
-        before_begin: is called in the transaction in which the job begins, is resumed or joined, and left when that
-            transaction is committed. What it raises keeps the job from beginning.
+        observer: gets the events.
+        before_begin: a context manager, entered in the transaction in which the job begins, is resumed or joined, and
+            left when that transaction is committed. If it raises an error, the job does not begin.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class JobStart:
         """Begin, resume or join the job.
 
         Args:
-            connection: in autocommit.
-            jobs: the progress tables over it.
+            connection: a connection in autocommit.
+            jobs: the progress tables over this connection.
 
         Returns:
-            The job; one that is completed already where earlier processes of the same run have done all of it.
+            The job. It is completed already if earlier processes of the same run have done all of it.
 
         Raises:
-            JobRunningError: another process began one meanwhile.
+            JobRunningError: another process began a job meanwhile.
             ConfigurationError: `before_begin` says that the target key can't be used any more.
         """
         while True:
-            # Asked again: the operator may have thought a while before he said yes.
+            # Decided again: some time may have passed before the operator confirmed.
             decision = decide(jobs, self._request, self._keyring)
             if not decision.is_as(self._prepared.decision):
                 if self._request.run_name is None:
@@ -75,15 +75,15 @@ class JobStart:
                 return decision.ended
             try:
                 if decision.resumes is not None:
-                    return self._take_up(connection, jobs, decision.resumes)
+                    return self._resume(connection, jobs, decision.resumes)
                 return self._create(connection, jobs, decision.supersedes)
             except JobRunningError:
-                # Of processes of one run that come at the same moment one begins the job, and the others join it.
+                # If processes of one run start at the same moment, one begins the job and the others join it.
                 if self._request.run_name is None:
                     raise
 
     def set_control(self, jobs: JobStore, job: int) -> None:
-        """Set the limits that were asked for; those that were not stay as an earlier run or `tune` has left them."""
+        """Set the limits of the request. Limits that it does not name stay as an earlier run or `tune` has set them."""
         lag = self._request.max_lag
         tuning = Tuning(
             max_rate_per_s=self._request.max_rate_per_s,
@@ -95,29 +95,29 @@ class JobStart:
             jobs.events.add("tuned", job=job, detail=tuning.given())
 
     def _check_keys(self, connection: Connection, keys: ExitStack) -> None:
-        """Look at the keys once more: somebody may have destroyed one while the operator thought about his answer."""
+        """Check the keys once more: somebody may have destroyed one before the operator confirmed."""
         if self._before_begin is not None:
             keys.enter_context(self._before_begin(None if self._request.secondary else connection))
 
-    def _take_up(self, connection: Connection, jobs: JobStore, job: Job) -> Job:
+    def _resume(self, connection: Connection, jobs: JobStore, job: Job) -> Job:
         joins = self._request.join or any(runner.alive for runner in jobs.runners.of_job(job.id))
         with ExitStack() as keys, connection.transaction():
             self._check_keys(connection, keys)
             jobs.set_state(job.id, JobState.RUNNING)
             jobs.runners.free_dead_leases(job.id)
             if not joins:
-                # A closing census speaks of the time before the interruption: others may have written since.
+                # A catch-up pass from before the interruption is out of date: others may have written since.
                 jobs.shards.repeat_census(job.id)
-            # Where the job stood then: what it has come to since, and in what time, is its rate.
-            mark = {"rows_done": jobs.shards.rows_done(job.id), "scanned": values_handled(jobs, job.id)}
-            jobs.events.add("joined" if joins else "resumed", job=job.id, detail=mark | self._run_name())
+            # How far the job is now. The rate of the job is computed from here.
+            start = {"rows_done": jobs.shards.rows_done(job.id), "scanned": values_handled(jobs, job.id)}
+            jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run_name())
         verb = "Joining" if joins else "Resuming"
         self._observer.notify(Message(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
         return recorded_job(jobs, job.id)
 
     def _create(self, connection: Connection, jobs: JobStore, superseded: Job | None) -> Job:
-        # The job and the record of who began it, and under which name, stand or fall together.
+        # One transaction: a job is never stored without the event that says who began it, and under which name.
         with ExitStack() as keys, connection.transaction():
             self._check_keys(connection, keys)
             job = jobs.create(
@@ -128,7 +128,8 @@ class JobStart:
                     reason=self._request.reason,
                     fingerprints=fingerprints(self._keyring),
                     catalogue=catalogue_digest(self._request.catalogue),
-                    # A trigger that fires on our updates could change what we wrote, so it is all opened again.
+                    # A trigger that fires on our updates could change what we wrote, so the catch-up pass opens
+                    # everything again.
                     full_census=self._prepared.preflight.triggers_fire,
                     total_rows=self._prepared.plan.rows,
                     shard_layouts=self._prepared.plan.shard_layouts,
@@ -143,10 +144,10 @@ class JobStart:
                 "from_version": self._request.goal.source,
                 "to_version": self._request.goal.target,
             }
-            mark = {"rows_done": 0, "scanned": 0}
-            # `keys destroy` asks later where they are, be it that they are no longer connected then.
+            start = {"rows_done": 0, "scanned": 0}
+            # `keys destroy` later checks these standbys, even if they are no longer connected then.
             standbys = {"standbys": connected_standbys(connection)}
-            detail = goal | mark | standbys | self._run_name()
+            detail = goal | start | standbys | self._run_name()
             jobs.events.add("started", job=job, reason=self._request.reason, detail=detail)
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, {}))
         return recorded_job(jobs, job)
@@ -163,9 +164,9 @@ class JobStart:
 
 
 def recorded_job(jobs: JobStore, number: int) -> Job:
-    """The job of that number, as it is recorded now."""
+    """Read the job with this number from the database."""
     job = jobs.get(number)
     if job is None:  # pragma: no cover  # jobs are never deleted by us
-        message = f"job {number} has vanished"
+        message = f"job {number} is not in the database any more"
         raise JobFailedError(message)
     return job

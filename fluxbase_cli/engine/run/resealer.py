@@ -1,6 +1,6 @@
-"""Judging the rows of one table: which key sealed each value, what it shall be instead, and what is wrong with it.
+"""Opens and reseals the rows of one table: which key sealed each value, its new value, or why it is undecryptable.
 
-Which key sealed a value is decided by opening it, never by a label (promise 3).
+Only opening a value decides which key sealed it, never a label (promise 3).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from fluxbase_cli.store.rows import Edit, RowBlockEdits, Rows, unpacked
 NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
 NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"
 EMPTY = "empty, where the server always stores a sealed value"
-TOO_DEEP = "the document is nested too deeply to be walked"
+TOO_DEEP = "the document is nested too deeply to read"
 
 
 @dataclass(slots=True)
 class ResealResult:
-    """The verdict on some rows.
+    """The result for some rows.
 
     Attributes:
-        tallies: what was found, one for each sealed column in order.
+        tallies: the counts, one tally for each sealed column in order.
         edits: the rows to write.
-        quarantine: the values that no key opens.
+        quarantine: the undecryptable values.
     """
 
     tallies: tuple[Tally, ...]
@@ -45,16 +45,16 @@ class ResealResult:
 
     @classmethod
     def nothing(cls, relation: Relation) -> ResealResult:
-        """The verdict on no rows."""
+        """The result for no rows."""
         return cls(tuple(Tally() for _ in relation.columns))
 
 
 class _Plan(NamedTuple):
-    """How a value is sealed anew.
+    """How a value is resealed.
 
     Attributes:
-        layers: the layers that it shall have.
-        sealers: theirs, outermost first; empty where they depend on the row's user.
+        layers: the layers of the new value.
+        sealers: the sealers of these layers, outermost first; empty if they depend on the row's user.
     """
 
     layers: tuple[Layer, ...]
@@ -62,14 +62,14 @@ class _Plan(NamedTuple):
 
 
 class RowResealer:
-    """Judges the rows of one table.
+    """Opens and reseals the rows of one table.
 
     Args:
         relation: the table.
         opener: opens and reseals; belongs to the calling thread.
-        goal: what values shall become; None to look only, and make no edits.
-        tokens: locations (`schema.table.column`) whose values that no key opens are tokens of letters and digits, as a
-            sample has shown.
+        goal: which values move; None to open only, and make no edits.
+        tokens: locations (`schema.table.column`) whose undecryptable values are tokens of letters and digits, as the
+            key sample has shown.
     """
 
     def __init__(
@@ -80,22 +80,22 @@ class RowResealer:
         self._opener = opener
         self._goal = goal
         self._columns = tuple(enumerate(relation.columns))
-        # There are few combinations of layers and many values, so each is judged once: the sealers for the new value,
-        # or None where the value stays as it is.
+        # There are few combinations of layers and many values, so each combination is decided once: how to reseal, or
+        # None if the value stays as it is.
         self._plans: dict[tuple[Layer, ...], _Plan | None] = {}
 
     def process(self, rows: Rows) -> ResealResult:
-        """Judge rows as `Reader.complete` returned them."""
+        """Process rows that `Reader.complete` returned."""
         if isinstance(rows, RowBlock):
-            return self._packed(rows)
+            return self._row_block(rows)
         result = ResealResult.nothing(self._relation)
-        news = [self._column(rows, index, column, result) for index, column in self._columns]
-        if len(news) == 1:
-            result.edits = [(row, (new,)) for row, new in zip(rows, news[0], strict=True) if new is not None]
+        columns = [self._column(rows, index, column, result) for index, column in self._columns]
+        if len(columns) == 1:
+            result.edits = [(row, (new,)) for row, new in zip(rows, columns[0], strict=True) if new is not None]
             return result
         unchanged = self._unchanged if self._relation.holds_documents else self._relation.values_of
         edits = []
-        for row, *new in zip(rows, *news, strict=True):
+        for row, *new in zip(rows, *columns, strict=True):
             if any(value is not None for value in new):
                 pairs = zip(new, unchanged(row), strict=True)
                 edits.append((row, tuple([old if value is None else value for value, old in pairs])))
@@ -103,11 +103,11 @@ class RowResealer:
         return result
 
     def _unchanged(self, row: Row) -> Row:
-        """What is written to the columns that stay as they are: of a document, no leaf."""
+        """What is written to columns that stay as they are: for a document, no leaf."""
         return tuple([[] if column.form is Form.JSON else row[FIRST + index] for index, column in self._columns])
 
-    def _packed(self, rows: RowBlock) -> ResealResult:
-        """Judge packed rows."""
+    def _row_block(self, rows: RowBlock) -> ResealResult:
+        """Process a row block."""
         result = ResealResult.nothing(self._relation)
         tally, column = result.tallies[0], self._relation.columns[0]
         done, others = self._fast_path(rows.each_text(), len(rows), tally)
@@ -125,32 +125,32 @@ class RowResealer:
         return result
 
     def _column(self, rows: Sequence[Row], index: int, column: SealedColumn, result: ResealResult) -> list[Any]:
-        """Judge one column of the rows; return what each is to hold instead, or None."""
+        """Process one column of the rows. Return the new value of each row, or None."""
         tally = result.tallies[index]
         if column.form is Form.JSON:
             return [self._document(row, column, row[FIRST + index], result, tally) for row in rows]
         if self._relation.user_index is not None:
-            # Each value has keys of its own.
+            # Each value has its own derived keys.
             return [self._value(row, index, column, result, tally) for row in rows]
         done, others = self._fast_path([row[FIRST + index] for row in rows], len(rows), tally)
-        news = done or [None] * len(rows)
+        new_values = done or [None] * len(rows)
         for number in others:
-            news[number] = self._value(rows[number], index, column, result, tally)
-        return news
+            new_values[number] = self._value(rows[number], index, column, result, tally)
+        return new_values
 
     def _fast_path(
         self, texts: Iterable[bytes | None], number: int, tally: Tally
     ) -> tuple[list[bytes | None], list[int]]:
-        """Do for all values what is likely to be done, in the engine's hot loop: nearly all are under one key.
+        """Try the likely key on all values: nearly all are under one key. This is the hot loop of the engine.
 
         Args:
             texts: values as stored, of a column whose keys don't depend on the row.
             number: how many there are.
-            tally: is told of those that were judged.
+            tally: counts the values that this opened.
 
         Returns:
-            What each is to hold instead, or None; nothing at all where they stay as they are. And the numbers of the
-            others, which are left to `_value`.
+            The new value of each, or None; an empty list if no value changes. And the indexes of the values that the
+            likely key did not open, for `_value`.
         """
         layers = self._opener.likely
         plan = self._plan(layers)
@@ -165,7 +165,7 @@ class RowResealer:
         return done, others
 
     def _value(self, row: Row, index: int, column: SealedColumn, result: ResealResult, tally: Tally) -> bytes | None:
-        """Judge one value by itself; return what its column is to hold instead, or None."""
+        """Process one value. Return the new value, or None."""
         stored, user_index = row[FIRST + index], self._relation.user_index
         if stored is None or (not stored and column.empty_is_unset):
             return None
@@ -180,7 +180,7 @@ class RowResealer:
         return None if plan is None else reseal(plaintext, plan.sealers or self._opener.sealers(plan.layers, user))
 
     def _plan(self, layers: tuple[Layer, ...]) -> _Plan | None:
-        """What becomes of values with these layers; None where they stay as they are."""
+        """How to reseal values with these layers; None if they stay as they are."""
         if layers in self._plans:
             return self._plans[layers]
         plan = None
@@ -192,10 +192,10 @@ class RowResealer:
         return plan
 
     def _unopened(self, error: SealError, row: Row, column: SealedColumn, result: ResealResult, tally: Tally) -> None:
-        """Count a value that no key opens.
+        """Count a value that did not open: as plaintext or as undecryptable.
 
-        In a text column one that has the form of a seal is reported, unless the row itself says that it is plaintext,
-        or the column may hold plaintext and the text looks like nothing that a seal ever looks like.
+        A value of a text column with the form of a seal is undecryptable, with two exceptions: the row says that it is
+        plaintext; or the column may hold plaintext, and the text does not look like a seal.
         """
         stored: bytes = row[FIRST + self._relation.columns.index(column)]
         flag_index = self._relation.flag_index
@@ -220,8 +220,8 @@ class RowResealer:
         """The ids of the edits whose rows hold what the edit wrote.
 
         Args:
-            edits: edits that were written, or lost to another writer.
-            now: the rows as they are now, by id; those that are gone are missing.
+            edits: edits that were written, or that failed because of another writer.
+            now: the rows as they are now, by id; deleted rows are missing.
         """
         return {row[ID] for row, new in edits if row[ID] in now and self._holds(now[row[ID]], new)}
 
@@ -239,7 +239,7 @@ class RowResealer:
     def _document(
         self, row: Row, column: SealedColumn, stored: bytes | None, result: ResealResult, tally: Tally
     ) -> list[LeafEdit] | None:
-        """Judge the strings of one document; return those to store instead, if any."""
+        """Process the strings of one document. Return the strings to change, or None."""
         if stored is None:
             return None
         try:
@@ -258,7 +258,7 @@ class RowResealer:
             except NotASealError:
                 continue
             except NotMyKeyError:
-                # Any other string that happens to be base64 is just a string.
+                # Any other string that is base64 by chance is only a string.
                 if names_a_secret(path) and not is_no_seal(sealed):
                     tally.undecryptable += 1
                     result.quarantine.append(self._entry(row, column, path, NO_KEY))
@@ -277,9 +277,9 @@ def strings(document: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
     """All strings of a JSON document with their paths (keys, and array indexes as text), however deep.
 
     Raises:
-        RecursionError: the document is nested more deeply than the parser goes.
+        RecursionError: the document is nested too deeply for the parser.
     """
-    # Numbers are of no interest, and one of thousands of digits must not be converted.
+    # Numbers are not needed, and to convert one with thousands of digits would fail or take long.
     root = json.loads(document, parse_int=_no_number, parse_float=_no_number)
     pending: list[tuple[tuple[str, ...], Any]] = [((), root)]
     while pending:

@@ -1,12 +1,13 @@
-"""Reading ahead: a whole shard is read at once, and handed out stride by stride and batch by batch.
+"""Reads a whole shard at once, and returns its rows lane by lane and batch by batch.
 
-When all rows of a page are updated in one transaction there is no room for their new versions, and each goes to another
-page, with a new entry in every index. So a batch takes every twelfth row of twelve times as many pages: when a later
-one comes to a page, PostgreSQL can reuse what the earlier ones have freed there (a HOT update). Rows are told apart by
-their lines, so that each page's are spread evenly; by a hash of their ids, many found no room.
+If all rows of a page are updated in one transaction, the page has no room for their new versions. Each new version goes
+to another page, with a new entry in every index. So a batch takes every twelfth row of twelve times as many pages. When
+a later batch comes to a page, PostgreSQL can reuse the room that earlier batches have freed there (a HOT update). The
+lane of a row is its line on the page, modulo twelve, so that the rows of each page are spread evenly. With a hash of
+the ids instead, many rows found no room.
 
-What is in hand may be out of date when it is written. That costs nothing but a second look: a row is overwritten only
-if it still holds what was read (compare-and-set), and what others wrote since is the closing census's business.
+Buffered rows may be out of date when they are written. That costs only a second read: a row is overwritten only if it
+still holds what was read (compare-and-set), and a catch-up pass finds what others wrote since.
 """
 
 from __future__ import annotations
@@ -27,21 +28,22 @@ from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.rows import Limits, Rows, first_ctid, fitting, last_ctid, withheld
 from fluxbase_cli.store.transactions import Access, begin_reading
 
-#: Rows in hand at most: twice those of a usual shard, for where a table's rows lie closer than on average.
+#: Buffered rows at most: twice the rows of a usual shard, because some pages hold more rows than the average.
 _MOST_ROWS = 60_000
 #: Rows that were read longer ago are read again, in seconds: a job may have been paused.
 _FRESH_S = 10.0
-#: Where in a tid the last byte of the line on the page stands (`tidsend` in PostgreSQL's src/backend/utils/adt/tid.c).
+#: The index, in a binary ctid, of the last byte of the line on the page (`tidsend` in PostgreSQL's
+#: src/backend/utils/adt/tid.c).
 _LINE = 5
 
 
 @dataclass(slots=True)
 class _Part:
-    """Rows of one stride that were read and not handed out yet.
+    """Rows of one lane that were read and not returned yet.
 
     Attributes:
         rows: the rows.
-        after: the shard once they are done, but for its counts.
+        after: the shard once they are done, without its new counts.
     """
 
     rows: Rows
@@ -50,12 +52,12 @@ class _Part:
 
 @dataclass(slots=True)
 class _Buffer:
-    """What is left of what was read of a shard.
+    """The rows of a shard that were read and not returned yet.
 
     Attributes:
-        parts: in the order in which they are done; never empty but at the end.
-        following: the shard before the next batch, but for its counts.
-        read_at: when, by the monotonic clock.
+        parts: the rows, in the order in which they are done; empty only at the end.
+        following: the shard before the next batch, without its new counts.
+        read_at: when the rows were read, by the monotonic clock.
     """
 
     parts: deque[_Part]
@@ -63,7 +65,7 @@ class _Buffer:
     read_at: float
 
     def continues(self, shard: Shard) -> bool:
-        """Whether this goes on from exactly there, with rows that are fresh."""
+        """Whether the buffer continues exactly where the shard is, with rows that are not too old."""
         mine = self.following
         return (
             bool(self.parts)
@@ -72,7 +74,7 @@ class _Buffer:
         )
 
     def take(self, limits: Limits) -> Rows:
-        """Hand out the rows of the next batch; none only where nothing is left."""
+        """Return the rows of the next batch; none only if nothing is left."""
         while self.parts:
             part = self.parts[0]
             rows = fitting(part.rows, limits)
@@ -88,13 +90,13 @@ class _Buffer:
 
 
 class ShardReader:
-    """Hands out the rows of one relation's shards, batch by batch.
+    """Returns the rows of one relation's shards, batch by batch.
 
     Args:
-        store: reads them.
-        access: how values are read.
+        store: reads the rows.
+        access: how to read values with this role.
         most_bytes: bytes of stored text in one batch.
-        began: the job's first possible transaction; only row versions from before are read.
+        began: the first transaction that may belong to the job; only row versions from before it are read.
     """
 
     def __init__(self, store: Reader, access: Access, most_bytes: int, began: int) -> None:
@@ -102,20 +104,20 @@ class ShardReader:
         self._begin = begin_reading(access).as_bytes(None)
         self._most_bytes = most_bytes
         self._old = BeforeJob(began)
-        self._packed = store.relation.packable
+        self._row_blocks = store.relation.packable
         self._buffer: _Buffer | None = None
 
     def next_rows(self, connection: Connection, shard: Shard, most: int) -> tuple[Rows, Shard]:
-        """The rows of the next batch.
+        """Read the rows of the next batch.
 
         Args:
             connection: where to read, outside a transaction.
-            shard: as the database has it. What is in hand is used only where it goes on from there; so after trouble,
-                when nobody knows what was committed, the rows are read again.
+            shard: the shard as it is in the database. The buffer is used only if it continues there. So after an
+                error, when it is unknown what was committed, the rows are read again.
             most: rows of this batch, at most.
 
         Returns:
-            The rows, and the shard as it will be once they are done, but for its counts. There may be none where a
+            The rows, and the shard as it will be once they are done, without its new counts. There may be no rows if a
             part of the shard holds nothing.
         """
         buffer = self._buffer
@@ -129,17 +131,17 @@ class ShardReader:
         return rows, replace(buffer.following, rows_done=shard.rows_done + len(rows), counts=shard.counts)
 
     def prepare(self, connection: Connection, shard: Shard) -> int:
-        """Read ahead without handing anything out; return how many rows are in hand.
+        """Fill the buffer and return how many rows it holds.
 
         Args:
             connection: where to read, outside a transaction.
-            shard: as for the `next_rows` that is to come.
+            shard: the same shard as in the following `next_rows`.
         """
         self._buffer = self._read(connection, shard)
         return sum(len(part.rows) for part in self._buffer.parts)
 
     def _read(self, connection: Connection, shard: Shard) -> _Buffer:
-        """Read what is left of a shard, or as much of its present stride as may be in hand."""
+        """Read the rest of a shard, or as much of its present lane as the buffer may hold."""
         with self._reading(connection):
             lanes, last = self._list(connection, shard, shard.first)
             whole = last is None
@@ -154,23 +156,23 @@ class ShardReader:
         return _Buffer(parts, shard, time.monotonic())
 
     def _list(self, connection: Connection, shard: Shard, after: Ctid) -> tuple[dict[int, Rows], Ctid | None]:
-        """A shard's rows by stride, and where they end if these are not all."""
+        """A shard's rows by lane, and the last ctid if these are not all rows."""
         ctid_range = CtidRange(after, shard.upto)
         lanes: dict[int, Rows] = {}
-        packed = None
-        if self._packed:
-            packed = self._store.list_packed(
+        blocks = None
+        if self._row_blocks:
+            blocks = self._store.list_packed(
                 connection, ctid_range, _MOST_ROWS, lanes=shard.lanes, began=self._old.began
             )
-        if packed is not None:
-            lanes.update(packed)
+        if blocks is not None:
+            lanes.update(blocks)
         else:
-            # Where there is one large value there are more.
-            self._packed = False
-            by_stride: dict[int, list[Row]] = defaultdict(list)
+            # A large value does not fit into a row block. Where there is one, there are probably more.
+            self._row_blocks = False
+            by_lane: dict[int, list[Row]] = defaultdict(list)
             for row in self._store.list_rows(connection, ctid_range, _MOST_ROWS, self._old):
-                by_stride[row[TID][_LINE] % shard.lanes].append(row)
-            lanes.update(by_stride)
+                by_lane[row[TID][_LINE] % shard.lanes].append(row)
+            lanes.update(by_lane)
         if sum(map(len, lanes.values())) < _MOST_ROWS:
             return lanes, None
         return lanes, max(map(last_ctid, lanes.values()))
@@ -181,14 +183,15 @@ class ShardReader:
         try:
             yield
         finally:
-            # Nothing to do where the connection is gone.
+            # If the connection is lost, there is no transaction to end.
             if not connection.closed:
-                # Nothing was written; only after a ROLLBACK would the driver forget its prepared statements.
+                # Nothing was written, so COMMIT and ROLLBACK do the same. But after a ROLLBACK the driver forgets its
+                # prepared statements.
                 connection.execute("COMMIT")
 
 
 def _behind(rows: Rows, cursor: Ctid) -> Rows:
-    """Rows behind a place, of rows in order."""
+    """The rows after a ctid, from rows in order."""
     if not rows or first_ctid(rows) > cursor:
         return rows
     if isinstance(rows, RowBlock):
@@ -197,5 +200,5 @@ def _behind(rows: Rows, cursor: Ctid) -> Rows:
 
 
 def _at(shard: Shard, lane: int) -> Shard:
-    """A shard at the beginning of a stride."""
+    """A shard at the beginning of a lane."""
     return replace(shard, lane=lane, cursor=shard.first)

@@ -1,4 +1,4 @@
-"""A worker: a thread with a connection of its own that leases shards and does their batches, until none is left."""
+"""A worker: a thread with its own connection that leases shards and does their batches, until none is left."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Worker:
     """Works through shards. `run` is the body of a thread.
 
     Attributes:
-        shard: the number of the shard that it has in hand, if any.
+        shard: the number of the shard that it works on; None if there is none.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Worker:
         self._runners: dict[str, BatchRunner] = {}
 
     def run(self) -> None:
-        """Lease shards and do them until the job is at its end or a stop is asked for.
+        """Lease shards and do them until the job ends or a stop is requested.
 
         Raises:
-            Exception: whatever was not mended by retrying.
+            Exception: an error that did not end with retries.
         """
         try:
             while self._throttler.wait_for_turn():
@@ -81,7 +81,7 @@ class Worker:
                     self._connection.close()
 
     def cancel(self) -> None:
-        """Cancel what the worker's session is waiting for in the server; its batch is rolled back. From any thread."""
+        """Cancel the statement that the worker waits for; its batch is rolled back. Callable from any thread."""
         with self._lock:
             connections = [c for c in (self._connection, self._reading) if c is not None and not c.closed]
         for connection in connections:
@@ -105,41 +105,42 @@ class Worker:
         )
 
     def _do(self, leased: Shard) -> None:
-        """Do a shard, from where the database says that it stands."""
+        """Do a shard, from the position that is stored in the database."""
         shard: Shard | None = leased
         self.shard = leased.id
         while shard is not None and self._throttler.wait_for_turn():
-            shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._census)
+            shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._catch_up_step)
         self.shard = None
 
     def _retried(self, shard: Shard, step: Callable[[JobStore, Shard], Shard | None]) -> Shard | None:
-        """Take a step with a shard; return what is left of it, None when it is done or somebody else's."""
+        """Do one step of a shard. Return what is left of it; None if it is done or another runner has it."""
         known: Shard | None = shard
 
         def attempt(jobs: JobStore) -> Shard | None:
             nonlocal known
-            # After trouble the database is asked: a commit whose answer was lost is not done twice.
+            # After an error the shard is read from the database again, so that a batch whose commit succeeded without
+            # an answer is not done twice.
             current, known = known or jobs.shards.reread(shard.id, self._context.runner), None
             if current is None:
                 return None
             try:
                 return step(jobs, current)
             except LeaseLostError:
-                # Still ours by number where only its place has changed: by another thread of ours, or by a commit that
-                # came late over a lost connection. Nobody may be at work on it, so anyone may take it.
+                # The lease may still be ours, and only the position has changed: by another thread of this process, or
+                # by a late commit over a lost connection. Perhaps no worker does it now, so any runner may take it.
                 jobs.shards.give_back(shard.id, self._context.runner)
                 return None
             except (RelationGoneError, psycopg.errors.UndefinedTable) as error:
                 if not jobs.shards.has_relation(current):
-                    # A partition was dropped, or a table renamed: the closing census finds what is there instead.
+                    # A partition was dropped, or a table renamed. The catch-up pass finds the new relations.
                     jobs.shards.abandon(self._context.job, current.id, self._context.runner)
                     return None
                 if isinstance(error, RelationGoneError):
-                    # Another table has come to its name: it is looked at anew.
+                    # Another table has its name now. Begin again with that table.
                     return current
                 raise
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-                # It is tried again, and with fewer rows it is less in the way.
+                # The batch is done again. With fewer rows it is less likely to conflict.
                 self._throttler.on_lock_conflict(shard.relation)
                 raise
 
@@ -147,7 +148,7 @@ class Worker:
 
     def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
         began = time.monotonic()
-        # Of the size that is right now.
+        # The batch size may have changed since the last batch.
         limits = self._throttler.limits(shard.relation, self._limits(shard.relation))
         outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard, most=limits.rows)
         values = sum(counts.scanned for counts in outcome.counts.values())
@@ -155,23 +156,23 @@ class Worker:
         self._observer.notify(BatchDone(shard.table, outcome.rows, outcome.counts, shard.pass_number))
         return outcome.shard
 
-    def _census(self, jobs: JobStore, shard: Shard) -> Shard | None:
-        """Look at all of a relation that has changed; seal anew what another writer has sealed under the old key."""
+    def _catch_up_step(self, jobs: JobStore, shard: Shard) -> Shard | None:
+        """Read all changed rows of a relation, and reseal what another writer has sealed under the old key."""
         context, connection = self._context, self._connected()
         relation = self._relations.get(shard.relation)
         if relation is None or not is_still(connection, relation):
-            # It has come after the job was prepared, or is another table of the same name.
+            # It was created after the job was prepared, or is another table with the same name.
             relation = self._catch_up.find(connection, shard.relation)
         if relation is None:
             raise RelationGoneError
         runner = self._make_runner(relation)
         after: Shard = shard
         left: list[Unexamined] = []
-        # The reading keeps its snapshot over a connection of its own while batches are written over ours.
+        # The rows are read in one snapshot over a second connection, while batches are written over the first.
         with connect_for_values(context.database, context.access) as reading, self._cancellable(reading):
             resealer = RowResealer(relation, self._opener, context.goal, context.tokens)
             for result in self._catch_up.read_whole(reading, connection, relation, resealer, left):
-                # A paused job keeps no snapshot: the census of this relation begins anew afterwards.
+                # A paused job must not hold a snapshot. The catch-up pass over this relation begins again afterwards.
                 if self._throttler.paused or not self._throttler.wait_for_turn():
                     return after
                 if result.edits or result.quarantine:

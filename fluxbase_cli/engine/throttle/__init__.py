@@ -1,1 +1,1 @@
-"""How fast a job may go."""
+"""Decides how fast a job may write."""

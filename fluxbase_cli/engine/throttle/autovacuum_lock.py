@@ -1,12 +1,13 @@
-"""Holding autovacuum off the large tables while a job rewrites them.
+"""Keeps autovacuum away from the large tables while a job rewrites them.
 
-A page's freed row versions can be reused once no snapshot may still see them. Autovacuum's ANALYZE, set off by the very
-rows that a job writes, holds one snapshot for as long as it reads the table, and meanwhile each row that is written
-needs room elsewhere and a new entry in every index: measured on 1,000,000 rows, one ANALYZE of 6 seconds in a run of 25
-made the table grow by 36% instead of 13%. It is as useful a moment later, once the job is done.
+PostgreSQL can reuse the space of a dead row version when no snapshot can see it any more. The rows that a job writes
+make autovacuum start an ANALYZE. It holds one snapshot as long as it reads the table. In that time each written row
+needs new space and a new entry in every index. Measured on 1,000,000 rows: one ANALYZE of 6 seconds in a run of 25
+seconds made the table grow by 36% instead of 13%. The ANALYZE is as useful a moment later, after the job.
 
-The means is a lock that conflicts with VACUUM, ANALYZE and changes to the table, and with no reader or writer (SHARE
-UPDATE EXCLUSIVE; autovacuum passes over a table that it can't lock). Who else waits for it gets it within a second.
+So the runner holds a lock (SHARE UPDATE EXCLUSIVE) that conflicts with VACUUM, ANALYZE and changes to the table, but
+with no reader and no writer. Autovacuum skips a table that it can't lock. If another session waits for the lock, the
+runner gives it back within a second.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.table_size import others_wait, try_lock_relation
 from fluxbase_cli.store.transactions import Access, begin_stats_read
 
-#: Tables with fewer rows are done before autovacuum wakes up.
+#: Smaller tables are finished before autovacuum starts.
 LARGE_ROWS = 50_000
-#: How long autovacuum is held off at most, in seconds. In longer runs an ANALYZE takes little of the time, and other
-#: writers' rows want to be vacuumed.
+#: How long the lock is held at most, in seconds. In a longer run an ANALYZE is a small part of the time, and the rows
+#: of other writers need a vacuum.
 _LONGEST_S = 600.0
 
 
 class AutovacuumLock:
-    """Holds the locks, over a connection of its own outside any snapshot. For one thread.
+    """Holds the locks, over a separate connection outside any snapshot. For one thread.
 
     Args:
-        database: where.
-        access: as whom.
+        database: how to connect.
+        access: the role to use.
         relations: the large tables.
-        clock: seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class AutovacuumLock:
         self._held = False
 
     def look(self, *, wanted: bool) -> None:
-        """Take the locks that can be had at once, or give them back. To be called every second.
+        """Take the locks that are free, or give them back. Call this every second.
 
         Args:
             wanted: whether the job is writing now.
@@ -65,7 +66,7 @@ class AutovacuumLock:
             wanted = wanted and self._clock() < self._until
             if self._connection is not None and self._held:
                 if others_wait(self._connection):
-                    # Whoever it is has work of his own on the table; the rest of the job does without.
+                    # Another session needs the table. The rest of the job runs without the lock.
                     self._until = self._clock()
                 elif wanted:
                     return
@@ -73,7 +74,7 @@ class AutovacuumLock:
             elif wanted:
                 self._take()
         except (psycopg.Error, FluxbaseCliError):
-            # Nothing depends on it, and a lost connection holds no lock.
+            # The job does not depend on the lock, and a lost connection holds no lock.
             self.close()
 
     def close(self) -> None:
@@ -89,7 +90,7 @@ class AutovacuumLock:
             self._connection = connect(self._database)
         connection = self._connection
         connection.execute(self._begin)
-        # Those that an ANALYZE has now are let be.
+        # A table that an ANALYZE is reading now stays without a lock.
         held = [try_lock_relation(connection, relation) for relation in self._relations]
         self._held = any(held)
         if not self._held:

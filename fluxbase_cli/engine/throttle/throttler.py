@@ -1,7 +1,7 @@
-"""What a runner is asked while it works (pause, slow down), what it waits for, and how large its batches are.
+"""Throttles a runner: pauses it, limits its rate, makes it wait for standbys, and sets the size of its batches.
 
-The heartbeat asks the database once a second; workers look at what it has found before each batch, without a round
-trip of their own.
+The heartbeat reads the control settings from the database once a second. Workers look at its result before each batch,
+so they need no round trip for it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from fluxbase_cli.store.records import JobControl
 from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.server_load import Standby, checkpoints, standbys
 
-#: How long a worker that must wait sleeps before it looks again, in seconds.
+#: How long a waiting worker sleeps before it looks again, in seconds.
 _LOOK_S = 0.1
-#: How often the operator is told of one and the same wait, in seconds.
-_TELL_AGAIN_S = 60.0
+#: How often the same wait is reported to the operator, in seconds.
+_REPORT_AGAIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """How a runner is to behave; an order to the job overrules it.
+    """The batch settings with which a runner was started. The job's control settings override them.
 
     Attributes:
         rows: the most rows that a batch may hold.
@@ -51,33 +51,33 @@ class BatchPolicy:
 
 @dataclass(slots=True)
 class _Wait:
-    """What is being waited for, and when that was last told."""
+    """What the runner waits for, and when that was last reported."""
 
     reason: str
-    told_at: float
+    reported_at: float
 
 
 @dataclass(slots=True)
 class _Sizes:
-    """The size of each relation's batches, as long as the bound is this one."""
+    """The batch size of each relation, valid as long as the policy is this one."""
 
     policy: BatchPolicy
     relations: dict[str, BatchSize] = field(default_factory=dict)
 
 
 class Throttler:
-    """Admits batches. One for each runner, shared by its threads.
+    """Decides when a batch may begin. One for each runner, shared by its threads.
 
     Args:
         job: the job's number.
         workers: how many threads there are.
-        policy: how it was started.
+        policy: the batch settings with which the runner was started.
         stop: ends every wait.
-        observer: is told what is waited for.
-        clock: seconds.
+        observer: gets an event that says what is waited for.
+        clock: returns the time in seconds.
     """
 
-    def __init__(  # noqa: PLR0913  # what steering is told
+    def __init__(  # noqa: PLR0913  # all that throttling depends on
         self,
         job: int,
         workers: int,
@@ -95,7 +95,7 @@ class Throttler:
         self._clock = clock
         self._lock = threading.Lock()
         self._control = JobControl()
-        self._hold: str | None = None
+        self._blocked_by: str | None = None
         self._wait: _Wait | None = None
         self._rate_limiter = RateLimiter(clock)
         self._share_per_s: float | None = None
@@ -104,13 +104,13 @@ class Throttler:
         self._standbys: frozenset[str] | None = None
         self._checkpoints = CheckpointMonitor()
 
-    # --- the heartbeat's side -------------------------------------------------------------------------------------
+    # --- called by the heartbeat ----------------------------------------------------------------------------------
 
     def look(self, connection: Connection) -> None:
-        """Ask the database what is wanted of the job, and how its standbys are.
+        """Read the control settings of the job, and the lag of the standbys.
 
         Raises:
-            psycopg.Error: what was known before stays.
+            psycopg.Error: the settings from before stay valid.
         """
         control = JobStore(connection).control(self._job)
         watched = MaxLag(control.max_lag_s, control.max_lag_bytes)
@@ -118,28 +118,28 @@ class Throttler:
         self.take(control, None if found is None else self._behind(found))
 
     def check_wal(self, connection: Connection) -> None:
-        """Look whether the server can keep up with the WAL.
+        """Check whether the server makes checkpoints too often.
 
         Raises:
-            psycopg.Error: nothing is told then.
+            psycopg.Error: there is no message then.
         """
-        news = self._checkpoints.note(self._clock(), *checkpoints(connection))
-        if news is not None:
-            self._observer.notify(Message(news, warning=True))
+        warning = self._checkpoints.note(self._clock(), *checkpoints(connection))
+        if warning is not None:
+            self._observer.notify(Message(warning, warning=True))
 
     def take(self, control: JobControl, behind: Sequence[ReplicaLag] | None) -> None:
-        """Take new orders.
+        """Apply new control settings.
 
         Args:
-            control: what operators ask of the job.
-            behind: how far each standby is behind; None where nobody asked for that.
+            control: the control settings of the job.
+            behind: how far each standby is behind; None if there is no limit for that.
         """
         with self._lock:
             self._control = control
             self._set_rate(control)
             self._set_size(control)
-            self._hold = self._reason(control, behind)
-            if self._hold is None and self._wait is not None:
+            self._blocked_by = self._reason(control, behind)
+            if self._blocked_by is None and self._wait is not None:
                 self._wait = None
                 self._observer.notify(Message("going on"))
 
@@ -159,7 +159,7 @@ class Throttler:
             if standby.replayed is not None:
                 seconds = self._lag_estimator.seconds_behind(now, standby.replayed)
                 size = max(0, standby.written - standby.replayed)
-                # PostgreSQL's figure stands still where nothing is written any more; then nothing is missing either.
+                # PostgreSQL's figure does not change when nothing is written any more. Then the standby lacks nothing.
                 known = standby.lag_s or 0.0 if size else 0.0
                 behind.append(ReplicaLag(standby.name, max(seconds, known), size))
         return behind
@@ -206,7 +206,7 @@ class Throttler:
         if control.batch_rows is not None:
             self._observer.notify(Message(f"batches of {control.batch_rows} rows, as `secrets tune` asks"))
 
-    # --- the workers' side ----------------------------------------------------------------------------------------
+    # --- called by the workers ------------------------------------------------------------------------------------
 
     @property
     def paused(self) -> bool:
@@ -216,29 +216,29 @@ class Throttler:
     @property
     def waiting(self) -> bool:
         """Whether no batch may begin now."""
-        return self._hold is not None
+        return self._blocked_by is not None
 
     def wait_for_turn(self) -> bool:
-        """Wait until a batch may begin; tell what is waited for.
+        """Wait until a batch may begin, and report what is waited for.
 
         Returns:
-            False where a stop was asked for meanwhile.
+            False if a stop was requested meanwhile.
         """
         while not self._stop.requested:
             with self._lock:
-                hold = self._hold
-                if hold is not None:
-                    self._tell_wait(hold)
-            pause_s = _LOOK_S if hold is not None else min(_LOOK_S, self._rate_limiter.delay_s())
+                reason = self._blocked_by
+                if reason is not None:
+                    self._report_wait(reason)
+            pause_s = _LOOK_S if reason is not None else min(_LOOK_S, self._rate_limiter.delay_s())
             if pause_s <= 0:
                 return True
             self._stop.wait(pause_s)
         return False
 
-    def _tell_wait(self, reason: str) -> None:
-        # The figures within a reason change all the time; that alone is not worth another line.
+    def _report_wait(self, reason: str) -> None:
+        # The figures in a reason change all the time. A new figure alone is not worth another line.
         now = self._clock()
-        if self._wait is None or now - self._wait.told_at >= _TELL_AGAIN_S:
+        if self._wait is None or now - self._wait.reported_at >= _REPORT_AGAIN_S:
             self._wait = _Wait(reason, now)
             self._observer.notify(Waiting(reason, None))
 
@@ -252,16 +252,16 @@ class Throttler:
         with self._lock:
             rows = self._size(relation).rows
             if self._share_per_s is not None:
-                # A second's worth at most, so that the rate is kept in every second and a pause is heard soon.
+                # At most the values of one second, so that the rate holds in every second and a pause works soon.
                 rows = min(rows, max(1, round(self._share_per_s / self._workers)))
         return Limits(min(rows, most.rows), most.bytes)
 
     def done(self, relation: str, *, rows: int, values: int, seconds: float) -> None:
-        """Take note of a batch.
+        """Record a batch.
 
         Args:
             relation: as `schema.name`.
-            rows: rows that it held; 0 where its size says nothing.
+            rows: rows that it held; 0 if its time must not change the batch size.
             values: sealed values that were in them.
             seconds: how long its transaction took.
         """
@@ -271,7 +271,7 @@ class Throttler:
                 self._size(relation).took(rows, seconds)
 
     def on_lock_conflict(self, relation: str) -> None:
-        """Take note that a batch had to give way to another session's locks."""
+        """Record that a batch was stopped by the locks of another session."""
         with self._lock:
             smaller = self._size(relation).on_lock_conflict()
         if smaller is not None:

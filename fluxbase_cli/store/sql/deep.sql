@@ -1,10 +1,10 @@
--- What the deep census looks into. Names are qualified: the session's search_path is pg_catalog.
+-- What the deep audit searches. Names are qualified: the session's search_path is pg_catalog.
 
 -- name: columns
--- Every column that could hold a seal, and the columns that name a row or a user beside it, of every table and
--- materialized view with rows of its own. All names are cast to text, so that they come as bytes.
+-- Every column that could hold a seal, and the columns that name its row or its user, of every table and materialized
+-- view that stores rows. All names are cast to text, so that they come as bytes.
 WITH RECURSIVE resolved (type, base) AS (
-    -- A domain counts as what it is made of.
+    -- A domain counts as its base type.
     SELECT oid, oid FROM pg_type
     UNION ALL
     SELECT r.type, t.typbasetype
@@ -35,7 +35,7 @@ WITH RECURSIVE resolved (type, base) AS (
     SELECT c.oid, n.nspname, c.relname, c.relfilenode, am.amname,
            c.relkind <> 'm' OR c.relispopulated AS populated,
            has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
-           -- As they were when the table was last analyzed; see `sizes`.
+           -- From the last ANALYZE of the table; see `sizes`.
            c.relpages::bigint AS blocks,
            (c.relpages + coalesce((SELECT o.relpages FROM pg_class AS o WHERE o.oid = c.reltoastrelid), 0))
                * current_setting('block_size')::bigint AS bytes,
@@ -59,12 +59,12 @@ SELECT t.oid::bigint AS oid, t.nspname::text AS schema, t.relname::text AS name,
 FROM tables AS t
 JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN searched AS s ON s.type = a.atttypid
--- Of the others only a key of numbers is of use: it names a row.
+-- Of all other columns only an integer key is useful: it names a row.
 WHERE s.kind IS NOT NULL OR a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
 ORDER BY t.nspname, t.relname, a.attnum;
 
 -- name: sizes
--- How large tables are now. To ask that of a table takes a lock, so a table that is locked is not asked.
+-- How large tables are now. This takes a lock on each table, so it skips a table that another session has locked.
 SELECT oid::bigint AS oid, pg_relation_size(oid) / current_setting('block_size')::bigint AS blocks,
        pg_table_size(oid) AS bytes
 FROM unnest(%(oids)s::oid[]) AS wanted (oid)
@@ -73,6 +73,6 @@ WHERE NOT EXISTS (SELECT FROM pg_locks AS l
                     AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
 
 -- name: storage
--- What stands under a name now, whatever the transaction's snapshot shows: NULL where nothing does.
+-- Which relation has a name now, even if the transaction's snapshot shows another one; NULL if none has.
 SELECT to_regclass(name)::oid::bigint AS oid, pg_relation_filenode(to_regclass(name))::bigint AS storage
 FROM unnest(%(name)s::text[]) AS wanted (name);

@@ -12,7 +12,7 @@ WHERE job = %(job)s
 ORDER BY id;
 
 -- name: job_of_run
--- The job that processes of that name worked on last.
+-- The newest job that a process with that run name worked on.
 SELECT job FROM fluxbase_rotation.event
 WHERE detail ->> 'run_name' = %(run_name)s AND job IS NOT NULL
 ORDER BY id DESC

@@ -1,7 +1,8 @@
--- Parts that several statements share. A statement names one in double braces; `store/queries.py` puts it in.
+-- Parts that several statements share. A statement names one in double braces; `store/queries.py` inserts it.
 
 -- fragment: job_columns
--- paused_at and paused_by are read through to_jsonb(), so that a table of schema version 1, which lacks them, can be read.
+-- paused_at and paused_by are read through to_jsonb(), so that a table of schema version 1, which lacks them, can be
+-- read.
 id, kind, state, from_version, to_version, reason, fingerprints, catalogue, pass,
        began::text::bigint AS began, horizon::text::bigint AS horizon, news_from::text::bigint AS news_from,
        storage, full_census, total_rows, remaining, error, created_at, finished_at,

@@ -1,8 +1,8 @@
--- Jobs: their state, their passes, what operators ask of them, and what they found.
+-- Jobs: their state, their passes, their control settings, and what they found.
 -- Each statement has a name; `store/jobs.py` is the only place where a name meets a method.
 
 -- name: unfinished_job
--- The one job that has not come to its end.
+-- The one unfinished job.
 SELECT {{job_columns}}
 FROM fluxbase_rotation.job AS j
 WHERE state IN ('running', 'interrupted', 'failed');
@@ -19,7 +19,7 @@ ORDER BY id DESC
 LIMIT %(limit)s;
 
 -- name: create_job
--- Beyond 2**32 transactions the 32 bits of xmin no longer name one transaction, so the census opens everything then.
+-- After 2**32 transactions the 32 bits of xmin no longer name one transaction, so the catch-up pass opens everything.
 INSERT INTO fluxbase_rotation.job
     (kind, from_version, to_version, reason, fingerprints, catalogue, began, horizon, storage, full_census, total_rows)
 VALUES
@@ -29,7 +29,7 @@ VALUES
 RETURNING id;
 
 -- name: number_from
--- The next job gets this number, or a later one. Only who may set the sequence does; others take the next number.
+-- The next job gets this number, or a later one. A role without the right to set the sequence takes the next number.
 SELECT setval(s.name, %(number)s, false)
 FROM (SELECT pg_get_serial_sequence('fluxbase_rotation.job', 'id')::regclass AS name) AS s
 WHERE has_sequence_privilege(s.name, 'UPDATE')
@@ -39,7 +39,7 @@ WHERE has_sequence_privilege(s.name, 'UPDATE')
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
 
 -- name: is_copy
--- Whether the job was begun in another database than this one, and came here in a copy of it.
+-- Whether the job was begun in another database, of which this database is a copy.
 SELECT cardinality(j.storage) > 0 AND NOT EXISTS (
            SELECT FROM unnest(j.storage) AS mark
            WHERE split_part(mark, ':', 1) = (SELECT system_identifier::text FROM pg_control_system())
@@ -51,10 +51,10 @@ FROM fluxbase_rotation.job AS j WHERE j.id = %(job)s;
 UPDATE fluxbase_rotation.job SET storage = %(storage)s WHERE id = %(job)s;
 
 -- name: storage
--- What the relations' places depend on: the cluster and its timeline, the database, and the file that each relation is
--- in. A dump that is restored into another cluster may find the same numbers there for all but the first. And what fires
--- even under session_replication_role = replica: a trigger or rule that appears during a job may put back what we have
--- overwritten.
+-- What the ctids of the relations depend on: the cluster and its timeline, the database, and the file of each relation.
+-- After a dump is restored into another cluster, all of these numbers except the first may be the same. Also the
+-- triggers and rules that fire even under session_replication_role = replica: one that is created during a job may
+-- write back what we have overwritten.
 SELECT coalesce(array_agg(format('%%s:%%s:%%s:%%s:%%s%%s', (SELECT system_identifier FROM pg_control_system()),
                                  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
                                  d.oid, c.oid, pg_relation_filenode(c.oid), f.firing) ORDER BY c.oid), '{}') AS storage
@@ -78,7 +78,7 @@ SET state = %(state)s,
 WHERE id = %(job)s AND state IN ('running', 'interrupted', 'failed');
 
 -- name: control
--- Runners are counted only where they share something.
+-- Runners are counted only if there is a rate that they share.
 SELECT j.paused_at, j.paused_by, j.pause_reason, j.max_rate AS max_rate_per_s, j.batch_size AS batch_rows,
        j.max_lag_s, j.max_lag_bytes,
        CASE WHEN j.max_rate IS NULL THEN 1 ELSE (
@@ -99,7 +99,7 @@ WHERE id = %(job)s AND paused_at IS NULL;
 UPDATE fluxbase_rotation.job SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE id = %(job)s;
 
 -- name: tune
--- NULL leaves a setting as it is, 0 lifts it.
+-- NULL keeps a setting as it is, 0 removes it.
 UPDATE fluxbase_rotation.job
 SET max_rate = nullif(coalesce(%(max_rate_per_s)s, max_rate), 0),
     batch_size = nullif(coalesce(%(batch_rows)s, batch_size), 0),
@@ -120,7 +120,7 @@ WHERE id = %(job)s
 RETURNING pass;
 
 -- name: beyond_32_bits
--- Whether the 32 bits that a row version shows no longer name one transaction.
+-- Whether the 32 bits of a row version's xmin no longer name one transaction.
 SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric >= 4294967296 AS found;
 
 -- name: note_unexamined

@@ -1,4 +1,4 @@
--- The life of keys, as the append-only events tell it. Nothing of a key stands here but its fingerprint.
+-- The history of keys, from the append-only events. These hold the fingerprint of a key and nothing else of it.
 
 -- name: key_events
 SELECT at, what, db_user, os_user, host, reason, detail,
@@ -9,7 +9,7 @@ WHERE what = ANY (%(kinds)s) AND detail ? 'version' AND detail ? 'fingerprint'
 ORDER BY id;
 
 -- name: rotations
--- The versions that values were ever to be moved to, and when the last job to each was completed.
+-- All versions that were the target of a job, and when the last job to each was completed.
 SELECT to_version AS version, max(finished_at) FILTER (WHERE state = 'completed') AS finished_at
 FROM fluxbase_rotation.job
 GROUP BY to_version;
@@ -18,6 +18,6 @@ GROUP BY to_version;
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
 
 -- name: jobs_begun
--- How many jobs were ever begun here, and from here in the databases beside.
+-- How many jobs were begun here, and from here in the databases of branches and tenants.
 SELECT (SELECT count(*) FROM fluxbase_rotation.job)
        + (SELECT count(*) FROM fluxbase_rotation.event WHERE what = 'began-beside') AS number;

@@ -1,15 +1,16 @@
--- Transactions that were open when a snapshot was taken, and may have written what the snapshot can't see.
+-- Transactions that were open when a snapshot was taken, and may have written what the snapshot does not see.
 
 -- name: snapshot
--- The present snapshot: below `since` all transactions had ended, from `upto` on none had, and in between `open` had not.
+-- The present snapshot. All transactions below `since` had ended. None from `upto` on had ended. Between them, those in
+-- `open` had not ended.
 SELECT pg_snapshot_xmin(s.taken)::text::bigint AS since,
        pg_snapshot_xmax(s.taken)::text::bigint AS upto,
        ARRAY(SELECT pg_snapshot_xip(s.taken)::text::bigint) AS open
 FROM (SELECT pg_current_snapshot() AS taken) AS s;
 
 -- name: running
--- The transactions that run, and which of these relations they may have written to: a lock that writing takes is kept
--- until the transaction's end.
+-- The running transactions, and which of these relations they may have written to. A transaction that writes keeps its
+-- lock on the relation until it ends.
 SELECT h.transactionid::text::bigint AS xid, h.pid, p.gid, coalesce(a.xact_start, p.prepared) AS since,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared))::float8 AS age_s,
        ARRAY(SELECT DISTINCT n.nspname || '.' || c.relname

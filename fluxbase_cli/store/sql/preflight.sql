@@ -1,7 +1,8 @@
--- What preflight asks the system catalogues. Names are qualified: the session's search_path is pg_catalog.
+-- The preflight checks' queries of the system catalogues. Names are qualified: the session's search_path is pg_catalog.
 
 -- name: session
--- Who we are and what we may become. pg_has_role knows SET from PostgreSQL 16 on; before, membership was enough.
+-- The session's role, and whether it may switch to service_role. pg_has_role knows SET from PostgreSQL 16 on. Before,
+-- membership was enough.
 SELECT current_user AS role,
        current_database() AS database,
        current_setting('server_version') AS server_version,
@@ -17,7 +18,7 @@ SELECT current_user AS role,
        has_parameter_privilege(current_user, 'session_replication_role', 'SET') AS can_silence;
 
 -- name: privileges
--- What the role lacks, as it would be granted.
+-- The privileges that the role lacks, in the words of a GRANT.
 WITH wanted AS (
     SELECT DISTINCT t.column_name, c.oid, n.oid AS schema_oid, n.nspname, c.relname
     FROM unnest(%(schemas)s::text[], %(names)s::text[], %(columns)s::text[]) AS t (schema_name, name, column_name)
@@ -37,8 +38,8 @@ SELECT DISTINCT lacks FROM (
 ORDER BY lacks;
 
 -- name: triggers
--- The triggers that an update of our columns would fire. Under session_replication_role = replica those of mode
--- ALWAYS and REPLICA do, otherwise those of mode ORIGIN and ALWAYS.
+-- The triggers that an update of our columns would fire. Under session_replication_role = replica these are the
+-- triggers of mode ALWAYS and REPLICA, otherwise those of mode ORIGIN and ALWAYS.
 SELECT DISTINCT n.nspname || '.' || c.relname AS table_name, g.tgname AS trigger_name
 FROM unnest(%(schemas)s::text[], %(names)s::text[], %(columns)s::text[]) AS t (schema_name, name, column_name)
 JOIN pg_namespace AS n ON n.nspname = t.schema_name

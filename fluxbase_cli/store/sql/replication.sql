@@ -5,16 +5,16 @@
 SELECT pg_is_in_recovery();
 
 -- name: position
--- Where the next WAL record will stand: all that was committed before stands in front of it.
+-- The position of the next WAL record. All that was committed before is at a lower position.
 SELECT pg_current_wal_insert_lsn()::text;
 
 -- name: push
--- What was inserted and not flushed yet is not sent. A transaction of our own has the WAL writer flush all before it.
+-- WAL is sent only after it is flushed. A transaction of this session makes the WAL writer flush all WAL before it.
 SELECT pg_current_xact_id();
 
 -- name: receivers
--- A role that may not see other sessions' statistics sees name and pid, and the state as NULL. What only stores WAL has
--- no replay_lsn; without a slot it reports no flush_lsn either.
+-- A role that may not see other sessions' statistics sees the name and the pid, and NULL as the state. A receiver that
+-- only stores WAL has no replay_lsn. Without a slot it reports no flush_lsn either.
 SELECT r.application_name AS name, r.state IS NULL AS hidden, r.replay_lsn IS NOT NULL AS replays,
        coalesce(r.replay_lsn, r.flush_lsn, r.write_lsn)::text AS lsn,
        coalesce(coalesce(r.replay_lsn, r.flush_lsn, r.write_lsn) >= %(lsn)s::pg_lsn, false) AS reached,
@@ -26,7 +26,7 @@ WHERE r.state IS DISTINCT FROM 'backup'
 ORDER BY r.application_name, r.pid;
 
 -- name: slots
--- Logical slots decode one database. Those of databases that hold no sealed values are nobody's concern.
+-- A logical slot decodes one database. Slots of databases that hold no sealed values do not matter.
 SELECT s.slot_name::text AS name, s.slot_type = 'logical' AS logical, s.active,
        p.lsn::text AS lsn, coalesce(p.lsn >= %(lsn)s::pg_lsn, false) AS reached
 FROM pg_replication_slots AS s
@@ -39,7 +39,8 @@ ORDER BY s.slot_name;
 SELECT current_setting('synchronous_standby_names');
 
 -- name: seen
--- The events that name standbys which were connected then, or were gone and are to be forgotten; the oldest first.
+-- The events that name standbys: standbys that were connected then, or that were removed and must be forgotten. The
+-- oldest first.
 SELECT at, detail -> 'standbys' AS standbys, detail -> 'forgotten' AS forgotten
 FROM fluxbase_rotation.event
 WHERE detail ?| ARRAY['standbys', 'forgotten']

@@ -1,5 +1,5 @@
--- The scheduled rotation: how far it is, which keys it retires, and whom it has told what. No key, plaintext or sealed
--- value stands here, and no address of a webhook.
+-- The scheduled rotation: how far it is, which keys it retires, and its notifications. No key, plaintext or sealed
+-- value is stored here, and no address of a webhook.
 
 -- name: tables_exist
 SELECT EXISTS (
@@ -13,12 +13,12 @@ SELECT pg_try_advisory_lock(%(lock_class)s, 0) AS taken;
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
 
 -- name: used_versions
--- The versions that values were ever to be moved to, by a job or by a rotation that did not come to its job.
+-- All versions that were a target, of a job or of a rotation that did not begin its job.
 SELECT to_version AS version FROM fluxbase_rotation.job
 UNION SELECT to_version FROM fluxbase_rotation.rotation WHERE to_version IS NOT NULL;
 
 -- name: completed_job
--- The job that did what a rotation was to do, if its runner did not live to say so.
+-- The completed job of a rotation, for the case that its runner was killed before it could record that.
 SELECT id FROM fluxbase_rotation.job
 WHERE id > %(after)s AND kind = 're-encrypt' AND state = 'completed' AND to_version = %(version)s
 ORDER BY id DESC LIMIT 1;
@@ -43,7 +43,7 @@ SELECT * FROM fluxbase_rotation.rotation ORDER BY id DESC LIMIT 1;
 SELECT * FROM fluxbase_rotation.rotation WHERE state = 'finished' ORDER BY id DESC LIMIT 1;
 
 -- name: activated_at
--- When a version was made active by a rotation, last.
+-- When a rotation last made a version the active one.
 SELECT max(s.finished_at) AS at
 FROM fluxbase_rotation.rotation_step AS s JOIN fluxbase_rotation.rotation AS r ON r.id = s.rotation
 WHERE r.to_version = %(version)s AND s.step = 'activate';

@@ -10,8 +10,9 @@ RETURNING number;
 SELECT pg_try_advisory_lock(%(lock_class)s, %(runner)s);
 
 -- name: heartbeat
--- A slow runner is not robbed: its leases are renewed as long as it breathes. Only those of shards that its workers have
--- in hand: a crash of the server may have taken back that one was done, and then nobody works on it.
+-- A slow runner does not lose its leases: they are renewed as long as the runner is alive. But only the leases of
+-- shards that its workers work on now: after a crash of the server, a shard that was done may be not done again, and
+-- then no worker works on it.
 WITH beat AS (
     UPDATE fluxbase_rotation.runner SET heartbeat_at = clock_timestamp() WHERE number = %(runner)s
 )
@@ -39,7 +40,7 @@ WHERE r.job = %(job)s
 ORDER BY r.number;
 
 -- name: free_dead_leases
--- A runner whose session is gone can't commit any more, so its shards need not wait for the lease to run out.
+-- A runner whose session is gone can't commit any more, so its shards are free before the lease ends.
 UPDATE fluxbase_rotation.shard AS s
 SET runner = NULL, lease_until = NULL
 WHERE s.job = %(job)s AND s.runner IS NOT NULL AND NOT s.done
@@ -47,7 +48,7 @@ WHERE s.job = %(job)s AND s.runner IS NOT NULL AND NOT s.done
       SELECT FROM ({{live_runners}}) AS live WHERE live.number = s.runner);
 
 -- name: interrupt_if_last
--- A runner that stops leaves the job running where another one is still at work.
+-- A runner that stops leaves the job in state running if another runner still works on it.
 UPDATE fluxbase_rotation.job AS j
 SET state = %(state)s, error = %(error)s
 WHERE j.id = %(job)s

@@ -1,8 +1,9 @@
--- What the server is going through besides our job. `store/activity.py` is the only place where a name meets a function.
+-- The load of the server: standbys and checkpoints. `store/server_load.py` is the only place where a name meets a
+-- function.
 
 -- name: standbys
--- Who may not see another session's statistics sees that there is one, and its state as NULL. A base backup replays
--- nothing, and a receiver of WAL has no replay_lsn.
+-- A role that may not see other sessions' statistics sees a row with NULL as the state. A base backup replays nothing,
+-- and a receiver that only stores WAL has no replay_lsn.
 SELECT r.application_name AS name, r.state IS NULL AS hidden,
        pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint AS written,
        pg_wal_lsn_diff(r.replay_lsn, '0/0')::bigint AS replayed,
@@ -14,7 +15,7 @@ WHERE r.state IS NULL OR (r.state <> 'backup' AND r.replay_lsn IS NOT NULL);
 SELECT pg_has_role('pg_read_all_stats', 'USAGE');
 
 -- name: checkpoints
--- PostgreSQL 17 moved the counter to a view of its own.
+-- PostgreSQL 17 moved the counter to another view.
 SELECT num_requested AS requested, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint AS written
 FROM pg_stat_checkpointer;
 

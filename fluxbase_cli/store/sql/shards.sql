@@ -2,8 +2,8 @@
 -- Each statement has a name; `store/shards.py` is the only place where a name meets a method.
 
 -- name: create_shards
--- In the transaction that created the job but in a later snapshot: whatever was committed before the job began lies
--- within the size that a relation has now.
+-- In the transaction that created the job, but in a later snapshot. So all that was committed before the job began lies
+-- within the present size of each relation.
 INSERT INTO fluxbase_rotation.shard (job, pass, table_name, relation, first, upto, strides, cursor)
 SELECT %(job)s, 0, r.table_name, r.relation, s.first_block << 16,
        least(s.first_block + r.shard_blocks, b.blocks) << 16, r.lanes, s.first_block << 16
@@ -18,7 +18,7 @@ CROSS JOIN LATERAL generate_series(0, b.blocks - 1, r.shard_blocks) AS s (first_
 ORDER BY r.position, s.first_block;
 
 -- name: census_shards
--- A closing census sees each relation as it is at one moment, so it takes it whole.
+-- A catch-up pass reads each relation in one snapshot, so the whole relation is one shard.
 INSERT INTO fluxbase_rotation.shard (job, pass, table_name, relation, first, upto, strides, cursor)
 SELECT %(job)s, %(pass)s, r.table_name, r.relation, 0, 0, 1, 0
 FROM unnest(%(tables)s::text[], %(relations)s::text[]) AS r (table_name, relation);
@@ -51,15 +51,16 @@ WHERE id = (
 RETURNING {{shard_columns}};
 
 -- name: reread_shard
--- After a failure: where the database says that we are. No row: the lease went to somebody else.
+-- After a failure: the position that is stored in the database. No row: another runner has the lease.
 SELECT {{shard_columns}}
 FROM fluxbase_rotation.shard
 WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
 
 -- name: record_batch
--- In the transaction of the values: they stand or fall together. Where no row is found the lease went to somebody else,
--- be it only another thread of this runner, which the place tells, or the counts where a census stays at one place; it
--- then ends with division_by_zero, since the COMMIT that is sent along must not be heeded.
+-- In the transaction of the values, so that both are committed or none is. No row: another runner has the lease, or
+-- another thread of this runner has advanced the shard. The position shows that; in a catch-up pass, where the position
+-- stays the same, the counts show it. Then this fails with division_by_zero, because the COMMIT that is already sent in
+-- the same pipeline must not take effect.
 WITH moved AS (
     UPDATE fluxbase_rotation.shard
     SET stride = %(lane)s, cursor = %(cursor)s, done = %(done)s,
@@ -81,8 +82,8 @@ UPDATE fluxbase_rotation.shard SET runner = NULL, lease_until = NULL
 WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
 
 -- name: abandon_shard
--- A shard of a relation that is not there any more. It counts as unwritten, so that another pass follows,
--- which opens everything.
+-- A shard of a relation that does not exist any more. It counts as unwritten, so that another pass follows, which opens
+-- everything.
 WITH needed AS (
     UPDATE fluxbase_rotation.job SET full_census = true WHERE id = %(job)s AND NOT full_census
 )
@@ -94,7 +95,7 @@ SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.rel
                WHERE n.nspname = %(schema)s AND c.relname = %(relation)s AND c.relkind = 'r') AS found;
 
 -- name: shard_totals
--- How far a shard is: the lanes that are done, and how far the present one is.
+-- How far a shard is: the lanes that are done, and the finished part of the present lane.
 SELECT s.pass, s.table_name, s.done, s.rows_done, s.counts, s.upto - s.first AS size,
        CASE WHEN s.done THEN 1.0
             ELSE (s.stride + coalesce((s.cursor - s.first)::float8 / nullif(s.upto - s.first, 0), 0)) / s.strides
@@ -108,7 +109,7 @@ SELECT coalesce(sum(rows_done), 0)::bigint AS rows_done
 FROM fluxbase_rotation.shard WHERE job = %(job)s AND pass = 0;
 
 -- name: written_xids
--- The 32 bits that a row's xmin shows; see `store/reader.py` for why they are enough.
+-- The 32 bits of a row's xmin; `store/reader.py` says why they are enough.
 SELECT coalesce(array_agg(xid::xid), '{}')::text FROM fluxbase_rotation.batch WHERE job = %(job)s;
 
 -- name: repeat_census

@@ -1,10 +1,13 @@
--- How large relations are, and who may vacuum them. `store/upkeep.py` is the only place where a name meets a function.
+-- How large relations are, and whether the role may vacuum them. `store/table_size.py` is the only place where a name
+-- meets a function.
 
 -- name: sizes
--- On disk: the rows, what is stored beside them (TOAST), and the indexes; and what PostgreSQL knows of dead rows.
+-- The size on disk of the rows, of large values outside the rows (TOAST), and of the indexes; and the number of dead
+-- rows as PostgreSQL counts them.
 SELECT r.schema_name || '.' || r.name AS relation,
        pg_relation_size(c.oid) AS heap, pg_table_size(c.oid) AS whole, pg_indexes_size(c.oid) AS indexes,
-       -- A partial index has fewer entries than the table has rows, or none; unknown before the first VACUUM or ANALYZE.
+       -- A partial index has fewer entries than the table has rows, or none; unknown before the first VACUUM or
+       -- ANALYZE.
        (SELECT coalesce(sum(CASE WHEN x.reltuples < 0 OR c.reltuples <= 0 THEN (i.indpred IS NULL)::integer
                                  ELSE least(x.reltuples / c.reltuples, 1) END), 0)::float8
         FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid

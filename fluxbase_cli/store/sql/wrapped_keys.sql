@@ -1,5 +1,5 @@
--- The statements that wrapped keys are kept with. Each has a name; `store/wrapped_keys.py` is the only place where a name
--- meets a method.
+-- The statements for wrapped keys. Each has a name; `store/wrapped_keys.py` is the only place where a name meets a
+-- method.
 
 -- name: table_exists
 SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'fluxbase_rotation' AND tablename = 'wrapped_key') AS there;
@@ -20,7 +20,7 @@ VALUES (%(version)s, %(provider)s, %(kms_key_id)s, %(ciphertext)s, %(fingerprint
 RETURNING version, provider, kms_key_id, ciphertext, fingerprint, created_at, rewrapped_at;
 
 -- name: replace_key
--- Compare-and-set: somebody else's rewrapping at the same moment must not be overwritten.
+-- Compare-and-set: a rewrap by another process at the same moment must not be overwritten.
 UPDATE fluxbase_rotation.wrapped_key
 SET kms_key_id = %(kms_key_id)s, ciphertext = %(ciphertext)s, rewrapped_at = clock_timestamp()
 WHERE version = %(version)s AND ciphertext = %(old)s

@@ -1,9 +1,9 @@
--- The progress of jobs. These tables hold fingerprints, counts and places; never a key, a plaintext or a sealed value.
--- The server leaves this schema alone.
+-- The progress tables of jobs. They hold fingerprints, counts and positions; never a key, a plaintext or a sealed
+-- value. The Fluxbase server does not use this schema.
 
 CREATE SCHEMA IF NOT EXISTS fluxbase_rotation;
 
--- One job: everything that is not under the target version is brought there.
+-- One job: it moves values to the target version.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind          text NOT NULL CHECK (kind IN ('re-encrypt', 'rollback')),
@@ -12,14 +12,14 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
     from_version  integer,
     to_version    integer NOT NULL,
     reason        text,
-    fingerprints  jsonb NOT NULL,                 -- {"1": "…", "2": "…"}: runners with other keys may not join
+    fingerprints  jsonb NOT NULL,                 -- {"1": "…", "2": "…"}: runners with other keys can't join
     catalogue     text NOT NULL,                  -- digest of the list of sealed locations, for the same reason
     pass          integer NOT NULL DEFAULT 0,     -- 0 is the main pass, from 1 on the catch-up passes
-    began         xid8 NOT NULL,                  -- transactions from it on had not begun when the job did
-    horizon       xid8 NOT NULL,                  -- transactions below it had ended when the current pass began
-    news_from     xid8,                           -- the same for the pass before: the census looks at what came since
+    began         xid8 NOT NULL,                  -- transactions from this one on began after the job
+    horizon       xid8 NOT NULL,                  -- transactions below this one had ended when the current pass began
+    news_from     xid8,                           -- the same for the pass before: a catch-up pass reads what came since
     storage       text[] NOT NULL,                -- the relations' files, and what fires on them: see `storage` in jobs.sql
-    full_census   boolean NOT NULL DEFAULT false, -- open our own writes again too, since a trigger may have changed them
+    full_census   boolean NOT NULL DEFAULT false, -- open our own writes again, because a trigger may have changed them
     total_rows    bigint NOT NULL DEFAULT 0,
     remaining     bigint,
     error         text,
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
     finished_at   timestamptz
 );
 
--- There is at most one unfinished job, and the database enforces that.
+-- The database enforces that at most one job is unfinished.
 CREATE UNIQUE INDEX IF NOT EXISTS job_one_unfinished ON fluxbase_rotation.job ((true))
     WHERE state IN ('running', 'interrupted', 'failed');
 
@@ -46,22 +46,23 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.runner (
     ended_at      timestamptz
 );
 
--- A part of one relation on disk, gone through once for each lane (the column says stride). Places are ctids as numbers, block * 65536 + line.
+-- A range of pages of one relation, processed once for each lane (the columns are named stride and strides). Positions
+-- are ctids as numbers, block * 65536 + line.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.shard (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job           bigint NOT NULL REFERENCES fluxbase_rotation.job,
     pass          integer NOT NULL,
     table_name    text NOT NULL,                  -- as in the catalogue of sealed locations
     relation      text NOT NULL,                  -- the table itself, or one of its partitions
-    first         bigint NOT NULL,                -- the place behind which the shard begins
-    upto          bigint NOT NULL,                -- the place where it ends
+    first         bigint NOT NULL,                -- the shard begins after this ctid
+    upto          bigint NOT NULL,                -- the shard ends before this ctid
     strides       integer NOT NULL,
     stride        integer NOT NULL DEFAULT 0,
-    cursor        bigint NOT NULL,                -- in this lane all up to this place is done
+    cursor        bigint NOT NULL,                -- in this lane all rows up to this ctid are done
     done          boolean NOT NULL DEFAULT false,
     rows_done     bigint NOT NULL DEFAULT 0,
     counts        jsonb NOT NULL DEFAULT '{}',    -- {column: {count: n}}
-    unwritten     bigint NOT NULL DEFAULT 0,      -- rows that were to be written and could not be
+    unwritten     bigint NOT NULL DEFAULT 0,      -- rows that could not be written
     runner        integer,
     lease_until   timestamptz
 ) WITH (fillfactor = 50);
@@ -74,7 +75,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.batch (
 );
 CREATE INDEX IF NOT EXISTS batch_job ON fluxbase_rotation.batch (job);
 
--- Values that no key opened: where they are and why, never what they are.
+-- Undecryptable values: where they are and why, never the values.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.quarantine (
     job           bigint NOT NULL REFERENCES fluxbase_rotation.job,
     location      text NOT NULL,
@@ -106,5 +107,5 @@ END
 $$;
 CREATE OR REPLACE TRIGGER event_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON fluxbase_rotation.event
     FOR EACH STATEMENT EXECUTE FUNCTION fluxbase_rotation.refuse_change();
--- ALWAYS: it fires under session_replication_role = replica too, which is how our batches run.
+-- ALWAYS: it also fires under session_replication_role = replica, which our batches set.
 ALTER TABLE fluxbase_rotation.event ENABLE ALWAYS TRIGGER event_is_append_only;

@@ -1,4 +1,4 @@
--- What a job could not examine at its end, so that it is not completed.
+-- What a job could not examine at its end. With such an entry the job is not completed.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.unexamined (
     job           bigint NOT NULL REFERENCES fluxbase_rotation.job,
     kind          text NOT NULL,

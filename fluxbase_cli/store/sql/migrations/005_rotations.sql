@@ -1,21 +1,21 @@
 -- Scheduled rotations: how far each is, which keys it retires, and which notifications it sends. No key, plaintext or
--- sealed value is kept here, and no address of a webhook.
+-- sealed value is stored here, and no address of a webhook.
 
--- One rotation. The new key's version is written down before the key is made, so that whoever goes on after a crash
--- finds the key instead of making another one.
+-- One rotation. The version of the new key is stored before the key is created. So after a crash the next run finds the
+-- key and does not create another one.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     state         text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'finished', 'abandoned')),
     from_version  integer NOT NULL,
     to_version    integer,
     forced        boolean NOT NULL,
-    due_at        timestamptz,                    -- the date of the schedule that it makes good
+    due_at        timestamptz,                    -- the date of the schedule for which it runs
     newest_job    bigint NOT NULL,                -- the newest job when it began
     started_at    timestamptz NOT NULL,
     finished_at   timestamptz,
     error         text                            -- why its last run failed
 );
--- The database itself sees to it that there is one unfinished rotation at most.
+-- The database enforces that at most one rotation is unfinished.
 CREATE UNIQUE INDEX IF NOT EXISTS rotation_one_unfinished ON fluxbase_rotation.rotation ((true))
     WHERE state = 'running';
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_step (
@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_step (
     detail        jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (rotation, step)
 );
--- A key that is beyond retention, disabled or destroyed once. Written down before it is done, told after it.
+-- A key that is beyond the retention. It is disabled once and destroyed once. Stored before it is done; the
+-- notification is sent after it.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_retirement (
     version       integer NOT NULL,
     fingerprint   text NOT NULL,
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_retirement (
     finished_at   timestamptz,
     PRIMARY KEY (version, fingerprint, action)
 );
--- Notifications, written down in the transaction of what they tell, so that none is lost or made twice.
+-- Notifications, stored in the transaction of the change that they report, so that none is lost or created twice.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_notice (
     number        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id            uuid NOT NULL UNIQUE,
@@ -45,6 +46,6 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.rotation_notice (
     at            timestamptz NOT NULL,
     message       text NOT NULL,
     detail        jsonb NOT NULL DEFAULT '{}',
-    ended_at      timestamptz,                    -- delivered, or given up
-    error         text                            -- why it was given up
+    ended_at      timestamptz,                    -- when it was delivered, or the tool stopped trying
+    error         text                            -- why it was not delivered
 );
