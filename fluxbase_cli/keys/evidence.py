@@ -66,7 +66,7 @@ class Evidence:
         if request.skip_copies:
             yield {"what": "copies"}
         if request.skip_deep:
-            yield {"what": "deep census"}
+            yield {"what": "deep audit"}
         left_out = (*request.scope.absent, *(() if request.skip_deep else request.scope.skip))
         for each in left_out:
             yield {"what": "place", "where": each.where, "reason": each.reason}

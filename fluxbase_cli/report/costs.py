@@ -1,4 +1,4 @@
-"""What a run will cost, and has cost, for people; told on stderr after the result."""
+"""What a run will cost and what it has cost, as lines for stderr after the result."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from fluxbase_cli.engine.throttle.pacing import in_bytes
 
 
 def cost_lines(report: JobReport) -> Iterator[str]:
-    """The forecast of a dry run; the figures of a run beside its forecast; what is to be vacuumed."""
-    foretold = None if report.estimate is None else report.estimate.cost
+    """The estimate of a dry run; the cost of a run beside its estimate; which tables should be vacuumed."""
+    estimated = None if report.estimate is None else report.estimate.cost
     if report.state == "dry-run":
-        if report.estimate is not None and foretold is not None:
-            yield f"Forecast: {', '.join(_figures(foretold))}"
+        if report.estimate is not None and estimated is not None:
+            yield f"Estimate: {', '.join(_figures(estimated))}"
             yield (
                 f"  measured in {report.estimate.took_s:.1f}s on {report.estimate.rows} rows, rolled back"
-                f"{_lag_risk(foretold)}"
+                f"{_lag_risk(estimated)}"
             )
         elif report.estimate is not None and report.estimate.reason and report.handled >= FEW_ROWS:
-            yield f"No forecast: nothing could be rehearsed: {report.estimate.reason}"
-    elif report.measured is not None and (foretold is not None or report.handled >= FEW_ROWS):
+            yield f"No estimate: no trial run was possible: {report.estimate.reason}"
+    elif report.measured is not None and (estimated is not None or report.handled >= FEW_ROWS):
         yield f"Cost: {', '.join(_figures(report.measured))}"
-        if foretold is not None:
-            yield f"Forecast was: {', '.join(_figures(foretold))}"
-    yield from _gain_lines(report.vacuum_candidates)
+        if estimated is not None:
+            yield f"Estimate was: {', '.join(_figures(estimated))}"
+    yield from _vacuum_lines(report.vacuum_candidates)
 
 
 def _figures(cost: Cost) -> Iterator[str]:
@@ -43,7 +43,7 @@ def _lag_risk(cost: Cost) -> str:
     return f"; {standbys} must keep up with {rate}/s (--max-replica-lag waits where one does not)"
 
 
-def _gain_lines(vacuum_candidates: tuple[VacuumCandidate, ...]) -> Iterator[str]:
+def _vacuum_lines(vacuum_candidates: tuple[VacuumCandidate, ...]) -> Iterator[str]:
     left = [gain for gain in vacuum_candidates if not gain.vacuumed]
     if not left:
         return

@@ -38,7 +38,7 @@ def jobs_lines(summaries: Sequence[JobSummary]) -> Iterator[str]:
         )
         for summary in summaries
     ]
-    header = ("JOB", "KIND", "STATE", "FROM", "TO", "DONE", "RE-ENCRYPTED", "UNOPENABLE", "RATE", "LEFT", "BEGUN")
+    header = ("JOB", "KIND", "STATE", "FROM", "TO", "DONE", "RE-ENCRYPTED", "UNDECRYPTABLE", "RATE", "LEFT", "BEGUN")
     yield from table(header, rows, right=(0, 3, 4, 5, 6, 7, 8, 9))
 
 
@@ -88,7 +88,7 @@ def details_lines(details: JobDetails) -> Iterator[str]:
         for name, progress in details.locations.items()
     ]
     yield from table(
-        ("LOCATION", "SCANNED", "RE-ENCRYPTED", "CURRENT", "UNOPENABLE", "PROGRESS"), rows, right=(1, 2, 3, 4)
+        ("LOCATION", "SCANNED", "RE-ENCRYPTED", "CURRENT", "UNDECRYPTABLE", "PROGRESS"), rows, right=(1, 2, 3, 4)
     )
     yield ""
     yield from table(
@@ -127,7 +127,7 @@ def headline(details: JobDetails) -> str:
     if summary.pace is not None:
         line += f", {summary.pace.rate_per_s:,.0f} secrets/s"
         if job.pass_number > 0:
-            line += f", closing census {job.pass_number}"
+            line += f", catch-up pass {job.pass_number}"
         elif summary.pace.eta_s is not None:
             line += f", {span(summary.pace.eta_s)} left"
     alive = sum(runner.alive for runner in details.runners)

@@ -89,7 +89,7 @@ def census_lines(report: CensusReport) -> Iterator[str]:
         ]
         yield from table(("LOCATION", "SECRETS"), rows, right=(1,))
         return
-    header = ("LOCATION", *(f"VERSION {version}" for version in report.versions), "PLAINTEXT", "UNOPENABLE")
+    header = ("LOCATION", *(f"VERSION {version}" for version in report.versions), "PLAINTEXT", "UNDECRYPTABLE")
     rows = [
         (
             name,

@@ -54,7 +54,7 @@ def test_a_dry_run_foretells_and_commits_nothing(large: Fluxbase) -> None:
     assert (cost.key_calls, cost.standbys) == (0, 0)
     # An eighth of the rows at most, each time counted, and not many less.
     assert 0.08 * _SECRETS < report.estimate.rows <= _SECRETS / 8
-    assert next(cost_lines(report)).startswith("Forecast: ")
+    assert next(cost_lines(report)).startswith("Estimate: ")
     assert large.places() == places
     assert large.stored() == stored
     assert large.relations() == relations
@@ -121,7 +121,7 @@ def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: 
     written = large.value("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", wal)
     assert 0.3 * float(written) < report.measured.wal_bytes <= written
     lines = list(cost_lines(report))
-    assert [line.partition(":")[0] for line in lines][:2] == ["Cost", "Forecast was"]
+    assert [line.partition(":")[0] for line in lines][:2] == ["Cost", "Estimate was"]
     assert lines[2] == "These tables would gain from VACUUM (--vacuum does it after the job):"
     assert lines[3].startswith("  functions.secrets: ")
 

@@ -97,7 +97,11 @@ def test_a_relative_fleet_file_gives_absolute_paths(folder: Path, monkeypatch: p
             "instances[0] has the unknown key 'password'",
             "Known are: name, config, directory, env_file",
         ),
-        (f"{_GOOD}  - {{name: eu, config: us/fluxbase.yaml}}\n", "instances[2].name is 'eu', as is", "of its own"),
+        (
+            f"{_GOOD}  - {{name: eu, config: us/fluxbase.yaml}}\n",
+            "instances[2].name is 'eu', as is",
+            "a different name",
+        ),
         (f"{_GOOD}  - {{name: de, config: us/fluxbase.yaml}}\n", "'de' and 'us' have the same", "remove one"),
         ("instances:\n- {name: eu, config: de/fluxbase.yaml}\n", "there is no file", "relative path"),
         ("instances:\n- {name: eu, config: eu}\n", "instances[0].config: there is no file", "relative path"),

@@ -80,7 +80,7 @@ def test_in_the_closing_census_no_time_is_promised() -> None:
     details = _details(10, 1000, pace=Pace(100.0, None))
     closing = replace(details, summary=replace(details.summary, job=replace(_JOB, pass_number=2)))
 
-    assert headline(closing).endswith("100 secrets/s, closing census 2")
+    assert headline(closing).endswith("100 secrets/s, catch-up pass 2")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_an_audit_in_text() -> None:
         "functions.secrets.encrypted_value        7",
     ]
     whole = [line.split() for line in census_lines(_census(None, 7))]
-    assert whole[0] == ["LOCATION", "VERSION", "1", "VERSION", "2", "PLAINTEXT", "UNOPENABLE"]
+    assert whole[0] == ["LOCATION", "VERSION", "1", "VERSION", "2", "PLAINTEXT", "UNDECRYPTABLE"]
     assert whole[-1] == ["total", "7", "15", "1", "0"]
 
 

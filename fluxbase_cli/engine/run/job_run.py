@@ -32,7 +32,7 @@ from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import Job, JobState, QuarantineEntry
 from fluxbase_cli.unexamined import Unexamined
 
-#: A job with fewer rows is done in a second or two, of which a rehearsal would be a good part.
+#: A job with fewer rows takes a second or two, and a trial run would take a large part of that.
 _WORTH_AN_ESTIMATE = 200_000
 
 
@@ -116,7 +116,7 @@ class JobRun:
         with session(self._database) as connection:
             jobs = JobStore(connection)
             jobs.schema.ensure()
-            # Before the job begins, so that it is no part of it; of one that is gone on with much is done already.
+            # Before the job begins, so that it is no part of it. A resumed job has done much already.
             decision = self._prepared.decision
             if decision.begins and self._prepared.plan.rows >= _WORTH_AN_ESTIMATE:
                 self._estimate = self._try_out(rounds=1)

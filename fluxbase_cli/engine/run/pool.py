@@ -24,14 +24,14 @@ from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.shards import LEASE_S
 
 _HEARTBEAT_S = LEASE_S / 6
-#: How often the database is asked what operators want of the job, in seconds: a pause is heard within it.
+#: How often the control settings of the job are read, in seconds: a pause takes effect within this time.
 _LOOK_S = 1.0
-#: After a stop was asked for, how long batches in hand may take before their statements are cancelled, in seconds.
+#: How long batches in progress may take after a stop, in seconds. Then their statements are cancelled.
 _GRACE_S = 3.0
 
 
 class Heartbeat:
-    """Holds the advisory lock that says "alive", renews the leases, asks what is wanted, holds autovacuum off."""
+    """Holds the advisory lock that says "alive", renews the leases, reads the control settings, locks out autovacuum."""
 
     def __init__(self, context: RunContext, throttler: Throttler, workers: Sequence[Worker]) -> None:
         self._context = context
@@ -110,7 +110,7 @@ class Pool:
         """Work until the end.
 
         Raises:
-            Exception: the first trouble that a worker could not mend; the others have finished their batches by then.
+            Exception: the first error that a retry did not solve; the other workers have finished their batches by then.
         """
         threads = [
             threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)

@@ -1,8 +1,8 @@
 """A second process that works on a job beside this one.
 
 Python runs one thread at a time, so all of a process's workers together keep one processor busy at most, and the server
-waits for them. The helper is a runner of the job like any other that joins it: it has leases, a heartbeat and a share
-of the rate of its own, and whatever happens to it the other runners go on with what it leaves.
+waits for them. The worker process is a runner of the job, like any other that joins it: it has its leases, its heartbeat
+and its share of the rate. If it ends early, the other runners take over its shards.
 """
 
 from __future__ import annotations
@@ -28,50 +28,50 @@ from fluxbase_cli.store.jobs import JobStore
 
 #: Fewer rows are done before a second process pays.
 MANY_ROWS = 100_000
-#: How often the helper's pipe is looked at, in seconds: a stop reaches it within that.
+#: How often the pipe to the worker process is read, in seconds: a stop reaches it within this time.
 _LOOK_S = 0.1
 
 
 def second_process_workers(rows: int, workers: int) -> int:
-    """How many of a runner's workers should be a helper's; 0 where a helper does not pay, or can't be had.
+    """How many of a runner's workers should run in a worker process; 0 if that does not pay, or is not possible.
 
     Args:
         rows: rows of the job.
-        workers: all of them.
+        workers: all workers of the runner.
     """
-    # A fork is safe only where no system library keeps threads of its own, as macOS' do.
+    # A fork is safe only where system libraries start no threads, as those of macOS do.
     if rows < MANY_ROWS or not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2:  # noqa: PLR2004
         return 0
     return workers // 2
 
 
 def describe_failure(error: Exception) -> str | None:
-    """What a job's report may say of an error that ended its workers; None for one that must not be swallowed."""
+    """What a job's report may say of an error that ended its workers; None for an error that must be raised."""
     if isinstance(error, psycopg.Error):
         return f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, ReopenError):
-        return "a value sealed anew did not open to the same plaintext; it was not written (is this machine sound?)"
+        return "a value sealed again did not open to the same plaintext; it was not written (is this machine faulty?)"
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """The helper's workers were ended by an error."""
+    """An error ended the workers of the worker process."""
 
     reason: str
 
 
 class WorkerProcess:
-    """A forked process for the length of a block; with no workers, none.
+    """A forked process that runs for the length of a block; none if it would have no workers.
 
-    To be entered before this process has connections and workers: of a connection both would read, and of the random
-    nonces that a worker has in stock both would use the same.
+    Enter the block before this process has connections and workers. Otherwise both processes would read from the same
+    connection, and both would use the same random nonces that a worker keeps ready.
 
     Args:
-        context: the job; the second process becomes a runner with a number of its own.
-        workers: how many the helper has.
-        stop: reaches the helper too; is requested when its workers fail.
-        observer: is told what the helper does.
+        context: the job; the worker process becomes a runner with a different number.
+        workers: how many workers the worker process has.
+        stop: is passed on to the worker process; is requested when its workers fail.
+        observer: receives the events of the worker process.
     """
 
     def __init__(self, context: RunContext, workers: int, stop: Stop, observer: Observer) -> None:
@@ -88,18 +88,18 @@ class WorkerProcess:
         fork = multiprocessing.get_context("fork")
         ours, theirs = fork.Pipe()
         process = fork.Process(
-            target=_help, args=(theirs, ours, self._context, self._workers), name="helper", daemon=True
+            target=_run_in_fork, args=(theirs, ours, self._context, self._workers), name="worker-process", daemon=True
         )
         process.start()
         theirs.close()
-        self._thread = threading.Thread(target=self._listen, args=(ours, process), name="helper", daemon=True)
+        self._thread = threading.Thread(target=self._listen, args=(ours, process), name="worker-process", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
         if kind is not None:
             self._stop.request()
-        # In short steps, so that signals are handled meanwhile.
+        # In short steps, so that this process handles signals meanwhile.
         while self._thread is not None and self._thread.is_alive():
             self._thread.join(_LOOK_S)
 
@@ -113,13 +113,13 @@ class WorkerProcess:
                 if pipe.poll(_LOOK_S):
                     self._take(pipe.recv())
         except (EOFError, OSError):
-            # It has ended, one way or another.
+            # The worker process has ended.
             process.join()
         finally:
             pipe.close()
         if process.exitcode and self.failure is None:
             self._observer.notify(
-                Message("the helper process was ended from outside; going on without it", warning=True)
+                Message("the worker process was ended from outside; continuing without it", warning=True)
             )
 
     def _take(self, event: Event | _Failed) -> None:
@@ -130,23 +130,23 @@ class WorkerProcess:
             self._observer.notify(event)
 
 
-# --- in the helper ----------------------------------------------------------------------------------------------------
+# --- in the worker process --------------------------------------------------------------------------------------------
 
 
-def _help(pipe: Pipe, others: Pipe, context: RunContext, workers: int) -> None:  # pragma: no cover  # in a fork
+def _run_in_fork(pipe: Pipe, others: Pipe, context: RunContext, workers: int) -> None:  # pragma: no cover  # in a fork
     others.close()
-    # A terminal signals all its processes; the first one says what is to be done.
+    # A terminal sends signals to all its processes; only the first process decides what to do.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     stop = Stop()
-    threading.Thread(target=_follow_parent, args=(pipe, stop), name="obey", daemon=True).start()
+    threading.Thread(target=_follow_parent, args=(pipe, stop), name="follow-parent", daemon=True).start()
     sender = _Sender(pipe)
     try:
         _work(context, workers, stop, sender)
     except Exception as error:  # noqa: BLE001  # told to the first process
         sender.send(_Failed(describe_failure(error) or type(error).__name__))
     finally:
-        # Not through what the first process wants done at its own end, with locks that its threads may have held.
+        # Run none of the exit handlers of the first process: its threads may have held locks when it forked.
         os._exit(0)
 
 
@@ -157,12 +157,12 @@ def _work(context: RunContext, workers: int, stop: Stop, sender: _Sender) -> Non
     except psycopg.Error as error:
         sender.notify(
             Message(
-                f"the helper process could not begin ({describe_failure(error)}); going on without it", warning=True
+                f"the worker process could not begin ({describe_failure(error)}); continuing without it", warning=True
             )
         )
         return
     try:
-        # What is asked of the job is asked of both; one of them telling it is enough.
+        # Both processes read the control settings of the job; only the first one reports them.
         Pool(replace(context, runner=runner), workers, stop, sender, told=NullObserver()).run()
     finally:
         with connect(context.database) as connection:
@@ -170,7 +170,7 @@ def _work(context: RunContext, workers: int, stop: Stop, sender: _Sender) -> Non
 
 
 def _follow_parent(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover
-    """Stop when the first process says so; when it is gone, go at once, as its own workers have."""
+    """Stop when the first process says so; exit at once when the first process is gone."""
     try:
         while True:
             pipe.recv()
@@ -180,7 +180,7 @@ def _follow_parent(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover
 
 
 class _Sender:  # pragma: no cover
-    """Tells the first process what happens."""
+    """Sends events to the first process."""
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe

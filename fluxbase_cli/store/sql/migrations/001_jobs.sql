@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.runner (
     ended_at      timestamptz
 );
 
--- A range of pages of one relation, processed once for each lane (the columns are named stride and strides). Positions
+-- A range of pages of one relation, processed once for each lane (the columns are named `stride` and strides). Positions
 -- are ctids as numbers, block * 65536 + line.
 CREATE TABLE IF NOT EXISTS fluxbase_rotation.shard (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -149,7 +149,7 @@ def test_when_the_helper_is_killed_the_first_process_finishes_alone(rotation: Ro
         outcome = running.finish()
 
     assert outcome.code == 0, outcome.stderr
-    assert "the helper process was ended from outside; going on without it" in outcome.stderr
+    assert "the worker process was ended from outside; continuing without it" in outcome.stderr
     assert (outcome.json["state"], outcome.json["updated"]) == ("completed", _BEFORE_JOB)
     assert_all_done(rotation, before)
 
