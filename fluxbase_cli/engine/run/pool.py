@@ -31,7 +31,7 @@ _GRACE_S = 3.0
 
 
 class Heartbeat:
-    """Holds the advisory lock that says "alive", renews the leases, reads the control settings, locks out autovacuum."""
+    """Holds the lock that says "alive", renews leases, reads the control settings, keeps autovacuum away."""
 
     def __init__(self, context: RunContext, throttler: Throttler, workers: Sequence[Worker]) -> None:
         self._context = context
@@ -110,7 +110,7 @@ class Pool:
         """Work until the end.
 
         Raises:
-            Exception: the first error that a retry did not solve; the other workers have finished their batches by then.
+            Exception: the first error that a retry did not solve; the other workers have finished their batches.
         """
         threads = [
             threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)

@@ -1,8 +1,8 @@
 """A second process that works on a job beside this one.
 
 Python runs one thread at a time, so all of a process's workers together keep one processor busy at most, and the server
-waits for them. The worker process is a runner of the job, like any other that joins it: it has its leases, its heartbeat
-and its share of the rate. If it ends early, the other runners take over its shards.
+waits for them. The worker process is a runner of the job, like any other that joins it: it has its leases, its
+heartbeat and its share of the rate. If it ends early, the other runners take over its shards.
 """
 
 from __future__ import annotations
