@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fixtures.rotating",
     "tests.fixtures.clocks",
     "tests.fixtures.fleet",
+    "tests.fixtures.plugin",
 ]
 
 #: What takes long. `.ci/run` runs it; the README's command leaves it out (see the markers in pyproject.toml).
@@ -41,7 +42,7 @@ _SLOW = (
     "acceptance/test_rotation_year.py",
     "acceptance/test_wrong_clocks.py",
     "integration/test_databases.py",
-    "integration/test_deep_census.py",
+    "integration/test_deep_audit_",
     "integration/test_embedded_server.py",
 )
 
