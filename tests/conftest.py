@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.fixtures.fluxbase",
     "tests.fixtures.further",
     "tests.fixtures.kms",
+    "tests.fixtures.aws",
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",
     "tests.fixtures.clocks",
