@@ -38,7 +38,7 @@ pytest_plugins = [
 _SLOW = (
     "faults/",
     "acceptance/test_demo_and_examples.py",
-    "acceptance/test_fleet.py",
+    "acceptance/test_fleet_",
     "acceptance/test_jobs_against_destroy.py",
     "acceptance/test_proof.py",
     "acceptance/test_release_stories.py",
