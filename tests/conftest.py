@@ -13,6 +13,9 @@ for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.S
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _default)
 
+# What helpers assert is told with its values too, as it is in a test.
+pytest.register_assert_rewrite("tests.fixtures")
+
 pytest_plugins = [
     "tests.fixtures.embedded",
     "tests.fixtures.command",
@@ -23,17 +26,19 @@ pytest_plugins = [
     "tests.fixtures.fluxbase",
     "tests.fixtures.further",
     "tests.fixtures.kms",
+    "tests.fixtures.aws",
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",
     "tests.fixtures.clocks",
     "tests.fixtures.fleet",
+    "tests.fixtures.plugin",
 ]
 
 #: What takes long. `.ci/run` runs it; the README's command leaves it out (see the markers in pyproject.toml).
 _SLOW = (
     "faults/",
     "acceptance/test_demo_and_examples.py",
-    "acceptance/test_fleet.py",
+    "acceptance/test_fleet_",
     "acceptance/test_jobs_against_destroy.py",
     "acceptance/test_proof.py",
     "acceptance/test_release_stories.py",
@@ -41,7 +46,7 @@ _SLOW = (
     "acceptance/test_rotation_year.py",
     "acceptance/test_wrong_clocks.py",
     "integration/test_databases.py",
-    "integration/test_deep_census.py",
+    "integration/test_deep_audit_",
     "integration/test_embedded_server.py",
 )
 

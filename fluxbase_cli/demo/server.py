@@ -5,7 +5,7 @@ folder above its binaries to the world. Here nothing that existed before is touc
 so root runs a copy of the binaries as an unprivileged user (see `find_unprivileged_user`).
 
 Everything lives in one folder of its own, and what is started is stopped by somebody: by `EmbeddedServer.stop`; when
-our process dies without it, by a shell that waits for that (see `_WATCHDOG`); after `EmbeddedServer.keep`, by the
+our process dies without it, by a shell that waits for that (see `stop_script`); after `EmbeddedServer.keep`, by the
 operator with the command it returns.
 """
 
@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,19 +24,13 @@ from types import TracebackType
 from typing import BinaryIO, Literal, Self
 from urllib.parse import quote
 
+from fluxbase_cli.demo.configuration import configuration_line
+from fluxbase_cli.demo.folder import create_file, make_directory, remove_folder
 from fluxbase_cli.demo.installation import Installation, choose_installation, copy_installation
-from fluxbase_cli.demo.unprivileged import RunAs, _lets_others_run_programs, find_unprivileged_user
-from fluxbase_cli.errors import ConfigurationError, DatabaseError
-
-#: The shortest limit of `sockaddr_un.sun_path` among our systems, that of macOS, less its final NUL.
-_SOCKET_PATH_BYTES = 103
-
-
-_FOLDER_PREFIX = "fluxbase-"
-
-
-_SOCKET_NAME_BYTES = len(f"/{_FOLDER_PREFIX}12345678/socket/.s.PGSQL.65535")
-
+from fluxbase_cli.demo.launch import end_of_log, free_port
+from fluxbase_cli.demo.stop_script import STOP_SCRIPT, WATCHDOG
+from fluxbase_cli.demo.unprivileged import RunAs, find_unprivileged_user
+from fluxbase_cli.errors import DatabaseError
 
 _START_TIMEOUT_S = 60.0
 
@@ -56,44 +47,11 @@ _POLL_S = 0.01
 _PORT_ATTEMPTS = 5
 
 
-_LOG_TAIL_LINES = 15
-
-
 _PORT_TAKEN = "could not create any TCP/IP sockets"
 
 
 #: What a new server says while the processes of one that was killed are still going.
 _OLD_PROCESSES_LEFT = "is still in use"
-
-
-_SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-
-
-#: Stops the server of one folder and removes the folder. The pid is used only when it is still this very server, so
-#: that a pid used again (after a reboot, say) is never signalled. Where neither /proc nor ps can tell, the server
-#: stops by itself within a minute of its folder being gone.
-_STOP_SCRIPT = """\
-cd / || exit 1
-folder={folder}
-pid=$(head -n 1 "$folder/data/postmaster.pid" 2>/dev/null)
-ours() {{
-    [ -n "$pid" ] || return 1
-    {{ cat "/proc/$pid/cmdline" || ps -o args= -p "$pid"; }} 2>/dev/null | grep -qF "$folder/data"
-}}
-if ours; then
-    kill -INT "$pid"
-    waited=0
-    while ours && [ "$waited" -lt 30 ]; do sleep 1; waited=$((waited + 1)); done
-fi
-# A server that is just leaving may still put a file down while its folder is being removed.
-tries=0
-while rm -rf -- "$folder" 2>/dev/null; [ -e "$folder" ] && [ "$tries" -lt 10 ]; do sleep 1; tries=$((tries + 1)); done
-[ ! -e "$folder" ]
-"""
-
-
-#: Waits until our process is gone (its end of the pipe closes), then stops the server; unless told to leave it.
-_WATCHDOG = 'while read -r word; do last=$word; done; [ "$last" = leave ] || exec sh "$1"'
 
 
 class EmbeddedServer:
@@ -133,8 +91,8 @@ class EmbeddedServer:
             DatabaseError: it did not start; the hint holds the end of its log.
         """
         installation = choose_installation(major)
-        lines = [_configuration_line(name, value) for name, value in (settings or {}).items()]
-        directory = _make_directory()
+        lines = [configuration_line(name, value) for name, value in (settings or {}).items()]
+        directory = make_directory()
         try:
             run_as = None
             if os.geteuid() == 0:
@@ -216,7 +174,7 @@ class EmbeddedServer:
         """Stop the server and remove everything it made. Harmless when it is dead, stopped or left to itself."""
         self._end_process(signal.SIGINT)
         if self._watchdog is not None:
-            _remove_folder(self.directory)
+            remove_folder(self.directory)
             self._dismiss_watchdog()
 
     def keep(self) -> str:
@@ -249,7 +207,7 @@ class EmbeddedServer:
             folder.mkdir(mode=0o700)
             self._hand_over(folder)
         password_file = self.directory / "password"
-        with _create(password_file, mode=0o600) as file:
+        with create_file(password_file, mode=0o600) as file:
             file.write(self.password.encode())
         self._hand_over(password_file)
         try:
@@ -267,7 +225,7 @@ class EmbeddedServer:
             password_file.unlink()
         if done.returncode != 0:
             message = "the embedded PostgreSQL could not create its data folder"
-            raise DatabaseError(message, hint=_tail(output))
+            raise DatabaseError(message, hint=end_of_log(output))
 
     def _configure(self, lines: list[bytes]) -> None:
         ours = {
@@ -276,16 +234,16 @@ class EmbeddedServer:
             "unix_socket_permissions": "0700",
         }
         # Beside the data folder, not in it: root must not write where another user could have put a symbolic link.
-        with _create(self._configuration, mode=0o644) as file:
+        with create_file(self._configuration, mode=0o644) as file:
             file.write(f"include '{self._data / 'postgresql.conf'}'\n".encode())
-            file.writelines(_configuration_line(name, value) for name, value in ours.items())
+            file.writelines(configuration_line(name, value) for name, value in ours.items())
             file.writelines(lines)
-        with _create(self._stop_script, mode=0o600) as file:
-            file.write(_STOP_SCRIPT.format(folder=self.directory).encode())
+        with create_file(self._stop_script, mode=0o600) as file:
+            file.write(STOP_SCRIPT.format(folder=self.directory).encode())
 
     def _start_watchdog(self) -> None:
         self._watchdog = subprocess.Popen(  # noqa: S603
-            ["/bin/sh", "-c", _WATCHDOG, "fluxbase-cli-demo-watchdog", str(self._stop_script)],
+            ["/bin/sh", "-c", WATCHDOG, "fluxbase-cli-demo-watchdog", str(self._stop_script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -301,7 +259,7 @@ class EmbeddedServer:
 
     def _launch_on_a_free_port(self) -> None:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 self._launch()
             except DatabaseError as error:
@@ -325,7 +283,7 @@ class EmbeddedServer:
                 return
 
     def _launch(self) -> None:
-        with _create(self.log, mode=0o600, append=True) as log:
+        with create_file(self.log, mode=0o600, append=True) as log:
             log_start = log.seek(0, os.SEEK_END)
             self._process = process = self._popen(
                 [
@@ -340,7 +298,7 @@ class EmbeddedServer:
                 self._end_process(signal.SIGQUIT)
                 with self.log.open("rb") as written:
                     written.seek(log_start)
-                    tail = _tail(written.read())
+                    tail = end_of_log(written.read())
                 message = "the embedded PostgreSQL did not start"
                 raise DatabaseError(message, hint=tail)
             time.sleep(_POLL_S)
@@ -386,62 +344,3 @@ class EmbeddedServer:
     def _hand_over(self, path: Path) -> None:
         if self._run_as is not None:
             os.chown(path, self._run_as.uid, self._run_as.gid)
-
-
-def _make_directory() -> Path:
-    """Make the server's folder where its socket's path is short enough and, for root, another user can come."""
-    is_root = os.geteuid() == 0
-    for candidate in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108
-        parent = Path(candidate).resolve()
-        if len(os.fsencode(parent)) + _SOCKET_NAME_BYTES > _SOCKET_PATH_BYTES:
-            continue
-        if is_root and not _lets_others_run_programs(parent):
-            continue
-        try:
-            directory = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent))
-        except OSError:
-            continue
-        if is_root:
-            directory.chmod(0o711)
-        return directory
-    message = "no temporary folder is fit for the embedded PostgreSQL"
-    raise ConfigurationError(message, hint="set TMPDIR to a folder with a short path where programs may be run")
-
-
-def _remove_folder(folder: Path) -> None:
-    """Remove a folder that processes of a killed server may still be writing to for a moment."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while folder.exists():
-        shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
-
-
-def _create(path: Path, *, mode: int, append: bool = False) -> BinaryIO:
-    """Open a file of our own for writing, with exactly this mode."""
-    how = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
-    descriptor = os.open(path, how, mode)
-    os.fchmod(descriptor, mode)
-    return os.fdopen(descriptor, "ab" if append else "wb")
-
-
-def _configuration_line(name: str, value: str) -> bytes:
-    """One line of postgresql.conf.
-
-    Raises:
-        ConfigurationError: the name can't be that of a setting, or the value holds a line break.
-    """
-    if not _SETTING_NAME.fullmatch(name) or not value.isprintable():
-        message = f"{name!r} is not the name of a PostgreSQL setting, or its value is not plain text"
-        raise ConfigurationError(message)
-    quoted = value.replace("\\", "\\\\").replace("'", "''")
-    return f"{name} = '{quoted}'\n".encode()
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _tail(output: bytes) -> str:
-    return "\n".join(output.decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:])

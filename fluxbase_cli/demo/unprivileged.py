@@ -27,7 +27,8 @@ class RunAs:
     gid: int
 
 
-def _lets_others_run_programs(folder: Path) -> bool:
+def lets_others_run_programs(folder: Path) -> bool:
+    """Whether every user can come to a folder and may run programs there."""
     if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
         return False
     return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))

@@ -92,7 +92,7 @@ def test_a_destroy_without_the_deep_census_says_so_in_its_record(plugin: Rotatio
     what = plugin.value(
         "SELECT detail -> 'skipped' -> 0 ->> 'what' FROM fluxbase_rotation.event WHERE what = 'key-disabled'"
     )
-    assert what == "deep census"
+    assert what == "deep audit"
 
 
 def test_an_open_transaction_keeps_the_key_and_is_named(moved: Rotation) -> None:

@@ -1,9 +1,9 @@
-"""Measure the deep census against the server's own filter over the same columns.
+"""Measure the deep audit against the server's own filter over the same columns.
 
     python -m tests.bench.deep [--rows 1000000] [--rounds 5] [--workers 4] [--json FILE]
 
 A table that nobody listed, with names, digests in hex, uuids, JSON documents and JSON web tokens, and ten sealed values
-among them. In one run and in turns: the deep census of the database; `SELECT count(*)` with the filter that the census
+among them. In one run and in turns: the deep audit of the database; `SELECT count(*)` with the filter that the census
 has the server apply to each column; and for comparison one with the shortest filter that comes to mind. The server may
 use its parallel workers for the two statements. On an embedded server with PostgreSQL's default settings, or on that
 of `--database-url` (as a superuser; a database comes and goes there).
@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=4, help="connections of the deep census")
+    parser.add_argument("--workers", type=int, default=4, help="connections of the deep audit")
     parser.add_argument("--database-url", default=os.environ.get("FLUXBASE_BENCH_DATABASE_URL"))
     parser.add_argument("--json", type=Path, help="write the figures there")
     return parser.parse_args()
@@ -156,7 +156,7 @@ def main() -> None:
             print(f"round {number + 1}: " + ", ".join(f"{name} {times[-1]:.2f} s" for name, times in figures.items()))
     ratios = [census / own for census, own in zip(figures["census"], figures["filter"], strict=True)]
     for name, values, unit in (
-        ("deep census / the server's own filter", ratios, ""),
+        ("deep audit / the server's own filter", ratios, ""),
         *((name, times, " s") for name, times in figures.items()),
     ):
         print(f"{name}: median {statistics.median(values):.2f}{unit}, {min(values):.2f} to {max(values):.2f}{unit}")

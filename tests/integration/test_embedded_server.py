@@ -20,7 +20,9 @@ import psycopg
 import pytest
 
 from fluxbase_cli.demo import server as server_module
+from fluxbase_cli.demo.folder import make_directory
 from fluxbase_cli.demo.installation import installations
+from fluxbase_cli.demo.launch import free_port
 from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
 
@@ -193,13 +195,12 @@ def test_a_setting_can_not_smuggle_in_another(setting: dict[str, str]) -> None:
 
 def test_a_failed_start_shows_the_end_of_the_servers_log_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
-    make_directory = server_module._make_directory
 
     def remember() -> Path:
         made.append(make_directory())
         return made[0]
 
-    monkeypatch.setattr(server_module, "_make_directory", remember)
+    monkeypatch.setattr(server_module, "make_directory", remember)
     with pytest.raises(DatabaseError, match="did not start") as caught:
         EmbeddedServer.start(settings={"shared_buffers": "much"})
     assert "shared_buffers" in (caught.value.hint or "")
@@ -207,10 +208,9 @@ def test_a_failed_start_shows_the_end_of_the_servers_log_and_leaves_nothing(monk
 
 
 def test_a_port_that_somebody_took_meanwhile_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    free_port = server_module._free_port
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1], free_port()])
-        monkeypatch.setattr(server_module, "_free_port", lambda: next(ports))
+        monkeypatch.setattr(server_module, "free_port", lambda: next(ports))
         with EmbeddedServer.start(settings=QUICK) as server, psycopg.connect(server.url()):
             assert server.port != taken.getsockname()[1]
 
