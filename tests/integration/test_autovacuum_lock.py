@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from fluxbase_cli.engine.events import Step
-from fluxbase_cli.engine.run import job_run as job_module
+from fluxbase_cli.engine.run import context as run_context
 from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
 from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.preflight import inspect
@@ -111,7 +111,7 @@ def test_a_table_that_somebody_else_vacuums_is_let_be_until_he_is_done(
 def test_a_job_holds_it_off_its_large_tables_and_not_a_moment_longer(
     flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "LARGE_ROWS", 20)
+    monkeypatch.setattr(run_context, "LARGE_ROWS", 20)
     flux.secrets(20)
     held: list[int] = []
     observer = Watching(Step.COMMITTED, lambda: held.append(flux.value(_HOLDERS)), table="functions.secrets")

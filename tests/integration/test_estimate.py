@@ -107,7 +107,7 @@ def test_a_role_that_only_reads_gets_its_dry_run_and_no_forecast(large: Fluxbase
 
 
 def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_module, "_WORTH_A_FORECAST", FEW_ROWS)
+    monkeypatch.setattr(job_module, "_WORTH_AN_ESTIMATE", FEW_ROWS)
     monkeypatch.setattr(vacuum, "_GROWN_BYTES", 0)
     wal = large.value("SELECT pg_current_wal_lsn()")
 
@@ -132,7 +132,7 @@ def test_a_forecast_is_not_far_from_the_cost_of_its_run(large: Fluxbase, monkeyp
     On so few rows the forecast is careful: twice what the run comes to, nearly to the byte each time. One that is three
     times too high, or too low, is out of these bounds.
     """
-    monkeypatch.setattr(job_module, "_WORTH_A_FORECAST", FEW_ROWS)
+    monkeypatch.setattr(job_module, "_WORTH_AN_ESTIMATE", FEW_ROWS)
     large.rows("CHECKPOINT")
     dry = rehearsed(large)
 
