@@ -73,7 +73,7 @@ def test_a_rehearsal_gives_way_to_whoever_holds_the_rows(large: Fluxbase) -> Non
     assert report.estimate is not None
     assert report.estimate.cost is None
     assert list(cost_lines(report)) == [
-        "No forecast: nothing could be rehearsed: other sessions hold the rows of the sample"
+        "No estimate: no trial run was possible: other sessions hold the rows of the sample"
     ]
 
 
@@ -103,7 +103,7 @@ def test_a_role_that_only_reads_gets_its_dry_run_and_no_forecast(large: Fluxbase
     report = large.run(dry_run=True, database=role.database, limits=DEFAULT_LIMITS)
 
     assert report.total.scanned == _SECRETS
-    assert list(cost_lines(report)) == ["No forecast: nothing could be rehearsed: permission denied for table secrets"]
+    assert list(cost_lines(report)) == ["No estimate: no trial run was possible: permission denied for table secrets"]
 
 
 def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
