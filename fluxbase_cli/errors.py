@@ -23,6 +23,15 @@ class ExitCode(IntEnum):
     SIGTERM = 143
 
 
+def interrupted_code(signal: int | None) -> int:
+    """The exit code of a command that a signal stopped: 128 and its number, as shells count it.
+
+    Args:
+        signal: the number; None stands for SIGINT.
+    """
+    return 128 + (2 if signal is None else signal)
+
+
 class FluxbaseCliError(Exception):
     """The base of all errors that the user sees as one line.
 

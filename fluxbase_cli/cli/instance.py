@@ -13,6 +13,7 @@ import threading
 import time
 
 from fluxbase_cli.cli import app
+from fluxbase_cli.errors import interrupted_code
 
 #: The job may take this many seconds to stop. Then the process ends at once.
 _GRACE_S = 25.0
@@ -33,7 +34,7 @@ def _follow_fleet() -> None:
         os.dup2(null, stream)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE_S)
-    os._exit(128 + signal.SIGTERM)
+    os._exit(interrupted_code(signal.SIGTERM))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.option_types import BatchSize, Concurrency, DatabasesOption, LocationsOption, scope_of
 from fluxbase_cli.cli.options import Databases, Options, command, group_options
 from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError
+from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError, interrupted_code
 
 if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
@@ -77,7 +77,7 @@ def plan(options: Options) -> int:
         made = make_plan(settings, os.environ, warn=messages.warn, stop=stop)
     if stop.requested:
         messages.warn("interrupted; the plan is incomplete")
-        return 128 + (stop.signal or 2)
+        return interrupted_code(stop.signal)
     print_result(options, made.as_data(), made.lines())
     return made.exit_code
 

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import interrupted_code
 
 
 def take_signals() -> None:
@@ -40,7 +41,7 @@ def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
 
     def handle(number: int, _frame: FrameType | None) -> NoReturn:
         tell("interrupted; nothing was begun")
-        raise SystemExit(128 + number)
+        raise SystemExit(interrupted_code(number))
 
     before = signal.signal(signal.SIGTERM, handle)
     try:
@@ -61,7 +62,7 @@ def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.requested and number == signal.SIGINT:
             # The database rolls back the batches in progress. Nothing is lost.
-            os._exit(128 + number)
+            os._exit(interrupted_code(number))
         stop.request(number)
         tell("Stopping: finishing the batches in progress (Ctrl-C again stops at once)…")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
-from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.errors import ExitCode, interrupted_code
 from fluxbase_cli.store.records import JobKind, QuarantineEntry
 from fluxbase_cli.unexamined import Unexamined
 
@@ -70,7 +70,7 @@ class JobReport:
     def exit_code(self) -> int:
         """The exit code of the command (docs/operators/scripting.md, "Exit codes")."""
         if self.state == "interrupted":
-            return 128 + (self.signal or 2)
+            return interrupted_code(self.signal)
         if self.state not in ("completed", "dry-run"):
             return ExitCode.FAILED
         return ExitCode.UNDECRYPTABLE_LEFT if self.total.undecryptable or self.unexamined else ExitCode.DONE

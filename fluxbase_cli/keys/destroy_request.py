@@ -9,7 +9,7 @@ from typing import Any
 from fluxbase_cli.catalogue.extra import ONLY_RELEASES, SearchScope
 from fluxbase_cli.config import KeyEntry
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
-from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.errors import ExitCode, interrupted_code
 from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.keys.interlocks import NeededBy
 from fluxbase_cli.store.rows import Limits
@@ -88,7 +88,7 @@ class DestroyOutcome:
     def exit_code(self) -> int:
         """The exit code of the command."""
         if self.interrupted is not None:
-            return 128 + self.interrupted
+            return interrupted_code(self.interrupted)
         return ExitCode.CHECK_SAYS_NO if self.refusals else ExitCode.DONE
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.errors import ExitCode, interrupted_code
 from fluxbase_cli.rotation.retention import Retired
 from fluxbase_cli.rotation.schedule import DueDecision, moment_text
 from fluxbase_cli.store.rotations import Retirement, RotationStep
@@ -56,7 +56,7 @@ class RotationReport:
         """The exit code of the command (docs/operators/scripting.md, "Exit codes")."""
         match self.state:
             case "interrupted":
-                return 128 + (self.signal or 2)
+                return interrupted_code(self.signal)
             case "waiting":
                 return ExitCode.FAILED
             case "finished" if self.undecryptable:

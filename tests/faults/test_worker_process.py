@@ -163,3 +163,19 @@ def test_what_the_helper_can_not_mend_fails_the_job(rotation: Rotation) -> None:
     assert outcome.code == 1
     assert "did not open to the same plaintext" in outcome.all
     assert rotation.command(*_RE_ENCRYPT).code == 0
+
+
+def test_an_error_of_the_worker_process_keeps_its_words_and_its_exit_code(rotation: Rotation) -> None:
+    rotation.seed(_COUNT)
+    broken = (
+        "from fluxbase_cli.errors import ConfigurationError\n"
+        "def work(*_): raise ConfigurationError('the role lost its right', hint='Grant it again.')\n"
+        "helper._work = work\n"
+    )
+    with rotation.command.start_line(line(*_RE_ENCRYPT, also=broken)) as running:
+        outcome = running.finish()
+
+    assert outcome.code == 2
+    assert "Error: the role lost its right" in outcome.stderr
+    assert "Grant it again." in outcome.stderr
+    assert rotation.command(*_RE_ENCRYPT).code == 0

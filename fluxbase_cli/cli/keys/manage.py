@@ -13,7 +13,7 @@ from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, write
 from fluxbase_cli.encoding import Encoding
-from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
 
 if TYPE_CHECKING:
     from fluxbase_cli.keys.create import StoredKey
@@ -167,7 +167,7 @@ def list_keys(
         if stop.requested:
             # An incomplete count would mislead, so none is printed.
             messages.warn("interrupted; the count is incomplete and is not shown")
-            return 128 + (stop.signal or 2)
+            return interrupted_code(stop.signal)
     data = keys_data(listed.keys, values)
     print_result(options, {"keys": data}, _list_lines(data))
     if options.output in (None, Output.TABLE):

@@ -19,6 +19,7 @@ from fluxbase_cli.cli.option_types import (
 )
 from fluxbase_cli.cli.options import Databases, Options, command
 from fluxbase_cli.cli.output import print_quarantine, print_result
+from fluxbase_cli.errors import interrupted_code
 
 
 def add_to(app: typer.Typer) -> None:
@@ -90,7 +91,7 @@ def audit(  # noqa: PLR0913  # a command's options
     if stop.requested:
         # An incomplete audit proves nothing, so none is printed.
         messages.warn("interrupted; the audit is incomplete and proves nothing")
-        return 128 + (stop.signal or 2)
+        return interrupted_code(stop.signal)
     report = proof.together
     for warning in report.warnings:
         messages.warn(warning)

@@ -9,7 +9,7 @@ import typer
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.errors import ExitCode, interrupted_code
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import DatabaseSettings
@@ -92,5 +92,5 @@ def _watch(options: Options, database: DatabaseSettings, job: int | None, interv
             display.show(details)
             seen = True
     if stop.requested:
-        return 128 + (stop.signal or 2)
+        return interrupted_code(stop.signal)
     return ExitCode.DONE if seen else None

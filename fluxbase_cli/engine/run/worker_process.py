@@ -22,6 +22,7 @@ from fluxbase_cli.engine.events import BatchStep, Event, Message, NullObserver, 
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.pool import Pool
 from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.seal import ReopenError
 from fluxbase_cli.store.connection import connect, first_line
 from fluxbase_cli.store.jobs import JobStore
@@ -56,9 +57,15 @@ def describe_failure(error: Exception) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """An error ended the workers of the worker process."""
+    """An error ended the workers of the worker process.
+
+    Attributes:
+        reason: what the job's report says of it.
+        error: the error itself where it is one for the user; it keeps its hint and its exit code.
+    """
 
     reason: str
+    error: FluxbaseCliError | None = None
 
 
 class WorkerProcess:
@@ -81,6 +88,7 @@ class WorkerProcess:
         self._observer = observer
         self._thread: threading.Thread | None = None
         self.failure: str | None = None
+        self._error: FluxbaseCliError | None = None
 
     def __enter__(self) -> Self:
         if not self._workers:
@@ -102,6 +110,8 @@ class WorkerProcess:
         # In short steps, so that this process handles signals meanwhile.
         while self._thread is not None and self._thread.is_alive():
             self._thread.join(_LOOK_S)
+        if kind is None and self._error is not None:
+            raise self._error
 
     def _listen(self, pipe: Pipe, process: multiprocessing.process.BaseProcess) -> None:
         asked = False
@@ -124,7 +134,7 @@ class WorkerProcess:
 
     def _take(self, event: Event | _Failed) -> None:
         if isinstance(event, _Failed):
-            self.failure = event.reason
+            self.failure, self._error = event.reason, event.error
             self._stop.request()
         else:
             self._observer.notify(event)
@@ -144,7 +154,8 @@ def _run_in_fork(pipe: Pipe, others: Pipe, context: RunContext, workers: int) ->
     try:
         _work(context, workers, stop, sender)
     except Exception as error:  # noqa: BLE001  # told to the first process
-        sender.send(_Failed(describe_failure(error) or type(error).__name__))
+        told = error if isinstance(error, FluxbaseCliError) else None
+        sender.send(_Failed(describe_failure(error) or type(error).__name__, told))
     finally:
         # Run none of the exit handlers of the first process: its threads may have held locks when it forked.
         os._exit(0)
