@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
-from fluxbase_cli.cli.keys.manage import keys_data
 from fluxbase_cli.cli.options import Options, command, group_options
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _GROUP_HELP = "Check the configuration."
 _CLOCKS_MAY_DIFFER = timedelta(minutes=1)
-_MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
 
 
 def make_app() -> typer.Typer:
@@ -50,6 +48,8 @@ def check(options: Options) -> int:
 
     Exit code 0: a re-encryption can begin. 2: something is missing or wrong. 1: the database can't be reached.
     """
+    from fluxbase_cli.report.config_check import check_lines  # noqa: PLC0415  # start-up time
+
     messages = messages_for(options)
     settings = load(options, messages)
     findings, code = _examine(settings)
@@ -67,12 +67,13 @@ def check(options: Options) -> int:
         "checks": findings,
         "warnings": list(settings.warnings),
     }
-    print_result(options, data, _lines(data))
+    print_result(options, data, check_lines(data))
     return code
 
 
 def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[str], None]) -> list[dict[str, Any]]:
     from fluxbase_cli.keys.inventory import list_keys  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.keys import keys_data  # noqa: PLC0415
 
     unreachable = any(finding["check"] == "connection" for finding in findings)
     try:
@@ -155,21 +156,3 @@ def _finding_data(finding: Finding) -> dict[str, Any]:
 
 def _finding(check: str, status: str, message: str, remedy: str | None) -> dict[str, Any]:
     return {"check": check, "verdict": status, "message": message, "remedy": remedy}
-
-
-def _lines(data: dict[str, Any]) -> Iterator[str]:
-    yield f"Configuration: {data['config_file'] or 'no fluxbase.yaml found'}"
-    yield f"Environment:   {data['env_file'] or 'no .env file found'}"
-    yield f"Database:      {data['database']}"
-    for key in data["keys"]:
-        active = ", active" if key["active"] else ""
-        active += "" if key["state"] == "enabled" else f", {key['state']}"
-        where = f"{key['provider']}{active} ({key['source']})"
-        yield f"Key version {key['version']}: fingerprint {key['fingerprint']}, {where}"
-    for warning in data["warnings"]:
-        yield f"! {warning}"
-    for finding in data["checks"]:
-        yield f"{_MARKS[finding['verdict']]} {finding['check']}: {finding['message']}"
-        if finding["remedy"] and finding["verdict"] != "good":
-            yield f"    {finding['remedy']}"
-    yield "Ready." if data["ok"] else "Not ready."

@@ -66,6 +66,7 @@ def plan(options: Options) -> int:
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.report.rotation import plan_data, plan_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.rotation.plan import make_plan  # noqa: PLC0415
 
     messages = messages_for(options)
@@ -78,7 +79,7 @@ def plan(options: Options) -> int:
     if stop.requested:
         messages.warn("interrupted; the plan is incomplete")
         return interrupted_code(stop.signal)
-    print_result(options, made.as_data(), made.lines())
+    print_result(options, plan_data(made), plan_lines(made))
     return made.exit_code
 
 
@@ -116,6 +117,7 @@ def run(  # noqa: PLR0913  # a command's options
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
+    from fluxbase_cli.report.rotation import rotation_data, rotation_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.rotation.metrics import Metrics  # noqa: PLC0415
     from fluxbase_cli.rotation.rotator import Rotator  # noqa: PLC0415
 
@@ -130,7 +132,7 @@ def run(  # noqa: PLR0913  # a command's options
                 metrics = Metrics()
                 metrics.update(rotator.figures)
                 metrics.write(metrics_file)
-    print_result(options, report.as_data(), report.lines())
+    print_result(options, rotation_data(report), rotation_lines(report))
     return report.exit_code
 
 

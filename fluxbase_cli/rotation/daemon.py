@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
+from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.metrics import Metrics
-from fluxbase_cli.rotation.outcome import RotationReport, moment_json
+from fluxbase_cli.rotation.outcome import RotationReport
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.rotator import Rotator
-from fluxbase_cli.rotation.schedule import moment_text
+from fluxbase_cli.rotation.schedule import moment_json, moment_text
 
 #: The longest time between two looks. After this time, a disabled key may have finished its cooling-off time.
 _LOOK_EVERY = timedelta(hours=1)
@@ -137,7 +138,7 @@ class Daemon:
     def _tell_next(self, report: RotationReport) -> None:
         if report.state == "finished":
             self._last_message = None
-            for line in report.lines():
+            for line in rotation_lines(report):
                 self._context.tell(line)
             return
         text = (

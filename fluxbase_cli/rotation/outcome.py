@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
-from typing import Any
 
 from fluxbase_cli.errors import ExitCode, interrupted_code
 from fluxbase_cli.rotation.retention import Retired
-from fluxbase_cli.rotation.schedule import DueDecision, moment_text
+from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.store.rotations import Retirement, RotationStep
 
 
@@ -63,52 +62,6 @@ class RotationReport:
                 return ExitCode.UNDECRYPTABLE_LEFT
             case _:
                 return ExitCode.DONE
-
-    def as_data(self) -> dict[str, Any]:
-        """The report as JSON."""
-        return {
-            "state": self.state,
-            "due": self.decision.due,
-            "why": self.decision.why,
-            "rotation": self.rotation,
-            "from_version": self.from_version,
-            "to_version": self.to_version,
-            "job": self.job,
-            "re_encrypted": self.re_encrypted,
-            "by_version": {str(version): number for version, number in self.by_version.items()},
-            "undecryptable": self.undecryptable,
-            "retired": [
-                {
-                    "version": each.version,
-                    "fingerprint": each.fingerprint,
-                    "action": each.action.value,
-                    "refusals": list(each.refusals),
-                    "left_to_do": list(each.left_to_do),
-                }
-                for each in self.retired
-            ],
-            "elapsed_seconds": round(self.elapsed_seconds, 3),
-            "undelivered": list(self.undelivered),
-            "next": moment_json(self.next),
-        }
-
-    def lines(self) -> Iterator[str]:
-        """The report as text."""
-        if self.state == "not-due":
-            yield f"Not due: {self.decision.why}"
-        yield from _retired_lines(self.retired)
-        if self.state == "finished":
-            yield f"✓ Rotated from version {self.from_version} to {self.to_version} in {self.elapsed_seconds:.0f}s"
-        if self.next is not None:
-            yield f"Next: {moment_text(self.next)}"
-
-
-def _retired_lines(retired: tuple[Retired, ...]) -> Iterator[str]:
-    for each in retired:
-        verb = "Disabled" if each.action is Retirement.DISABLE else "Destroyed"
-        if not each.refusals:
-            yield f"✓ {verb} key version {each.version} (fingerprint {each.fingerprint})"
-            yield from (f"    {line}" for line in each.left_to_do)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,64 +119,3 @@ class Plan:
     def exit_code(self) -> int:
         """The exit code of the command: 3 if a rotation is due."""
         return ExitCode.CHECK_SAYS_NO if self.decision.due else ExitCode.DONE
-
-    def as_data(self) -> dict[str, Any]:
-        """The plan as JSON."""
-        jobs = []
-        if self.re_encrypts:
-            jobs.append({"kind": "re-encrypt", "to_version": self.to_version, "values": self.values})
-        return {
-            "due": self.decision.due,
-            "why": self.decision.why,
-            "date": moment_json(self.decision.date),
-            "next": moment_json(self.next),
-            "resumes": self.resumes,
-            "step": None if self.step is None else self.step.value,
-            "from_version": self.from_version,
-            "to_version": self.to_version,
-            "obstacle": self.obstacle,
-            "jobs": jobs,
-            "by_version": {str(version): number for version, number in self.by_version.items()},
-            "undecryptable": self.undecryptable,
-            "retention": [
-                {
-                    "version": each.version,
-                    "fingerprint": each.fingerprint,
-                    "action": each.action.value,
-                    "not_before": moment_json(each.not_before),
-                    "values": each.values,
-                }
-                for each in self.retirements
-            ],
-            "reload_command": self.reload_command,
-        }
-
-    def lines(self) -> Iterator[str]:
-        """The plan as text."""
-        if self.resumes is not None:
-            yield f"Due: {self.decision.why}, it resumes at the step {self.step or 'that is last'}"
-        else:
-            yield f"{'Due' if self.decision.due else 'Not due'}: {self.decision.why}"
-        if self.next is not None:
-            yield f"Next:        {moment_text(self.next)}"
-        yield f"Active:      key version {self.from_version}"
-        if self.obstacle is not None:
-            yield f"New key:     none, {self.obstacle}"
-        else:
-            yield f"New key:     version {self.to_version}"
-        if self.reload_command is not None:
-            yield f"Then runs:   {self.reload_command}"
-        yield (
-            f"Re-encrypts: {self.values} values" if self.re_encrypts else "Re-encrypts: nothing (auto_reencrypt is off)"
-        )
-        if self.undecryptable:
-            yield f"! {self.undecryptable} values open under no key; no key is retired as long as there are such values"
-        for each in self.retirements:
-            when = "" if each.not_before is None else f", not before {moment_text(each.not_before)}"
-            needed = f"{each.values} values need it now" if each.values else "no value needs it"
-            yield f"Retention:   {each.action.value} version {each.version} ({each.fingerprint}{when}): {needed}"
-
-
-def moment_json(moment: datetime | None) -> str | None:
-    """Return a moment in the form for JSON."""
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

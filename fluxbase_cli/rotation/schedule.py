@@ -132,3 +132,8 @@ def _unreadable(place: str, what: str) -> ConfigurationError:
         f"{place} is not a cron expression: {what}",
         hint='Five fields, minute hour day month weekday: "0 2 1 * *" is 2 o\'clock on the first of each month.',
     )
+
+
+def moment_json(moment: datetime | None) -> str | None:
+    """Return a moment in the form for JSON."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,9 +14,6 @@ from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scop
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
-
-if TYPE_CHECKING:
-    from fluxbase_cli.keys.destroy_request import DestroyOutcome
 
 KeyVersion = Annotated[
     int,
@@ -127,6 +123,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.keys.destroy import Destruction  # noqa: PLC0415
     from fluxbase_cli.keys.destroy_request import DestroyRequest  # noqa: PLC0415
+    from fluxbase_cli.report.destroy import destroy_data, destroy_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.store.rows import DEFAULT_LIMITS  # noqa: PLC0415
 
@@ -165,7 +162,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     if outcome.interrupted is not None:
         messages.warn("interrupted; nothing was changed")
         return outcome.exit_code
-    print_result(options, _data(outcome), _lines(outcome))
+    print_result(options, destroy_data(outcome), destroy_lines(outcome))
     if options.output in (None, Output.TABLE):
         for left in outcome.left_to_do:
             messages.tell(f"Left to do: {left}.")
@@ -195,46 +192,6 @@ def _moment(text: str | None) -> datetime | None:
             "--keep-until is not a date", hint="Write it as 2027-03-31 or 2027-03-31T18:00+01:00."
         ) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def _data(outcome: DestroyOutcome) -> dict[str, Any]:
-    return {
-        "key_version": outcome.version,
-        "fingerprint": outcome.fingerprint,
-        "source": outcome.source,
-        "state": outcome.state.value,
-        "refused": list(outcome.refusals),
-        "already": outcome.already,
-        "gone": outcome.gone,
-        "not_before": None if outcome.not_before is None else outcome.not_before.isoformat(),
-        "left_to_do": list(outcome.left_to_do),
-        "census": [
-            {"database": each.database, "found": each.total, "undecryptable": each.undecryptable}
-            for each in outcome.census
-        ],
-        "lsn": outcome.lsn,
-        "standbys": list(outcome.standbys),
-        "unexamined": [each.as_dict() for each in outcome.unexamined],
-    }
-
-
-def _lines(outcome: DestroyOutcome) -> Iterator[str]:
-    name = f"key version {outcome.version} ({outcome.fingerprint})"
-    if outcome.refusals:
-        yield f"✗ Refused: {name} stays {outcome.state}"
-        for reason in outcome.refusals:
-            yield f"  - {reason}"
-    elif outcome.already:
-        yield f"✓ K{name[1:]} is destroyed already"
-    elif outcome.state == "destroyed":
-        yield f"✓ No value needs {name}"
-        if outcome.gone:
-            yield f"✓ Destroyed {name}: {outcome.source}"
-        else:
-            yield f"✓ Recorded {name} as destroyed; only you can remove it from its source"
-    else:
-        yield f"✓ No value needs {name}"
-        yield f"✓ Disabled {name}; the key still exists"
 
 
 _ENABLE_EXAMPLES = """\b

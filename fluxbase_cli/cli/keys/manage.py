@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +16,6 @@ from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
 
 if TYPE_CHECKING:
     from fluxbase_cli.keys.create import StoredKey
-    from fluxbase_cli.keys.inventory import ListedKey
-    from fluxbase_cli.keys.verify import Verified
 
 
 def add_to(app: typer.Typer) -> None:
@@ -111,24 +108,12 @@ def _print_key(options: Options, encoding: Encoding) -> None:
 
 
 def _print_stored(options: Options, stored: StoredKey) -> None:
-    data = {
-        "version": stored.version,
-        "provider": stored.provider,
-        "source": stored.source,
-        "fingerprint": stored.fingerprint,
-        "setting": dict(stored.setting),
-    }
-    name = "the new key" if stored.version is None else f"key version {stored.version}"
-    print_result(options, data, (f"✓ Stored {name} in {stored.source}: fingerprint {stored.fingerprint}",))
+    from fluxbase_cli.report.keys import setting_lines, stored_data, stored_lines  # noqa: PLC0415  # start-up time
+
+    print_result(options, stored_data(stored), stored_lines(stored))
     if stored.version is not None and not stored.configured and options.output in (None, Output.TABLE):
-        lines = [f"      - version: {stored.version}"]
-        lines += [f"        {field}: {_quoted(value)}" for field, value in stored.setting.items()]
-        text = "\n".join(lines)
+        text = "\n".join((f"      - version: {stored.version}", *setting_lines(stored.setting)))
         messages_for(options).tell(f"Now add it to security.encryption.keys in the configuration:\n\n{text}\n")
-
-
-def _quoted(value: str) -> str:
-    return f'"{value}"' if any(character in value for character in " {}`#:") else value
 
 
 _LIST_EXAMPLES = """\b
@@ -151,6 +136,7 @@ def list_keys(
 ) -> int:
     """List key versions with source, fingerprint, state and age."""
     from fluxbase_cli.keys.inventory import list_keys as read_keys  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.keys import key_lines, keys_data  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     settings = load(options, messages)
@@ -169,63 +155,12 @@ def list_keys(
             messages.warn("interrupted; the count is incomplete and is not shown")
             return interrupted_code(stop.signal)
     data = keys_data(listed.keys, values)
-    print_result(options, {"keys": data}, _list_lines(data))
+    print_result(options, {"keys": data}, key_lines(data))
     if options.output in (None, Output.TABLE):
         for key in data:
             for warning in key["warnings"]:
                 messages.warn(f"key version {key['version']}: {warning}")
     return ExitCode.DONE
-
-
-def _list_lines(data: list[dict[str, Any]]) -> Iterator[str]:
-    from fluxbase_cli.report.text import table  # noqa: PLC0415  # start-up time
-
-    header = ["VERSION", "PROVIDER", "FINGERPRINT", "STATE", "CREATED", "LAST ROTATION", "SOURCE"]
-    counted = any("values" in key for key in data)
-    if counted:
-        header.insert(4, "VALUES")
-    rows = []
-    for key in data:
-        row = [
-            f"{key['version']}{' (active)' if key['active'] else ''}",
-            key["provider"],
-            key["fingerprint"],
-            key["state"],
-            _day(key.get("created_at")),
-            _day(key.get("last_rotation")),
-            key["source"],
-        ]
-        if counted:
-            row.insert(4, str(key["values"]))
-        rows.append(row)
-    yield from table(header, rows, right=(4,) if counted else ())
-
-
-def _day(moment: str | None) -> str:
-    return "-" if moment is None else moment[:10]
-
-
-def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
-    """The keys as `keys list -o json` prints them, the oldest first. Unknown fields are left out."""
-    data = []
-    for key in keys:
-        fields: dict[str, Any] = {
-            "version": key.version,
-            "provider": key.provider,
-            "source": key.source,
-            "fingerprint": key.fingerprint,
-            "active": key.active,
-            "state": key.state.value,
-            "warnings": list(key.warnings),
-        }
-        if key.created_at is not None:
-            fields["created_at"] = key.created_at.isoformat()
-        if key.last_rotation is not None:
-            fields["last_rotation"] = key.last_rotation.isoformat()
-        if values is not None:
-            fields["values"] = values.get(key.version, 0)
-        data.append(fields)
-    return data
 
 
 _VERIFY_EXAMPLES = """\b
@@ -241,40 +176,12 @@ def verify(options: Options) -> int:
     code 0: all keys are good. 2: a key is not.
     """
     from fluxbase_cli.keys.verify import verify_keys  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.keys import verification_data, verification_lines  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     verification = verify_keys(load(options, messages), os.environ, warn=messages.warn_once)
-    data = {
-        "ok": verification.exit_code == ExitCode.DONE,
-        "keys": [
-            {
-                "version": key.version,
-                "provider": key.provider,
-                "source": key.source,
-                "fingerprint": key.fingerprint,
-                "ok": key.problem is None,
-                "problem": key.problem,
-            }
-            for key in verification.keys
-        ],
-    }
-    print_result(options, data, _verified_lines(verification.keys))
+    print_result(options, verification_data(verification), verification_lines(verification))
     return verification.exit_code
-
-
-def _verified_lines(keys: tuple[Verified, ...]) -> Iterator[str]:
-    if not keys:
-        yield "✗ no key is configured"
-    for key in keys:
-        name = f"key version {key.version} ({key.source})"
-        if key.gone:
-            yield f"! {name}: was destroyed; its entry can be removed from the configuration"
-        elif key.to_come:
-            yield f"! {name}: has no key yet; `fluxbase-cli keys generate --store --key-version {key.version}` makes it"
-        elif key.problem is None:
-            yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals"
-        else:
-            yield f"✗ {name}: {key.problem}"
 
 
 _REWRAP_EXAMPLES = """\b
@@ -300,25 +207,13 @@ def rewrap(
     The keys, their fingerprints and all values stay the same. KMS only changes the key that wraps the keys.
     """
     from fluxbase_cli.keys.rewrap import rewrap_keys  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.keys import rewrapped_data, rewrapped_lines, setting_lines  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     rewrapped = rewrap_keys(load(options, messages), os.environ, kms_key_id, warn=messages.warn_once)
-    data = {
-        "keys": [
-            {
-                "version": key.version,
-                "fingerprint": key.fingerprint,
-                "source": key.source,
-                "kms_key_id": key.wrapping_key,
-                "setting": dict(key.setting),
-            }
-            for key in rewrapped
-        ]
-    }
-    lines = [f"✓ Key version {key.version} ({key.fingerprint}) is wrapped by {key.wrapping_key}" for key in rewrapped]
-    print_result(options, data, lines)
+    print_result(options, rewrapped_data(rewrapped), rewrapped_lines(rewrapped))
     for key in rewrapped:
         if key.setting and options.output in (None, Output.TABLE):
-            fields = "\n".join(f"        {field}: {_quoted(value)}" for field, value in key.setting.items())
+            fields = "\n".join(setting_lines(key.setting))
             messages.tell(f"Now set at {key.source}:\n\n{fields}\n")
     return ExitCode.DONE

@@ -1,0 +1,31 @@
+"""What `config check` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+_MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
+
+
+def check_lines(data: dict[str, Any]) -> Iterator[str]:
+    """The result as text.
+
+    Args:
+        data: the result as JSON has it.
+    """
+    yield f"Configuration: {data['config_file'] or 'no fluxbase.yaml found'}"
+    yield f"Environment:   {data['env_file'] or 'no .env file found'}"
+    yield f"Database:      {data['database']}"
+    for key in data["keys"]:
+        active = ", active" if key["active"] else ""
+        active += "" if key["state"] == "enabled" else f", {key['state']}"
+        where = f"{key['provider']}{active} ({key['source']})"
+        yield f"Key version {key['version']}: fingerprint {key['fingerprint']}, {where}"
+    for warning in data["warnings"]:
+        yield f"! {warning}"
+    for finding in data["checks"]:
+        yield f"{_MARKS[finding['verdict']]} {finding['check']}: {finding['message']}"
+        if finding["remedy"] and finding["verdict"] != "good":
+            yield f"    {finding['remedy']}"
+    yield "Ready." if data["ok"] else "Not ready."

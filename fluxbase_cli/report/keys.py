@@ -1,0 +1,149 @@
+"""What the commands of the group `keys` print, but `destroy`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.keys.create import StoredKey
+from fluxbase_cli.keys.inventory import ListedKey
+from fluxbase_cli.keys.rewrap import Rewrapped
+from fluxbase_cli.keys.verify import Verification
+from fluxbase_cli.report.text import table
+
+
+def stored_data(stored: StoredKey) -> dict[str, Any]:
+    """A new key that was stored, as JSON."""
+    return {
+        "version": stored.version,
+        "provider": stored.provider,
+        "source": stored.source,
+        "fingerprint": stored.fingerprint,
+        "setting": dict(stored.setting),
+    }
+
+
+def stored_lines(stored: StoredKey) -> Iterator[str]:
+    """The same as text."""
+    name = "the new key" if stored.version is None else f"key version {stored.version}"
+    yield f"✓ Stored {name} in {stored.source}: fingerprint {stored.fingerprint}"
+
+
+def setting_lines(setting: Mapping[str, str]) -> Iterator[str]:
+    """The fields of a key's entry in the configuration, as they are written there."""
+    return (f"        {field}: {_quoted(value)}" for field, value in setting.items())
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if any(character in value for character in " {}`#:") else value
+
+
+def key_lines(data: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The table of `keys list`.
+
+    Args:
+        data: what `keys_data` returned.
+    """
+    header = ["VERSION", "PROVIDER", "FINGERPRINT", "STATE", "CREATED", "LAST ROTATION", "SOURCE"]
+    counted = any("values" in key for key in data)
+    if counted:
+        header.insert(4, "VALUES")
+    rows = []
+    for key in data:
+        row = [
+            f"{key['version']}{' (active)' if key['active'] else ''}",
+            key["provider"],
+            key["fingerprint"],
+            key["state"],
+            _day(key.get("created_at")),
+            _day(key.get("last_rotation")),
+            key["source"],
+        ]
+        if counted:
+            row.insert(4, str(key["values"]))
+        rows.append(row)
+    yield from table(header, rows, right=(4,) if counted else ())
+
+
+def _day(moment: str | None) -> str:
+    return "-" if moment is None else moment[:10]
+
+
+def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
+    """The keys as `keys list -o json` prints them, the oldest first. Unknown fields are left out."""
+    data = []
+    for key in keys:
+        fields: dict[str, Any] = {
+            "version": key.version,
+            "provider": key.provider,
+            "source": key.source,
+            "fingerprint": key.fingerprint,
+            "active": key.active,
+            "state": key.state.value,
+            "warnings": list(key.warnings),
+        }
+        if key.created_at is not None:
+            fields["created_at"] = key.created_at.isoformat()
+        if key.last_rotation is not None:
+            fields["last_rotation"] = key.last_rotation.isoformat()
+        if values is not None:
+            fields["values"] = values.get(key.version, 0)
+        data.append(fields)
+    return data
+
+
+def verification_data(verification: Verification) -> dict[str, Any]:
+    """The result of `keys verify` as JSON."""
+    return {
+        "ok": verification.exit_code == ExitCode.DONE,
+        "keys": [
+            {
+                "version": key.version,
+                "provider": key.provider,
+                "source": key.source,
+                "fingerprint": key.fingerprint,
+                "ok": key.problem is None,
+                "problem": key.problem,
+            }
+            for key in verification.keys
+        ],
+    }
+
+
+def verification_lines(verification: Verification) -> Iterator[str]:
+    """The same as text."""
+    if not verification.keys:
+        yield "✗ no key is configured"
+    for key in verification.keys:
+        name = f"key version {key.version} ({key.source})"
+        if key.gone:
+            yield f"! {name}: was destroyed; its entry can be removed from the configuration"
+        elif key.to_come:
+            yield f"! {name}: has no key yet; `fluxbase-cli keys generate --store --key-version {key.version}` makes it"
+        elif key.problem is None:
+            yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals"
+        else:
+            yield f"✗ {name}: {key.problem}"
+
+
+def rewrapped_data(rewrapped: Sequence[Rewrapped]) -> dict[str, Any]:
+    """The result of `keys rewrap` as JSON."""
+    return {
+        "keys": [
+            {
+                "version": key.version,
+                "fingerprint": key.fingerprint,
+                "source": key.source,
+                "kms_key_id": key.wrapping_key,
+                "setting": dict(key.setting),
+            }
+            for key in rewrapped
+        ]
+    }
+
+
+def rewrapped_lines(rewrapped: Sequence[Rewrapped]) -> Iterator[str]:
+    """The same as text."""
+    for key in rewrapped:
+        yield f"✓ Key version {key.version} ({key.fingerprint}) is wrapped by {key.wrapping_key}"

@@ -1,0 +1,115 @@
+"""What the commands of the group `rotation` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fluxbase_cli.rotation.outcome import Plan, RotationReport
+from fluxbase_cli.rotation.retention import Retired
+from fluxbase_cli.rotation.schedule import moment_json, moment_text
+from fluxbase_cli.store.rotations import Retirement
+
+
+def rotation_data(report: RotationReport) -> dict[str, Any]:
+    """The report as JSON."""
+    return {
+        "state": report.state,
+        "due": report.decision.due,
+        "why": report.decision.why,
+        "rotation": report.rotation,
+        "from_version": report.from_version,
+        "to_version": report.to_version,
+        "job": report.job,
+        "re_encrypted": report.re_encrypted,
+        "by_version": {str(version): number for version, number in report.by_version.items()},
+        "undecryptable": report.undecryptable,
+        "retired": [
+            {
+                "version": each.version,
+                "fingerprint": each.fingerprint,
+                "action": each.action.value,
+                "refusals": list(each.refusals),
+                "left_to_do": list(each.left_to_do),
+            }
+            for each in report.retired
+        ],
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+        "undelivered": list(report.undelivered),
+        "next": moment_json(report.next),
+    }
+
+
+def rotation_lines(report: RotationReport) -> Iterator[str]:
+    """The report as text."""
+    if report.state == "not-due":
+        yield f"Not due: {report.decision.why}"
+    yield from _retired_lines(report.retired)
+    if report.state == "finished":
+        yield f"✓ Rotated from version {report.from_version} to {report.to_version} in {report.elapsed_seconds:.0f}s"
+    if report.next is not None:
+        yield f"Next: {moment_text(report.next)}"
+
+
+def _retired_lines(retired: tuple[Retired, ...]) -> Iterator[str]:
+    for each in retired:
+        verb = "Disabled" if each.action is Retirement.DISABLE else "Destroyed"
+        if not each.refusals:
+            yield f"✓ {verb} key version {each.version} (fingerprint {each.fingerprint})"
+            yield from (f"    {line}" for line in each.left_to_do)
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON."""
+    jobs = []
+    if plan.re_encrypts:
+        jobs.append({"kind": "re-encrypt", "to_version": plan.to_version, "values": plan.values})
+    return {
+        "due": plan.decision.due,
+        "why": plan.decision.why,
+        "date": moment_json(plan.decision.date),
+        "next": moment_json(plan.next),
+        "resumes": plan.resumes,
+        "step": None if plan.step is None else plan.step.value,
+        "from_version": plan.from_version,
+        "to_version": plan.to_version,
+        "obstacle": plan.obstacle,
+        "jobs": jobs,
+        "by_version": {str(version): number for version, number in plan.by_version.items()},
+        "undecryptable": plan.undecryptable,
+        "retention": [
+            {
+                "version": each.version,
+                "fingerprint": each.fingerprint,
+                "action": each.action.value,
+                "not_before": moment_json(each.not_before),
+                "values": each.values,
+            }
+            for each in plan.retirements
+        ],
+        "reload_command": plan.reload_command,
+    }
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """The plan as text."""
+    if plan.resumes is not None:
+        yield f"Due: {plan.decision.why}, it resumes at the step {plan.step or 'that is last'}"
+    else:
+        yield f"{'Due' if plan.decision.due else 'Not due'}: {plan.decision.why}"
+    if plan.next is not None:
+        yield f"Next:        {moment_text(plan.next)}"
+    yield f"Active:      key version {plan.from_version}"
+    if plan.obstacle is not None:
+        yield f"New key:     none, {plan.obstacle}"
+    else:
+        yield f"New key:     version {plan.to_version}"
+    if plan.reload_command is not None:
+        yield f"Then runs:   {plan.reload_command}"
+    yield (f"Re-encrypts: {plan.values} values" if plan.re_encrypts else "Re-encrypts: nothing (auto_reencrypt is off)")
+    if plan.undecryptable:
+        yield f"! {plan.undecryptable} values open under no key; no key is retired as long as there are such values"
+    for each in plan.retirements:
+        when = "" if each.not_before is None else f", not before {moment_text(each.not_before)}"
+        needed = f"{each.values} values need it now" if each.values else "no value needs it"
+        yield f"Retention:   {each.action.value} version {each.version} ({each.fingerprint}{when}): {needed}"
