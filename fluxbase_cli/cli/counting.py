@@ -11,7 +11,7 @@ from fluxbase_cli.engine.read.census import take_census
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import progress_for
-from fluxbase_cli.store.rows import DEFAULT_LIMITS
+from fluxbase_cli.store.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import DatabaseSettings

@@ -14,7 +14,7 @@ from fluxbase_cli.errors import ConfigurationError
 if TYPE_CHECKING:
     from fluxbase_cli.catalogue.extra import SearchScope
     from fluxbase_cli.engine.throttle.pacing import MaxLag
-    from fluxbase_cli.store.rows import Limits
+    from fluxbase_cli.store.limits import Limits
 
 BatchSize = Annotated[
     int,
@@ -210,7 +210,7 @@ def max_lag(text: str | None) -> MaxLag | None:
 
 def limits_of(batch_size: int | None) -> Limits:
     """The limits of a batch. None means the default."""
-    from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.store.limits import DEFAULT_LIMITS, Limits  # noqa: PLC0415  # start-up time
 
     return DEFAULT_LIMITS if batch_size is None else Limits(rows=batch_size, bytes=DEFAULT_LIMITS.bytes)
 

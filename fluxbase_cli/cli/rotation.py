@@ -225,7 +225,7 @@ def _context_from(  # noqa: PLR0913, PLR0917  # a command's options
 ) -> RotationContext:
     from fluxbase_cli.rotation.context import RotationContext  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
-    from fluxbase_cli.store.rows import DEFAULT_LIMITS  # noqa: PLC0415
+    from fluxbase_cli.store.limits import DEFAULT_LIMITS  # noqa: PLC0415
 
     return RotationContext(
         load=lambda: load(options, messages),

@@ -9,8 +9,8 @@ from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.retry import RETRY_LIMIT_S
 from fluxbase_cli.engine.throttle.pacing import TARGET_BATCH_S, MaxLag
+from fluxbase_cli.store.limits import DEFAULT_LIMITS, Limits
 from fluxbase_cli.store.records import JobKind
-from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)

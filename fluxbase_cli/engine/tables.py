@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fluxbase_cli.store.documents import DocumentStore
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.relation import Relation
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.writer import TextStore
 
 #: A batch of documents is smaller, because each document needs one statement.

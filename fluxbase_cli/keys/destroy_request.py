@@ -12,7 +12,7 @@ from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.errors import ExitCode, interrupted_code
 from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.keys.interlocks import NeededBy
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.unexamined import Unexamined
 
 

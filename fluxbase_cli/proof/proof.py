@@ -24,8 +24,8 @@ from fluxbase_cli.proof.columns import DeepResult, search_columns
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.preflight import inspect
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 

@@ -14,8 +14,8 @@ from fluxbase_cli.notifications.recipient import Webhook
 from fluxbase_cli.notifications.webhook import Notifier, notifier_for
 from fluxbase_cli.store.clock import Clock
 from fluxbase_cli.store.databases import Databases
+from fluxbase_cli.store.limits import DEFAULT_LIMITS, Limits
 from fluxbase_cli.store.rotations import RotationStep
-from fluxbase_cli.store.rows import DEFAULT_LIMITS, Limits
 
 
 class Moment(Enum):

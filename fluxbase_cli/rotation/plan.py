@@ -21,8 +21,8 @@ from fluxbase_cli.rotation.retention import beyond_retention
 from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import session
+from fluxbase_cli.store.limits import DEFAULT_LIMITS
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep, RotationStore
-from fluxbase_cli.store.rows import DEFAULT_LIMITS
 
 
 def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[[str], None], stop: Stop) -> Plan:

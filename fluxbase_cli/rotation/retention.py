@@ -21,8 +21,8 @@ from fluxbase_cli.keys.history import KeyHistory, KeyState
 from fluxbase_cli.notifications.message import NotificationType
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.store.key_records import KeyEvent
+from fluxbase_cli.store.limits import DEFAULT_LIMITS
 from fluxbase_cli.store.rotations import Retirement, RotationStore
-from fluxbase_cli.store.rows import DEFAULT_LIMITS
 
 _REASON = "beyond key_rotation.retain_old_keys"
 

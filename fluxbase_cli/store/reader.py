@@ -16,9 +16,10 @@ from psycopg import sql
 from fluxbase_cli.store.binary import TidArray, UuidArray
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import CtidRange
-from fluxbase_cli.store.relation import ID, SIZE, SMALL_BYTES, TID, Relation, Row
+from fluxbase_cli.store.limits import SMALL_BYTES, Limits
+from fluxbase_cli.store.relation import ID, SIZE, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import Limits, Rows, fitting, last_ctid, unpacked, withheld
+from fluxbase_cli.store.rows import NO_ROWS, RowList, Rows
 
 #: Rows that one statement lists for a reader of a whole range.
 _LISTED_ROWS = 5_000
@@ -172,7 +173,7 @@ class Reader:
             if number < limit:
                 break
             left -= number
-            after = max(map(last_ctid, read.values()))
+            after = max(rows.last_ctid for rows in read.values())
         return {lane: RowBlock.joined(parts) for lane, parts in listed.items()}
 
     def list_rows(
@@ -207,19 +208,22 @@ class Reader:
 
         Args:
             connection: a connection in a transaction as for `list_rows`.
-            rows: no more than one batch may hold, see `fitting`.
+            rows: no more than one batch may hold, see `RowList.fitting`.
 
         Returns:
             The rows. Rows that are no longer at their ctid are missing.
         """
-        if isinstance(rows, RowBlock) or not withheld(rows):
+        if not rows.incomplete:
             return rows
-        tids = TidArray([row[TID] for row in rows if row[SIZE] > SMALL_BYTES])
+        listed = rows.tuples()
+        tids = TidArray([row[TID] for row in listed if row[SIZE] > SMALL_BYTES])
         found = connection.execute(self._whole, {"tids": tids}, prepare=True, binary=True).fetchall()
         whole: dict[bytes, Row] = {row[TID]: row for row in found}
-        completed = (row if row[SIZE] <= SMALL_BYTES else whole.get(row[TID]) for row in rows)
+        completed = (row if row[SIZE] <= SMALL_BYTES else whole.get(row[TID]) for row in listed)
         # Another row may have this ctid now.
-        return [new for row, new in zip(rows, completed, strict=True) if new is not None and new[ID] == row[ID]]
+        return RowList(
+            [new for row, new in zip(listed, completed, strict=True) if new is not None and new[ID] == row[ID]]
+        )
 
     def unseen(self, earlier: Connection, rows: Rows) -> Rows:
         """Those of some rows that an earlier snapshot does not show.
@@ -232,10 +236,10 @@ class Reader:
                 version that it shows was not removed, and is the one that is at its place now.
             rows: of a later snapshot.
         """
-        listed = [unpacked(rows, index) for index in range(len(rows))] if isinstance(rows, RowBlock) else rows
+        listed = rows.tuples()
         ctids = TidArray([row[TID] for row in listed])
         seen = {row[0] for row in earlier.execute(self._there, {"tids": ctids}, binary=True).fetchall()}
-        return [row for row in listed if row[TID] not in seen]
+        return RowList([row for row in listed if row[TID] not in seen])
 
     def reread(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
         """Read rows again by their ids. Deleted rows are missing."""
@@ -258,7 +262,7 @@ class BoundedReader:
         self._limits = limits
         self._versions = versions
         self._packed = versions is None and reader.relation.packable
-        self._listed: Rows = ()
+        self._listed: Rows = NO_ROWS
 
     def next_rows(self, connection: Connection) -> Rows | None:
         """Read the next rows; None at the end. After an error it can be called again over another connection.
@@ -270,8 +274,8 @@ class BoundedReader:
             if self._ctid_range is None:
                 return None
             self._listed, ended = self._list(connection, self._ctid_range)
-            self._ctid_range = None if ended else CtidRange(last_ctid(self._listed), self._ctid_range.upto)
-        rows = fitting(self._listed, self._limits)
+            self._ctid_range = None if ended else CtidRange(self._listed.last_ctid, self._ctid_range.upto)
+        rows = self._listed.fitting(self._limits)
         completed = self._reader.complete(connection, rows)
         self._listed = self._listed[len(rows) :]
         return completed
@@ -280,11 +284,11 @@ class BoundedReader:
         if self._packed:
             lanes = self._reader.list_packed(connection, ctid_range, _PACKED_ROWS)
             if lanes is not None:
-                block: Rows = lanes.get(0, ())
+                block: Rows = lanes.get(0, NO_ROWS)
                 return block, len(block) < _PACKED_ROWS
             # A large value does not fit into a row block. Where there is one, there are probably more.
             self._packed = False
-        rows = self._reader.list_rows(connection, ctid_range, _LISTED_ROWS, self._versions)
+        rows = RowList(self._reader.list_rows(connection, ctid_range, _LISTED_ROWS, self._versions))
         return rows, len(rows) < _LISTED_ROWS
 
 

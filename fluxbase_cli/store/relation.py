@@ -8,16 +8,13 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
+from fluxbase_cli.store.limits import SMALL_BYTES
 
 Row = tuple[Any, ...]
 
 
 #: The indexes in a row of its ctid, its id, its first sealed column, and its size in bytes of stored text.
 TID, ID, FIRST, SIZE = 0, 1, 2, -1
-
-
-#: If a row has more stored text than this, in bytes, its values are not sent when many rows are listed at once.
-SMALL_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)

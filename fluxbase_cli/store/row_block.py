@@ -6,10 +6,15 @@ are three blocks of memory, and the ctids go back to the server exactly as they 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from struct import Struct
+
+from fluxbase_cli.store.ctid import Ctid
+from fluxbase_cli.store.limits import SMALL_BYTES, Limits
+from fluxbase_cli.store.relation import Row
 
 #: An array's binary form is a header, then its elements: a length of 4 bytes and the binary form of the element's type
 #: (`array_send` in PostgreSQL's src/backend/utils/adt/arrayfuncs.c).
@@ -106,6 +111,40 @@ class RowBlock:
             text = Struct(f"{LENGTH_BYTES}x{self.offsets.step - LENGTH_BYTES}s")
             return chain.from_iterable(text.iter_unpack(memoryview(self.texts)[self.offsets[0] : self.offsets[-1]]))
         return (self.texts[start + LENGTH_BYTES : end] for start, end in pairwise(self.offsets))
+
+    def row(self, index: int) -> Row:
+        """One row as a tuple."""
+        text = self.text(index)
+        return self.tid(index), self.id(index), text, len(text)
+
+    def tuples(self) -> Sequence[Row]:
+        """All rows as tuples."""
+        return [self.row(index) for index in range(len(self))]
+
+    @property
+    def first_ctid(self) -> Ctid:
+        """The ctid of the first row."""
+        return Ctid.of(self.tid(0))
+
+    @property
+    def last_ctid(self) -> Ctid:
+        """The ctid of the last row."""
+        return Ctid.of(self.tid(-1))
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether values were not sent when the rows were listed; never, since a row block holds no large ones."""
+        return False
+
+    def fitting(self, limits: Limits) -> RowBlock:
+        """As many of the first rows as the limits allow, but at least one."""
+        return self[: min(limits.rows, max(1, limits.bytes // SMALL_BYTES))]
+
+    def after(self, cursor: Ctid) -> RowBlock:
+        """The rows after a ctid."""
+        if not len(self) or self.first_ctid > cursor:
+            return self
+        return self[bisect_right(range(len(self)), cursor.tid, key=self.tid) :]
 
     @property
     def elements(self) -> bytes:

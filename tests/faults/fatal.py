@@ -19,8 +19,8 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.run.job_run import JobRun
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import load_keyring
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import JobKind
-from fluxbase_cli.store.rows import Limits
 
 
 class Fatal:

@@ -13,7 +13,7 @@ from fluxbase_cli.keys.destroy import Destruction
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.seal import fingerprint
-from fluxbase_cli.store.rows import DEFAULT_LIMITS
+from fluxbase_cli.store.limits import DEFAULT_LIMITS
 from tests.faults.reader import read
 from tests.fixtures.command import OLD_KEY, Rotation, Running, until
 

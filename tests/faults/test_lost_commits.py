@@ -23,8 +23,8 @@ from fluxbase_cli.store import shards
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import Shard
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.schema import LOCK_CLASS
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching

@@ -7,7 +7,7 @@ from psycopg import errors as pg
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import ConfigurationError, ExitCode
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.fixtures.embedded import on_both_releases
 from tests.fixtures.fluxbase import (
     COLUMNS,

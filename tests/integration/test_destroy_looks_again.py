@@ -18,7 +18,7 @@ from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.jobs import KEY_LOCK_CLASS
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
-from fluxbase_cli.store.rows import DEFAULT_LIMITS
+from fluxbase_cli.store.limits import DEFAULT_LIMITS
 from tests.faults.reader import read
 from tests.fixtures.command import OLD_KEY, Rotation, until
 

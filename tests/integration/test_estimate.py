@@ -12,7 +12,7 @@ from fluxbase_cli.engine.observe import vacuum
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.run import job_run as job_module
 from fluxbase_cli.report.costs import cost_lines
-from fluxbase_cli.store.rows import DEFAULT_LIMITS
+from fluxbase_cli.store.limits import DEFAULT_LIMITS
 from fluxbase_cli.store.schema import Schema
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import OLD, Fluxbase, Role, Watching, seal

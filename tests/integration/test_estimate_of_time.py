@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.engine.prepare import estimate
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.fixtures.fluxbase import OLD, Fluxbase, seal
 
 _SECRETS = 6_000

@@ -20,8 +20,8 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobRunningError
 from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import JobKind
-from fluxbase_cli.store.rows import Limits
 from tests.fixtures.fluxbase import (
     COLUMNS,
     KEYS,

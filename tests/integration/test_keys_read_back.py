@@ -21,7 +21,7 @@ from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.store.rows import DEFAULT_LIMITS
+from fluxbase_cli.store.limits import DEFAULT_LIMITS
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
 from tests.fixtures.fluxbase import NEW, OLD, STRANGER, THIRD, Fluxbase
 

@@ -16,7 +16,7 @@ from fluxbase_cli.store import connection as store_connect
 from fluxbase_cli.store import shards
 from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Watching
 from tests.integration.test_jobs import versions

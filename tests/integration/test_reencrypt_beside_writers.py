@@ -12,7 +12,7 @@ import pytest
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.fixtures.comparing import assert_all_moved, spots
 from tests.fixtures.fluxbase import (
     ACCESS,

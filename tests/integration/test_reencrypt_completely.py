@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.fixtures.comparing import assert_all_moved, spots, texts
 from tests.fixtures.fluxbase import (
     COLUMNS,

@@ -8,7 +8,7 @@ import pytest
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import ExitCode
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.fixtures.comparing import assert_all_moved, spots
 from tests.fixtures.embedded import on_both_releases
 from tests.fixtures.fluxbase import DOCUMENTS, KEYS_OF_THREE, OLD, SECRETS, THIRD, Fluxbase, Opened, Spot, seal

@@ -18,12 +18,12 @@ from fluxbase_cli.store import reader
 from fluxbase_cli.store.connection import connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.reader import BeforeJob, Reader
 from fluxbase_cli.store.records import JobKind, NewJob, Shard, ShardLayout
 from fluxbase_cli.store.relation import ID
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.shards import LeaseLostError
 from fluxbase_cli.store.transactions import Access, begin_reading
 from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal

@@ -14,8 +14,8 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.keys.history import KeyState
 from fluxbase_cli.seal import fingerprint
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import JobKind
-from fluxbase_cli.store.rows import Limits
 from tests.stateful.disturbing import Disturbance
 from tests.stateful.jobs import AtStep, Ending, Word, run_job
 from tests.stateful.layouts import MAIN, STABLE

@@ -8,7 +8,7 @@ from enum import Enum
 from hypothesis import strategies as st
 
 from fluxbase_cli.engine.events import Step
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.stateful.writer import Cell, How, What, Write
 
 #: More than the steps of a job over a seeded database.

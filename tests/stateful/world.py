@@ -19,7 +19,7 @@ from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.keys.destroy import Destruction
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest
 from fluxbase_cli.keys.enable import enable_key
-from fluxbase_cli.store.rows import Limits
+from fluxbase_cli.store.limits import Limits
 from tests.fixtures.command import until
 from tests.stateful.layouts import MAIN, Layout
 from tests.stateful.model import Effect, Model

@@ -19,6 +19,7 @@ from fluxbase_cli.seal import Sealer, derive_user_key
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.records import QuarantineEntry
 from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.rows import RowList
 
 OLD, NEW, THIRD, STRANGER = (bytes([number]) * 32 for number in (1, 2, 3, 9))
 RING = Keyring((Key(1, OLD), Key(2, NEW), Key(3, THIRD)))
@@ -38,7 +39,7 @@ def row_of(number: int, *fields: Any) -> tuple[Any, ...]:
 
 
 def resealer(name: str, *rows: tuple[Any, ...], goal: Goal | None = GOAL) -> ResealResult:
-    return RowResealer(shape_of(name), Opener(RING), goal).process(rows)
+    return RowResealer(shape_of(name), Opener(RING), goal).process(RowList(rows))
 
 
 def seal(key: bytes, plaintext: bytes = b"text") -> bytes:
@@ -197,19 +198,19 @@ def test_a_value_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.Monke
 def test_one_value_among_many_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row_of(number, seal(OLD, b"%d" % number)) for number in range(5)]
     its = RowResealer(shape_of("functions.secrets"), Opener(RING, first=1), GOAL)
-    assert len(its.process(rows).edits) == 5
+    assert len(its.process(RowList(rows)).edits) == 5
     target = its._opener.sealers((Layer(2, derived=False),), None)[0]
     encrypt = target._encrypt
     monkeypatch.setattr(target, "_encrypt", lambda nonce, text, _: encrypt(nonce, text + b"!" * (text == b"4"), None))
     with pytest.raises(ReopenError):
-        its.process(rows)
+        its.process(RowList(rows))
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_whatever_key_is_likely_every_row_gets_its_own_verdict(first: int) -> None:
     stored = [seal(OLD, b"1"), seal(NEW, b"2"), seal(STRANGER), seal(OLD, b"3"), b"", seal(THIRD), seal(OLD, seal(OLD))]
     rows = [row_of(number, text) for number, text in enumerate(stored * 3)]
-    result = RowResealer(shape_of("functions.secrets"), Opener(RING, first=first), GOAL).process(rows)
+    result = RowResealer(shape_of("functions.secrets"), Opener(RING, first=first), GOAL).process(RowList(rows))
     opened = {row[1][-1]: Sealer(NEW).open_text(new) for row, (new,) in result.edits}
     doubles = [opened.pop(number) for number in (6, 13, 20)]
     assert opened == {number: b"1" if number % 7 == 0 else b"3" for number in (0, 3, 7, 10, 14, 17)}
@@ -268,7 +269,7 @@ def test_a_document_too_deep_to_walk_is_reported_and_the_others_are_done() -> No
 def test_the_judge_knows_its_own_writing_again_and_no_one_elses() -> None:
     rows = [row_of(n, seal(OLD)) for n in range(3)]
     its = RowResealer(shape_of("functions.secrets"), Opener(RING), GOAL)
-    edits = its.process(rows).edits
+    edits = its.process(RowList(rows)).edits
     now = {
         rows[0][1]: row_of(0, edits[0][1][0]),
         rows[1][1]: row_of(1, seal(NEW)),
@@ -278,7 +279,7 @@ def test_the_judge_knows_its_own_writing_again_and_no_one_elses() -> None:
 
 def test_the_judge_knows_its_own_document_again_also_when_something_else_in_it_moved() -> None:
     its = RowResealer(shape_of("platform.instance_settings"), Opener(RING), GOAL)
-    edits = its.process([row_of(n, document({"a": seal(OLD).decode()})) for n in range(3)]).edits
+    edits = its.process(RowList([row_of(n, document({"a": seal(OLD).decode()})) for n in range(3)])).edits
     leaf = edits[0][1][0][0]
     now = {
         edits[0][0][1]: row_of(0, document({"a": leaf.value, "b": 1})),

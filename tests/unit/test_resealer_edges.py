@@ -14,7 +14,7 @@ from fluxbase_cli.keyring import Opener
 from fluxbase_cli.seal import Sealer, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.relation import Relation
-from fluxbase_cli.store.rows import RowBlockEdits
+from fluxbase_cli.store.rows import RowBlockEdits, RowList
 from tests.unit.test_resealer import (
     GOAL,
     NEW,
@@ -81,7 +81,7 @@ def test_among_packed_rows_each_stray_gets_a_verdict_of_its_own(first: int) -> N
 def test_a_version_that_seals_nothing_is_not_found() -> None:
     whole, rows = packed([seal(STRANGER)] * 2)
     for first in (1, 2):
-        for stored in (whole, rows):
+        for stored in (whole, RowList(rows)):
             result = RowResealer(SECRETS, Opener(RING, first=first), GOAL).process(stored)
             assert result.tallies[0].by_version() == {}
 
@@ -91,7 +91,7 @@ def test_a_text_beside_a_document_that_moves_stays_what_it_is() -> None:
     table = SealedTable("app", "further", columns)
     its = RowResealer(Relation(table, "app", "further", columns, None, None), Opener(RING), GOAL)
     row = row_of(1, document([seal(OLD).decode()]), seal(NEW))
-    ((_, ((leaf,), text)),) = its.process([row]).edits
+    ((_, ((leaf,), text)),) = its.process(RowList([row])).edits
     assert (leaf.path, text) == (("0",), row[3])
 
 
@@ -101,7 +101,7 @@ def test_values_under_the_likely_key_are_done_in_one_go_in_every_column(monkeypa
 
     monkeypatch.setattr(Opener, "open", no_value_alone)
     old = [row_of(n, *[seal(OLD, b"%d" % column) for column in range(3)]) for n in range(3)]
-    result = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING, first=1), GOAL).process(old)
+    result = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING, first=1), GOAL).process(RowList(old))
 
     assert [[Sealer(NEW).open_text(text) for text in new] for _, new in result.edits] == [[b"0", b"1", b"2"]] * 3
     assert [counts(result, column).updated for column in range(3)] == [3, 3, 3]
@@ -114,7 +114,7 @@ def test_what_a_sample_has_shown_to_be_tokens_is_plaintext_in_its_own_column_alo
     assert not is_no_seal(TOKEN)
     shown = frozenset({"auth.oauth_tokens.access_token"})
     its = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING), GOAL, shown)
-    result = its.process([row_of(1, TOKEN, TOKEN, None)])
+    result = its.process(RowList([row_of(1, TOKEN, TOKEN, None)]))
 
     assert counts(result, 0) == Counts(plaintext=1)
     assert counts(result, 1) == Counts(scanned=1, undecryptable=1)
@@ -123,7 +123,7 @@ def test_what_a_sample_has_shown_to_be_tokens_is_plaintext_in_its_own_column_alo
 
 def test_among_tokens_of_letters_and_digits_one_with_a_symbol_may_still_be_a_seal() -> None:
     its = RowResealer(shape_of("auth.users"), Opener(RING), GOAL, frozenset({"auth.users.totp_secret"}))
-    result = its.process([row_of(1, TOKEN[:-1] + b"+"), row_of(2, TOKEN[:-1] + b"/"), row_of(3, TOKEN)])
+    result = its.process(RowList([row_of(1, TOKEN[:-1] + b"+"), row_of(2, TOKEN[:-1] + b"/"), row_of(3, TOKEN)]))
 
     assert [(entry.id.int, entry.reason) for entry in result.quarantine] == [(1, NO_KEY), (2, NO_KEY)]
     assert counts(result) == Counts(scanned=2, undecryptable=2, plaintext=1)
@@ -131,7 +131,7 @@ def test_among_tokens_of_letters_and_digits_one_with_a_symbol_may_still_be_a_sea
 
 def test_tokens_are_damage_where_the_server_always_seals() -> None:
     its = RowResealer(SECRETS, Opener(RING), GOAL, frozenset({"functions.secrets.encrypted_value"}))
-    assert reasons(its.process([row_of(1, TOKEN)])) == [NO_KEY]
+    assert reasons(its.process(RowList([row_of(1, TOKEN)]))) == [NO_KEY]
 
 
 def test_a_seal_of_fewer_bytes_than_the_columns_secrets_have_is_plaintext() -> None:
@@ -149,7 +149,7 @@ def test_a_seal_of_fewer_bytes_than_the_columns_secrets_have_is_plaintext() -> N
 def test_of_two_columns_both_are_judged() -> None:
     relation = replace(shape_of("auth.oauth_tokens"), columns=shape_of("auth.oauth_tokens").columns[:2])
     rows = [row_of(1, seal(NEW), seal(OLD, b"b")), row_of(2, seal(OLD, b"a"), None)]
-    result = RowResealer(relation, Opener(RING), GOAL).process(rows)
+    result = RowResealer(relation, Opener(RING), GOAL).process(RowList(rows))
 
     (_, (same, moved)), (_, (first, nothing)) = result.edits
     assert (same, Sealer(NEW).open_text(moved)) == (rows[0][2], b"b")
@@ -164,7 +164,7 @@ def test_of_two_documents_each_is_judged_and_known_again_by_itself() -> None:
     its = RowResealer(Relation(table, "app", "further", columns, None, None), Opener(RING), GOAL)
     old = seal(OLD).decode()
     first, second = document({"logo": "x"}), document({"b": old, "api_key": seal(STRANGER).decode()})
-    result = its.process([row_of(1, first, second)])
+    result = its.process(RowList([row_of(1, first, second)]))
 
     # Of the document that stays as it is no leaf is written.
     ((row, (nothing, (leaf,))),) = result.edits
@@ -175,7 +175,7 @@ def test_of_two_documents_each_is_judged_and_known_again_by_itself() -> None:
     assert counts(result, 0) == Counts()
     assert counts(result, 1) == Counts(scanned=2, re_encrypted=1, updated=1, undecryptable=1)
     # Neither does a document that is not there have any.
-    ((_, (nothing, leaves)),) = its.process([row_of(2, None, second)]).edits
+    ((_, (nothing, leaves)),) = its.process(RowList([row_of(2, None, second)])).edits
     assert (nothing, len(leaves)) == ([], 1)
 
 
@@ -230,7 +230,7 @@ def test_a_document_too_deep_to_walk_is_counted_and_reported_as_a_whole() -> Non
 def test_a_row_of_several_columns_is_ones_own_writing_only_when_all_of_them_are() -> None:
     its = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING), GOAL)
     rows = [row_of(n, seal(OLD), seal(NEW), seal(OLD)) for n in range(4)]
-    edits = its.process(rows).edits
+    edits = its.process(RowList(rows)).edits
     written = [new for _, new in edits]
     now = [
         row_of(0, *written[0]),
@@ -246,7 +246,7 @@ def test_a_document_is_ones_own_writing_only_when_all_of_its_leaves_are() -> Non
     its = RowResealer(shape_of("platform.instance_settings"), Opener(RING), GOAL)
     old = seal(OLD).decode()
     rows = [row_of(n, document({"a": old, "b": [old]})) for n in range(4)]
-    edits = its.process(rows).edits
+    edits = its.process(RowList(rows)).edits
     values = [{leaf.path: leaf.value for leaf in leaves} for _, (leaves,) in edits]
     assert all(isinstance(leaf, LeafEdit) for _, (leaves,) in edits for leaf in leaves)
     now = [

@@ -16,9 +16,10 @@ from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.keyring import Key, Keyring, Opener
 from fluxbase_cli.seal import ReopenError, Sealer
 from fluxbase_cli.store.ctid import Ctid
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.relation import FIRST, ID, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import Limits, fitting, last_ctid, unpacked, withheld
+from fluxbase_cli.store.rows import RowList
 
 OLD, NEW, FOREIGN = (bytes([n]) * 32 for n in (1, 2, 3))
 RING = Keyring((Key(1, OLD), Key(2, NEW)))
@@ -51,20 +52,20 @@ def packed(stored: Sequence[bytes]) -> tuple[RowBlock, list[Row]]:
 @given(st.lists(texts, min_size=1, max_size=30), st.integers(0, 30), st.integers(0, 30))
 def test_what_was_packed_is_unpacked_whole_or_in_part(stored: list[bytes], first: int, end: int) -> None:
     whole, rows = packed(stored)
-    assert [unpacked(whole, index) for index in range(len(whole))] == rows
+    assert [whole.row(index) for index in range(len(whole))] == rows
     part = whole[first:end]
-    assert [unpacked(part, index) for index in range(len(part))] == rows[first:end]
+    assert [part.row(index) for index in range(len(part))] == rows[first:end]
     assert list(part.each_text()) == stored[first:end]
     assert bytes(20) + part.elements == sent(stored[first:end])
     if rows[first:end]:
-        assert last_ctid(part) == last_ctid(rows[first:end])
+        assert part.last_ctid == RowList(rows[first:end]).last_ctid
 
 
 @given(st.lists(st.lists(texts, min_size=1, max_size=10), min_size=1, max_size=5))
 def test_parts_are_joined_to_what_they_are_together(parts: list[list[bytes]]) -> None:
     whole = RowBlock.joined([packed(part)[0] for part in parts])
     rows = [row for part in parts for row in packed(part)[1]]
-    assert [unpacked(whole, index) for index in range(len(whole))] == rows
+    assert [whole.row(index) for index in range(len(whole))] == rows
     assert list(whole.each_text()) == [text for part in parts for text in part]
     assert list(whole[1:].each_text()) == [text for part in parts for text in part][1:]
 
@@ -73,7 +74,7 @@ def test_parts_are_joined_to_what_they_are_together(parts: list[list[bytes]]) ->
 def test_packed_rows_are_judged_as_each_alone(stored: list[bytes], goal: Goal | None) -> None:
     whole, rows = packed(stored)
     together = RowResealer(SHAPE, Opener(RING, first=1), goal).process(whole)
-    alone = [RowResealer(SHAPE, Opener(RING, first=1), goal).process([row]) for row in rows]
+    alone = [RowResealer(SHAPE, Opener(RING, first=1), goal).process(RowList([row])) for row in rows]
     assert together.tallies[0].by_version() == {
         version: sum(each.tallies[0].by_version().get(version, 0) for each in alone)
         for version in together.tallies[0].by_version()
@@ -106,10 +107,10 @@ def test_a_packed_row_tells_no_value() -> None:
 @given(st.lists(st.integers(1, 400), max_size=40), st.integers(1, 20), st.integers(1, 2_000))
 def test_what_fits_is_bounded_by_rows_and_by_bytes(sizes: list[int], rows: int, size: int) -> None:
     listed: list[Row] = [(Ctid(0, n).tid, UUID(int=n).bytes, None, each) for n, each in enumerate(sizes)]
-    fit = fitting(listed, Limits(rows, size))
-    assert fit == listed[: len(fit)]
+    fit = RowList(listed).fitting(Limits(rows, size))
+    assert fit.tuples() == listed[: len(fit)]
     assert len(fit) <= rows
     assert sum(sizes[: len(fit)]) <= size or len(fit) == 1
     if len(fit) < min(rows, len(sizes)):
         assert sum(sizes[: len(fit) + 1]) > size
-    assert withheld(listed) == any(each > 256 for each in sizes)
+    assert RowList(listed).incomplete == any(each > 256 for each in sizes)

@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import unpacked
 from tests.unit.test_row_block import packed
 
 #: Texts of three lengths, each unlike all others in what it holds.
@@ -43,7 +42,7 @@ def assert_joined(parts: Parts, *, first: int = 0, end: int = 99) -> None:
     texts = [text for part in cut for text in part]
     assert len(whole) == len(texts)
     assert list(whole.each_text()) == texts
-    assert [unpacked(whole, index) for index in range(len(whole))] == rows
+    assert [whole.row(index) for index in range(len(whole))] == rows
     for start in range(len(texts)):
         assert list(whole[start:].each_text()) == texts[start:]
         assert list(whole[:start].each_text()) == texts[:start]

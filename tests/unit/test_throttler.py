@@ -11,8 +11,8 @@ from fluxbase_cli.engine.events import Event, Message, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.pacing import ReplicaLag
 from fluxbase_cli.engine.throttle.throttler import BatchPolicy, Throttler
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import JobControl
-from fluxbase_cli.store.rows import Limits
 
 _MOST = Limits(rows=1000, bytes=1 << 20)
 _PAUSED = JobControl(paused_at=datetime(2026, 1, 1, tzinfo=UTC), paused_by="ann on db1", pause_reason="a sale")

@@ -125,7 +125,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.keys.destroy_request import DestroyRequest  # noqa: PLC0415
     from fluxbase_cli.report.destroy import destroy_data, destroy_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.store.rows import DEFAULT_LIMITS  # noqa: PLC0415
+    from fluxbase_cli.store.limits import DEFAULT_LIMITS  # noqa: PLC0415
 
     messages = messages_for(options)
     request = DestroyRequest(

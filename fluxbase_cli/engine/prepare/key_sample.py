@@ -18,6 +18,7 @@ from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.reader import Reader
 from fluxbase_cli.store.relation import FIRST, ID, Relation
+from fluxbase_cli.store.rows import RowList
 from fluxbase_cli.store.table_stats import TableStats, spread_ids
 
 #: Values in the sample of each location, spread over its ids.
@@ -96,7 +97,7 @@ def take_sample(connection: Connection, stats: Mapping[Relation, TableStats], ke
             ids = spread_ids(connection, relation, column, found.values[column.name], SAMPLE)
             rows = reader.reread(connection, ids) if ids else []
             location = relation.table.location(column)
-            result = resealer.process(rows)
+            result = resealer.process(RowList(rows))
             samples.setdefault(location, Tally()).add(result.tallies[index])
             if column.unsealed is Unsealed.PLAINTEXT:
                 bad = {e.id.bytes for e in result.quarantine if e.location == location}

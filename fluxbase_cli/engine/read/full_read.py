@@ -30,12 +30,13 @@ from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring, Opener
 from fluxbase_cli.store.connection import Connection, connect_for_values, first_line, for_values, session
 from fluxbase_cli.store.ctid import LAST_CTID, WHOLE_TABLE, Ctid, CtidRange
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.open_transactions import OpenTransactions
 from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader
 from fluxbase_cli.store.records import QuarantineEntry
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
-from fluxbase_cli.store.rows import Limits, Rows
+from fluxbase_cli.store.rows import Rows
 from fluxbase_cli.store.table_stats import count_blocks
 from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined

@@ -21,7 +21,7 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.records import QuarantineEntry, Shard
 from fluxbase_cli.store.relation import ID, TID, Relation, Row
-from fluxbase_cli.store.rows import first_ctid, last_ctid
+from fluxbase_cli.store.rows import RowList
 from fluxbase_cli.store.transactions import begin_batch
 
 #: How many times a row that other writers keep changing is resealed before it is left to the next pass.
@@ -105,7 +105,7 @@ class BatchRunner:
         done = after.lane == after.lanes
         # Pruned in the batch's own transaction, as late as possible: the room that earlier lanes have freed becomes
         # usable only when no snapshot needs it any more.
-        pruned = PageRange(first_ctid(rows), last_ctid(rows)) if rows and shard.lanes > 1 else EMPTY_PAGE_RANGE
+        pruned = PageRange(rows.first_ctid, rows.last_ctid) if len(rows) and shard.lanes > 1 else EMPTY_PAGE_RANGE
         with self._transaction(connection):
             outcome = self._write(connection, recorder, shard, result, after, rows=len(rows), done=done, pruned=pruned)
         self._notify(Step.COMMITTED)
@@ -204,8 +204,8 @@ class BatchRunner:
             # If the row version that we read still exists, no other writer changed it. Something refuses our update.
             refused += [row for row in lost if now.get(row[ID]) == row]
             lost = [row for row in lost if now.get(row[ID]) != row]
-            before = resealer.process(lost)
-            again = resealer.process([now[row[ID]] for row in lost if row[ID] in now])
+            before = resealer.process(RowList(lost))
+            again = resealer.process(RowList([now[row[ID]] for row in lost if row[ID] in now]))
             for index, tally in enumerate(result.tallies):
                 tally.remove(before.tallies[index])
                 tally.add(again.tallies[index])
@@ -217,7 +217,7 @@ class BatchRunner:
         # pass will open everything again.
         left = [row for row, _ in edits] + refused
         if left:
-            unwritten = resealer.process(left)
+            unwritten = resealer.process(RowList(left))
             for index, tally in enumerate(result.tallies):
                 tally.remove(unwritten.tallies[index])
             written.unwritten = len(left)

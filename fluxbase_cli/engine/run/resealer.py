@@ -21,7 +21,7 @@ from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.records import QuarantineEntry
 from fluxbase_cli.store.relation import FIRST, ID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import Edit, RowBlockEdits, Rows, unpacked
+from fluxbase_cli.store.rows import Edit, RowBlockEdits, Rows
 
 NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
 NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"
@@ -88,14 +88,14 @@ class RowResealer:
         """Process rows that `Reader.complete` returned."""
         if isinstance(rows, RowBlock):
             return self._row_block(rows)
-        result = ResealResult.nothing(self._relation)
-        columns = [self._column(rows, index, column, result) for index, column in self._columns]
+        result, listed = ResealResult.nothing(self._relation), rows.tuples()
+        columns = [self._column(listed, index, column, result) for index, column in self._columns]
         if len(columns) == 1:
-            result.edits = [(row, (new,)) for row, new in zip(rows, columns[0], strict=True) if new is not None]
+            result.edits = [(row, (new,)) for row, new in zip(listed, columns[0], strict=True) if new is not None]
             return result
         unchanged = self._unchanged if self._relation.holds_documents else self._relation.values_of
         edits = []
-        for row, *new in zip(rows, *columns, strict=True):
+        for row, *new in zip(listed, *columns, strict=True):
             if any(value is not None for value in new):
                 pairs = zip(new, unchanged(row), strict=True)
                 edits.append((row, tuple([old if value is None else value for value, old in pairs])))
@@ -115,9 +115,9 @@ class RowResealer:
             if done:
                 result.edits = RowBlockEdits(rows, cast("list[bytes]", done))
             return result
-        edits: list[Edit] = [(unpacked(rows, index), (new,)) for index, new in enumerate(done) if new is not None]
+        edits: list[Edit] = [(rows.row(index), (new,)) for index, new in enumerate(done) if new is not None]
         for index in others:
-            row = unpacked(rows, index)
+            row = rows.row(index)
             new = self._value(row, 0, column, result, tally)
             if new is not None:
                 edits.append((row, (new,)))

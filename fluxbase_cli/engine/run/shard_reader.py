@@ -13,7 +13,6 @@ still holds what was read (compare-and-set), and a catch-up pass finds what othe
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +20,11 @@ from dataclasses import dataclass, replace
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import Ctid, CtidRange
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.reader import BeforeJob, Reader
 from fluxbase_cli.store.records import Shard
 from fluxbase_cli.store.relation import TID, Row
-from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import Limits, Rows, first_ctid, fitting, last_ctid, withheld
+from fluxbase_cli.store.rows import NO_ROWS, RowList, Rows
 from fluxbase_cli.store.transactions import Access, begin_reading
 
 #: Buffered rows at most: twice the rows of a usual shard, because some pages hold more rows than the average.
@@ -77,16 +76,16 @@ class _Buffer:
         """Return the rows of the next batch; none only if nothing is left."""
         while self.parts:
             part = self.parts[0]
-            rows = fitting(part.rows, limits)
+            rows = part.rows.fitting(limits)
             if len(rows) == len(part.rows):
                 self.parts.popleft()
                 self.following = part.after
             else:
                 part.rows = part.rows[len(rows) :]
-                self.following = replace(self.following, cursor=last_ctid(rows))
-            if rows:
+                self.following = replace(self.following, cursor=rows.last_ctid)
+            if len(rows):
                 return rows
-        return ()
+        return NO_ROWS
 
 
 class ShardReader:
@@ -125,7 +124,7 @@ class ShardReader:
             self._buffer = None
             buffer = self._buffer = self._read(connection, shard)
         rows = buffer.take(Limits(most, self._most_bytes))
-        if withheld(rows):
+        if rows.incomplete:
             with self._reading(connection):
                 rows = self._store.complete(connection, rows)
         return rows, replace(buffer.following, rows_done=shard.rows_done + len(rows), counts=shard.counts)
@@ -147,12 +146,12 @@ class ShardReader:
             whole = last is None
             if not whole:
                 lanes, last = self._list(connection, shard, shard.cursor)
-        present = _behind(lanes.pop(shard.lane, ()), shard.cursor)
+        present = lanes.pop(shard.lane, NO_ROWS).after(shard.cursor)
         after = _at(shard, shard.lane + 1) if last is None else replace(shard, cursor=last)
         parts = deque([_Part(present, after)])
         if whole:
             following = range(shard.lane + 1, shard.lanes)
-            parts.extend(_Part(lanes.pop(number, ()), _at(shard, number + 1)) for number in following)
+            parts.extend(_Part(lanes.pop(number, NO_ROWS), _at(shard, number + 1)) for number in following)
         return _Buffer(parts, shard, time.monotonic())
 
     def _list(self, connection: Connection, shard: Shard, after: Ctid) -> tuple[dict[int, Rows], Ctid | None]:
@@ -172,10 +171,10 @@ class ShardReader:
             by_lane: dict[int, list[Row]] = defaultdict(list)
             for row in self._store.list_rows(connection, ctid_range, _MOST_ROWS, self._old):
                 by_lane[row[TID][_LINE] % shard.lanes].append(row)
-            lanes.update(by_lane)
+            lanes.update((lane, RowList(rows)) for lane, rows in by_lane.items())
         if sum(map(len, lanes.values())) < _MOST_ROWS:
             return lanes, None
-        return lanes, max(map(last_ctid, lanes.values()))
+        return lanes, max(rows.last_ctid for rows in lanes.values())
 
     @contextmanager
     def _reading(self, connection: Connection) -> Iterator[None]:
@@ -188,15 +187,6 @@ class ShardReader:
                 # Nothing was written, so COMMIT and ROLLBACK do the same. But after a ROLLBACK the driver forgets its
                 # prepared statements.
                 connection.execute("COMMIT")
-
-
-def _behind(rows: Rows, cursor: Ctid) -> Rows:
-    """The rows after a ctid, from rows in order."""
-    if not rows or first_ctid(rows) > cursor:
-        return rows
-    if isinstance(rows, RowBlock):
-        return rows[bisect_right(range(len(rows)), cursor.tid, key=rows.tid) :]
-    return [row for row in rows if row[TID] > cursor.tid]
 
 
 def _at(shard: Shard, lane: int) -> Shard:

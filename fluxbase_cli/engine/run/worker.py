@@ -22,10 +22,10 @@ from fluxbase_cli.engine.throttle.throttler import Throttler
 from fluxbase_cli.keyring import Opener
 from fluxbase_cli.store.connection import Connection, connect_for_values
 from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import Shard
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import is_still
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.shards import LeaseLostError
 from fluxbase_cli.unexamined import Unexamined
 

@@ -26,8 +26,8 @@ from fluxbase_cli.engine.throttle.pacing import (
 )
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import JobControl
-from fluxbase_cli.store.rows import Limits
 from fluxbase_cli.store.server_load import Standby, checkpoints, standbys
 
 #: How long a waiting worker sleeps before it looks again, in seconds.
