@@ -88,7 +88,7 @@ class VaultClient:
         token = self._current_token()
         response = self._connection.ask(request, token.secret)
         if response.refuses_token and token.can_be_renewed:
-            # The token was accepted before and has expired: hours of an audit may lie between two requests.
+            # The token was accepted before and has expired: an audit may run between two requests.
             self._token = None
             token = self._current_token()
             response = self._connection.ask(request, token.secret)
