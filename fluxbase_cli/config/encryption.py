@@ -1,4 +1,4 @@
-"""The section `security.encryption`: which keys there are, where each is kept, and the scheduled rotation."""
+"""The section `security.encryption`: the keys, their key sources, and the scheduled rotation."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _SECTION = "security.encryption"
 _SINGLE_KEY = "encryption_key"
 _KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*))?")
 _DIGITS = re.compile(r"[0-9]{1,18}")
-#: A reference names the provider that understands it, as in ``{{ vault `secret/fluxbase/keys/v1` }}``.
+#: A reference names its provider, as in ``{{ vault `secret/fluxbase/keys/v1` }}``.
 _REFERENCE = re.compile(r"\s*\{\{\s*(?P<provider>[a-z][a-z0-9_.-]*)\b.*\}\}\s*", re.DOTALL)
-#: Short enough that no key is taken for a name, and shown as one.
+#: Too short for a key, so that a key is never accepted as a name and shown in a message.
 _PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,30}")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One configured key, not yet resolved by a provider.
+    """One configured key. The provider has not fetched it yet.
 
     Attributes:
         version: a positive number.
-        provider: the name of the provider that makes a key of it.
-        source: the place it was found, never a value.
-        value: the field `key` after the expansion of `${VAR}`; may be a ``{{ vault `…` }}`` reference, and is empty
-            where the entry has none.
-        options: the other fields of the entry (`ciphertext`, `region`, …), for the provider; names in lower case. A
-            field that is a mapping itself keeps the case of its names.
+        provider: the name of the provider that fetches the key.
+        source: where the entry was found, never a value.
+        value: the field `key` after the expansion of `${VAR}`. It may be a ``{{ vault `…` }}`` reference. It is empty
+            if the entry has no field `key`.
+        options: the other fields of the entry (`ciphertext`, `region`, …), for the provider. The names are in lower
+            case. The names inside a field that is a mapping keep their case.
     """
 
     version: int
@@ -59,11 +59,11 @@ class KeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class ActivePointer:
-    """Where the number of the active version is kept, when it does not stand in the configuration itself.
+    """Where the number of the active version is kept, if it is not in the configuration itself.
 
     Attributes:
         source: the place of the setting, never a value.
-        provider: the name of the provider that can look there.
+        provider: the name of the provider that can read it.
         value: the reference, as in ``{{ vault `secret/fluxbase/keys#active` }}``.
     """
 
@@ -74,12 +74,12 @@ class ActivePointer:
 
 @dataclass(frozen=True, slots=True)
 class KeyDestructionSettings:
-    """How long a key is kept that nothing needs any more.
+    """How long an unneeded key is kept.
 
     Attributes:
         cooling_off: how long a key stays disabled before it may be destroyed.
-        backup_horizon: how far back backups reach that shall stay readable: so long after the last rotation away from
-            a key it may not be destroyed.
+        backup_horizon: how long a key is kept after the last rotation away from it. Backups of this age can then still
+            be read.
     """
 
     cooling_off: timedelta = timedelta(days=7)
@@ -87,7 +87,7 @@ class KeyDestructionSettings:
 
 
 class UnsetKeyError(ConfigurationError):
-    """The key of an entry is in a variable that is not set.
+    """The key of an entry is in a variable, and the variable is not set.
 
     Attributes:
         version: the entry's version.
@@ -100,18 +100,19 @@ class UnsetKeyError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class EncryptionSettings:
-    """The keys and what belongs to them.
+    """The section `security.encryption`.
 
     Attributes:
         provider: `security.encryption.provider`, if it is set.
-        active_key_version: the version the server seals with, if it is configured; see `effective_key_version`.
-        active_pointer: where that version's number is kept instead; whoever needs it looks there first (see
-            `fluxbase_cli.keys.active_version`).
+        active_key_version: the version under which the server seals, if it is configured (see
+            `effective_key_version`).
+        active_pointer: where the number of that version is kept instead. Code that needs the number reads it from
+            there first (see `fluxbase_cli.keys.active_version`).
         keys: the entries, by ascending version.
-        kms_key_id: the key that a key service wraps keys with.
+        kms_key_id: the key with which a key service wraps keys.
         vault: where HashiCorp Vault is, and how to log in.
         key_rotation: the scheduled rotation.
-        key_destruction: how long a key is kept that nothing needs any more.
+        key_destruction: how long an unneeded key is kept.
     """
 
     provider: str | None = None
@@ -125,7 +126,7 @@ class EncryptionSettings:
 
     @property
     def effective_key_version(self) -> int | None:
-        """The version to seal with: the active one, else the highest; None when there is no key at all."""
+        """The version under which values are sealed: the active one, else the highest. None if there is no key."""
         if self.active_key_version is not None:
             return self.active_key_version
         return max((entry.version for entry in self.keys), default=None)
@@ -139,21 +140,21 @@ class EncryptionSettings:
 def read_encryption(
     reader: Reader, destroyed: frozenset[int] = frozenset()
 ) -> tuple[EncryptionSettings, tuple[str, ...]]:
-    """Read the section, and say what an operator should know of it.
+    """Read the section.
 
-    The keys are those of `security.encryption.keys`; without any there, those of the variables
-    `FLUXBASE_SECRET_KEY_<version>`; without any of these, `encryption_key` is version 1.
+    The keys come from `security.encryption.keys`. If there are none, they come from the variables
+    `FLUXBASE_SECRET_KEY_<version>`. If there are none either, `encryption_key` is the key of version 1.
 
     Args:
         reader: the file and the environment.
-        destroyed: versions whose entries may stand in the file with a variable that is not set any more.
+        destroyed: versions whose entries may be in the file although their variables are no longer set.
 
     Returns:
-        The settings, and warnings.
+        The settings, and warnings for the operator.
 
     Raises:
-        UnsetKeyError: a key is in a variable that is not set, and its version is not among the destroyed ones.
-        ConfigurationError: a setting can't be used, or one version is there twice.
+        UnsetKeyError: a key is in a variable that is not set, and its version is not in `destroyed`.
+        ConfigurationError: a setting can't be used, or one version has two entries.
     """
     provider = _provider(reader)
     warnings: list[str] = []
@@ -174,7 +175,7 @@ def read_encryption(
     may_be_elsewhere = pointer is not None or in_database
     settings = EncryptionSettings(
         provider=provider,
-        # Wrapped keys may be in the database: only the keyring can tell whether the version is there.
+        # Wrapped keys may be in the database. Only the keyring knows whether it has this version.
         active_key_version=None if pointer is not None else _active_version(reader, () if may_be_elsewhere else keys),
         active_pointer=pointer,
         keys=keys,
@@ -234,7 +235,7 @@ def _key_text(reader: Reader, key: Value, version: int) -> SettingValue:
 def _option(reader: Reader, value: Value) -> Secret | Mapping[str, Secret]:
     if not value.is_mapping:
         return Secret(reader.text_of(value).text)
-    # AWS KMS is particular about the case of the names in an encryption context.
+    # In an encryption context of AWS KMS, the case of the names matters.
     members = value.members(fold_case=False).items()
     return MappingProxyType({name: Secret(reader.text_of(member).text) for name, member in members})
 
@@ -254,8 +255,8 @@ def _single_entry(reader: Reader) -> KeyEntry | None:
     found = reader.text(_SINGLE_KEY, Unquoted.REFUSE)
     if found is None or not found.text:
         return None
-    # Whatever `provider` says: this is the server's own setting, and the server takes it for the key itself. It must
-    # not be sent anywhere as the name of a key.
+    # `provider` is ignored here: this is a setting of the server, and the server uses the text as the key itself. So
+    # the text must not be sent anywhere as the name of a key.
     return KeyEntry(1, _default_provider(found.text, None), found.place, Secret(found.text))
 
 
@@ -283,7 +284,7 @@ def _provider_name(found: SettingValue) -> str:
 
 
 def _default_provider(value: str, configured: str | None, *, has_ciphertext: bool = False) -> str:
-    referred = _referred_provider(value)
+    referred = _provider_of_reference(value)
     if referred is not None:
         return referred
     if has_ciphertext:
@@ -293,8 +294,8 @@ def _default_provider(value: str, configured: str | None, *, has_ciphertext: boo
     return configured or TEXT_PROVIDER
 
 
-def _referred_provider(text: str) -> str | None:
-    """The provider that a reference names; None for a text that is no reference to an installed provider."""
+def _provider_of_reference(text: str) -> str | None:
+    """The provider that a reference names. None if the text is not a reference to an installed provider."""
     match = _REFERENCE.fullmatch(text)
     return match["provider"] if match and traits_of(match["provider"]).installed else None
 
@@ -310,7 +311,7 @@ def _refuse_equal_versions(keys: tuple[KeyEntry, ...]) -> None:
 
 def _active_pointer(reader: Reader) -> ActivePointer | None:
     found = reader.text(f"{_SECTION}.active_key_version", Unquoted.AS_WRITTEN)
-    provider = None if found is None else _referred_provider(found.text)
+    provider = None if found is None else _provider_of_reference(found.text)
     return None if found is None or provider is None else ActivePointer(found.place, provider, Secret(found.text))
 
 
@@ -318,7 +319,7 @@ def _active_version(reader: Reader, keys: tuple[KeyEntry, ...]) -> int | None:
     path = f"{_SECTION}.active_key_version"
     version = reader.integer(path, minimum=1)
     versions = [entry.version for entry in keys]
-    # Without any key there is something more important to say, and the keyring says it.
+    # If there is no key at all, that is the more important error, and the keyring raises it.
     if version is not None and versions and version not in versions:
         found = reader.text(path)
         raise ConfigurationError(
@@ -359,7 +360,7 @@ def _warnings_of_names(reader: Reader) -> list[str]:
 
 
 def _warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...], *, from_file: bool) -> list[str]:
-    """Name the keys that are configured in a place that does not count, unless they are in the ring all the same."""
+    """Warn about keys in a place that is ignored, unless the keyring has the same key from another place."""
     known = {entry.value for entry in keys}
     instead = f"{_SECTION}.keys is" if from_file else "the variables FLUXBASE_SECRET_KEY_<version> are"
     unused = []
@@ -381,7 +382,7 @@ def _unused_single(reader: Reader) -> SettingValue | None:
     try:
         found = reader.text(_SINGLE_KEY)
     except ConfigurationError:
-        # Nobody needs it, so it may be as wrong as it likes; but it is there.
+        # The value is not used, so it is no error if it can't be read. But it is set, so it is reported.
         value = reader.section(_SINGLE_KEY)
         return None if value is None else SettingValue("", value.place)
     return found if found is not None and found.text else None

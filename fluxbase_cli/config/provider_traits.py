@@ -1,7 +1,7 @@
-"""What a key provider says of itself before it is made, so that the configuration can be read.
+"""The traits of a key provider that must be known to read the configuration, before the provider is made.
 
-A provider is found by its name in the entry point group `fluxbase_cli.key_providers`. It says what follows by class
-attributes; each is False where a provider lacks it. No provider is known here by its name but the default ones.
+A provider is found by its name in the entry point group `fluxbase_cli.key_providers`. Its traits are class attributes.
+A trait that the class does not have is False. This module knows only the default providers by name.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ DEFAULT_WRAPPING_PROVIDER = "aws_kms"
 
 @dataclass(frozen=True, slots=True)
 class ProviderTraits:
-    """What a provider says of itself.
+    """The traits of a provider.
 
     Attributes:
-        installed: whether there is a provider of that name.
+        installed: whether there is a provider with this name.
         keeps_wrapped_keys: its keys are kept wrapped, in the option `ciphertext` of an entry or in the database.
-        text_is_key: it never finds a key by plain text: a text at `key:` is the key itself.
+        text_is_key: plain text at `key:` is always the key itself, and never the name of a key.
     """
 
     installed: bool = False
@@ -34,9 +34,9 @@ class ProviderTraits:
 
 @cache
 def traits_of(name: str | None) -> ProviderTraits:
-    """The traits of the provider of that name; of one that is not installed, or can't be imported, none.
+    """The traits of the provider with this name. If it is not installed, or can't be imported, it has no traits.
 
-    Whoever makes such a provider says what is wrong (`fluxbase_cli.keyring.provider.load_provider`).
+    `fluxbase_cli.keyring.provider.load_provider` raises the error for such a provider.
     """
     if name is None or name == TEXT_PROVIDER:
         return ProviderTraits(installed=name is not None)

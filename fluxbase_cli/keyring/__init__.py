@@ -1,4 +1,4 @@
-"""Keys, where they come from, and what they open."""
+"""Keys: where they come from, and how they open and seal values."""
 
 from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
 from fluxbase_cli.keyring.opener import Layer, Opened, Opener, reseal

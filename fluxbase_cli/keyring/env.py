@@ -1,4 +1,4 @@
-"""The provider `env`: keys that stand in the configuration or the environment as text."""
+"""The provider `env`: keys that are in the configuration or the environment as text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fluxbase_cli.keyring.provider import ProviderContext
 
 
 class EnvKeyProvider:
-    """Reads the key out of the entry itself; `${VAR}` has been expanded by then."""
+    """Reads the key from the entry itself. `${VAR}` is expanded before that."""
 
     def __init__(self, _context: ProviderContext) -> None:
-        """Needs nothing but the entries."""
+        """It needs only the entries."""
 
     def fetch(self, entry: KeyEntry) -> bytes:
         """Return the entry's key (see `fluxbase_cli.keyring.material.parse_key`)."""

@@ -1,4 +1,4 @@
-"""The written forms of a key, and what is wrong with one that has none of them."""
+"""The three text forms of a key, and the error for text that has none of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEX_CHARACTERS = 64
 _BASE64_CHARACTERS = 44
 _RAW_ALPHABET = string.ascii_letters + string.digits + "-_"
 
-#: Keys from documentation and sample files (docs/developers/format.md, "Keys"): whoever can read the internet has them.
+#: Keys from documentation and sample files (docs/developers/format.md, "Keys"). Everybody can read them.
 SAMPLE_KEYS = frozenset(
     {
         b"your-32-character-encryption-key",
@@ -26,24 +26,24 @@ SAMPLE_KEYS = frozenset(
 
 
 def parse_key(text: str, source: str) -> bytes:
-    """Read a key: 64 hex digits, 44 characters of base64, or exactly 32 bytes of UTF-8 text used raw.
+    """Read a key: 64 hex digits, 44 characters of base64, or exactly 32 bytes of UTF-8 text, used as they are.
 
     Args:
-        text: the key as written.
-        source: the place it was found, for the error message.
+        text: the text of the key.
+        source: where it was found, for the error message.
 
     Returns:
         32 bytes.
 
     Raises:
-        ConfigurationError: it is none of these. The message tells the length, never the value.
+        ConfigurationError: it has none of these forms. The message contains the length, never the value.
     """
     data = text.encode("utf-8", "surrogateescape")
     if len(data) == KEY_BYTES:
         return data
     if len(data) == _HEX_CHARACTERS:
         try:
-            # bytes.fromhex would skip blanks, and so take a shorter key.
+            # bytes.fromhex would skip spaces, and so accept a shorter key.
             return binascii.unhexlify(data)
         except ValueError:
             raise _unusable(source, "64 characters, but not all of them are hex digits") from None
@@ -67,10 +67,10 @@ def _unusable(source: str, what: str) -> ConfigurationError:
 
 
 def generate_key(encoding: Encoding) -> str:
-    """Make a new key and write it in the given form.
+    """Make a new key, as text in the given encoding.
 
-    `hex` and `base64` carry 256 bits of the system's randomness. `raw` is 32 characters of `A-Za-z0-9-_`, which today's
-    server takes as `encryption_key`; six bits a character make that 192 bits.
+    `hex` and `base64` contain 256 random bits from the operating system. `raw` is 32 characters of `A-Za-z0-9-_`, which
+    today's server accepts as `encryption_key`. With six bits for each character, these are 192 bits.
     """
     match encoding:
         case Encoding.HEX:

@@ -1,7 +1,7 @@
-"""Opening and resealing stored values with the keys of a ring; one `Opener` a thread.
+"""Opens and reseals stored values with the keys of a keyring. Each thread has its `Opener`.
 
-A value can be sealed several times over: a client posts a sealed value back and the server seals it again
-(docs/developers/format.md, "Values sealed twice"). Each seal is a *layer*; the outermost comes first.
+A value can be sealed more than once: a client sends a sealed value back, and the server seals it again
+(docs/developers/format.md, "Values sealed twice"). Each seal is a *layer*. The outermost layer comes first.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from fluxbase_cli.seal import (
     nonces,
 )
 
-#: Derived keys kept per version; the users of neighbouring rows are rarely the same, so more buys little.
+#: How many derived keys are cached. Neighbouring rows rarely have the same user, so a larger cache helps little.
 _USER_SEALERS_KEPT = 1024
 
 
 class Layer(NamedTuple):
-    """One seal of a value: the key version, and whether the key was derived for the row's user."""
+    """One seal of a value: the key version, and whether the key is derived for the row's user."""
 
     version: int
     derived: bool
 
 
-#: A value opened down to its plaintext: its layers from the outermost to the innermost, and the plaintext. A plain
-#: tuple, since one is made for every value.
+#: A completely opened value: its layers from the outermost to the innermost, and the plaintext. It is a plain tuple
+#: for speed, because one is made for every value.
 Opened = tuple[tuple[Layer, ...], bytes]
 
 
 class Opener:
-    """Opens values by trying keys, the one that opened the last value first.
+    """Opens values by trying keys. The key that opened the last value is tried first.
 
     Args:
         keyring: the keys to try.
-        first: the version to try first until another one opens something; the newest when left out.
+        first: the version to try first, until another version opens a value. None means the newest version.
     """
 
     def __init__(self, keyring: Keyring, *, first: int | None = None) -> None:
@@ -55,10 +55,10 @@ class Opener:
             (version, derived): (Layer(version, derived),) for version in self._order for derived in (False, True)
         }
         self._prefer(self._order[0] if first is None else first)
-        #: What `open_likely` tries; None where the order of `open` is to tell.
+        #: The version that `open_each` and `reseal_each` try. None: the version that `open` would try first.
         self._likely: int | None = None
 
-        # Of the keyring and not of self, which would tie the cache and the opener into a cycle.
+        # Not read from self: the cache and the opener would then be a reference cycle.
         secrets = {key.version: key.secret for key in keyring.keys}
 
         @lru_cache(maxsize=_USER_SEALERS_KEPT)
@@ -68,19 +68,20 @@ class Opener:
         self._user_sealer: Callable[[int, UUID], Sealer] = user_sealer
 
     def open(self, stored: bytes, user_id: UUID | None = None) -> Opened:
-        """Open a stored value, all its layers.
+        """Open all layers of a stored value.
 
         Args:
             stored: the text as stored.
-            user_id: the row's user, whose derived key the server uses; None for the master key. A user's value that
-                was sealed under the master key all the same is opened too, and stays so when resealed.
+            user_id: the user of the row. The server seals with the key derived for this user. None: the server seals
+                with the master key. A user's value that is sealed under the master key is opened too, and is resealed
+                under a master key.
 
         Raises:
-            NotASealError: the text has not the form of a seal.
-            NotMyKeyError: no key of the ring opens it.
+            NotASealError: the text does not have the form of a sealed value.
+            NotMyKeyError: no key of the keyring opens it.
         """
         layers, plaintext = self._open_layer(decode(stored), user_id)
-        # Sealed twice? Each layer is a quarter shorter, so this ends.
+        # The plaintext may be a sealed value again. Each layer is a quarter shorter, so this loop ends.
         while may_be_seal(plaintext):
             try:
                 inner_layers, plaintext = self._open_layer(decode(plaintext), user_id)
@@ -91,25 +92,26 @@ class Opener:
 
     @property
     def likely(self) -> tuple[Layer, ...]:
-        """The layers that a value is likely to have: one, of a master key."""
+        """The layers that a value probably has: one layer, sealed under a master key."""
         return self._layers[self._likely_version, False]
 
     def open_each(self, texts: Iterable[bytes | None], number: int) -> list[int]:
-        """Open many values with the key of the `likely` layer, for the hot loop.
+        """Open many values with the key of the `likely` layer. This is the fast path.
 
         Args:
             texts: texts as stored.
             number: how many there are.
 
         Returns:
-            The numbers of those for which `open` must be asked: they were not opened, or a plaintext may be a seal.
+            The positions of the texts for which the caller must use `open`: they were not opened, or the plaintext may
+            be a sealed value.
         """
         others = self._masters[self._likely_version].open_each(texts)
-        self._judge_likely(len(others), number)
+        self._update_likely(len(others), number)
         return others
 
     def reseal_each(self, target: Sealer, texts: Iterable[bytes | None], number: int) -> list[bytes | None]:
-        """Open many values with the key of the `likely` layer and seal them anew, for the hot loop.
+        """Open many values with the key of the `likely` layer and seal them again. This is the fast path.
 
         Args:
             target: seals them.
@@ -117,25 +119,26 @@ class Opener:
             number: how many there are.
 
         Returns:
-            A text to store for each text; None where `open` must be asked, as for `open_each`.
+            For each text, the text to store. None where the caller must use `open`, as for `open_each`.
 
         Raises:
             ReopenError: as for `reseal`.
         """
         new = self._masters[self._likely_version].reseal_each(target, texts, number)
-        self._judge_likely(new.count(None), number)
+        self._update_likely(new.count(None), number)
         return new
 
     @property
     def _likely_version(self) -> int:
         return self._order[0] if self._likely is None else self._likely
 
-    def _judge_likely(self, others: int, number: int) -> None:
-        # A few strays change nothing; where they are the most, `open` will have found by the next time what they are.
+    def _update_likely(self, others: int, number: int) -> None:
+        # A few values under other keys change nothing. If they are the majority, the caller opens them with `open`,
+        # and the version that `open` finds is tried first the next time.
         self._likely = self._likely_version if 2 * others <= number else None
 
     def sealers(self, layers: tuple[Layer, ...], user_id: UUID | None) -> tuple[Sealer, ...]:
-        """What seals and opens these layers, outermost first; for master keys the same for every value."""
+        """The sealers of these layers, outermost first. For master keys they are the same for every value."""
         return tuple(
             self._user_sealer(version, user_id) if derived and user_id is not None else self._masters[version]
             for version, derived in layers
@@ -167,22 +170,22 @@ class Opener:
 
 
 def reseal(plaintext: bytes, sealers: tuple[Sealer, ...]) -> bytes:
-    """Seal a plaintext and open it again before it is handed out.
+    """Seal a plaintext, and open the result again before it is returned.
 
     Args:
-        plaintext: what the value opened to.
-        sealers: one for each layer that the new value shall have, outermost first.
+        plaintext: the plaintext of the value.
+        sealers: one for each layer of the new value, outermost first.
 
     Returns:
         The text to store.
 
     Raises:
-        ReopenError: the new value does not open to the same plaintext; nothing may be written then.
+        ReopenError: the new value does not open to the same plaintext. Then nothing may be written.
     """
     text = plaintext
     for sealer in reversed(sealers):
         text = sealer.seal(text)
-    # Promise 1: a value is overwritten only by one that was opened again to the same plaintext before the write.
+    # Promise 1: a value is overwritten only if the new value was opened again, to the same plaintext, before the write.
     reopened = text
     try:
         for sealer in sealers:

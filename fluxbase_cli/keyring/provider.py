@@ -1,13 +1,18 @@
-"""The interface between the keyring and the places where keys live.
+"""The interface between the keyring and the key sources.
 
-A provider is a module with one function of one key's configuration, `KeyProvider.fetch`. It is found by its name in the
-entry point group `fluxbase_cli.key_providers`, so that a company can add its own in a package of its own; neither the
-engine nor the keyring knows any provider.
+A provider needs one method: `KeyProvider.fetch` returns the key of one entry. A provider is found by its name in the
+entry point group `fluxbase_cli.key_providers`, so a company can add one in a separate package. The engine and the
+keyring know no provider by name.
 
-What else a place can do is said by further protocols of a method or two each, which a provider has or has not: make
-new keys (`KeyCreator`), find them there (`KeyFinder`), destroy them (`KeyDestroyer`), name their places (`KeyNamer`),
-say how old they are (`KeyDater`), wrap them anew (`KeyRewrapper`), keep the number of the active version
-(`ActiveVersionStore`).
+A provider may implement more protocols, each with one or two methods:
+
+- `KeyCreator` makes new keys.
+- `KeyFinder` finds new keys in the key source.
+- `KeyDestroyer` destroys keys.
+- `KeyNamer` names the places of keys.
+- `KeyDater` knows when keys were made.
+- `KeyRewrapper` wraps keys again.
+- `ActiveVersionStore` keeps the number of the active version.
 """
 
 from __future__ import annotations
@@ -23,50 +28,51 @@ from fluxbase_cli.config.provider_traits import ENTRY_POINT_GROUP
 from fluxbase_cli.errors import ConfigurationError
 
 
-def _silent(_text: str) -> None:
-    """Say nothing."""
+def _no_warning(_text: str) -> None:
+    """Drop the warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """What a provider is given when it is made.
+    """What a provider gets when it is made.
 
     Attributes:
         encryption: the section `security.encryption` of the configuration.
         environ: the environment, for credentials and endpoints.
-        warn: is called with what an operator should know, a sentence each, without secrets.
+        warn: called with each warning for the operator: one sentence, without secrets.
     """
 
     encryption: EncryptionSettings
     environ: Mapping[str, str]
-    warn: Callable[[str], None] = field(default=_silent, compare=False)
+    warn: Callable[[str], None] = field(default=_no_warning, compare=False)
 
 
 class KeyAbsentError(ConfigurationError):
-    """The place answers, and holds no key, or none any more.
+    """The key source answers, and has no key at this place, or has it no longer.
 
-    It is told apart from a place that can't be reached or refuses, because only this may mean "destroyed".
+    This is a separate error, because only this may mean "destroyed". A source that can't be reached, or that refuses,
+    says nothing about the key.
     """
 
 
 class KeyProvider(Protocol):
-    """Hands over the keys that one kind of place keeps.
+    """Returns the keys of one kind of key source.
 
-    A provider may have two class attributes, which are read before it is made (`fluxbase_cli.config.provider_traits`):
-    `keeps_wrapped_keys = True` where its keys are kept wrapped, in an entry's option `ciphertext` or in the database,
-    and `text_is_key = True` where it never finds a key by plain text.
+    A provider may have two class attributes. They are read before it is made (`fluxbase_cli.config.provider_traits`):
+    `keeps_wrapped_keys = True` if its keys are kept wrapped, in an entry's option `ciphertext` or in the database;
+    `text_is_key = True` if it never finds a key by plain text.
     """
 
     def fetch(self, entry: KeyEntry) -> bytes:
         """Return the key of one entry, exactly 32 bytes.
 
-        It is called once per version and run, before the first value is read, and once more for the version that a job
-        seals under, when the job begins: the key may be gone by then. So it must not cache.
+        It is called once for each version and run, before the first value is read. It is called again for the target
+        version when the job begins, because the key may be destroyed by then. So it must not cache.
 
         Raises:
-            KeyAbsentError: there is no key at that place, or none any more.
+            KeyAbsentError: there is no key at that place, or it is no longer there.
             ConfigurationError: the entry, the credentials or the key itself can't be used. The message names
-                `entry.source` and never holds a part of the key.
+                `entry.source` and never contains a part of the key.
         """
         ...
 
@@ -76,10 +82,10 @@ class CreatedKey:
     """A key that a provider has made.
 
     Attributes:
-        entry: what finds it again. Its `source` is the place, fit to be shown.
-        fingerprint: the new key's (see `fluxbase_cli.seal.fingerprint`).
-        setting: what the key's entry in `security.encryption.keys` must hold besides the version, by name and fit to be
-            shown (``{"key": "{{ vault `secret/fluxbase/keys/v2` }}"}``).
+        entry: the entry with which the key can be fetched. Its `source` is the place, and may be shown.
+        fingerprint: the fingerprint of the new key (see `fluxbase_cli.seal.fingerprint`).
+        setting: the fields that the key's entry in `security.encryption.keys` must have besides the version. They may
+            be shown (``{"key": "{{ vault `secret/fluxbase/keys/v2` }}"}``).
     """
 
     entry: KeyEntry
@@ -89,33 +95,33 @@ class CreatedKey:
 
 @runtime_checkable
 class KeyCreator(Protocol):
-    """A provider that can make and keep a new key."""
+    """A provider that can make and store a new key."""
 
     def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
-        """Make a new key of 32 bytes and keep it, never over one that is there.
+        """Make a new key of 32 bytes and store it. It never overwrites a key.
 
         Args:
-            version: the new key's version.
-            known: the configured entries of all providers. One of that version says where the key goes; without it
-                the place follows the pattern of this provider's others.
+            version: the version of the new key.
+            known: the configured entries of all providers. If one has that version, it says where to store the key.
+                Otherwise the place follows the pattern of this provider's other entries.
 
         Raises:
-            ConfigurationError: there is a key at that place already, or the place can't be told or reached.
+            ConfigurationError: there is a key at that place already, or the place is unknown or can't be reached.
         """
         ...
 
 
 @runtime_checkable
 class KeyFinder(Protocol):
-    """A provider that can say whether there is a key where a new one would go."""
+    """A provider that can look for a key at the place where it would store a new one."""
 
     def find(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey | None:
-        """Find a key that was made and is not configured yet; None where there is none.
+        """Find a key that was made and is not configured yet. None if there is none.
 
         The arguments are those of `KeyCreator.create`.
 
         Raises:
-            ConfigurationError: the place can't be told or reached, or what is there is no key.
+            ConfigurationError: the place is unknown or can't be reached, or what is there is not a key.
         """
         ...
 
@@ -125,28 +131,28 @@ class KeyDestroyer(Protocol):
     """A provider that can destroy keys for good."""
 
     def exists(self, entry: KeyEntry) -> bool:
-        """Whether anything of the key is left, be it hidden or only its history.
+        """Whether anything of the key is left. A hidden key, and its history alone, count too.
 
         Raises:
-            ConfigurationError: that can't be told.
+            ConfigurationError: the provider can't find out.
         """
         ...
 
     def destroy(self, entry: KeyEntry) -> None:
-        """Destroy the key for good, with all its versions and metadata; of one that is gone already, nothing is left.
+        """Destroy the key for good, with all its versions and metadata. If the key is gone already, do nothing.
 
         Raises:
-            ConfigurationError: the place can't be reached or refuses.
+            ConfigurationError: the key source can't be reached or refuses.
         """
         ...
 
 
 @runtime_checkable
 class KeyNamer(Protocol):
-    """A provider that can say where a key is, beyond the place of its entry."""
+    """A provider that can name the place of a key in the key source, and not only the place of its entry."""
 
     def place(self, entry: KeyEntry) -> str:
-        """Name the key's place, fit to be shown, such as `Vault: secret/fluxbase/keys/v1`; asks nobody.
+        """The place of the key as it may be shown, such as `Vault: secret/fluxbase/keys/v1`. It sends no request.
 
         Raises:
             ConfigurationError: the entry can't be understood.
@@ -159,28 +165,28 @@ class KeyDater(Protocol):
     """A provider that knows when its keys were made."""
 
     def created_at(self, entry: KeyEntry) -> datetime | None:
-        """When the key was made, with its time zone; None where that isn't known.
+        """When the key was made, with a time zone. None if that is unknown.
 
         Raises:
-            ConfigurationError: the place can't be reached or refuses.
+            ConfigurationError: the key source can't be reached or refuses.
         """
         ...
 
 
 @runtime_checkable
 class ActiveVersionStore(Protocol):
-    """A provider that can keep the number of the active version, so that no file need be changed in a rotation."""
+    """A provider that can keep the number of the active version. Then a rotation need not change a file."""
 
     def read_active(self, pointer: ActivePointer) -> int:
         """The number of the active version.
 
         Raises:
-            ConfigurationError: there is none, or it can't be read.
+            ConfigurationError: there is no number, or it can't be read.
         """
         ...
 
     def write_active(self, pointer: ActivePointer, version: int) -> None:
-        """Make another version the active one; what else is kept beside the number stays (check-and-set).
+        """Make another version the active one. Other data at the same place is kept (check-and-set).
 
         Raises:
             ConfigurationError: it can't be written, or somebody else wrote there at the same moment.
@@ -190,17 +196,17 @@ class ActiveVersionStore(Protocol):
 
 @runtime_checkable
 class KeyRewrapper(Protocol):
-    """A provider whose keys are kept wrapped by another key, which can be exchanged."""
+    """A provider whose keys are wrapped by another key, and which can change that other key."""
 
     def rewrap(self, entry: KeyEntry, wrapping_key: str) -> CreatedKey:
-        """Wrap the same key by another one; the key itself, and so its fingerprint, stays.
+        """Wrap the same key with another wrapping key. The key itself, and so its fingerprint, stays the same.
 
         Args:
-            entry: the key, as it is wrapped now.
-            wrapping_key: the name of the key that shall wrap it.
+            entry: the key as it is wrapped now.
+            wrapping_key: the name of the new wrapping key.
 
         Raises:
-            ConfigurationError: the place can't be reached or refuses.
+            ConfigurationError: the key source can't be reached or refuses.
         """
         ...
 
@@ -209,10 +215,10 @@ ProviderFactory = Callable[[ProviderContext], KeyProvider]
 
 
 def load_provider(name: str, context: ProviderContext) -> KeyProvider:
-    """Make the provider of that name.
+    """Make the provider with this name.
 
     Raises:
-        ConfigurationError: no installed package offers a provider of that name.
+        ConfigurationError: no installed package has a provider with this name.
     """
     known = entry_points(group=ENTRY_POINT_GROUP)
     for point in known:

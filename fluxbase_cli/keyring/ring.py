@@ -1,4 +1,4 @@
-"""The keys of one run: which versions there are, and where each came from."""
+"""The key ring: the keys of one run, by version."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fluxbase_cli.keyring.provider import KeyAbsentError, KeyProvider, ProviderC
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Key:
-    """One version's key. Its `repr` shows version and fingerprint only.
+    """The key of one version. Its `repr` shows only version and fingerprint.
 
     Attributes:
         version: a positive number.
         secret: 32 bytes.
-        provider: the name of the provider it came from.
-        source: the place it came from, never a value.
+        provider: the name of its provider.
+        source: where it was found, never a value.
     """
 
     version: int
@@ -39,22 +39,23 @@ class Key:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What an operator should know of this key."""
+        """Warnings about this key for the operator."""
         if self.secret in SAMPLE_KEYS:
             return ("this is a sample key from public documentation; anyone can open what it seals",)
         return ()
 
 
 class Keyring:
-    """The keys by version, newest first wherever an order matters.
+    """The keys by version, the newest first.
 
     Args:
         keys: at least one key.
-        active: the version the server seals with, if configured; else the highest.
-        to_come: versions that have an entry and no key yet.
+        active: the configured version under which the server seals. None means the highest version.
+        to_come: versions that have an entry but no key yet.
 
     Raises:
-        ConfigurationError: no key, one version twice, one key under two versions, or an active version without a key.
+        ConfigurationError: there is no key, one version has two keys, two versions have the same key, or the active
+            version has no key.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Keyring:
         return tuple(self._by_version)
 
     def key(self, version: int) -> Key:
-        """The key of that version.
+        """The key of this version.
 
         Raises:
             ConfigurationError: there is none.
@@ -121,7 +122,7 @@ def _refuse_equal_keys(keys: tuple[Key, ...]) -> None:
                 raise ConfigurationError(
                     f"key versions {first.version} and {second.version} are the same key "
                     f"({first.source or 'no place'}; {second.source or 'no place'})",
-                    hint="Each version needs a key of its own: `fluxbase-cli keys generate` makes one.",
+                    hint="Each version needs a different key: `fluxbase-cli keys generate` makes one.",
                 )
 
 
@@ -137,12 +138,12 @@ def fetch_keys(
     Args:
         encryption: the section `security.encryption` of the configuration.
         environ: the environment, for providers that need credentials.
-        warn: is called with what an operator should know.
-        may_be_gone: asked of an entry at whose place there is no key; where it says yes (the key was destroyed), the
+        warn: called with each warning for the operator.
+        may_be_gone: called with an entry that has no key at its place. If it returns True (the key was destroyed), the
             version is left out.
 
     Raises:
-        ConfigurationError: a key can't be had or can't be used.
+        ConfigurationError: a key can't be fetched or can't be used.
     """
     context = ProviderContext(encryption, environ) if warn is None else ProviderContext(encryption, environ, warn)
     providers: dict[str, KeyProvider] = {}
@@ -162,9 +163,9 @@ def fetch_keys(
 
 
 def load_keyring(encryption: EncryptionSettings, environ: Mapping[str, str]) -> Keyring:
-    """The ring of the configured keys, see `fetch_keys`.
+    """The key ring of the configured keys (see `fetch_keys`).
 
     Raises:
-        ConfigurationError: a key can't be had or can't be used.
+        ConfigurationError: a key can't be fetched or can't be used.
     """
     return Keyring(fetch_keys(encryption, environ), active=encryption.active_key_version)

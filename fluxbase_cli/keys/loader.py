@@ -1,4 +1,4 @@
-"""Opening the ring: the configured keys, those that the database keeps wrapped, and without those destroyed."""
+"""Loads the keyring: the configured keys and the wrapped keys of the database, without destroyed keys."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from fluxbase_cli.keyring import Key, Keyring, fetch_keys
 from fluxbase_cli.keys.history import KeyHistory, KeyState, entry_of, read_history
 
 
-class _Asked:
-    """Asks the database once, and only when it must: a bad key is told before any connection is made."""
+class _LazyHistory:
+    """Reads the key history from the database once, and only if it is needed.
+
+    So an unusable key is reported before any connection is made.
+    """
 
     def __init__(self, database: DatabaseSettings) -> None:
         self._database = database
         self._history: KeyHistory | None = None
 
-    def history(self) -> KeyHistory:
+    def read(self) -> KeyHistory:
         if self._history is None:
             self._history = read_history(self._database)
         return self._history
 
     def may_be_gone(self, entry: KeyEntry) -> bool:
         try:
-            return self.history().may_be_gone(entry.version)
+            return self.read().may_be_gone(entry.version)
         except FluxbaseCliError:
-            # That the key is not there is what must be told then.
+            # The missing key is the more important error, and the caller reports it.
             return False
 
     def is_to_come(self, entry: KeyEntry) -> bool:
         try:
-            return self.history().is_to_come(entry.version)
+            return self.read().is_to_come(entry.version)
         except FluxbaseCliError:
             return False
 
@@ -44,7 +47,7 @@ def keeps_wrapped_keys(encryption: EncryptionSettings) -> bool:
 
 
 def wrapped_entries(encryption: EncryptionSettings, history: KeyHistory) -> tuple[KeyEntry, ...]:
-    """The entries of the keys that the database keeps wrapped; a configured entry of the same version comes first."""
+    """The entries of the wrapped keys of the database, without versions that have a configured entry."""
     configured = {entry.version for entry in encryption.keys}
     return tuple(entry_of(key) for key in history.wrapped if key.version not in configured)
 
@@ -56,31 +59,31 @@ def open_keyring(
     warn: Callable[[str], None],
     gone: frozenset[int] = frozenset(),
 ) -> Keyring:
-    """Fetch all keys: those of the configuration, and those that the database keeps wrapped.
+    """Fetch all keys: the configured keys, and the wrapped keys of the database.
 
     Args:
-        settings: what is configured.
+        settings: the configuration.
         environ: the environment, for providers that need credentials.
-        warn: is called with what an operator should know.
-        gone: versions that may be missing at their places, besides those recorded as destroyed.
+        warn: called with each warning for the operator.
+        gone: versions whose keys may be missing, besides those that are recorded as destroyed.
 
     Raises:
-        ConfigurationError: a key can't be had or can't be used.
+        ConfigurationError: a key can't be fetched or can't be used.
         DatabaseError: there may be wrapped keys, and the database can't be reached.
     """
-    asked = _Asked(settings.database)
+    history = _LazyHistory(settings.database)
     active = settings.encryption.effective_key_version
     to_come: set[int] = set()
 
     def may_be_gone(entry: KeyEntry) -> bool:
         if entry.version in gone:
             return True
-        # An entry may be written before its key is made. Below the active version, or once it was in use, a key that
-        # is not there is a key that is missing.
-        if active is not None and entry.version > active and asked.is_to_come(entry):
+        # An entry may be written before its key is made. But if the version is lower than the active one, or was used
+        # before, the key is missing.
+        if active is not None and entry.version > active and history.is_to_come(entry):
             to_come.add(entry.version)
             return True
-        if not asked.may_be_gone(entry):
+        if not history.may_be_gone(entry):
             return False
         warn(f"key version {entry.version} was destroyed, and its entry is still at {entry.source}: remove it")
         return True
@@ -88,13 +91,13 @@ def open_keyring(
     encryption = settings.encryption
     keys = fetch_keys(encryption, environ, warn=warn, may_be_gone=may_be_gone)
     if keeps_wrapped_keys(encryption):
-        wrapped = replace(encryption, keys=wrapped_entries(encryption, asked.history()))
+        wrapped = replace(encryption, keys=wrapped_entries(encryption, history.read()))
         keys += fetch_keys(wrapped, environ, warn=warn, may_be_gone=may_be_gone)
     return Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come))
 
 
 def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:
-    """The versions whose keys are recorded as destroyed; none where the database can't be asked."""
+    """The versions whose keys are recorded as destroyed. Empty if the database can't be reached."""
     try:
         history = read_history(database)
     except FluxbaseCliError:
@@ -103,10 +106,10 @@ def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:
 
 
 def refuse_as_target(history: KeyHistory, key: Key) -> None:
-    """Raise where nothing may be sealed under a key any more.
+    """Raise an error if nothing may be sealed under the key any more.
 
     Raises:
-        ConfigurationError: it is disabled or destroyed.
+        ConfigurationError: the key is disabled or destroyed.
     """
     state = history.state(key.version, key.fingerprint)
     if state is KeyState.ENABLED:

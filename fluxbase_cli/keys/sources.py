@@ -1,4 +1,4 @@
-"""Which provider keeps which key: from a version to the entry and the provider that stand for it."""
+"""The key sources: for each key version, its entry and its provider."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from fluxbase_cli.keys.loader import keeps_wrapped_keys, wrapped_entries
 
 @dataclass(frozen=True, slots=True)
 class KeySources:
-    """All entries, those of the configuration and those of the database, and the providers behind them.
+    """All entries, from the configuration and from the database, and their providers.
 
     Attributes:
-        encryption: what is configured.
+        encryption: the section `security.encryption` of the configuration.
         entries: all entries by version.
         environ: the environment, for providers.
-        warn: is called with what an operator should know.
+        warn: called with each warning for the operator.
     """
 
     encryption: EncryptionSettings
@@ -45,27 +45,28 @@ class KeySources:
             ) from None
 
     def provider(self, name: str) -> KeyProvider:
-        """A provider that knows all entries, made anew.
+        """Make a new provider that knows all entries.
 
         Raises:
-            ConfigurationError: no provider of that name is installed.
+            ConfigurationError: no provider with this name is installed.
         """
         known = replace(self.encryption, keys=tuple(self.entries.values()))
         return load_provider(name, ProviderContext(known, self.environ, self.warn))
 
     def source(self, entry: KeyEntry) -> str:
-        """Where a key is, fit to be shown: what its provider calls the place, and where its entry stands."""
+        """Where a key is, as it may be shown: the place as its provider names it, and the place of its entry."""
         try:
             provider = self.provider(entry.provider)
             return f"{provider.place(entry)} ({entry.source})" if isinstance(provider, KeyNamer) else entry.source
         except ConfigurationError:
-            # Whoever uses the key is told what is wrong with its entry.
+            # The code that uses the key reports what is wrong with its entry.
             return entry.source
 
     def provider_for_new(self, version: int) -> str:
-        """The name of the provider that shall keep a new key.
+        """The name of the provider for a new key.
 
-        That of the version's own entry; else the configured one; else that of the newest key.
+        It is the provider of the version's entry. If there is no entry, it is the configured provider. If none is
+        configured, it is `aws_kms` if there may be wrapped keys, else the provider of the newest key.
         """
         if version in self.entries:
             return self.entries[version].provider
@@ -80,6 +81,6 @@ class KeySources:
 def find_key_sources(
     encryption: EncryptionSettings, history: KeyHistory, environ: Mapping[str, str], warn: Callable[[str], None]
 ) -> KeySources:
-    """Put the entries of the configuration and of the database together."""
+    """Combine the entries of the configuration and of the database."""
     entries = (*encryption.keys, *wrapped_entries(encryption, history))
     return KeySources(encryption, {entry.version: entry for entry in entries}, environ, warn)

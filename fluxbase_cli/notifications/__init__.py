@@ -1,1 +1,1 @@
-"""Telling other systems what a rotation does."""
+"""Notifications: messages to a webhook about what a rotation does."""

@@ -1,6 +1,6 @@
-"""A notification: what happened, as JSON that keeps its form or as text for chats, and how it is signed.
+"""A notification as JSON with a stable form, or as text for chats, and its signature.
 
-The signature is that of Standard Webhooks (https://www.standardwebhooks.com). Libraries verify it in most languages.
+The signature follows Standard Webhooks (https://www.standardwebhooks.com). Most languages have a library to verify it.
 `docs/operators/notification.schema.json` describes the JSON.
 """
 
@@ -20,7 +20,7 @@ import standardwebhooks
 from fluxbase_cli import __version__
 from fluxbase_cli.notifications.recipient import Format, Webhook
 
-#: Raised when a field changes its sense or goes away; fields may be added under the same name.
+#: The number changes when a field changes its meaning or is removed. It does not change when a field is added.
 SCHEMA = "fluxbase-cli/notification/v1"
 
 
@@ -51,16 +51,16 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One notification. It holds versions, fingerprints, counts and places, and nothing secret.
+    """One notification. It contains versions, fingerprints, counts and places, and no secret.
 
     Attributes:
-        id: stays the same however often it is sent.
+        id: the same for every attempt to send it.
         kind: what it is about.
         time: when that happened.
         message: a sentence for people.
-        rotation: the number of the rotation, if there is one.
-        database: where, as `user@host:port/database`.
-        detail: numbers and names, by the kind.
+        rotation: the number of the rotation. None if there is none.
+        database: the database, as `user@host:port/database`.
+        detail: numbers and names; which ones depends on `kind`.
     """
 
     id: UUID
@@ -72,7 +72,7 @@ class Notification:
     detail: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def as_data(self) -> dict[str, Any]:
-        """The notification as JSON has it."""
+        """The notification as an object for JSON."""
         return {
             "schema": SCHEMA,
             "id": str(self.id),
@@ -87,7 +87,7 @@ class Notification:
         }
 
     def body(self, form: Format) -> bytes:
-        """The text that is sent."""
+        """The body of the request."""
         if form is Format.SLACK:
             mark = _MARKS.get(self.kind)
             where = f" ({self.database})" if self.database else ""
@@ -99,10 +99,10 @@ def headers(notification: Notification, body: bytes, webhook: Webhook, sent_at: 
     """The headers of a request.
 
     Args:
-        notification: what is sent.
-        body: its text.
-        webhook: whom to.
-        sent_at: the time of this attempt in seconds since 1970, which is signed too: old requests can't be replayed.
+        notification: the notification.
+        body: the body of the request.
+        webhook: the receiver.
+        sent_at: the time of this attempt in seconds since 1970. It is signed too, so old requests can't be replayed.
     """
     made = {
         "content-type": "application/json; charset=utf-8",
@@ -112,7 +112,7 @@ def headers(notification: Notification, body: bytes, webhook: Webhook, sent_at: 
     }
     key = webhook.signing_key
     if key is not None:
-        # The library takes the time as if it were written without a zone, in UTC.
+        # The library ignores the time zone and reads the time as UTC.
         moment = datetime.fromtimestamp(sent_at, UTC)
         made["webhook-signature"] = standardwebhooks.Webhook(key).sign(str(notification.id), moment, body.decode())
     return made

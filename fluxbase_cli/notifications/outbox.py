@@ -1,6 +1,7 @@
-"""Telling what happens: kept in the database with what it tells of, and sent from a thread until it was delivered.
+"""The outbox: stores notifications in the database until they are delivered, and sends them from a thread.
 
-Progress and waiting are only of the moment, and are not kept.
+A notification is stored in the transaction of the change that it reports. Notifications about progress and waiting are
+not stored, because they are soon out of date.
 """
 
 from __future__ import annotations
@@ -19,68 +20,68 @@ class Outbox:
     """The notifications of one run.
 
     Args:
-        notifier: takes what is to be sent.
-        database: where, as notifications say it.
-        clock: what time it is.
+        notifier: sends the notifications.
+        database: the name of the database in notifications.
+        clock: returns the current time.
     """
 
     def __init__(self, notifier: Notifier, *, database: str, clock: Callable[[], datetime]) -> None:
         self._notifier = notifier
         self._database = database
         self._clock = clock
-        self._recorded: list[NotificationRecord] = []
-        self._kept: set[UUID] = set()
+        self._enqueued: list[NotificationRecord] = []
+        self._stored: set[UUID] = set()
         self._rotation: int | None = None
         self._failures: list[str] = []
 
     def about(self, rotation: int) -> None:
-        """From here on, notifications are about this rotation."""
+        """Set the rotation of the following notifications."""
         self._rotation = rotation
 
     def enqueue(self, store: RotationStore, kind: NotificationType, message: str, detail: Mapping[str, Any]) -> None:
-        """Keep a notification, in the transaction of what it tells of; `send` sends it afterwards."""
+        """Store a notification, in the transaction of the change that it reports. `send` sends it later."""
         if isinstance(self._notifier, NullNotifier):
             return
         record = NotificationRecord(uuid4(), self._rotation, kind.value, self._clock(), message, detail)
         store.add_notification(record)
-        self._recorded.append(record)
+        self._enqueued.append(record)
 
     def send(self) -> None:
-        """Send what was recorded."""
-        recorded, self._recorded = self._recorded, []
+        """Send the notifications of `enqueue`."""
+        recorded, self._enqueued = self._enqueued, []
         for record in recorded:
             self._send(record)
 
     def send_pending(self, store: RotationStore) -> None:
-        """Send what an earlier run has recorded and did not live to send."""
+        """Send the notifications that an earlier run stored and could not send, because it was killed."""
         if isinstance(self._notifier, NullNotifier):
             return
         for record in store.pending_notifications():
             self._send(record)
 
     def send_now(self, kind: NotificationType, message: str, detail: Mapping[str, Any]) -> None:
-        """Send a notification that is only of this moment; from any thread."""
+        """Send a notification without storing it. Any thread may call this."""
         self._notifier.send(Notification(uuid4(), kind, self._clock(), message, self._rotation, self._database, detail))
 
     def record_results(self, store: RotationStore) -> None:
-        """Record what has become of the notifications so far."""
+        """Record which notifications were delivered so far, and which failed."""
         for delivery in self._notifier.deliveries():
             if delivery.error is not None:
                 self._failures.append(delivery.error)
-            if delivery.notification in self._kept:
+            if delivery.notification in self._stored:
                 store.end_notification(delivery.notification, delivery.error, self._clock())
 
     def close(self) -> None:
-        """Wait a while for what is still to be sent."""
+        """Wait some seconds for notifications that are not sent yet."""
         self._notifier.close()
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Why notifications were not delivered, as far as that was settled."""
+        """Why notifications were not delivered, as far as `record_results` has recorded it."""
         return tuple(self._failures)
 
     def _send(self, record: NotificationRecord) -> None:
-        self._kept.add(record.id)
+        self._stored.add(record.id)
         kind = NotificationType(record.kind)
         self._notifier.send(
             Notification(record.id, kind, record.at, record.message, record.rotation, self._database, record.detail)

@@ -20,7 +20,7 @@ _SERVER_ERROR = 500
 
 
 class DeliveryError(Exception):
-    """A notification was not accepted. Its text names the host and says why, and holds no part of the URL.
+    """A notification was not accepted. The message names the host and the reason, and nothing else of the URL.
 
     Args:
         message: what happened.
@@ -33,7 +33,7 @@ class DeliveryError(Exception):
 
 
 class _SystemTrust(HTTPAdapter):
-    """Trusts the certificate authorities of the system, or those of `SSL_CERT_FILE`, and no others."""
+    """Trusts only the certificate authorities of the system, or those of `SSL_CERT_FILE`."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # as in HTTPAdapter
         super().init_poolmanager(*arguments, **options, ssl_context=ssl.create_default_context())
@@ -42,11 +42,11 @@ class _SystemTrust(HTTPAdapter):
         return super().proxy_manager_for(proxy, **options, ssl_context=ssl.create_default_context())
 
     def cert_verify(self, *_arguments: Any) -> None:  # noqa: ANN401  # as in HTTPAdapter
-        """Leave it to the context, which verifies the certificate and the name of the host."""
+        """Do nothing: the SSL context verifies the certificate and the name of the host."""
 
 
 def post(webhook: Webhook, notification: Notification, *, timeout_s: float = TIMEOUT_S) -> None:
-    """Send a notification once. Proxies and `SSL_CERT_FILE` are taken from the environment. TLS is always verified.
+    """Send a notification once. Proxies and `SSL_CERT_FILE` come from the environment. Certificates are always checked.
 
     Raises:
         DeliveryError: it was not accepted.
@@ -54,15 +54,14 @@ def post(webhook: Webhook, notification: Notification, *, timeout_s: float = TIM
     body = notification.body(webhook.form)
     url = webhook.url.reveal()
     with requests.Session() as session:
-        # Of the environment only the proxies count: neither a password for the host in ~/.netrc nor the authorities of
-        # REQUESTS_CA_BUNDLE.
+        # Only the proxies of the environment are used. A password in ~/.netrc and REQUESTS_CA_BUNDLE are ignored.
         session.trust_env = False
         session.proxies = requests.utils.get_environ_proxies(url)
         if url.lower().startswith("https"):
-            # Only here: to read all authorities takes longer than all the rest.
+            # Only for https: reading all authorities takes longer than the rest of the request.
             session.mount(url, _SystemTrust())
         try:
-            # A redirect would send the notification to a host that nobody has configured.
+            # No redirects: they could send the notification to a host that nobody has configured.
             with session.post(
                 url,
                 data=body,
@@ -73,14 +72,14 @@ def post(webhook: Webhook, notification: Notification, *, timeout_s: float = TIM
             ) as response:
                 status = response.status_code
         except (requests.exceptions.RequestException, OSError, ValueError) as error:
-            raise DeliveryError(f"{webhook.host}: {_words(error)}", temporary=_may_pass(error)) from None
+            raise DeliveryError(f"{webhook.host}: {_reason(error)}", temporary=_is_temporary(error)) from None
     if status >= _REDIRECT:
         temporary = status in _TRY_AGAIN or status >= _SERVER_ERROR
         raise DeliveryError(f"{webhook.host} answered {status}", temporary=temporary)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and all that lie behind it; `requests` wraps the system's own errors several times."""
+    """The error and all its causes. `requests` wraps the errors of the system several times."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -93,8 +92,8 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _words(error: BaseException) -> str:
-    """What an error may say: its kind, and the system's words where it has them; never the address that it quotes."""
+def _reason(error: BaseException) -> str:
+    """The part of an error that may be shown: the system's text or its type, and never the URL that it quotes."""
     causes = _causes(error)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -111,6 +110,6 @@ def _words(error: BaseException) -> str:
     return type(causes[-1]).__name__
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     refused = (ssl.SSLCertVerificationError, requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)
     return not any(isinstance(cause, refused) for cause in _causes(error))

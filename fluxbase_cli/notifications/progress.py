@@ -1,4 +1,4 @@
-"""Listening to the engine for the notifications: progress, and waiting and what for."""
+"""Makes notifications from the events of the engine: progress, and waiting with its reason."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from fluxbase_cli.engine.events import BatchDone, Event, Observer, PassStarted, 
 from fluxbase_cli.notifications.message import NotificationType
 
 _PERCENT_STEP = 10
-_SECONDS_APART = 60.0
-_FIGURES = re.compile(r"[0-9.,]+")
+_INTERVAL_S = 60.0
+_NUMBERS = re.compile(r"[0-9.,]+")
 
 Say = Callable[[NotificationType, str, Mapping[str, object]], None]
 
 
 class Several:
-    """Listeners that hear the same."""
+    """Several observers that get the same events."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
     def notify(self, event: Event) -> None:
-        """Pass an event on to all."""
+        """Pass an event to all observers."""
         for observer in self._observers:
             observer.notify(event)
 
 
 class ProgressNotifications:
-    """Says how far the main pass is, every 10% and once a minute at most, and what is waited for, as seldom.
+    """Notifies about the progress of the main pass and about waiting.
+
+    Progress is reported after every 10%, and at most once a minute. A reason for waiting is reported at most once a
+    minute.
 
     Args:
-        say: is called with the kind, the message and the details.
-        clock: seconds that only grow.
+        say: called with the kind, the message and the details.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, say: Say, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,17 +46,17 @@ class ProgressNotifications:
         self._lock = threading.Lock()
         self._rows = 0
         self._done = 0
-        self._told = 0
-        self._next_progress = clock() + _SECONDS_APART
+        self._reported = 0
+        self._next_progress = clock() + _INTERVAL_S
         self._next_waiting: dict[str, float] = {}
 
     def notify(self, event: Event) -> None:
-        """Take note of an event."""
+        """Handle an event."""
         with self._lock:
             if isinstance(event, PassStarted) and event.number == 0:
                 self._rows = sum(_by_table(event.rows).values())
                 self._done = sum(_by_table(event.done).values())
-                self._told = self._percent // _PERCENT_STEP
+                self._reported = self._percent // _PERCENT_STEP
             elif isinstance(event, BatchDone) and event.pass_number == 0:
                 self._done += event.rows
                 self._progress()
@@ -66,9 +69,9 @@ class ProgressNotifications:
 
     def _progress(self) -> None:
         reached = self._percent // _PERCENT_STEP
-        if reached > self._told and self._clock() >= self._next_progress:
-            self._told = reached
-            self._next_progress = self._clock() + _SECONDS_APART
+        if reached > self._reported and self._clock() >= self._next_progress:
+            self._reported = reached
+            self._next_progress = self._clock() + _INTERVAL_S
             percent = reached * _PERCENT_STEP
             self._say(
                 NotificationType.PROGRESS,
@@ -77,13 +80,13 @@ class ProgressNotifications:
             )
 
     def _waiting(self, event: Waiting) -> None:
-        # The figures within a reason change all the time; that alone is not worth another notification.
-        kind = _FIGURES.sub("", event.reason)
+        # The numbers in a reason change all the time. The same reason with other numbers is not a new reason.
+        kind = _NUMBERS.sub("", event.reason)
         if self._clock() >= self._next_waiting.get(kind, 0.0):
-            self._next_waiting[kind] = self._clock() + _SECONDS_APART
+            self._next_waiting[kind] = self._clock() + _INTERVAL_S
             self._say(NotificationType.WAITING, f"Waiting: {event.reason}", {"reason": event.reason})
 
 
 def _by_table(rows: Mapping[str, int]) -> Mapping[str, int]:
-    """The rows of each table, of a mapping that names each of its columns."""
+    """The rows of each table. `rows` has an entry with the same number for each column of a table."""
     return {location.rpartition(".")[0]: number for location, number in rows.items()}

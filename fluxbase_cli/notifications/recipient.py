@@ -1,4 +1,4 @@
-"""Who receives notifications."""
+"""The receiver of notifications: its URL, its key and its format."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Telling a webhook, from a thread of its own, so that no endpoint can stop or slow a rotation.
+"""Sends notifications to a webhook, from a separate thread. So no endpoint can stop or slow down a rotation.
 
-Each notification is tried a few times with growing pauses. After one that could not be delivered at all, the others are
-tried once each until one gets through: an endpoint that is down costs little. What failed is told at the end.
+Each notification is tried a few times, with growing pauses. After one has failed completely, each of the others is
+tried only once, until one is delivered. So an endpoint that is down costs little time. The failures are reported at the
+end.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ from fluxbase_cli.notifications.recipient import Webhook
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
-#: More than a rotation ever says while one notification is being delivered.
+#: A rotation never sends so many notifications while one is being delivered.
 _MOST_WAITING = 256
-#: How long the end of a rotation waits for what is still to be sent.
-_PATIENCE_S = 20.0
+#: How long the end of a rotation waits for notifications that are not sent yet.
+_RETRY_LIMIT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of a notification.
+    """The result of sending a notification.
 
     Attributes:
-        notice: the notification's id.
-        error: why it was not delivered; None if it was.
+        notification: the id of the notification.
+        error: why it was not delivered. None if it was delivered.
     """
 
     notification: UUID
@@ -50,42 +51,42 @@ class Delivery:
 
 
 class Notifier(Protocol):
-    """Takes notifications."""
+    """Sends notifications."""
 
     def send(self, notification: Notification) -> None:
-        """Take a notification; returns at once and raises nothing."""
+        """Accept a notification. It returns at once and raises nothing."""
         ...
 
     def deliveries(self) -> list[Delivery]:
-        """What has become of the notifications since this was last asked."""
+        """The results since the last call."""
         ...
 
     def close(self) -> None:
-        """Wait a while for what is still to be sent."""
+        """Wait some seconds for notifications that are not sent yet."""
         ...
 
 
 class NullNotifier:
-    """Where no webhook is configured."""
+    """The notifier if no webhook is configured."""
 
     def send(self, notification: Notification) -> None:
         """Drop it."""
 
     def deliveries(self) -> list[Delivery]:
-        """None."""
+        """Return no results."""
         return []
 
     def close(self) -> None:
-        """Nothing to wait for."""
+        """Return at once."""
 
 
 class WebhookNotifier:
     """Delivers notifications from a thread.
 
     Args:
-        webhook: whom to tell.
-        deliver: sends one, once; `post` except in tests.
-        first_pause_s: the pause after the first failed attempt; it doubles from there.
+        webhook: the receiver.
+        deliver: makes one attempt to send a notification; `post`, except in tests.
+        first_pause_s: the pause after the first failed attempt. Each further pause is twice as long.
         retry_limit_s: how long `close` waits at most.
         most_waiting: how many notifications may wait.
     """
@@ -96,26 +97,26 @@ class WebhookNotifier:
         *,
         deliver: Callable[[Webhook, Notification], None] = post,
         first_pause_s: float = _FIRST_PAUSE_S,
-        retry_limit_s: float = _PATIENCE_S,
+        retry_limit_s: float = _RETRY_LIMIT_S,
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self._webhook = webhook
         self._deliver = deliver
         self._first_pause_s = first_pause_s
-        self._patience_s = retry_limit_s
+        self._retry_limit_s = retry_limit_s
         self._waiting: queue.Queue[Notification | None] = queue.Queue(maxsize=most_waiting)
         self._closing = threading.Event()
-        self._hurry = threading.Event()
+        self._give_up = threading.Event()
         self._lock = threading.Lock()
-        self._outcomes: list[Delivery] = []
+        self._results: list[Delivery] = []
         self._pending: dict[UUID, None] = {}
         self._is_down = False
-        # A daemon: whatever hangs in it must not keep the program from its end.
+        # A daemon thread: if it hangs, it must not keep the program from ending.
         self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
         self._thread.start()
 
     def send(self, notification: Notification) -> None:
-        """Take a notification; returns at once."""
+        """Accept a notification. It returns at once."""
         with self._lock:
             self._pending[notification.id] = None
         try:
@@ -124,20 +125,20 @@ class WebhookNotifier:
             self._end(notification.id, "too many notifications are waiting")
 
     def deliveries(self) -> list[Delivery]:
-        """What has become of the notifications since this was last asked."""
+        """The results since the last call."""
         with self._lock:
-            outcomes, self._outcomes = self._outcomes, []
-        return outcomes
+            results, self._results = self._results, []
+        return results
 
     def close(self) -> None:
-        """Wait for what is still to be sent, but not for ever; what is not sent by then has failed."""
+        """Wait at most `retry_limit_s` for notifications that are not sent yet. What is not sent then has failed."""
         self._closing.set()
-        # Where it is full, the thread finds out by `_closing`.
+        # If the queue is full, the thread still sees `_closing`.
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
-        self._thread.join(self._patience_s)
+        self._thread.join(self._retry_limit_s)
         if self._thread.is_alive():
-            self._hurry.set()
+            self._give_up.set()
             self._thread.join(0.1)
         with self._lock:
             left = list(self._pending)
@@ -145,7 +146,7 @@ class WebhookNotifier:
             self._end(each, f"{self._webhook.host}: not delivered in time")
 
     def _work(self) -> None:
-        while not self._hurry.is_set():
+        while not self._give_up.is_set():
             try:
                 notification = self._waiting.get(timeout=0.2)
             except queue.Empty:
@@ -162,7 +163,7 @@ class WebhookNotifier:
             stop=stop_after_attempt(1 if self._is_down else _ATTEMPTS),
             wait=wait_exponential(multiplier=self._first_pause_s, max=_LONGEST_PAUSE_S)
             + wait_random(0, self._first_pause_s),
-            sleep=sleep_using_event(self._hurry),
+            sleep=sleep_using_event(self._give_up),
             reraise=True,
         )
         try:
@@ -178,12 +179,12 @@ class WebhookNotifier:
 
     def _end(self, notification: UUID, error: str | None) -> None:
         with self._lock:
-            # What `close` has given up for lost stays lost, even when it gets through after all.
+            # `close` may have reported this notification as failed. Then it stays failed, even if it is delivered now.
             if notification in self._pending:
                 del self._pending[notification]
-                self._outcomes.append(Delivery(notification, error))
+                self._results.append(Delivery(notification, error))
 
 
 def notifier_for(webhook: Webhook | None) -> Notifier:
-    """Who takes the notifications."""
+    """Make the notifier for the configured webhook."""
     return NullNotifier() if webhook is None else WebhookNotifier(webhook)

@@ -1,1 +1,1 @@
-"""Counts and jobs for people and programs: terminal, JSON, YAML."""
+"""The output of the commands: text for people, JSON and YAML for programs."""

@@ -1,4 +1,4 @@
-"""A job's orders as `secrets pause`, `resume` and `tune` show them."""
+"""The control settings of a job, as `secrets pause`, `resume` and `tune` show them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fluxbase_cli.engine.throttle.pacing import MaxLag
 
 
 def orders_data(ordered: ControlState) -> dict[str, Any]:
-    """The orders for programs; null where nothing is asked."""
+    """The control settings for programs. A setting that is not set is null."""
     orders = ordered.orders
     return {
         "job": ordered.job,
@@ -27,7 +27,7 @@ def orders_data(ordered: ControlState) -> dict[str, Any]:
 
 
 def orders_lines(ordered: ControlState) -> Iterator[str]:
-    """The orders for people."""
+    """The control settings for people."""
     orders = ordered.orders
     if orders.paused_at is not None:
         why = f": {orders.pause_reason}" if orders.pause_reason else ""
@@ -42,4 +42,4 @@ def orders_lines(ordered: ControlState) -> Iterator[str]:
     if lag != MaxLag():
         yield f"Standbys may be {lag} behind"
     if ordered.runners == 0:
-        yield "No process is at work on it now; the next one will go by this"
+        yield "No process works on it now; these settings apply to the next one"

@@ -1,4 +1,4 @@
-"""What a run will cost and what it has cost, as lines for stderr after the result."""
+"""The estimated and the measured cost of a run, as lines for stderr after the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fluxbase_cli.engine.throttle.pacing import in_bytes
 
 
 def cost_lines(report: JobReport) -> Iterator[str]:
-    """The estimate of a dry run; the cost of a run beside its estimate; which tables should be vacuumed."""
+    """The estimate of a dry run, or the cost of a run with its estimate. Then the tables that should be vacuumed."""
     estimated = None if report.estimate is None else report.estimate.cost
     if report.state == "dry-run":
         if report.estimate is not None and estimated is not None:
@@ -44,9 +44,9 @@ def _lag_risk(cost: Cost) -> str:
 
 
 def _vacuum_lines(vacuum_candidates: tuple[VacuumCandidate, ...]) -> Iterator[str]:
-    left = [gain for gain in vacuum_candidates if not gain.vacuumed]
+    left = [each for each in vacuum_candidates if not each.vacuumed]
     if not left:
         return
     yield "These tables would gain from VACUUM (--vacuum does it after the job):"
-    for gain in left:
-        yield f"  {gain.table}: {gain.dead_rows} dead rows, grown by {in_bytes(max(0, gain.grown_bytes))}"
+    for each in left:
+        yield f"  {each.table}: {each.dead_rows} dead rows, grown by {in_bytes(max(0, each.grown_bytes))}"

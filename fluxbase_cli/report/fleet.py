@@ -1,4 +1,4 @@
-"""A fleet for people and programs: what its instances say meanwhile, and how they ended."""
+"""The output of `--fleet`: the messages of the instances while they run, and their results."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from fluxbase_cli.fleet.run import InstanceMessage
 from fluxbase_cli.printable import printable
 from fluxbase_cli.report.messages import Messages
 
-#: How often an instance's progress is told, in seconds; alone it tells it every five.
+#: How often the progress of an instance is shown, in seconds. A command on one instance shows it every five seconds.
 _PROGRESS_EVERY_S = 30.0
 
 
 class FleetMessages:
-    """Tells what instances do and say, each line with the instance's name in front; called from several threads."""
+    """Shows the messages of instances. Each line begins with the name of the instance. Several threads may call it."""
 
     def __init__(self, messages: Messages, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._messages = messages
         self._clock = clock
-        self._progress_told: dict[str, float] = {}
+        self._progress_shown_at: dict[str, float] = {}
 
     def started(self, instance: Instance) -> None:
-        """An instance's process was started."""
-        self._progress_told[instance.name] = self._clock()
+        """The process of an instance was started."""
+        self._progress_shown_at[instance.name] = self._clock()
         self._say("info", instance, "started")
 
     def heard(self, instance: Instance, message: InstanceMessage) -> None:
-        """An instance says something."""
+        """An instance has sent a message."""
         if "percent" in message.fields and not self._progress_is_due(instance):
             return
         fields = dict(message.fields)
@@ -42,16 +42,16 @@ class FleetMessages:
         self._say(message.level, instance, message.text, hint if isinstance(hint, str) else None, fields)
 
     def ended(self, result: InstanceResult) -> None:
-        """An instance's process has ended."""
+        """The process of an instance has ended."""
         code = "" if result.exit_code == ExitCode.DONE else f" (exit {result.exit_code})"
         text = f"{_in_words(result.outcome)} after {_seconds(result)}s{code}"
         self._say("info", result.instance, text, fields={"outcome": result.outcome.value})
 
     def _progress_is_due(self, instance: Instance) -> bool:
         now = self._clock()
-        if now - self._progress_told.get(instance.name, now) < _PROGRESS_EVERY_S:
+        if now - self._progress_shown_at.get(instance.name, now) < _PROGRESS_EVERY_S:
             return False
-        self._progress_told[instance.name] = now
+        self._progress_shown_at[instance.name] = now
         return True
 
     def _say(
@@ -66,7 +66,7 @@ class FleetMessages:
         if not self._messages.as_json:
             lines = [f"{instance.name}: {line}" for line in lines]
         all_fields = {**(fields or {}), "instance": instance.name}
-        # The reader of our messages may have left; the instances go on.
+        # The program that reads our messages may have ended. The instances continue.
         with contextlib.suppress(BrokenPipeError):
             if level == "error":
                 shown = None if hint is None else "\n".join(printable(line) for line in hint.split("\n"))
@@ -78,7 +78,7 @@ class FleetMessages:
 
 
 def plan_lines(fleet: Fleet, command: Sequence[str], parallel: int) -> Iterator[str]:
-    """What is about to happen, before the question."""
+    """What the command will do, before it asks for confirmation."""
     count = len(fleet.instances)
     yield f"Command:   {printable(shlex.join(command))}"
     yield f"Fleet:     {printable(str(fleet.path))}"
@@ -89,7 +89,7 @@ def plan_lines(fleet: Fleet, command: Sequence[str], parallel: int) -> Iterator[
 
 
 def fleet_data(command: str, result: FleetResult) -> dict[str, Any]:
-    """The fleet as one object."""
+    """The results of the fleet as one object."""
     return {
         "command": command,
         "instances": [
@@ -111,7 +111,7 @@ def fleet_data(command: str, result: FleetResult) -> dict[str, Any]:
 
 
 def fleet_lines(command: str, result: FleetResult) -> Iterator[str]:
-    """A line an instance, and a summary."""
+    """One line for each instance, and a summary."""
     for each in result.instances:
         yield _instance_line(command, each)
     outcomes = Counter(each.outcome for each in result.instances)
@@ -158,7 +158,7 @@ def _check_summary(result: Mapping[str, Any]) -> str:
     return "ready" if result.get("ok") else ""
 
 
-#: What an instance's result comes to in a line, by command. A command without an entry shows its outcome and its time.
+#: The summary of an instance's result in one line, by command. Other commands show only outcome and time.
 _SUMMARIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "secrets re-encrypt": _job_summary,
     "secrets rollback": _job_summary,

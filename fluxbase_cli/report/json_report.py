@@ -1,4 +1,4 @@
-"""Results as one JSON object or YAML document; docs/operators/scripting.md lists the fields."""
+"""Results as one JSON object or one YAML document. docs/operators/scripting.md lists the fields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def to_json(data: Mapping[str, Any]) -> str:
 
 
 def to_yaml(data: Mapping[str, Any]) -> str:
-    """One document, its fields in their order."""
+    """One document. The order of the fields is kept."""
     import yaml  # noqa: PLC0415  # start-up time
 
     return str(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)).rstrip("\n")
@@ -44,21 +44,21 @@ def job_report(report: JobReport) -> dict[str, Any]:
         "measured": _cost(report.measured),
         "vacuum": [
             {
-                "table": gain.table,
-                "dead_rows": gain.dead_rows,
-                "grown_bytes": gain.grown_bytes,
-                "vacuumed": gain.vacuumed,
+                "table": each.table,
+                "dead_rows": each.dead_rows,
+                "grown_bytes": each.grown_bytes,
+                "vacuumed": each.vacuumed,
             }
-            for gain in report.vacuum_candidates
+            for each in report.vacuum_candidates
         ],
-        # Only where there are any.
+        # Only if there are any.
         **({"unexamined": [each.as_dict() for each in report.unexamined]} if report.unexamined else {}),
         **({"error": report.error} if report.error else {}),
     }
 
 
 def databases_report(report: DatabasesReport) -> dict[str, Any]:
-    """A job in one database, or in several: then with an account of each."""
+    """A job in one database or several. If there are several, each has a report too."""
     data = job_report(report.together)
     if report.several:
         data["databases"] = [
@@ -126,7 +126,7 @@ def proof_report(proof: Proof) -> dict[str, Any]:
 
 
 def quarantine(entries: Iterable[QuarantineEntry]) -> list[dict[str, Any]]:
-    """The values that no key opens; `path` is null where the column is the value."""
+    """The undecryptable values. `path` is null if the whole column is the value."""
     return [
         {
             "location": entry.location,
@@ -139,7 +139,7 @@ def quarantine(entries: Iterable[QuarantineEntry]) -> list[dict[str, Any]]:
 
 
 def dotted(path: tuple[str, ...]) -> str:
-    """A JSON path as the documentation writes it, with dots."""
+    """A JSON path with dots, as in the documentation."""
     return ".".join(path)
 
 

@@ -14,35 +14,35 @@ class Messages:
     """Writes messages for the operator.
 
     Args:
-        quiet: write none.
-        as_json: write each as a JSON object on a line.
-        color: colour may be used.
+        quiet: write only errors.
+        as_json: write each message as one line with a JSON object.
+        color: whether colour may be used.
     """
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False, color: bool = True) -> None:
         self.quiet = quiet
         self.as_json = as_json
         self.color = color and sys.stderr.isatty()
-        # Reentrant: a signal handler may speak while the main thread is speaking.
+        # Reentrant: a signal handler may write a message while the main thread writes one.
         self._lock = threading.RLock()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def tell(self, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
-        """Tell something."""
+        """Write a message."""
         self._write("info", text, fields)
 
     def warn(self, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
-        """Tell something that should be looked at."""
+        """Write a warning."""
         self._write("warning", text, fields)
 
     def warn_once(self, text: str) -> None:
-        """As `warn`, of what several parts of a command may find out."""
-        if text not in self._told:
-            self._told.add(text)
+        """Like `warn`, but only once, because several parts of a command may find the same."""
+        if text not in self._warned:
+            self._warned.add(text)
             self.warn(text)
 
     def fail(self, text: str, hint: str | None, **fields: Any) -> None:  # noqa: ANN401  # JSON
-        """Tell why the command ends, and what to do about it; told even where all else is quiet."""
+        """Write why the command ends, and what to do about it. It is written even if `quiet` is set."""
         if self.as_json:
             self._print(self._as_json("error", text, {**({"hint": hint} if hint else {}), **fields}))
         else:

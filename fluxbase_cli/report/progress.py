@@ -1,4 +1,4 @@
-"""Progress on stderr: a table on a terminal, a line every few seconds elsewhere."""
+"""Progress on stderr: a table on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINE_EVERY_S = 5.0
 
 @dataclass(slots=True)
 class _Row:
-    """One location: its table's rows, how many are done, and the sealed values seen in them."""
+    """One location: the rows of its table, how many are done, and the sealed values seen in them."""
 
     rows: int
     done: int
@@ -29,7 +29,7 @@ class _Row:
 
 
 class ProgressState:
-    """Where all locations stand; kept by events, read by displays."""
+    """The progress of all locations. Events update it, and displays read it."""
 
     def __init__(self) -> None:
         self.locations: dict[str, _Row] = {}
@@ -37,7 +37,7 @@ class ProgressState:
         self._rows_at_start = 0
 
     def apply(self, event: PassStarted | BatchDone) -> None:
-        """Take an event in. Closing censuses are quick and don't move the display."""
+        """Update the progress. Catch-up passes are quick and do not change it."""
         if isinstance(event, PassStarted):
             if event.number == 0:
                 self.locations = {name: _Row(rows, event.done.get(name, 0)) for name, rows in event.rows.items()}
@@ -69,13 +69,13 @@ class ProgressState:
 
     @property
     def rate_per_s(self) -> float:
-        """Values a second since the start."""
+        """Values per second since the start."""
         elapsed = time.monotonic() - self.started
         return self.values / elapsed if elapsed > 0 else 0.0
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds to the end at this rate, where that can be said."""
+        """Seconds to the end at this rate. None as long as that is unknown."""
         moved = self.rows_done - self._rows_at_start
         if moved <= 0:
             return None
@@ -83,7 +83,7 @@ class ProgressState:
 
     @property
     def percent(self) -> int:
-        """How much is done, never 100 before the end."""
+        """How much is done, in percent; never 100 before the end."""
         return min(99, 100 * self.rows_done // self.rows) if self.rows else 99
 
 
@@ -98,7 +98,7 @@ class LineProgress:
         self._clock = clock
         self._state = ProgressState()
         self._lock = threading.Lock()
-        self._said = clock()
+        self._written_at = clock()
 
     def __enter__(self) -> Self:
         return self
@@ -108,14 +108,14 @@ class LineProgress:
 
     def notify(self, event: Event) -> None:
         """Take note of an event."""
-        if _tell(self._messages, event) or not isinstance(event, (PassStarted, BatchDone)):
+        if _write_message(self._messages, event) or not isinstance(event, (PassStarted, BatchDone)):
             return
         with self._lock:
             self._state.apply(event)
             now = self._clock()
-            if now - self._said < self._every_s or isinstance(event, PassStarted):
+            if now - self._written_at < self._every_s or isinstance(event, PassStarted):
                 return
-            self._said = now
+            self._written_at = now
             state = self._state
             eta = state.eta_s
             text = f"{state.percent}% done, {state.values} secrets, {state.rate_per_s:,.0f}/s"
@@ -127,7 +127,7 @@ class LineProgress:
 
 
 class TableProgress:
-    """A live table on a terminal: one row a location, with rate and time left."""
+    """A live table on a terminal: one row for each location, with rate and time left."""
 
     def __init__(self, messages: Messages, *, color: bool) -> None:
         self._messages = messages
@@ -148,7 +148,7 @@ class TableProgress:
     def notify(self, event: Event) -> None:
         """Take note of an event."""
         if isinstance(event, (Message, Waiting)):
-            _tell(self._messages, event)
+            _write_message(self._messages, event)
             return
         if not isinstance(event, (PassStarted, BatchDone)):
             return
@@ -196,7 +196,7 @@ def _rate_column() -> ProgressColumn:
     from rich.text import Text  # noqa: PLC0415
 
     class Rate(ProgressColumn):
-        """Rows a second, blank where it can't be said yet."""
+        """Rows per second; blank as long as that is unknown."""
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
@@ -205,8 +205,8 @@ def _rate_column() -> ProgressColumn:
     return Rate()
 
 
-def _tell(messages: Messages, event: Event) -> bool:
-    """Write an event that is a message; tell whether it was one."""
+def _write_message(messages: Messages, event: Event) -> bool:
+    """Write the event if it is a message. Return whether it was one."""
     if isinstance(event, Message):
         (messages.warn if event.warning else messages.tell)(event.message)
         return True
@@ -230,11 +230,11 @@ class QuietProgress:
         """Nothing is left behind."""
 
     def notify(self, event: Event) -> None:
-        """Do nothing."""
+        """Ignore the event."""
 
 
 def progress_for(messages: Messages, *, color: bool) -> TableProgress | LineProgress | QuietProgress:
-    """The display that fits where stderr goes."""
+    """Choose the display: none, a table on a terminal, or lines."""
     if messages.quiet:
         return QuietProgress()
     if sys.stderr.isatty() and not messages.as_json:

@@ -68,7 +68,7 @@ def details_lines(details: JobDetails) -> Iterator[str]:
     job = details.summary.job
     yield headline(details)
     if job.paused_at is not None and job.paused:
-        yield f"Paused: since {_when(job.paused_at)} by {job.paused_by or 'somebody'}; `secrets resume` lets it go on"
+        yield f"Paused: since {_when(job.paused_at)} by {job.paused_by or 'somebody'}; `secrets resume` ends the pause"
     if job.reason:
         yield f"Reason: {job.reason}"
     if job.error:
@@ -120,7 +120,7 @@ def details_lines(details: JobDetails) -> Iterator[str]:
 
 
 def headline(details: JobDetails) -> str:
-    """A job in a line: what it is, how far, how fast, and who is at it."""
+    """A job in one line: its kind and state, progress, rate, and the number of runners."""
     summary, job = details.summary, details.summary.job
     source = "any version" if job.from_version is None else f"version {job.from_version}"
     line = f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {_state(summary)}, {summary.percent}% done"
@@ -135,7 +135,7 @@ def headline(details: JobDetails) -> str:
 
 
 def last_heard_of(runner: Runner, now: datetime) -> str:
-    """When a runner last gave a sign of life, or ended."""
+    """When a runner sent its last heartbeat, or when it ended."""
     if runner.ended_at is not None:
         return _when(runner.ended_at)
     age = span(max((now - runner.heartbeat_at).total_seconds(), 0.0))
@@ -143,7 +143,7 @@ def last_heard_of(runner: Runner, now: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time as people say it."""
+    """A length of time for people, such as `2h 05m`."""
     minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

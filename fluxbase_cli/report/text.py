@@ -1,4 +1,4 @@
-"""Results for people: fixed closing lines (docs/operators/understanding-output.md), and plain tables."""
+"""Results for people: the fixed lines of docs/operators/understanding-output.md, and plain tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.json_report import dotted
 from fluxbase_cli.store.records import JobKind, QuarantineEntry
 
-#: Beyond this many, listed values scroll the result off the screen; `secrets status JOB` has them all.
+#: At most so many values are listed, so that the result stays on the screen. `secrets status JOB` lists all.
 _LISTED = 50
 
 
@@ -22,7 +22,7 @@ def job_title(kind: JobKind, from_version: int | None, to_version: int) -> str:
 
 
 def job_lines(report: JobReport) -> Iterator[str]:
-    """What stands under the title when a job has ended."""
+    """The lines under the title after the job has ended."""
     total = report.total
     if report.state == "dry-run":
         yield f"✓ Scanned {total.scanned} secrets"
@@ -37,14 +37,14 @@ def job_lines(report: JobReport) -> Iterator[str]:
     if report.state == "completed":
         yield f"✓ Completed in {whole_seconds(report.elapsed_seconds)}s"
     elif report.state == "interrupted":
-        yield f"✗ Interrupted after {whole_seconds(report.elapsed_seconds)}s; the same command goes on from here"
+        yield f"✗ Interrupted after {whole_seconds(report.elapsed_seconds)}s; the same command resumes it"
     else:
         why = report.error or f"another process has {report.state} this job"
         yield f"✗ Failed after {whole_seconds(report.elapsed_seconds)}s: {why}"
 
 
 def database_lines(report: DatabasesReport) -> Iterator[str]:
-    """A line for each database, where there are several."""
+    """One line for each database, if there are several."""
     for each in report.databases if report.several else ():
         if each.report is None:
             why = "not begun" if each.error is None else each.error.message
@@ -59,12 +59,12 @@ def database_lines(report: DatabasesReport) -> Iterator[str]:
 
 
 def whole_seconds(seconds: float) -> int:
-    """Seconds for a line that people read; under one is one."""
+    """Seconds for people, rounded; at least 1."""
     return max(1, round(seconds))
 
 
 def quarantine_lines(entries: Sequence[QuarantineEntry], job: int | None) -> Iterator[str]:
-    """The values that no key opens: table, id, place in the document, and why."""
+    """The undecryptable values: location, row id, path in the document, and reason."""
     yield f"{len(entries)} values could not be opened and were left as they are:"
     for entry in entries[:_LISTED]:
         path = f" {dotted(entry.path)}" if entry.path else ""
@@ -75,7 +75,7 @@ def quarantine_lines(entries: Sequence[QuarantineEntry], job: int | None) -> Ite
 
 
 def census_lines(report: CensusReport) -> Iterator[str]:
-    """An audit's result."""
+    """The result of an audit."""
     if report.key_version is not None:
         if report.found == 0:
             limit = " in what could be examined" if report.unexamined else ""
@@ -111,7 +111,7 @@ def census_lines(report: CensusReport) -> Iterator[str]:
 
 
 def proof_lines(proof: Proof) -> Iterator[str]:
-    """A line for each database, where there are several, and for what was left out on purpose."""
+    """One line for each database, if there are several, and for each thing that was left out on purpose."""
     for each in proof.databases if proof.several else ():
         version = each.census.key_version
         found = f"{each.census.found} of {each.census.scanned}"
@@ -122,12 +122,12 @@ def proof_lines(proof: Proof) -> Iterator[str]:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:
-    """Plain aligned columns, the same on a terminal and in a pipe, so that `grep` and `awk` see what people see.
+    """Plain aligned columns. They are the same on a terminal and in a pipe, so `grep` and `awk` work with them.
 
     Args:
-        header: the columns' names.
+        header: the names of the columns.
         rows: the cells.
-        right: which columns are numbers.
+        right: the indexes of the columns that are aligned to the right.
     """
     lines = [tuple(header), *(tuple(row) for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(header))]

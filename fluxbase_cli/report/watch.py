@@ -1,4 +1,4 @@
-"""A job that is watched: a live table on a terminal; elsewhere a line, an object or a document for each reading."""
+"""The output of `secrets status --watch`: a live table on a terminal, otherwise one text for each reading."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-#: More of them would push the locations off the screen; `secrets status JOB` lists all.
+#: At most so many values are listed, so that the locations stay on the screen. `secrets status JOB` lists all.
 _LISTED = 5
 
 
 class Display(Protocol):
-    """Shows one reading after the other; a context manager."""
+    """Shows one reading after the other. It is a context manager."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -30,7 +30,7 @@ class Display(Protocol):
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         ...
 
     def show(self, details: JobDetails) -> None:
@@ -39,10 +39,11 @@ class Display(Protocol):
 
 
 class LinesDisplay:
-    """Writes each reading as text of its own.
+    """Writes a text for each reading.
 
     Args:
-        form: `table` for a line, with all details at the end; `json` for an object on a line; `yaml` for a document.
+        form: `table` for one line for each reading, and all details at the end; `json` for one line with an object;
+            `yaml` for one document.
     """
 
     def __init__(self, form: str) -> None:
@@ -68,7 +69,7 @@ class LinesDisplay:
 
 
 class TableDisplay:
-    """A table on a terminal that is drawn anew for each reading; the last one stays."""
+    """A table on a terminal. It is drawn again for each reading. The last table stays on the screen."""
 
     def __init__(self, *, color: bool) -> None:
         self._live = _make_live(color=color)
@@ -88,7 +89,7 @@ class TableDisplay:
 
 
 def display_for(form: str, *, color: bool) -> Display:
-    """The display that fits the form asked for, and where stdout goes."""
+    """Choose the display for the output form, and for a terminal or a pipe."""
     if form == "table" and sys.stdout.isatty():
         return TableDisplay(color=color)
     return LinesDisplay(form)
@@ -157,7 +158,7 @@ def _runners(details: JobDetails) -> Table:
 
 
 def _table(*columns: tuple[str, bool]) -> Table:
-    """A table of columns that are numbers or not; names give way where the terminal is narrow."""
+    """Make a table. Each column has a name, and whether it holds numbers. Long names are cut on a narrow terminal."""
     from rich.table import Table  # noqa: PLC0415  # start-up time
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

@@ -59,15 +59,15 @@ class WaitingForPersonError(Exception):
 
 
 class RotationSteps:
-    """The steps of a rotation, and what they need.
+    """The steps of a rotation.
 
-    If the end of a step is not recorded, the step is done again. It then finds what it did before: a key in its source,
-    a file that names the version, a completed job. Only `reload_command` may run twice, because it is unknown whether
-    it had ended.
+    If the end of a step is not recorded, the step is done again. It then finds its earlier results: a key in the key
+    source, a file that names the version, a completed job. Only `reload_command` may run twice, because nobody knows
+    whether it had ended.
 
     Args:
         context: what the rotation gets from its caller.
-        clock: the clock.
+        clock: returns the current time.
         lock: the session that holds the rotation's lock.
         outbox: sends notifications.
         settings: the configuration.
@@ -104,7 +104,12 @@ class RotationSteps:
         )
 
     def activate(self, version: int, key_step: KeyStep) -> ActivateStep:
-        """Make the version active in fluxbase.yaml or where that points, or wait until somebody has done it."""
+        """Make the version active in fluxbase.yaml, or where that points.
+
+        Raises:
+            WaitingForPersonError: a person must make it active.
+            ConfigurationError: the configured key of this version is not the new key.
+        """
         fingerprint = key_step.fingerprint
         settings = self._context.load()
         how = "by hand"
@@ -165,7 +170,7 @@ class RotationSteps:
         return ReloadStep(command[0], seconds)
 
     def re_encrypt(self, rotation: RotationRecord, version: int) -> ReEncryptStep:
-        """Move the values by a job of the engine, or resume that job."""
+        """Move the values with a job, or resume that job."""
         if not self._policy.auto_reencrypt:
             self._context.tell(
                 f"Values stay under their keys (auto_reencrypt is off): "
@@ -236,7 +241,7 @@ class RotationSteps:
             self._context.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
         if report.undecryptable:
             self._context.warn(
-                f"{report.undecryptable} secrets open under no key and were left as they are: "
+                f"{report.undecryptable} secrets are undecryptable and were left as they are: "
                 "`fluxbase-cli secrets audit` lists them"
             )
         return AuditStep.from_report(report)

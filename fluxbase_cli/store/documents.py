@@ -1,7 +1,7 @@
-"""Writing sealed values inside JSON documents: one path at a time, so that all else survives to the letter.
+"""Writes sealed values inside JSON documents: one path at a time, so that nothing else in the document changes.
 
-Re-serialising a document would turn `1.10` into `1.1`; `jsonb_set` on the stored document leaves numbers as they are
-(docs/developers/format.md, "Where sealed values are").
+Writing the whole document again would change `1.10` to `1.1`. `jsonb_set` on the stored document keeps numbers as they
+are (docs/developers/format.md, "Where sealed values are").
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from fluxbase_cli.store.reader import Reader
 from fluxbase_cli.store.relation import ID, TID
 from fluxbase_cli.store.rows import Edit
 
-#: Calls of jsonb_set nest, and PostgreSQL bounds how deep an expression may be; a longer list takes several statements.
+#: The calls of jsonb_set are nested, and PostgreSQL limits the depth of an expression. More leaves take several
+#: statements.
 _LEAVES_A_STATEMENT = 50
 
 
@@ -32,7 +33,7 @@ class LeafEdit:
     """A new value for one string of a document.
 
     Attributes:
-        path: keys and array indexes from the root; empty where the document is that string.
+        path: keys and array indexes from the root. Empty if the document is the string itself.
         value: the new text.
     """
 
@@ -41,33 +42,33 @@ class LeafEdit:
 
 
 class DocumentStore(Reader):
-    """A table with sealed JSON documents; it may have sealed text columns beside them."""
+    """A table with sealed JSON documents. It may have sealed text columns too."""
 
     def write(self, connection: Connection, edits: Sequence[Edit], pruned: PageRange = EMPTY_PAGE_RANGE) -> int:  # noqa: ARG002
-        """Write the edits whose documents still are what was read.
+        """Write the edits of rows whose documents have not changed since they were read.
 
         Args:
             connection: inside a transaction.
-            edits: rows with a list of `LeafEdit` for each sealed column.
-            pruned: no matter here: a page is freed of what nobody can see when a row of it is found by its key.
+            edits: rows, each with a list of `LeafEdit` for each sealed column.
+            pruned: not used here: PostgreSQL prunes a page when one of its rows is found by its key.
 
         Returns:
-            How many rows were written; the others belong to another writer now.
+            How many rows were written. Another writer has changed the other rows.
         """
         return sum(self._write_row(connection, edit) for edit in edits)
 
     def write_by_ctid(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
-        """As `write`, for relations whose rows have no key of their own.
+        """Like `write`, for relations whose rows have no key.
 
         Returns:
-            The places that the rows written had before.
+            The ctids of the written rows before the write.
         """
         return {edit[0][TID] for edit in edits if self._write_row(connection, edit)}
 
     def _write_row(self, connection: Connection, edit: Edit) -> bool:
-        # Compare-and-set on all the row's documents; the first statement that matches also locks the row, so the
-        # following ones need not compare again.
-        unmoved = sql.SQL("").join(
+        # Compare-and-set on all documents of the row. The first statement that matches also locks the row, so the next
+        # statements need not compare again.
+        unchanged = sql.SQL("").join(
             sql.SQL(" AND {} IS NOT DISTINCT FROM {}::{}").format(
                 sql.Identifier("t", column.name), sql.Placeholder(f"old{number}"), _TYPES[column.form]
             )
@@ -82,19 +83,19 @@ class DocumentStore(Reader):
         if user is not None:
             # The user decides which key the new value of a text column was sealed under.
             assert self.relation.user_column is not None  # noqa: S101  # it has an index
-            unmoved += sql.SQL(" AND {} IS NOT DISTINCT FROM %(owner)s::uuid").format(
+            unchanged += sql.SQL(" AND {} IS NOT DISTINCT FROM %(owner)s::uuid").format(
                 sql.Identifier("t", self.relation.user_column)
             )
         compared: dict[str, Any] = dict(olds)
         if user is not None:
             compared["owner"] = None if row[user] is None else Uuid(row[user])
-        # Without an index over ids a row is found by its ctid, which each statement changes.
+        # Without an index on the id, a row is found by its ctid. Each statement changes the ctid.
         by_ctid = self.relation.surrogate or not self.relation.keyed
         ctid, first = str(Ctid.of(row[TID])), True
         for index, (column, change) in enumerate(zip(self.columns, new, strict=True)):
             for change_one, values in self._statements(column, self.relation.values_of(row)[index], change):
                 statement = change_one + (sql.SQL(" AND t.ctid = %(ctid)s::tid") if by_ctid else sql.SQL(""))
-                statement += unmoved if first else sql.SQL("")
+                statement += unchanged if first else sql.SQL("")
                 arguments = values | {"id": Uuid(row[ID]), "ctid": ctid} | (compared if first else {})
                 written = connection.execute(statement + sql.SQL(" RETURNING t.ctid::text"), arguments, prepare=False)
                 now = written.fetchone()
@@ -109,7 +110,7 @@ class DocumentStore(Reader):
         old: bytes | None,
         change: Any,  # noqa: ANN401  # a text, or a list of `LeafEdit`
     ) -> Iterator[tuple[sql.Composed, dict[str, Any]]]:
-        """The statements that change one column of a row; none where it stays as it is."""
+        """The statements that change one column of a row; none if it does not change."""
         if column.form is Form.JSON:
             for start in range(0, len(change), _LEAVES_A_STATEMENT):
                 yield self._statement(column, change[start : start + _LEAVES_A_STATEMENT])

@@ -83,7 +83,7 @@ def test_a_paused_job_can_be_interrupted_and_waits_again_when_it_is_gone_on_with
     with rotation.command.start(*_RE_ENCRYPT, "--max-rate", "0") as running:
         until(lambda: _waits(running), "it waits before its first batch")
         assert rotation.rows_done() == before
-        assert "lets it go on" in rotation.command("secrets", "status", "1").stdout
+        assert "ends the pause" in rotation.command("secrets", "status", "1").stdout
         rotation.command("secrets", "resume")
         outcome = running.finish()
     assert outcome.code == 0

@@ -71,7 +71,7 @@ def test_an_interrupted_run_says_so_in_words(rotation: Rotation) -> None:
 
     assert outcome.code == 130
     assert "✓ Completed" not in outcome.stdout
-    assert "goes on from here" in outcome.stdout
+    assert "the same command resumes it" in outcome.stdout
     assert "Stopping: finishing the batches in progress" in outcome.stderr
 
 

@@ -120,7 +120,7 @@ def test_a_new_key_never_takes_the_place_of_one_that_is_there(kms: Kms, aws: Sta
 
 
 def test_without_a_kms_key_none_can_be_made(kms: Kms, aws: StandIn) -> None:
-    assert "not said which key" in refusal(provider().create, 2, (entry("d3JhcHBlZA==", version=1),))
+    assert "no wrapping key is configured" in refusal(provider().create, 2, (entry("d3JhcHBlZA==", version=1),))
     assert not aws.calls
     # The new version's own entry may say it.
     arn = kms.key()

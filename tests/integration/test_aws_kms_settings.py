@@ -51,7 +51,7 @@ def test_a_profile_that_assumes_a_role_is_followed(
     # And a role that may not be assumed is told as that, not as a key that may not be used.
     aws.fail("AccessDenied", operation="AssumeRole")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
-    assert refusal(provider().fetch, wrapped).endswith("credentials can't be had (AssumeRole: AccessDenied)")
+    assert refusal(provider().fetch, wrapped).endswith("credentials can't be obtained (AssumeRole: AccessDenied)")
     assert aws.calls["AssumeRole"] == 1
 
 
@@ -64,7 +64,7 @@ def test_missing_credentials_and_profiles_are_told(monkeypatch: pytest.MonkeyPat
     assert refusal(provider().fetch, entry(b"x")).endswith("the profile in AWS_PROFILE does not exist")
     monkeypatch.delenv("AWS_PROFILE")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert refusal(provider().fetch, entry(b"x")).endswith("credentials can't be had (PartialCredentialsError)")
+    assert refusal(provider().fetch, entry(b"x")).endswith("credentials can't be obtained (PartialCredentialsError)")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     assert refusal(provider().fetch, entry(b"x")).endswith("there are no AWS credentials")
 

@@ -65,10 +65,10 @@ def test_a_standby_is_followed_once_to_the_active_node(openbao: KeyValues, front
     front.redirect_to = openbao.server.address
     assert provider(openbao.server, VAULT_ADDR=front.address).fetch(entry(f"{openbao.mount}/v1")) == KEY
     front.redirect_to = front.address
-    with refused("does not answer as Vault does"):
+    with refused("does not answer like Vault"):
         provider(openbao.server, VAULT_ADDR=front.address).fetch(entry(f"{openbao.mount}/v1"))
     front.redirect_to = "ftp://elsewhere"
-    with refused("sends us elsewhere"):
+    with refused("redirects to an address"):
         provider(openbao.server, VAULT_ADDR=front.address).fetch(entry(f"{openbao.mount}/v1"))
 
 
@@ -77,9 +77,9 @@ def test_a_standby_is_followed_once_to_the_active_node(openbao: KeyValues, front
     ["https://somebody:marker@vault:8200", "vault:8200", "unix:///run/vault", "https://", "http://h:port", "//x"],
 )
 def test_an_address_that_is_none_is_refused_unseen(openbao_server: OpenBao, address: str) -> None:
-    with refused("is no address of Vault", place="environment: VAULT_ADDR"):
+    with refused("is not an address of Vault", place="environment: VAULT_ADDR"):
         provider(openbao_server, VAULT_ADDR=address)
-    with refused("is no address of Vault", place="security.encryption.vault.address"):
+    with refused("is not an address of Vault", place="security.encryption.vault.address"):
         provider(openbao_server, VAULT_ADDR="", settings=VaultSettings(address=address))
 
 
@@ -98,7 +98,7 @@ def test_a_sealed_server_with_tls_is_known_by_its_authority_only(tmp_path: Path)
         skipping = provider(server, VAULT_CACERT="", VAULT_SKIP_VERIFY="1", warn=warnings.append)
         assert skipping.fetch(key) == KEY
         assert ["VAULT_SKIP_VERIFY is set" in text for text in warnings] == [True]
-        with refused("wants TLS", "https://"):
+        with refused("requires TLS", "https://"):
             provider(server, VAULT_ADDR=server.address.replace("https", "http")).fetch(key)
         with refused("there is no file /nowhere.pem", place="environment: VAULT_CACERT"):
             provider(server, VAULT_CACERT="/nowhere.pem")

@@ -63,7 +63,7 @@ def test_each_way_a_key_can_be_missing_has_its_own_line(openbao: KeyValues) -> N
         made.fetch(entry(f"{mount}/destroyed"))
     with refused(f"the secret at {mount}/k", "has no field hex", "Its fields: key, number, short."):
         made.fetch(entry(f"{mount}/k#hex"))
-    with refused("the field number", "is no text"):
+    with refused("the field number", "is not text"):
         made.fetch(entry(f"{mount}/k#number"))
     with refused(f"(Vault: {mount}/k#short) is 3 bytes long"):
         made.fetch(entry(f"{mount}/k#short"))

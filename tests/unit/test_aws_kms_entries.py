@@ -126,12 +126,15 @@ def test_an_arn_is_found_in_the_service_s_words() -> None:
         (aws.NoCredentialsError(), "there are no AWS credentials"),
         (aws.NoRegionError(), "no AWS region is known"),
         (aws.ProfileNotFound(profile="mark"), "the profile in AWS_PROFILE does not exist"),
-        (aws.UnauthorizedSSOTokenError(), "the AWS credentials can't be had (UnauthorizedSSOTokenError)"),
+        (aws.UnauthorizedSSOTokenError(), "the AWS credentials can't be obtained (UnauthorizedSSOTokenError)"),
         (
             aws.CredentialRetrievalError(provider="custom-process", error_msg="mark"),
-            "the AWS credentials can't be had (CredentialRetrievalError)",
+            "the AWS credentials can't be obtained (CredentialRetrievalError)",
         ),
-        (aws.SSLError(endpoint_url="mark", error=OSError("mark")), "AWS KMS at kms.example:8443 has no certificate"),
+        (
+            aws.SSLError(endpoint_url="mark", error=OSError("mark")),
+            "AWS KMS at kms.example:8443 has no trusted certificate",
+        ),
         (aws.ConnectTimeoutError(endpoint_url="mark"), "AWS KMS at kms.example:8443 can't be reached (Connect"),
         (aws.ReadTimeoutError(endpoint_url="mark"), "AWS KMS at kms.example:8443 does not answer"),
         (aws.ConnectionClosedError(endpoint_url="mark"), "AWS KMS at kms.example:8443 can't be reached (Connection"),

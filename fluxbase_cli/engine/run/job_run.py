@@ -1,4 +1,4 @@
-"""A job from its preparation to its account: re-encryption and rollback are the same engine, both ways."""
+"""Runs a prepared job and returns its report. Re-encryption and rollback run in the same way."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import Job, JobState, QuarantineEntry
 from fluxbase_cli.unexamined import Unexamined
 
-#: A job with fewer rows takes a second or two, and a trial run would take a large part of that.
+#: A job with fewer rows takes one or two seconds, and a trial run would take a large part of that time.
 _WORTH_AN_ESTIMATE = 200_000
 
 
 class JobRun:
-    """Carries out a prepared job.
+    """Runs a prepared job.
 
     Args:
-        database: where.
+        database: the database.
         keyring: the keys.
-        prepared: what `prepare` returned.
-        stop: asked for by signals.
-        observer: is told what happens.
-        before_begin: is called in the transaction in which the job is begun, resumed or joined, and left when that has
-            been committed. What it raises keeps the job from beginning.
+        prepared: the result of `prepare`.
+        stop: requested by signals.
+        observer: gets the events.
+        before_begin: a context manager, entered in the transaction in which the job begins, is resumed or joined, and
+            left when that transaction is committed. If it raises an error, the job does not begin.
     """
 
-    def __init__(  # noqa: PLR0913  # what a job is told
+    def __init__(  # noqa: PLR0913  # what a job needs
         self,
         database: DatabaseSettings,
         keyring: Keyring,
@@ -71,10 +71,10 @@ class JobRun:
         self._names = tuple(prepared.plan.rows_by_location)
 
     def run(self) -> JobReport:
-        """Do the job, or the dry run, and give the account.
+        """Run the job or the dry run, and return the report.
 
         Raises:
-            JobRunningError: another process began one meanwhile.
+            JobRunningError: another process began a job meanwhile.
             PreflightRefusedError: the progress tables can't be created.
             ConfigurationError: `before_begin` says that the target key can't be used any more.
         """
@@ -97,9 +97,9 @@ class JobRun:
         return TrialRun(self._database, self._keyring, self._prepared, stop=self._stop, rounds=rounds).run()
 
     def _dry_run(self) -> JobReport:
-        findings = read_all(self._database, self._keyring, self._prepared, self._stop, self._observer)
+        result = read_all(self._database, self._keyring, self._prepared, self._stop, self._observer)
         locations = {
-            location: tally.counts(self._request.goal, written=False) for location, tally in findings.tallies.items()
+            location: tally.counts(self._request.goal, written=False) for location, tally in result.tallies.items()
         }
         total = sum(locations.values(), Counts())
         return self._report(
@@ -108,15 +108,16 @@ class JobRun:
             locations=locations,
             remaining=total.re_encrypted,
             handled=total.scanned,
-            quarantine=findings.quarantine,
-            unexamined=self._prepared.preflight.unexamined + findings.unexamined,
+            quarantine=result.quarantine,
+            unexamined=self._prepared.preflight.unexamined + result.unexamined,
         )
 
     def _real_run(self) -> JobReport:
         with session(self._database) as connection:
             jobs = JobStore(connection)
             jobs.schema.ensure()
-            # Before the job begins, so that it is no part of it. A resumed job has done much already.
+            # The trial run comes before the job begins, so that it is not part of its cost. A resumed job gets no
+            # estimate, because much of it is done already.
             decision = self._prepared.decision
             if decision.begins and self._prepared.plan.rows >= _WORTH_AN_ESTIMATE:
                 self._estimate = self._try_out(rounds=1)
@@ -126,18 +127,17 @@ class JobRun:
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
             start.set_control(jobs, job.id)
-            helping = self._helping
-            runner = jobs.runners.register(job.id, self._request.workers - helping)
+            runner = jobs.runners.register(job.id, self._request.workers - self._process_workers)
             before = values_handled(jobs, job.id)
         return self._end(job.id, runner, before, self._work(runner, job))
 
     @property
-    def _helping(self) -> int:
-        """How many of the workers a second process has."""
+    def _process_workers(self) -> int:
+        """How many of the workers run in the worker process."""
         return 0 if self._request.alone else second_process_workers(self._prepared.plan.rows, self._request.workers)
 
     def _completed_before(self, jobs: JobStore, job: Job) -> JobReport:
-        """The account of a job that earlier processes of this run have completed."""
+        """The report of a job that earlier processes of this run have completed."""
         self._observer.notify(Message(f"Job {job.id} of this run is completed; nothing is left to do"))
         return self._report(
             job=job.id,
@@ -149,7 +149,7 @@ class JobRun:
         )
 
     def _work(self, runner: int, job: Job) -> str | None:
-        """Run the pool; return why it failed, if it did."""
+        """Run the workers. Return the reason if they fail, else None."""
         context = RunContext(
             self._database,
             self._keyring,
@@ -157,13 +157,12 @@ class JobRun:
             job=job.id,
             runner=runner,
             began=job.began,
-            # A job that gave up after so many passes gets as many again.
+            # A job that gave up after this number of passes gets the same number again.
             last_pass=job.pass_number + MOST_CENSUSES,
         )
-        helping = self._helping
-        with WorkerProcess(context, helping, self._stop, self._observer) as helper:
-            error = self._pool(context, self._request.workers - helping)
-        return error or helper.failure
+        with WorkerProcess(context, self._process_workers, self._stop, self._observer) as process:
+            error = self._pool(context, self._request.workers - self._process_workers)
+        return error or process.failure
 
     def _pool(self, context: RunContext, workers: int) -> str | None:
         try:
@@ -181,12 +180,13 @@ class JobRun:
                 return self._account(connection, job, runner, before, error)
 
         try:
-            # A stop was asked for perhaps, and yet the account is owed: with a patience of its own.
+            # A new `Stop`, because the report must be made even after a stop was requested. The time limit is shorter
+            # then.
             return retry_transient(account, Stop(), self._observer, retry_limit_s=4.0 if self._stop.requested else 20.0)
         except psycopg.Error as lost:
             raise JobFailedError(
                 f"job {job}: {error or 'the database went away'}; its progress can't be read now: {first_line(lost)}",
-                hint="What was committed stays. The same command goes on from there.",
+                hint="What was committed stays. The same command resumes the job.",
             ) from None
 
     def _account(self, connection: Connection, job: int, runner: int, before: int, error: str | None) -> JobReport:
@@ -198,7 +198,7 @@ class JobRun:
             jobs.runners.leave(job, runner, state, error)
             recorded = replace(recorded, state=state, error=error)
         if recorded.state is JobState.SUPERSEDED:
-            # Not one of the states that a report knows: for this process the job has failed.
+            # A report has no such state. For this process the job has failed.
             recorded = replace(recorded, state=JobState.FAILED, error="another job has superseded this one")
         jobs.events.add(recorded.state.value, job=job, detail={"error": recorded.error} if recorded.error else None)
         measured: Cost | None = None

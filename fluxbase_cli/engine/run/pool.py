@@ -31,48 +31,52 @@ _GRACE_S = 3.0
 
 
 class Heartbeat:
-    """Holds the lock that says "alive", renews leases, reads the control settings, keeps autovacuum away."""
+    """Holds the lock that shows that the runner is alive.
+
+    It also renews the leases, reads the control settings, and keeps autovacuum away from the large tables.
+    """
 
     def __init__(self, context: RunContext, throttler: Throttler, workers: Sequence[Worker]) -> None:
         self._context = context
         self._workers = workers
         self._throttler = throttler
-        self._hold_off = AutovacuumLock(context.database, context.access, context.large_relations())
+        self._autovacuum_lock = AutovacuumLock(context.database, context.access, context.large_relations())
         self._connection: Connection | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        # Before any shard is taken: without the lock others would think us dead and take it back.
+        # This comes before any shard is taken. Without the lock, other runners would think that we are dead, and take
+        # our shards.
         self._beat()
         self._look()
-        self._hold_off.look(wanted=not self._throttler.waiting)
+        self._autovacuum_lock.look(wanted=not self._throttler.waiting)
         self._thread.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._ended.set()
         self._thread.join(5.0)
-        self._hold_off.close()
+        self._autovacuum_lock.close()
         if self._connection is not None:
             self._connection.close()
 
     def _run(self) -> None:
         beaten = time.monotonic()
         while not self._ended.wait(_LOOK_S):
-            # While the server is away there is nothing to hold; the workers decide how long to wait for it.
+            # Errors are ignored here: if the server is down, the workers decide how long to wait for it.
             with suppress(psycopg.Error, FluxbaseCliError):
                 if time.monotonic() - beaten >= _HEARTBEAT_S:
                     self._beat()
                     beaten = time.monotonic()
                     self._throttler.check_wal(self._connected())
                 self._look()
-            self._hold_off.look(wanted=not self._throttler.waiting)
+            self._autovacuum_lock.look(wanted=not self._throttler.waiting)
 
     def _beat(self) -> None:
-        in_hand = [worker.shard for worker in self._workers]
+        shards = [worker.shard for worker in self._workers]
         JobStore(self._connected()).runners.heartbeat(
-            self._context.runner, (shard for shard in in_hand if shard is not None)
+            self._context.runner, (shard for shard in shards if shard is not None)
         )
 
     def _look(self) -> None:
@@ -86,14 +90,15 @@ class Heartbeat:
 
 
 class Pool:
-    """Runs a number of workers until the job ends, one fails, or a stop is asked for.
+    """Runs workers until the job ends, a worker fails, or a stop is requested.
 
     Args:
         context: the job.
-        workers: how many.
-        stop: ends them; is requested when one fails.
-        observer: is told what they do.
-        told: is told what operators ask of the job, and what it waits for then; the observer when left out.
+        workers: how many workers.
+        stop: stops the workers. The pool requests it when a worker fails.
+        observer: gets the events of the workers.
+        told: gets the events of the throttler: changed control settings, and reasons for waiting. None means the
+            observer.
     """
 
     def __init__(
@@ -110,7 +115,8 @@ class Pool:
         """Work until the end.
 
         Raises:
-            Exception: the first error that a retry did not solve; the other workers have finished their batches.
+            Exception: the first error of a worker, if retries did not help. The other workers have finished their
+                batches.
         """
         threads = [
             threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)
@@ -127,32 +133,33 @@ class Pool:
         try:
             worker.run()
         except BaseException as error:  # noqa: BLE001  # handed to the main thread
-            # A statement that we cancelled ourselves, or a wait cut short, is not a failure but the stop.
+            # After a stop was requested, an error is not a failure: it comes from a statement that we cancelled, or
+            # from a wait that was ended.
             if not self._stop.requested:
                 self._failures.append(error)
             self._stop.request()
 
     def _join(self, threads: list[threading.Thread]) -> None:
-        asked: float | None = None
+        stop_seen_at: float | None = None
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
-                # In short steps, so that the main thread handles signals meanwhile.
+                # Short waits, so that the main thread can handle signals.
                 thread.join(0.1)
             if not self._stop.requested:
                 continue
-            asked = asked or time.monotonic()
-            if time.monotonic() - asked > _GRACE_S:
+            stop_seen_at = stop_seen_at or time.monotonic()
+            if time.monotonic() - stop_seen_at > _GRACE_S:
                 for worker in self._workers:
                     worker.cancel()
 
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Have Python look for reference cycles rarely.
+    """Let Python look for reference cycles rarely.
 
-    A batch makes a few tuples for each value, and no cycles: by default they set off a collection every 700 tuples,
-    which cost a tenth of the whole run. The threshold is beyond what all workers hold at once, so that what does pile
-    up is found all the same.
+    A batch makes a few tuples for each value, and no cycles. By default Python looks for cycles after every 700 tuples,
+    and this took a tenth of the whole run. The new threshold is higher than the number of objects that all workers hold
+    at once. So cycles that accumulate are still found.
     """
     before = gc.get_threshold()
     gc.set_threshold(500_000, *before[1:])

@@ -1,9 +1,8 @@
-"""Envelope encryption with AWS KMS: its key wraps ours, and only the wrapped form is kept.
+"""Envelope encryption with AWS KMS: a KMS key wraps our key, and only the wrapped key is kept.
 
-The wrapped form travels in a key's entry, as its `ciphertext`; where it is kept is no business of the provider. A
-version's key is wrapped with the encryption context ``{"app": "fluxbase", "key_version": "<version>"}``, so that one
-version's ciphertext can't pass for another's. The key itself is in this process's memory and in AWS KMS, and nowhere
-else.
+The wrapped key is the `ciphertext` of a key's entry. The provider does not know where it is kept. The key of a version
+is wrapped with the encryption context ``{"app": "fluxbase", "key_version": "<version>"}``, so the ciphertext of one
+version is not accepted for another version. The key itself is only in the memory of this process and in AWS KMS.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ if TYPE_CHECKING:
 
 NAME = "aws_kms"
 
-#: How often a call is made at most, the first time included, where AWS_MAX_ATTEMPTS or the profile says nothing: some
-#: eight seconds of waiting, which outlasts a burst of others.
+#: The maximum number of attempts of a call, with the first, if neither AWS_MAX_ATTEMPTS nor the profile sets it. The
+#: waits add up to about eight seconds, which is longer than a burst of calls by others.
 _MAX_ATTEMPTS = 5
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 15
 
 
 class AwsKmsKeyProvider:
-    """Opens, makes and rewraps keys with AWS KMS.
+    """Unwraps, makes and rewraps keys with AWS KMS.
 
-    Credentials, profiles, role assumption, endpoints and the region are found as boto3 finds them, in the process's own
-    environment and in `~/.aws`; AWS_REGION counts as well, as in AWS's other tools. The region in a key's ARN or at
-    its entry comes first. It does not delete the key of AWS KMS, which wraps others too.
+    boto3 finds credentials, profiles, roles, endpoints and the region in the environment of the process and in
+    `~/.aws`. AWS_REGION is used too, as in AWS's other tools. The region of a key's entry or ARN takes precedence. The
+    provider does not delete the KMS key, because that wraps other keys too.
     """
 
     keeps_wrapped_keys = True
@@ -61,19 +60,19 @@ class AwsKmsKeyProvider:
         self._clients: dict[str | None, KMSClient] = {}
 
     def fetch(self, entry: KeyEntry) -> bytes:
-        """Return the entry's key, opened by AWS KMS (`Decrypt`).
+        """Return the key of the entry, unwrapped by AWS KMS (`Decrypt`).
 
         Raises:
             KeyAbsentError: the entry has no ciphertext.
-            ConfigurationError: it can't be used, or AWS KMS does not open it.
+            ConfigurationError: the entry can't be used, or AWS KMS does not unwrap it.
         """
         wrapped = read_wrapped(entry, self._encryption)
         return self._open(wrapped, f"the key at {entry.source} can't be opened")
 
     def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
-        """Have AWS KMS make a key that `kms_key_id` wraps (`GenerateDataKeyWithoutPlaintext`), and open it once.
+        """Let AWS KMS make a key wrapped by `kms_key_id` (`GenerateDataKeyWithoutPlaintext`), and unwrap it once.
 
-        It is kept by whoever keeps what is returned.
+        The caller must store the wrapped key that is returned.
 
         Raises:
             ConfigurationError: that version has a key already, no `kms_key_id` is configured, or AWS KMS refuses.
@@ -84,25 +83,25 @@ class AwsKmsKeyProvider:
         kms_key_id = (text_option(entry, "kms_key_id") if entry else None) or self._encryption.kms_key_id
         if not kms_key_id:
             raise ConfigurationError(
-                "AWS KMS can't make a key: it is not said which key shall wrap it",
+                "AWS KMS can't make a key: no wrapping key is configured",
                 hint="Set security.encryption.kms_key_id to the id or ARN of a symmetric KMS key, or to alias/NAME.",
             )
         context = context_of_version(version)
         region = region_of(entry, kms_key_id)
         failed = f"AWS KMS can't make key version {version}"
-        with self._calling(
+        with self._call(
             region, failed, "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", kms_key_id
         ) as client:
             made = client.generate_data_key_without_plaintext(
                 KeyId=kms_key_id, KeySpec="AES_256", EncryptionContext=context
             )
         wrapped = Wrapped(made["CiphertextBlob"], made["KeyId"], region, context)
-        # Nothing shall be sealed under a key that can't be had back.
+        # Nothing may be sealed under a key that can't be unwrapped again.
         key = self._open(wrapped, failed)
         return _created(KeyEntry(version, NAME, f"AWS KMS {kms_key_id}", Secret("")), wrapped, key)
 
     def rewrap(self, entry: KeyEntry, wrapping_key: str) -> CreatedKey:
-        """Have another key of AWS KMS wrap the entry's key (`ReEncrypt`), which stays what it is.
+        """Let AWS KMS wrap the entry's key with another KMS key (`ReEncrypt`). The key itself stays the same.
 
         Raises:
             KeyAbsentError: the entry has no ciphertext.
@@ -121,7 +120,7 @@ class AwsKmsKeyProvider:
         if old.kms_key_id:
             request["SourceKeyId"] = old.kms_key_id
         action = "kms:ReEncryptFrom on the key that wraps it now, and kms:ReEncryptTo"
-        with self._calling(old.region, failed, "ReEncrypt", action, wrapping_key) as client:
+        with self._call(old.region, failed, "ReEncrypt", action, wrapping_key) as client:
             made = client.re_encrypt(**request)
         new = replace(old, ciphertext=made["CiphertextBlob"], kms_key_id=made["KeyId"])
         if not hmac.compare_digest(self._open(new, failed), key):
@@ -134,9 +133,10 @@ class AwsKmsKeyProvider:
     def _open(self, wrapped: Wrapped, failed: str) -> bytes:
         request: DecryptRequestTypeDef = {"CiphertextBlob": wrapped.ciphertext, "EncryptionContext": wrapped.context}
         if wrapped.kms_key_id:
-            # Otherwise AWS KMS would open what any key that this identity may use has wrapped, be it a stranger's.
+            # Without this, AWS KMS would also accept a ciphertext that any other KMS key has wrapped, even a key of a
+            # stranger, if this identity may use it.
             request["KeyId"] = wrapped.kms_key_id
-        with self._calling(wrapped.region, failed, "Decrypt", "kms:Decrypt", wrapped.kms_key_id) as client:
+        with self._call(wrapped.region, failed, "Decrypt", "kms:Decrypt", wrapped.kms_key_id) as client:
             key = client.decrypt(**request)["Plaintext"]
         if len(key) != seal.KEY_BYTES:
             raise ConfigurationError(
@@ -146,13 +146,13 @@ class AwsKmsKeyProvider:
         return key
 
     @contextmanager
-    def _calling(
+    def _call(
         self, region: str | None, failed: str, operation: str, action: str, kms_key_id: str | None
     ) -> Iterator[KMSClient]:
-        """The client of a region, for one call; whatever it raises is told to the user."""
+        """The client of a region, for one call. Its errors become a `ConfigurationError` for the user."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # start-up time
 
-        from fluxbase_cli.keyring.aws_kms.refusals import Call, explained  # noqa: PLC0415  # likewise
+        from fluxbase_cli.keyring.aws_kms.refusals import Call, explained  # noqa: PLC0415  # start-up time
 
         call = Call(failed, operation, action, kms_key_id, region)
         try:
@@ -174,10 +174,10 @@ class AwsKmsKeyProvider:
 
 def _connect(region: str | None, environ: Mapping[str, str]) -> KMSClient:
     import boto3  # noqa: PLC0415  # start-up time
-    import botocore.session  # noqa: PLC0415  # likewise
-    from botocore.config import Config  # noqa: PLC0415  # likewise
+    import botocore.session  # noqa: PLC0415  # start-up time
+    from botocore.config import Config  # noqa: PLC0415  # start-up time
 
-    # At its debug level botocore logs every answer, and those of Decrypt are keys.
+    # At debug level botocore logs every response. The responses of Decrypt contain keys.
     for name in ("boto3", "botocore"):
         logging.getLogger(name).setLevel(logging.INFO)
     core = botocore.session.get_session()
@@ -185,7 +185,7 @@ def _connect(region: str | None, environ: Mapping[str, str]) -> KMSClient:
     attempts = configured("max_attempts")
     config = Config(
         retries={
-            # The older mode, which is boto3's own default, retries neither all throttling nor all failures of KMS.
+            # boto3's default is an older mode. It retries neither all throttling nor all failures of KMS.
             "mode": "adaptive" if configured("retry_mode") == "adaptive" else "standard",
             "total_max_attempts": attempts if isinstance(attempts, int) else _MAX_ATTEMPTS,
         },
@@ -202,11 +202,11 @@ def _refuse_if_taken(entry: KeyEntry) -> None:
     if entry.value or text_option(entry, "ciphertext"):
         raise ConfigurationError(
             f"there is a key of version {entry.version} already: {entry.source}",
-            hint="Choose another version with `--key-version`, or leave that out: the next free one is taken then.",
+            hint="Choose another version with `--key-version`, or leave the option out to use the next free version.",
         )
     if context_of(entry) != context_of_version(entry.version):
         raise ConfigurationError(
-            f"{entry.source} has an `encryption_context` of its own, which a new key would not have",
+            f"{entry.source} has an `encryption_context`, and a new key would not have that context",
             hint="Remove it: a key made here is bound to its version.",
         )
 
@@ -226,6 +226,6 @@ def _created(entry: KeyEntry, wrapped: Wrapped, key: bytes) -> CreatedKey:
     return CreatedKey(
         replace(entry, options=MappingProxyType(options)),
         seal.fingerprint(key),
-        # An alias may come to point to another key, so the key itself is named.
+        # An alias may point to another key later, so this is the id of the key itself.
         {"provider": NAME, "kms_key_id": kms_key_id, "ciphertext": ciphertext},
     )

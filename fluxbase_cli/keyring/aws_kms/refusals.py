@@ -1,7 +1,7 @@
-"""What AWS KMS and boto3 answer when they refuse or fail, in words for the operator.
+"""Error messages for the operator when AWS KMS or boto3 refuses or fails.
 
-The service's own texts are not passed on: one of them quotes what was signed, and boto3's quote what was sent. Error
-codes are those of the API reference of AWS KMS and of its "Common Errors".
+The original texts are not shown: one text of the service quotes what was signed, and boto3's texts quote what was sent.
+The error codes are from the API reference of AWS KMS and its section "Common Errors".
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _FIRST_SERVER_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of AWS KMS, as far as an error must tell of it.
+    """A call of AWS KMS: what an error message says about it.
 
     Attributes:
-        failed: what has failed, the beginning of the message.
-        operation: its name in the API.
+        failed: what failed, the beginning of the message.
+        operation: the name of the operation in the API.
         action: what IAM must allow.
-        kms_key_id: the key that is asked for; None where only the ciphertext names it.
-        region: where; None before that is known.
-        endpoint: the URL that is called, for its host alone; None likewise.
+        kms_key_id: the KMS key of the call. None if only the ciphertext names it.
+        region: the region. None as long as it is unknown.
+        endpoint: the URL of the service; only its host is shown. None as long as it is unknown.
     """
 
     failed: str
@@ -42,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """A message's end, and its hint; `{key}`, `{action}`, `{region}`, `{place}` and `{code}` are filled in."""
+    """The end of a message, and its hint. `{key}`, `{action}`, `{region}`, `{place}` and `{code}` are filled in."""
 
     what: str
     hint: str
@@ -51,29 +51,29 @@ class _Refusal:
 _DENIED = _Refusal(
     "access denied: {action} on {key}",
     "Allow {action} on that key to the identity in use (`aws sts get-caller-identity` names it), in its IAM policy or "
-    "the key's. A key that is gone, or that is in another region or account, is answered in the same way.",
+    "the key's. AWS KMS answers the same if the key is deleted, or is in another region or account.",
 )
 _EXPIRED = _Refusal(
     "the AWS credentials have expired ({code})",
-    "Get new ones: `aws sso login`, a new session of the role, or what else they came from.",
+    "Get new ones, for example with `aws sso login` or a new session of the role.",
 )
 _INVALID_CREDENTIALS = _Refusal(
     "AWS does not accept the credentials ({code})",
     "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile, and this machine's clock; "
-    "`aws sts get-caller-identity` tells whether they work.",
+    "`aws sts get-caller-identity` shows whether they work.",
 )
 _THROTTLED = _Refusal(
-    "AWS KMS throttles the calls of this account ({code}), and went on doing so when they were tried again",
+    "AWS KMS throttles the calls of this account ({code}), also after several attempts",
     "Try again later; AWS_MAX_ATTEMPTS allows more attempts.",
 )
 _FAILED = _Refusal(
-    "AWS KMS failed ({code}), and did so again when it was tried again",
+    "AWS KMS failed ({code}), also after several attempts",
     "Try again later; the state of the service is shown on the AWS Health Dashboard.",
 )
 _PENDING_DELETION = _Refusal(
     "{key} is scheduled for deletion",
-    "`aws kms cancel-key-deletion`, then `aws kms enable-key`, take it back. Once it is deleted, nothing opens what it "
-    "has wrapped, so no value sealed under those keys either.",
+    "Run `aws kms cancel-key-deletion`, then `aws kms enable-key`. Once it is deleted, nobody can unwrap the keys that "
+    "it has wrapped, and nobody can open the values sealed under those keys.",
 )
 _OTHER = _Refusal("AWS KMS refused it ({code})", "Try `aws kms describe-key` with the same key and credentials.")
 
@@ -102,12 +102,12 @@ _REFUSALS = {
     ),
     "InvalidCiphertextException": _Refusal(
         "the ciphertext was made for another key version (encryption context), or is damaged",
-        "Check that `ciphertext:` is whole and stands at its own version; a key wrapped by other means needs its "
-        "`encryption_context:` too.",
+        "Check that `ciphertext:` is complete and in the entry of the right version. A key that another tool has "
+        "wrapped needs its `encryption_context:` too.",
     ),
     "IncorrectKeyException": _Refusal(
         "the ciphertext was wrapped by another key than {key}",
-        "Give the one that wrapped it as `kms_key_id:` at the entry; an alias may point to another key by now.",
+        "Set `kms_key_id:` of the entry to the key that wrapped it. An alias may point to another key by now.",
     ),
     "ExpiredTokenException": _EXPIRED,
     "ExpiredToken": _EXPIRED,
@@ -131,17 +131,17 @@ _REFUSALS = {
 
 _NO_CREDENTIALS = _Refusal(
     "there are no AWS credentials",
-    "They are found where AWS's own tools find them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a role "
-    "of the pod or the machine.",
+    "They are looked for where AWS's tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a role of "
+    "the pod or the machine.",
 )
-_UNSENDABLE_CREDENTIALS = _Refusal(
-    "the AWS credentials hold something that no HTTP header can carry, a line's end for example",
+_INVALID_CHARACTERS = _Refusal(
+    "the AWS credentials contain something that no HTTP header can carry, a line break for example",
     "Check AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or the profile.",
 )
-_CREDENTIALS_NOT_HAD = _Refusal(
-    "the AWS credentials can't be had ({code})",
-    "`aws sts get-caller-identity` with the same environment tells more; a session of AWS SSO is renewed by "
-    "`aws sso login`.",
+_NOT_OBTAINED = _Refusal(
+    "the AWS credentials can't be obtained ({code})",
+    "Run `aws sts get-caller-identity` with the same environment for details. `aws sso login` renews a session of AWS "
+    "SSO.",
 )
 _WRONG_CONFIGURATION = _Refusal(
     "the configuration of AWS can't be used ({code})",
@@ -152,7 +152,7 @@ _UNREACHABLE = _Refusal(
     "Check the network, the proxy (HTTPS_PROXY) and the endpoint (AWS_ENDPOINT_URL_KMS, or the region's own).",
 )
 
-#: The first that fits, so subclasses stand before their bases.
+#: The first match is used, so subclasses come before their base classes.
 _REFUSALS_OF_BOTO3: tuple[tuple[type[Exception], _Refusal], ...] = (
     (aws.NoCredentialsError, _NO_CREDENTIALS),
     (
@@ -164,9 +164,12 @@ _REFUSALS_OF_BOTO3: tuple[tuple[type[Exception], _Refusal], ...] = (
     ),
     (
         aws.ProfileNotFound,
-        _Refusal("the profile in AWS_PROFILE does not exist", "`aws configure list-profiles` shows those there are."),
+        _Refusal("the profile in AWS_PROFILE does not exist", "`aws configure list-profiles` lists the profiles."),
     ),
-    (aws.SSLError, _Refusal("{place} has no certificate that is trusted", "AWS_CA_BUNDLE names further authorities.")),
+    (
+        aws.SSLError,
+        _Refusal("{place} has no trusted certificate", "AWS_CA_BUNDLE names a file with more certificate authorities."),
+    ),
     (aws.ConnectTimeoutError, _UNREACHABLE),
     (
         aws.ReadTimeoutError,
@@ -174,41 +177,41 @@ _REFUSALS_OF_BOTO3: tuple[tuple[type[Exception], _Refusal], ...] = (
     ),
     (aws.HTTPClientError, _UNREACHABLE),
     (aws.ConnectionError, _UNREACHABLE),
-    (aws.PartialCredentialsError, _CREDENTIALS_NOT_HAD),
-    (aws.CredentialRetrievalError, _CREDENTIALS_NOT_HAD),
-    (aws.MetadataRetrievalError, _CREDENTIALS_NOT_HAD),
-    (aws.SSOError, _CREDENTIALS_NOT_HAD),
-    (aws.TokenRetrievalError, _CREDENTIALS_NOT_HAD),
-    (aws.RefreshWithMFAUnsupportedError, _CREDENTIALS_NOT_HAD),
+    (aws.PartialCredentialsError, _NOT_OBTAINED),
+    (aws.CredentialRetrievalError, _NOT_OBTAINED),
+    (aws.MetadataRetrievalError, _NOT_OBTAINED),
+    (aws.SSOError, _NOT_OBTAINED),
+    (aws.TokenRetrievalError, _NOT_OBTAINED),
+    (aws.RefreshWithMFAUnsupportedError, _NOT_OBTAINED),
     (aws.ParamValidationError, _REFUSALS["ValidationException"]),
 )
 
 
 def explained(error: aws.BotoCoreError | aws.ClientError | ValueError, call: Call) -> ConfigurationError:
-    """Make one line of whatever boto3 raised.
+    """Make an error with a one-line message from an error of boto3.
 
     Args:
-        error: what it raised; a `ValueError` is its way to refuse a setting.
-        call: what was called.
+        error: the error. boto3 raises `ValueError` if it refuses a setting.
+        call: the call that failed.
     """
     if isinstance(error, aws.ClientError):
         return _explained_answer(error, call)
     refusal = next((each for kind, each in _REFUSALS_OF_BOTO3 if isinstance(error, kind)), _WRONG_CONFIGURATION)
     if isinstance(error, aws.HTTPClientError) and isinstance(error.kwargs.get("error"), ValueError):
-        refusal = _UNSENDABLE_CREDENTIALS
+        refusal = _INVALID_CHARACTERS
     return _filled(refusal, call, type(error).__name__)
 
 
 def _explained_answer(error: aws.ClientError, call: Call) -> ConfigurationError:
-    told = error.response.get("Error", {})
+    details = error.response.get("Error", {})
     # Codes of some services have a prefix or a suffix: `com.amazonaws.kms#…`, `…:http://…`.
-    code = str(told.get("Code", "")).rpartition("#")[2].partition(":")[0]
+    code = str(details.get("Code", "")).rpartition("#")[2].partition(":")[0]
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     shown = code if _CODE.fullmatch(code) else f"HTTP {status}"
-    text = str(told.get("Message", ""))
+    text = str(details.get("Message", ""))
     if error.operation_name != call.operation:
-        # The way to the credentials: a role that may not be assumed, for example.
-        return _filled(_CREDENTIALS_NOT_HAD, call, f"{error.operation_name}: {shown}")
+        # A call that boto3 made to get the credentials failed: for example, a role may not be assumed.
+        return _filled(_NOT_OBTAINED, call, f"{error.operation_name}: {shown}")
     refusal = _REFUSALS.get(code)
     if code == "KMSInvalidStateException" and "pending deletion" in text.lower():
         refusal = _PENDING_DELETION
@@ -231,6 +234,6 @@ def _filled(refusal: _Refusal, call: Call, code: str, *, arn: str | None = None)
 
 def _place(call: Call) -> str:
     parts = urlsplit(call.endpoint or "")
-    # Without user and password, should somebody have put them there.
+    # Without user and password, in case somebody wrote them into the URL.
     host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
     return f"AWS KMS at {host}" if host else "AWS KMS"

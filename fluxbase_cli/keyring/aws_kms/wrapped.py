@@ -1,4 +1,4 @@
-"""What a key's entry says of its wrapped form: the ciphertext, the key that wraps it, the region, the context."""
+"""What a key's entry says about the wrapped key: the ciphertext, the KMS key, the region, the encryption context."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fluxbase_cli.config import EncryptionSettings, KeyEntry, Secret
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.provider import KeyAbsentError
 
-#: The longest `CiphertextBlob` that AWS KMS takes, in bytes (API reference, Decrypt).
+#: The maximum length of a `CiphertextBlob` in AWS KMS, in bytes (API reference, Decrypt).
 _MAX_CIPHERTEXT_BYTES = 6144
-#: The ARN of a key or an alias, which names its region (IAM reference, "Actions, resources, and condition keys for AWS
+#: The ARN of a key or an alias. It contains the region (IAM reference, "Actions, resources, and condition keys for AWS
 #: Key Management Service").
 _ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]*:(?:key|alias)/\S+")
 
 
 def context_of_version(version: int) -> dict[str, str]:
-    """The encryption context that a version's key is wrapped with; it is not secret, and CloudTrail shows it."""
+    """The encryption context with which the key of a version is wrapped. It is not secret: CloudTrail shows it."""
     return {"app": "fluxbase", "key_version": str(version)}
 
 
@@ -29,8 +29,8 @@ class Wrapped:
 
     Attributes:
         ciphertext: the `CiphertextBlob`.
-        kms_key_id: the key that must have wrapped it; None where any that may be used will do.
-        region: where that key is; None where the environment says it.
+        kms_key_id: the KMS key that must have wrapped it. None: any KMS key that this identity may use.
+        region: the region of the KMS key. None: the region of the environment.
         context: the encryption context.
     """
 
@@ -41,16 +41,16 @@ class Wrapped:
 
 
 def read_wrapped(entry: KeyEntry, encryption: EncryptionSettings) -> Wrapped:
-    """Read a key's entry.
+    """Read the wrapped key from an entry.
 
     Raises:
         KeyAbsentError: it has no ciphertext.
-        ConfigurationError: it has something that can't be used.
+        ConfigurationError: a field of it can't be used.
     """
     if entry.value:
         raise ConfigurationError(
-            f"the key at {entry.source} is a key itself, and AWS KMS is to open it",
-            hint="Say `provider: env` at that entry, or give a `ciphertext:` in place of the key.",
+            f"the key at {entry.source} is a key itself, and not a wrapped key for AWS KMS",
+            hint="Set `provider: env` at that entry, or write a `ciphertext:` instead of the key.",
         )
     text = text_option(entry, "ciphertext")
     if text is None:
@@ -63,7 +63,7 @@ def read_wrapped(entry: KeyEntry, encryption: EncryptionSettings) -> Wrapped:
 
 
 def text_option(entry: KeyEntry, name: str) -> str | None:
-    """A field of the entry, without white space around it; None where it is left out or empty.
+    """A field of the entry, without white space around it. None if it is missing or empty.
 
     Raises:
         ConfigurationError: it is a mapping.
@@ -77,7 +77,7 @@ def text_option(entry: KeyEntry, name: str) -> str | None:
 
 
 def context_of(entry: KeyEntry) -> Mapping[str, str]:
-    """The entry's own `encryption_context`, or that of its version.
+    """The `encryption_context` of the entry. If it has none, the context of its version.
 
     Raises:
         ConfigurationError: it is not a mapping.
@@ -88,36 +88,36 @@ def context_of(entry: KeyEntry) -> Mapping[str, str]:
     if isinstance(value, Secret):
         raise ConfigurationError(
             f"`encryption_context` at {entry.source} is not a mapping of names to texts",
-            hint=f'Leave it out for {{app: fluxbase, key_version: "{entry.version}"}}.',
+            hint=f'Without it, the context is {{app: fluxbase, key_version: "{entry.version}"}}.',
         )
     return {name: text.reveal() for name, text in value.items()}
 
 
 def region_of(entry: KeyEntry | None, kms_key_id: str | None) -> str | None:
-    """The region that the entry names, else the one in the ARN of the key; None where neither says."""
+    """The region in the entry, else the region in the ARN of the KMS key. None if neither names one."""
     explicit = text_option(entry, "region") if entry is not None else None
     return explicit or region_of_arn(kms_key_id)
 
 
 def region_of_arn(kms_key_id: str | None) -> str | None:
-    """The region in the ARN of a key or an alias; None where it is no ARN."""
+    """The region in the ARN of a key or an alias. None if it is not an ARN."""
     match = _ARN.fullmatch(kms_key_id or "")
     return match["region"] if match else None
 
 
 def find_arn(text: str) -> str | None:
-    """The first ARN of a key in a text of AWS KMS, if any."""
+    """The first ARN of a key in a text of AWS KMS. None if there is none."""
     match = _ARN.search(text)
     return match[0].rstrip(".,;:'\")") if match else None
 
 
 def encode(ciphertext: bytes) -> str:
-    """A ciphertext as an entry's `ciphertext` has it."""
+    """A ciphertext in the form of the field `ciphertext` of an entry."""
     return base64.b64encode(ciphertext).decode("ascii")
 
 
 def _decoded(text: str, entry: KeyEntry) -> bytes:
-    # YAML folds long texts, and `base64` breaks its lines.
+    # YAML may fold a long text, and the command `base64` breaks lines.
     data = "".join(text.split())
     try:
         ciphertext = base64.b64decode(data, validate=True)

@@ -1,4 +1,4 @@
-"""The provider `vault`: keys that HashiCorp Vault, or OpenBao, keeps in its engine `kv`."""
+"""The provider `vault`: keys in the engine `kv` of HashiCorp Vault or OpenBao."""
 
 from fluxbase_cli.keyring.vault.provider import VaultKeyProvider
 

@@ -1,4 +1,4 @@
-"""Vault for who has a token, or is to get one: where it is found, and asking it with what we may."""
+"""The Vault client: finds the server and the token, and sends requests with the token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fluxbase_cli.keyring.vault.connection import (
 from fluxbase_cli.keyring.vault.login import Token, no_namespace, obtain_token
 
 _SECTION = "security.encryption.vault"
-#: What Vault's own command line asks when it isn't told where to.
+#: The default address of Vault's command line.
 _DEFAULT_ADDRESS = "https://127.0.0.1:8200"
 _FLAGS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -29,7 +29,7 @@ _FLAGS = {
 
 
 class VaultClient:
-    """Asks Vault, and logs in when the first question comes.
+    """Sends requests to Vault. It logs in before the first request.
 
     Args:
         connection: the server.
@@ -45,21 +45,21 @@ class VaultClient:
 
     @property
     def name(self) -> str:
-        """What to call the server in a message."""
+        """The name of the server in messages."""
         return self._connection.name
 
     def ask(self, request: Request, capability: str) -> Response:
-        """Ask something.
+        """Send a request.
 
         Args:
-            request: what to ask.
+            request: the request.
             capability: what a policy must allow for it.
 
         Returns:
-            What Vault said, unless it is one of the refusals below.
+            The response, unless it is one of the refusals below.
 
         Raises:
-            ConfigurationError: the server can't be asked, or the token isn't accepted or may not do this.
+            ConfigurationError: the request fails, the token is not accepted, or a policy does not allow this.
         """
         response = self._ask_with_token(request)
         if response.status == FORBIDDEN:
@@ -69,15 +69,15 @@ class VaultClient:
         return response
 
     def look_up(self, request: Request) -> Response:
-        """Ask something that any token may ask; a refusal is an answer too.
+        """Send a request, and return the response even if it is a refusal.
 
         Raises:
-            ConfigurationError: the server can't be asked, or the token isn't accepted.
+            ConfigurationError: the request fails, or the token is not accepted.
         """
         return self._ask_with_token(request)
 
     def denied(self, path: str, capability: str) -> ConfigurationError:
-        """What to say when a policy is missing."""
+        """The error for a missing policy."""
         namespace = f" in the namespace {self._connection.namespace}" if self._connection.namespace else ""
         return ConfigurationError(
             f"{self.name} denies {capability} on {path}",
@@ -88,7 +88,7 @@ class VaultClient:
         token = self._current_token()
         response = self._connection.ask(request, token.secret)
         if response.refuses_token and token.can_be_renewed:
-            # It was accepted once and has expired since: a census may lie between two questions.
+            # The token was accepted before and has expired: an audit may run between two requests.
             self._token = None
             token = self._current_token()
             response = self._connection.ask(request, token.secret)
@@ -107,12 +107,14 @@ class VaultClient:
 
 
 def make_client(settings: VaultSettings, environ: Mapping[str, str], warn: Callable[[str], None]) -> VaultClient:
-    """The client of the Vault that is configured; Vault's own variables beat the settings. Asks nothing yet.
+    """Make the client of the configured Vault. It sends no request yet.
+
+    Vault's standard variables take precedence over the settings.
 
     Args:
         settings: the section `security.encryption.vault`.
         environ: the environment.
-        warn: is called with what makes the connection less safe than it could be.
+        warn: called with each warning about an unsafe connection.
 
     Raises:
         ConfigurationError: a setting can't be used.
@@ -121,9 +123,9 @@ def make_client(settings: VaultSettings, environ: Mapping[str, str], warn: Calla
     namespace = _namespace(settings, environ)
     tls = _tls(settings, environ)
     if tls.verify is False and address.startswith("https:"):
-        warn(f"VAULT_SKIP_VERIFY is set: whoever answers at {address} is taken for Vault, and is shown the token")
+        warn(f"VAULT_SKIP_VERIFY is set: any server that answers at {address} is accepted as Vault and gets the token")
     if is_open_to_listeners(address):
-        warn(f"Vault at {address} is asked without TLS: token and keys can be read on the way")
+        warn(f"Vault at {address} is used without TLS: others on the network can read the token and the keys")
     return VaultClient(Connection(address, namespace=namespace, tls=tls), settings.auth, environ)
 
 
@@ -137,7 +139,7 @@ def _namespace(settings: VaultSettings, environ: Mapping[str, str]) -> str | Non
     namespace = (environ.get("VAULT_NAMESPACE") or settings.namespace or "").strip().strip("/")
     if not (namespace.isascii() and namespace.isprintable()):
         place = "environment: VAULT_NAMESPACE" if environ.get("VAULT_NAMESPACE") else f"{_SECTION}.namespace"
-        raise ConfigurationError(f"{place} is no namespace")
+        raise ConfigurationError(f"{place} is not a namespace")
     return namespace or None
 
 
@@ -147,7 +149,7 @@ def _tls(settings: VaultSettings, environ: Mapping[str, str]) -> Tls:
         raise ConfigurationError("environment: VAULT_SKIP_VERIFY must be true or false")
     certificate, key = environ.get("VAULT_CLIENT_CERT"), environ.get("VAULT_CLIENT_KEY")
     if bool(certificate) != bool(key):
-        raise ConfigurationError("of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY only one is set")
+        raise ConfigurationError("only one of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY is set")
     client = None
     if certificate and key:
         client = (

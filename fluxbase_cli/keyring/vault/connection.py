@@ -1,7 +1,7 @@
-"""Asking Vault something over HTTP: TLS, time-outs, retries, and what a failure means.
+"""HTTP requests to Vault: TLS, timeouts, retries, and the meaning of a failure.
 
-Neither the token nor an answer's text ever gets into a message. What the library raises is told in our own words, since
-its texts quote headers and addresses.
+No message contains the token or the text of a response. The errors of the library are replaced by our own, because
+their texts quote headers and addresses.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from hvac.adapters import RawAdapter
 from fluxbase_cli.config import Secret
 from fluxbase_cli.errors import ConfigurationError
 
-_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two bytes of the answer
+_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two bytes of the response
 _ATTEMPTS = 4
-_PATIENCE_S = 20.0
+_RETRY_LIMIT_S = 20.0
 _WAIT_MAX_S = 3.0
 _BACKOFF = tenacity.wait_exponential(multiplier=0.1, max=_WAIT_MAX_S, exp_base=3) + tenacity.wait_random(0, 0.1)
 
@@ -36,17 +36,17 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 _UNAVAILABLE = 503
 _REDIRECTS = frozenset({301, 302, 307, 308})
-#: 412 is Vault Enterprise's "not yet", when a standby has not seen what the active node wrote.
-_PASSING = frozenset({412, 429, 500, 502, _UNAVAILABLE, 504})
+#: Vault Enterprise answers 412 while a standby does not have the newest writes of the active node.
+_TRANSIENT = frozenset({412, 429, 500, 502, _UNAVAILABLE, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to know the server, and to be known.
+    """The TLS settings.
 
     Attributes:
-        verify: whether its certificate is checked at all, or the file or folder of the authorities to trust.
-        client: the files of our own certificate and its key.
+        verify: whether the server's certificate is checked, or the file or folder of the trusted authorities.
+        client: the files of the client certificate and its key.
     """
 
     verify: bool | str = True
@@ -55,13 +55,13 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask.
+    """A request.
 
     Attributes:
         method: an HTTP method.
-        path: what follows `/v1/`, not yet quoted.
-        body: is sent as JSON.
-        query: is sent in the address.
+        path: the path after `/v1/`, not yet quoted.
+        body: sent as JSON.
+        query: sent in the URL.
     """
 
     method: str
@@ -72,11 +72,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What Vault said.
+    """A response of Vault.
 
     Attributes:
         status: the HTTP status.
-        body: the JSON object, empty where there is none.
+        body: the JSON object; empty if there is none.
     """
 
     status: int
@@ -84,25 +84,26 @@ class Response:
 
     @property
     def is_ok(self) -> bool:
-        """Whether it did what it was asked for."""
+        """Whether the request succeeded."""
         return self.status in (_OK, _NO_CONTENT)
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """The member `data`, empty where there is none."""
+        """The member `data`; empty if there is none."""
         data = self.body.get("data")
         return data if isinstance(data, Mapping) else {}
 
     @property
     def error_text(self) -> str:
-        """Vault's own words, to be looked into and never to be shown."""
+        """Vault's error text. The code may search it, but must never show it."""
         errors = self.body.get("errors")
         return " ".join(map(str, errors)).strip() if isinstance(errors, list) else ""
 
     @property
     def refuses_token(self) -> bool:
-        """Whether it is the token that isn't accepted, rather than what it may do."""
-        # A policy that says no stands in a list ("1 error occurred: …"); so does a bad token in newer Vaults.
+        """Whether Vault does not accept the token. A missing policy is another refusal."""
+        # If a policy is missing, the text is a list ("1 error occurred: …"). Newer Vaults also use a list for a bad
+        # token.
         error_text = self.error_text
         return self.status == FORBIDDEN and (
             error_text == "permission denied" or "invalid token" in error_text or "bad token" in error_text
@@ -110,11 +111,11 @@ class Response:
 
 
 class _TransientError(ConfigurationError):
-    """What may be over in a moment.
+    """A failure that may end soon.
 
     Args:
         message: what is wrong.
-        retry_after: how long the server wants us to wait, in its words.
+        retry_after: the header `Retry-After` of the server.
         hint: what to do.
     """
 
@@ -124,12 +125,12 @@ class _TransientError(ConfigurationError):
 
 
 class Connection:
-    """Asks one server. No connection is kept: a run has a handful of questions.
+    """Sends requests to one server. It keeps no connection open, because a run sends only a few requests.
 
     Args:
-        address: its URL, as checked by `check_address`.
+        address: the URL of the server, checked by `check_address`.
         namespace: the namespace of all paths.
-        tls: how to know it.
+        tls: the TLS settings.
     """
 
     def __init__(self, address: str, *, namespace: str | None = None, tls: Tls | None = None) -> None:
@@ -140,30 +141,30 @@ class Connection:
         self._session.verify = self._tls.verify
         self._session.cert = self._tls.client
         self._session.headers["Connection"] = "close"
-        # Else ~/.netrc would be searched for a password, and that be sent.
-        self._session.auth = _as_it_is
+        # Without this, requests would look for a password in ~/.netrc and send it.
+        self._session.auth = _unchanged
 
     @property
     def name(self) -> str:
-        """What to call the server in a message."""
+        """The name of the server in messages."""
         return f"Vault at {self.address}"
 
     def ask(self, request: Request, token: Secret | None = None) -> Response:
-        """Ask, and ask again a few times while the server is too busy or the connection breaks.
+        """Send a request. Send it again a few times if the server is too busy or the connection breaks.
 
         Args:
-            request: what to ask.
+            request: the request.
             token: the token, if one is needed.
 
         Returns:
-            What it said; a refusal (4xx) is an answer too.
+            The response, even if it is a refusal (4xx).
 
         Raises:
             ConfigurationError: the server can't be reached or trusted, is sealed, or fails.
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TransientError),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_after_delay(_PATIENCE_S),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_after_delay(_RETRY_LIMIT_S),
             wait=_wait_s,
             reraise=True,
         )
@@ -172,25 +173,25 @@ class Connection:
     def _ask_once(self, request: Request, token: Secret | None) -> Response:
         reply = self._send(self.address, request, token)
         if reply.status_code in _REDIRECTS:
-            # A standby names the active node. Once, and never from https to http, as Vault's own client does.
+            # A standby redirects to the active node. As in Vault's client: only once, and never from https to http.
             reply = self._send(self._redirected(reply), request, token)
         response = Response(reply.status_code, _json(reply))
         if response.status == _UNAVAILABLE and "sealed" in response.error_text.lower():
             raise ConfigurationError(
                 f"{self.name} is sealed", hint="Unseal it (`vault operator unseal`), then try again."
             )
-        if response.status in _PASSING:
-            why = "has too much to do" if response.status == 429 else "fails"  # noqa: PLR2004  # Too Many Requests
+        if response.status in _TRANSIENT:
+            why = "is too busy" if response.status == 429 else "fails"  # noqa: PLR2004  # Too Many Requests
             raise _TransientError(
                 f"{self.name} {why} (HTTP {response.status})",
                 retry_after=reply.headers.get("Retry-After"),
-                hint="Look at the server's log, and try again.",
+                hint="Read the server's log, and try again.",
             )
         if response.status == BAD_REQUEST and "HTTP request to an HTTPS server" in reply.text:
-            raise ConfigurationError(f"{self.name} wants TLS", hint="Write https:// in its address.")
+            raise ConfigurationError(f"{self.name} requires TLS", hint="Write https:// in its address.")
         if response.status != _NO_CONTENT and not response.body:
             raise ConfigurationError(
-                f"{self.address} does not answer as Vault does (HTTP {response.status})", hint="Check VAULT_ADDR."
+                f"{self.address} does not answer like Vault (HTTP {response.status})", hint="Check VAULT_ADDR."
             )
         return response
 
@@ -206,8 +207,8 @@ class Connection:
             allow_redirects=False,
             ignore_exceptions=True,
         )
-        with self._telling_failures(), warnings.catch_warnings():
-            # We have said so ourselves.
+        with self._translated_failures(), warnings.catch_warnings():
+            # `make_client` has already warned about this.
             warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
             reply: requests.Response = adapter.request(
                 request.method, f"/v1/{quote(request.path)}", json=request.body, params=request.query
@@ -215,14 +216,14 @@ class Connection:
         return reply
 
     @contextmanager
-    def _telling_failures(self) -> Iterator[None]:
+    def _translated_failures(self) -> Iterator[None]:
         try:
             yield
         except requests.exceptions.SSLError as error:
             raise ConfigurationError(
                 f"{self.name} can't be trusted: {_tls_reason(error)}",
                 hint="Name the authority that signed its certificate: VAULT_CACERT, or `ca_cert` in the section vault. "
-                "If it speaks no TLS, its address begins with http://.",
+                "If it does not use TLS, write http:// in its address.",
             ) from None
         except requests.exceptions.Timeout:
             raise ConfigurationError(f"{self.name} does not answer in time", hint=_REACH_HINT) from None
@@ -233,7 +234,7 @@ class Connection:
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
             raise _TransientError(f"{self.name} can't be reached", hint=_REACH_HINT) from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError):
-            raise ConfigurationError(f"{self.name} can't be asked", hint=_REACH_HINT) from None
+            raise ConfigurationError(f"the request to {self.name} failed", hint=_REACH_HINT) from None
 
     def _redirected(self, reply: requests.Response) -> str:
         try:
@@ -244,7 +245,7 @@ class Connection:
         except ValueError:
             pass
         raise ConfigurationError(
-            f"{self.name} sends us elsewhere, to an address that is none or without TLS",
+            f"{self.name} redirects to an address that is invalid or without TLS",
             hint="Name the active node in VAULT_ADDR.",
         )
 
@@ -256,7 +257,7 @@ def check_address(text: str, place: str) -> str:
     """The address without slashes at its end.
 
     Raises:
-        ConfigurationError: it is none that can be asked. It is not shown, for it may hold a password.
+        ConfigurationError: it can't be used. The message does not show it, because it may contain a password.
     """
     try:
         parts = urlsplit(text.strip())
@@ -271,12 +272,12 @@ def check_address(text: str, place: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigurationError(f"{place} is no address of Vault", hint="Write https://host:8200, and nothing more.")
+        raise ConfigurationError(f"{place} is not an address of Vault", hint="Write only https://host:8200.")
     return text.strip().rstrip("/")
 
 
 def is_open_to_listeners(address: str) -> bool:
-    """Whether what is sent to this address crosses a network without TLS."""
+    """Whether requests to this address cross a network without TLS."""
     parts = urlsplit(address)
     if parts.scheme == "https":
         return False
@@ -301,7 +302,7 @@ def _json(reply: requests.Response) -> Mapping[str, Any]:
 
 
 def _tls_reason(error: BaseException) -> str:
-    """What OpenSSL found, if it is somewhere among the causes; these texts are fixed ones."""
+    """What OpenSSL says, if its error is among the causes. Its texts are constant, so they can be shown."""
     pending: list[object] = [error]
     seen: set[int] = set()
     while pending:
@@ -315,5 +316,5 @@ def _tls_reason(error: BaseException) -> str:
     return "no TLS connection can be made"
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request

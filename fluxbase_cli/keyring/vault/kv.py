@@ -1,6 +1,6 @@
-"""The engine `kv` in its two versions: version 2 keeps a secret's history, version 1 only what was written last.
+"""The two versions of Vault's engine `kv`: version 2 keeps the history of a secret, version 1 only the last write.
 
-The formats are those of Vault's HTTP API (https://developer.hashicorp.com/vault/api-docs/secret/kv).
+The formats are from Vault's HTTP API (https://developer.hashicorp.com/vault/api-docs/secret/kv).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _LOOKUP = "sys/internal/ui/mounts/"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What stands at a path.
+    """The secret at a path.
 
     Attributes:
         fields: the fields.
-        created_at: when this version of it was written; None where the engine doesn't know.
+        created_at: when this version of the secret was written. None if the engine does not know.
     """
 
     fields: Mapping[str, Any] = field(repr=False)
@@ -32,40 +32,40 @@ class Stored:
 
 
 class Engine(Protocol):
-    """What can be done with the secrets of one mount; `path` is a secret's path with the mount's at its beginning."""
+    """The operations on the secrets of one mount. Every `path` begins with the path of the mount."""
 
     @property
     def has_check_and_set(self) -> bool:
-        """Whether two writers can't both believe that they wrote first."""
+        """Whether the engine refuses the second of two concurrent first writes."""
         ...
 
     def read(self, path: str) -> Stored:
-        """Read the newest version, with one question.
+        """Read the newest version, with one request.
 
         Raises:
-            KeyAbsentError: there is none, or it was deleted or destroyed.
+            KeyAbsentError: there is no secret, or it was deleted or destroyed.
             ConfigurationError: it can't be read.
         """
         ...
 
     def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
-        """Write a secret where none was; False, and nothing written, where one is or was."""
+        """Write a new secret. If there is or was a secret, write nothing and return False."""
         ...
 
     def change(self, path: str, field: str, text: str) -> bool:
-        """Write one field of a secret and leave the others; False, and nothing written, where somebody came between."""
+        """Write one field of a secret and keep the others. If another write came first, write nothing, return False."""
         ...
 
     def exists(self, path: str) -> bool:
-        """Whether anything of the secret is left, be it only metadata."""
+        """Whether anything of the secret is left. Metadata alone counts too."""
         ...
 
     def field_names(self, path: str) -> frozenset[str] | None:
-        """The names of all fields in all versions that can be read; None where not even metadata is left."""
+        """The names of all fields in all readable versions. None if nothing is left, not even metadata."""
         ...
 
     def purge(self, path: str) -> None:
-        """Remove the secret with all that is known of it; one that is gone already may be erased again."""
+        """Remove the secret with all versions and metadata. It may be gone already."""
         ...
 
 
@@ -74,7 +74,7 @@ class KvVersion1:
     """Version 1 of the engine.
 
     Attributes:
-        client: who asks.
+        client: sends the requests.
     """
 
     client: VaultClient
@@ -93,7 +93,7 @@ class KvVersion1:
         return Stored(response.data)
 
     def write_first(self, path: str, fields: Mapping[str, str]) -> bool:
-        """See `Engine.write_first`. Who writes between our two questions is not noticed."""
+        """See `Engine.write_first`. A write by others between our two requests is not noticed."""
         if self.exists(path):
             return False
         response = self.client.ask(Request("POST", path, fields), "create")
@@ -101,7 +101,7 @@ class KvVersion1:
         return True
 
     def change(self, path: str, field: str, text: str) -> bool:
-        """See `Engine.change`. Who writes between our two questions is not noticed."""
+        """See `Engine.change`. A write by others between our two requests is not noticed."""
         response = self.client.ask(Request("GET", path), "read")
         _require(response, self.client, f"reading {path}", NOT_FOUND)
         fields = {**(response.data if response.is_ok else {}), field: text}
@@ -130,8 +130,8 @@ class KvVersion2:
     """Version 2 of the engine.
 
     Attributes:
-        client: who asks.
-        mount: the mount's path, with a slash at its end.
+        client: sends the requests.
+        mount: the path of the mount, with a slash at its end.
     """
 
     client: VaultClient
@@ -157,12 +157,12 @@ class KvVersion2:
         data = self._path("data", path)
         response = self.client.look_up(Request("POST", data, {"options": {"cas": 0}, "data": dict(fields)}))
         if response.status == FORBIDDEN:
-            # Who may create and not update is refused like this where there is a secret already.
+            # Vault also answers this if there is a secret already and the token may create, but not update.
             if self._is_readable(path):
                 return False
             raise self.client.denied(data, "create")
         if response.status == BAD_REQUEST and "check-and-set" in response.error_text:
-            # The first answer may have been lost, and this be the one to our second attempt.
+            # This may be the response to our second attempt: the first succeeded, and its response was lost.
             return self._holds(path, fields)
         _require(response, self.client, f"writing {data}")
         return True
@@ -172,7 +172,7 @@ class KvVersion2:
         data = self._path("data", path)
         response = self.client.ask(Request("GET", data), "read")
         _require(response, self.client, f"reading {data}", NOT_FOUND)
-        # Of a deleted version the number is told too, and the next one follows it.
+        # Vault returns the number of a deleted version too. The next version has the next number.
         number = int(_mapping(response.data.get("metadata")).get("version") or 0)
         fields = {**(_mapping(response.data.get("data")) if response.is_ok else {}), field: text}
         response = self.client.ask(Request("POST", data, {"options": {"cas": number}, "data": fields}), "update")
@@ -190,10 +190,10 @@ class KvVersion2:
         metadata = self._metadata(path)
         if metadata is None:
             return None
-        return frozenset(name for number in _kept(metadata) for name in self._fields_of(path, number))
+        return frozenset(name for number in _readable_versions(metadata) for name in self._fields_of(path, number))
 
     def purge(self, path: str) -> None:
-        """See `Engine.purge`. Deleting the data alone would only hide it; without its metadata nothing comes back."""
+        """See `Engine.purge`. Deleting only the data would hide it. Without the metadata nobody can bring it back."""
         metadata = self._path("metadata", path)
         response = self.client.ask(Request("DELETE", metadata), "delete")
         _require(response, self.client, f"deleting {metadata}", NOT_FOUND)
@@ -234,7 +234,7 @@ class KvVersion2:
         if metadata.get("destroyed") is True:
             return KeyAbsentError(
                 f"version {number} of the secret at {path} in {self.client.name} was destroyed",
-                hint="What was destroyed can't be brought back. Write the key anew, from where else you have it.",
+                hint="What was destroyed can't be brought back. If you have a copy of the key, write it there again.",
             )
         return KeyAbsentError(
             f"version {number} of the secret at {path} in {self.client.name} was deleted",
@@ -246,10 +246,10 @@ _WRITE_HINT = "Write it there (`fluxbase-cli keys generate --store` does), or co
 
 
 class Engines:
-    """The mounts, as far as somebody has asked for them; each is looked up once.
+    """The engines of the mounts. Each mount is looked up once, when it is first needed.
 
     Args:
-        client: who asks.
+        client: sends the requests.
     """
 
     def __init__(self, client: VaultClient) -> None:
@@ -257,19 +257,19 @@ class Engines:
         self._known: dict[str, Engine] = {}
 
     def of(self, path: str) -> Engine:
-        """The engine of the mount that a path lies in.
+        """The engine of the mount that contains a path.
 
         Raises:
-            ConfigurationError: there is no such mount, or it is no `kv`.
+            ConfigurationError: there is no such mount, or it is not a `kv`.
         """
-        # No mount lies within another.
+        # A mount never contains another mount, so one that matches is the right one.
         for mount, engine in self._known.items():
             if path.startswith(mount):
                 return engine
         response = self._client.look_up(Request("GET", f"{_LOOKUP}{path}"))
         if response.status in (FORBIDDEN, NOT_FOUND):
             if "namespace not found" in response.error_text:
-                # `ask` has the words for that.
+                # `ask` raises the error for that.
                 self._client.ask(Request("GET", f"{_LOOKUP}{path}"), "read")
             mount, _, rest = path.partition("/")
             raise ConfigurationError(
@@ -300,7 +300,7 @@ def _engine(client: VaultClient, mount: str, described: Mapping[str, Any]) -> En
         case "2":
             return KvVersion2(client, mount)
         case _:
-            raise ConfigurationError(f"the mount {mount} of {client.name} is a kv of a version we don't know")
+            raise ConfigurationError(f"the mount {mount} of {client.name} is a kv of an unknown version")
 
 
 def _require(response: Response, client: VaultClient, doing: str, *also: int) -> None:
@@ -308,7 +308,7 @@ def _require(response: Response, client: VaultClient, doing: str, *also: int) ->
         raise ConfigurationError(f"{client.name} refuses {doing} (HTTP {response.status})")
 
 
-def _kept(metadata: Mapping[str, Any]) -> Iterator[str]:
+def _readable_versions(metadata: Mapping[str, Any]) -> Iterator[str]:
     """The numbers of the versions that can still be read."""
     for number, version in _mapping(metadata.get("versions")).items():
         described = _mapping(version)

@@ -1,4 +1,4 @@
-"""How to come by a token: as Vault's own command line does, or by a login that is configured."""
+"""How to get a token: as Vault's command line does, or by the configured login."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fluxbase_cli.keyring.vault.connection import FORBIDDEN, NOT_FOUND, Connecti
 
 _SECTION = "security.encryption.vault.auth"
 _KUBERNETES_TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  # a file's name
-_TOKEN_FILE = ".vault-token"  # noqa: S105  # likewise
+_TOKEN_FILE = ".vault-token"  # noqa: S105  # a file's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Token:
     Attributes:
         secret: the token itself.
         origin: where it came from, for messages.
-        can_be_renewed: whether another one can be had by logging in again.
+        can_be_renewed: whether another login gives a new one.
     """
 
     secret: Secret
@@ -31,13 +31,13 @@ class Token:
 
 
 def obtain_token(connection: Connection, auth: VaultAuth, environ: Mapping[str, str]) -> Token:
-    """Find a token, or log in for one.
+    """Find a token, or log in to get one.
 
-    `VAULT_TOKEN` comes first, since the environment beats the file; then the configured login or token; then what
-    `vault login` has left in `~/.vault-token`.
+    `VAULT_TOKEN` comes first, because the environment takes precedence over the file. Then comes the configured login
+    or token. Then comes `~/.vault-token`, which `vault login` writes.
 
     Raises:
-        ConfigurationError: there is none, or the login is refused.
+        ConfigurationError: there is no token, or the login is refused.
     """
     if given := environ.get("VAULT_TOKEN", "").strip():
         return Token(_header(given, "environment: VAULT_TOKEN"), "environment: VAULT_TOKEN")
@@ -49,10 +49,10 @@ def obtain_token(connection: Connection, auth: VaultAuth, environ: Mapping[str, 
         case VaultMethod.JWT:
             return _log_in(connection, auth, _jwt(auth, None))
         case VaultMethod.TOKEN:
-            return _token_at_hand(auth, environ)
+            return _configured_token(auth, environ)
 
 
-def _token_at_hand(auth: VaultAuth, environ: Mapping[str, str]) -> Token:
+def _configured_token(auth: VaultAuth, environ: Mapping[str, str]) -> Token:
     if auth.token:
         return Token(_header(auth.token.reveal().strip(), f"{_SECTION}.token"), f"{_SECTION}.token")
     home = environ.get("HOME")
@@ -71,7 +71,7 @@ def _approle(auth: VaultAuth) -> dict[str, str]:
     if not auth.role_id:
         raise _missing("role_id", auth)
     fields = {"role_id": auth.role_id.reveal()}
-    # A role can be made that needs no secret id.
+    # A role may be configured so that it needs no secret id.
     if secret := _secret_or_file(auth.secret_id, auth.secret_id_file, "secret_id_file"):
         fields["secret_id"] = secret
     return fields
@@ -81,7 +81,7 @@ def _jwt(auth: VaultAuth, default_file: str | None) -> dict[str, str]:
     jwt = _secret_or_file(auth.jwt, auth.jwt_file or default_file, "jwt_file")
     if not jwt:
         raise _missing("jwt or jwt_file", auth)
-    # Without a role, the method's default role is meant.
+    # Without a role, Vault uses the default role of the method.
     return {"jwt": jwt, **({"role": auth.role} if auth.role else {})}
 
 
@@ -105,12 +105,12 @@ def _log_in(connection: Connection, auth: VaultAuth, fields: Mapping[str, str]) 
             return Token(Secret(token), f"the login by {auth.method} at {mount}", can_be_renewed=True)
     if "namespace not found" in response.error_text:
         raise no_namespace(connection)
-    # Where no method is mounted, Vault says what it says to whom it refuses.
+    # If no method is mounted there, Vault answers as it does when it refuses a login.
     absent = response.status in (NOT_FOUND, FORBIDDEN)
     refuses = "has no such login, or refuses it:" if absent else "refuses the login:"
     raise ConfigurationError(
         f"{connection.name} {refuses} {auth.method} at {mount} (HTTP {response.status})",
-        hint=f"Check {', '.join(_to_check(auth))} in {_SECTION}, and whether what is sent has expired.",
+        hint=f"Check {', '.join(_to_check(auth))} in {_SECTION}. Has a secret id or a jwt expired?",
     )
 
 
@@ -119,7 +119,7 @@ def _to_check(auth: VaultAuth) -> tuple[str, ...]:
 
 
 def no_namespace(connection: Connection) -> ConfigurationError:
-    """What to say when the namespace is none."""
+    """The error for a namespace that does not exist."""
     return ConfigurationError(
         f"{connection.name} has no namespace {connection.namespace}",
         hint="Check VAULT_NAMESPACE or security.encryption.vault.namespace.",
@@ -131,12 +131,12 @@ def _read(path: Path, place: str) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         raise ConfigurationError(
-            f"{place} can't be read", hint="Check that the file exists and is ours to read."
+            f"{place} can't be read", hint="Check that the file exists and that we may read it."
         ) from None
 
 
 def _header(text: str, place: str) -> Secret:
-    # The library would quote what it can't send.
+    # The library would quote a token that it can't send.
     if not (text.isascii() and text.isprintable()):
-        raise ConfigurationError(f"{place} holds no token: there are characters in it that no token has")
+        raise ConfigurationError(f"{place} holds no token: it has characters that no token has")
     return Secret(text)

@@ -1,4 +1,4 @@
-"""What the keyring asks of Vault: hand over keys, make them, destroy them, say how old they are."""
+"""The provider `vault`: fetches keys from Vault, makes them, destroys them and reads their age."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NAME = "vault"
 
 
 class VaultKeyProvider:
-    """Keys in Vault's engine `kv`. Nothing is asked before the first key is wanted.
+    """Keys in Vault's engine `kv`. The first request is sent when the first key is needed.
 
     Args:
-        context: `encryption.vault` and Vault's own variables say where Vault is and how to log in.
+        context: `encryption.vault` and Vault's standard variables say where Vault is and how to log in.
 
     Raises:
         ConfigurationError: a setting can't be used.
@@ -39,11 +39,11 @@ class VaultKeyProvider:
         self._created_at: dict[str, datetime | None] = {}
 
     def fetch(self, entry: KeyEntry) -> bytes:
-        """Return the key of one entry, with one question besides that for its mount.
+        """Return the key of one entry. It takes one request, and one for the mount if that is not known yet.
 
         Raises:
             KeyAbsentError: there is no secret, or it was deleted or destroyed.
-            ConfigurationError: Vault can't be asked or refuses, or there is no key in that field.
+            ConfigurationError: Vault can't be reached or refuses, or there is no key in that field.
         """
         with _at(entry.source):
             reference = parse_reference(entry.value.reveal(), "the reference")
@@ -58,16 +58,16 @@ class VaultKeyProvider:
             text = stored.fields[reference.field]
             if not isinstance(text, str):
                 raise ConfigurationError(
-                    f"the field {reference.field} of the secret at {reference.path} in {self._client.name} is no text",
+                    f"the field {reference.field} of the secret at {reference.path} in {self._client.name} is not text",
                     hint="Write the key as text: 64 hex digits, for example.",
                 )
         return parse_key(text, f"{entry.source} (Vault: {reference})")
 
     def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
-        """Make a new key and write it where no secret is or was (check-and-set).
+        """Make a new key, and write it where there is and was no secret (check-and-set).
 
         Raises:
-            ConfigurationError: there is or was a secret, the place can't be told, or Vault refuses.
+            ConfigurationError: there is or was a secret, the place is unknown, or Vault refuses.
         """
         reference = _place_of(version, known)
         text = generate_key(Encoding.HEX)
@@ -77,7 +77,7 @@ class VaultKeyProvider:
             if not engine.has_check_and_set:
                 self._context.warn(
                     f"the mount of {reference.path} is a KV version 1, without check-and-set and without history: "
-                    "somebody else who writes there at this moment is not noticed"
+                    "a write by somebody else at this moment is not noticed"
                 )
             if not engine.write_first(reference.path, {reference.field: text}):
                 raise self._occupied(reference)
@@ -88,10 +88,10 @@ class VaultKeyProvider:
         )
 
     def find(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey | None:
-        """The key where one of that version would be made; None where there is none.
+        """The key at the place where `create` would write one of that version. None if there is none.
 
         Raises:
-            ConfigurationError: the place can't be told, or Vault can't be asked or refuses.
+            ConfigurationError: the place is unknown, or Vault can't be reached or refuses.
         """
         reference = _place_of(version, known)
         entry = KeyEntry(version, NAME, f"Vault: {reference}", Secret(reference.template))
@@ -102,10 +102,10 @@ class VaultKeyProvider:
         return CreatedKey(entry, seal.fingerprint(secret), {"key": reference.template})
 
     def exists(self, entry: KeyEntry) -> bool:
-        """Whether anything is left at the key's place; of a KV version 2, be it only metadata.
+        """Whether anything is left at the place of the key. In a KV version 2, metadata alone counts too.
 
         Raises:
-            ConfigurationError: that can't be told.
+            ConfigurationError: Vault can't be reached or refuses.
         """
         with _at(entry.source):
             reference = parse_reference(entry.value.reveal(), "the reference")
@@ -115,7 +115,7 @@ class VaultKeyProvider:
         """Destroy the whole secret, with all versions and its metadata.
 
         Raises:
-            ConfigurationError: the secret holds something else too, or Vault can't be asked or refuses.
+            ConfigurationError: the secret holds something else too, or Vault can't be reached or refuses.
         """
         with _at(entry.source):
             reference = parse_reference(entry.value.reveal(), "the reference")
@@ -127,10 +127,10 @@ class VaultKeyProvider:
             engine.purge(reference.path)
 
     def place(self, entry: KeyEntry) -> str:
-        """Name the secret, and the field where it is not the usual one.
+        """The path of the secret, and the field if it is not the default field.
 
         Raises:
-            ConfigurationError: the entry is no reference.
+            ConfigurationError: the entry is not a reference.
         """
         with _at(entry.source):
             return f"Vault: {parse_reference(entry.value.reveal(), 'the reference')}"
@@ -139,12 +139,12 @@ class VaultKeyProvider:
         """Return the number of the active version.
 
         Raises:
-            ConfigurationError: there is none at that place, or it can't be read.
+            ConfigurationError: there is no number at that place, or it can't be read.
         """
         with _at(pointer.source):
             reference = parse_reference(pointer.value.reveal(), "the reference")
             stored = self._engines.of(reference.path).read(reference.path)
-            # Vault's own command line writes text, others may write a number.
+            # Vault's command line writes text. Other tools may write a number.
             text = str(stored.fields.get(reference.field, ""))
             if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_INTEGER:
                 raise ConfigurationError(
@@ -155,24 +155,24 @@ class VaultKeyProvider:
             return int(text)
 
     def write_active(self, pointer: ActivePointer, version: int) -> None:
-        """Make another version the active one; the other fields of the secret stay.
+        """Make another version the active one. The other fields of the secret are kept.
 
         Raises:
-            ConfigurationError: somebody else wrote there at the same moment, or Vault can't be asked or refuses.
+            ConfigurationError: somebody else wrote there at the same moment, or Vault can't be reached or refuses.
         """
         with _at(pointer.source):
             reference = parse_reference(pointer.value.reveal(), "the reference")
             if not self._engines.of(reference.path).change(reference.path, reference.field, str(version)):
                 raise ConfigurationError(
                     f"somebody else wrote to {reference.path} in {self._client.name} at the same moment",
-                    hint="See what stands there now, and try again.",
+                    hint="Check what is there now, and try again.",
                 )
 
     def created_at(self, entry: KeyEntry) -> datetime | None:
-        """When the version of the secret that holds the key was written; None in a KV version 1, and of no secret.
+        """When the version of the secret with the key was written. None in a KV version 1, or if there is no secret.
 
         Raises:
-            ConfigurationError: Vault can't be asked or refuses.
+            ConfigurationError: Vault can't be reached or refuses.
         """
         with _at(entry.source):
             path = parse_reference(entry.value.reveal(), "the reference").path
@@ -212,12 +212,12 @@ class VaultKeyProvider:
             if there is not None and there.path == reference.path:
                 raise ConfigurationError(
                     f"key version {other.version} refers to the same secret ({there}), and would be destroyed too",
-                    hint="Give each version a path of its own.",
+                    hint="Give each version a separate path.",
                 )
 
 
 def _place_of(version: int, known: tuple[KeyEntry, ...]) -> Reference:
-    """Where the key of a version goes: where its entry says, or after the pattern of the others."""
+    """Where to store the key of a version: where its entry says, or by the pattern of the other entries."""
     for entry in known:
         if entry.version == version:
             if entry.provider != NAME:
@@ -235,7 +235,7 @@ def _place_of(version: int, known: tuple[KeyEntry, ...]) -> Reference:
             return found
     raise ConfigurationError(
         f"nothing says where in Vault the key of version {version} goes"
-        + (": no path of the other versions holds its version's number" if others else ""),
+        + (": no path of the other versions contains the version's number" if others else ""),
         hint=f"Add an entry with `version: {version}` and "
         f'key: "{{{{ vault `secret/fluxbase/keys/v{version}` }}}}" to security.encryption.keys.',
     )
@@ -243,7 +243,7 @@ def _place_of(version: int, known: tuple[KeyEntry, ...]) -> Reference:
 
 @contextmanager
 def _at(place: str) -> Iterator[None]:
-    """Put the place before whatever is wrong."""
+    """Put the place in front of the message of an error."""
     try:
         yield
     except KeyAbsentError as error:
@@ -253,6 +253,6 @@ def _at(place: str) -> Iterator[None]:
 
 
 def _shown(names: Iterable[str]) -> str:
-    """The names of fields. A name that looks like a key may be one, written on the wrong side of the sign."""
+    """The names of fields. A name that looks like a key is not shown: somebody may have swapped name and value."""
     shown = (name if name.isprintable() and not looks_like_key(name) else "(one that is not shown)" for name in names)
     return ", ".join(sorted(shown))

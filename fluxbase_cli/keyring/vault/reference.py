@@ -1,4 +1,4 @@
-"""What an entry says of a key's place in Vault: a path, the mount's at its beginning, and a field."""
+"""References to keys in Vault: a path, which begins with the mount, and a field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_FIELD = "key"
 _TEMPLATE = re.compile(r"\{\{\s*vault\s*`(?P<place>[^`]*)`\s*\}\}")
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _BASE64_CHARACTERS = 44
-_HINT = 'Write key: "{{ vault `secret/fluxbase/keys/v1` }}": mount, path and, where it is not `key`, `#field`.'
+_HINT = 'Write key: "{{ vault `secret/fluxbase/keys/v1` }}": mount, path and, if it is not `key`, `#field`.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Reference:
     """A field of a secret.
 
     Attributes:
-        path: the secret's path, the mount's at its beginning, without slashes around it.
+        path: the path of the secret, which begins with the mount, without slashes around it.
         field: the field that holds the key.
     """
 
@@ -35,21 +35,21 @@ class Reference:
 
     @property
     def template(self) -> str:
-        """The reference as the configuration has it."""
+        """The reference as it is written in the configuration."""
         return f"{{{{ vault `{self}` }}}}"
 
     def successor(self, version: int, following: int) -> Reference | None:
-        """The place of another version's key after the pattern of this one.
+        """The place of another version's key, by the pattern of this one.
 
-        The version's number is replaced in the last segment of the path that holds it: `keys/v1` gives `keys/v2`, and
-        `v1/key` gives `v2/key`. Zeros before it are kept.
+        The number of the version is replaced in the last segment of the path that contains it: `keys/v1` gives
+        `keys/v2`, and `v1/key` gives `v2/key`. Leading zeros are kept.
 
         Args:
             version: the version whose key is here.
             following: the other version.
 
         Returns:
-            None where no segment holds the number.
+            None if no segment contains the number.
         """
         number = re.compile(rf"(?<![0-9])0*{version}(?![0-9])")
         mount, *segments = self.path.split("/")
@@ -68,15 +68,15 @@ def parse_reference(text: str, place: str) -> Reference:
 
     Args:
         text: the reference.
-        place: where it stands, for the error message.
+        place: where it is, for the error message.
 
     Raises:
-        ConfigurationError: it is none. The message shows nothing of it: it may be a key.
+        ConfigurationError: it is not a reference. The message shows nothing of it, because it may be a key.
     """
     stripped = text.strip()
     template = _TEMPLATE.fullmatch(stripped)
     if template is None and stripped.startswith("{{"):
-        raise ConfigurationError(f"{place} is no reference to Vault that can be understood", hint=_HINT)
+        raise ConfigurationError(f"{place} is not a valid reference to Vault", hint=_HINT)
     written = stripped if template is None else template["place"].strip()
     if not written:
         raise ConfigurationError(f"{place} does not say where in Vault the key is", hint=_HINT)
@@ -87,20 +87,20 @@ def parse_reference(text: str, place: str) -> Reference:
     in_braces = (written, field)
     if _may_be_key(text, is_bare=template is None) or any(looks_like_key(part, or_raw=False) for part in in_braces):
         raise ConfigurationError(
-            f"{place} looks like a key and not like a place in Vault; it was sent nowhere",
-            hint=f"If it is the key itself, say `provider: env`; change a key that others can read. {_HINT}",
+            f"{place} looks like a key and not like a place in Vault; it was not sent anywhere",
+            hint=f"If it is the key itself, set `provider: env`. Change a key that others can read. {_HINT}",
         )
     segments = path.split("/")
     if len(segments) < 2:  # noqa: PLR2004  # a mount and a path
         raise ConfigurationError(f"{place} names no mount and path in Vault", hint=_HINT)
-    # The library would resolve dots, and ask for something else.
+    # The library would resolve `.` and `..`, and so request another path.
     if not field or not written.isprintable() or not {"", ".", ".."}.isdisjoint(segments):
-        raise ConfigurationError(f"{place} is no place in Vault that can be understood", hint=_HINT)
+        raise ConfigurationError(f"{place} is not a valid place in Vault", hint=_HINT)
     return Reference(path, field)
 
 
 def _may_be_key(text: str, *, is_bare: bool) -> bool:
-    # A path of 32 characters is nothing special, but without the braces it can't be told from a key.
+    # Many paths have 32 characters. But without the braces, such a path looks exactly like a raw key.
     return is_bare and (looks_like_key(text) or looks_like_key(text.strip()))
 
 
