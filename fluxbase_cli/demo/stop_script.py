@@ -4,7 +4,7 @@ from __future__ import annotations
 
 #: Stops the server of one folder and removes the folder. The pid is used only when it is still this very server, so
 #: that a pid used again (after a reboot, say) is never signalled. Where neither /proc nor ps can tell, the server
-#: stops by itself within a minute of its folder being gone.
+#: stops within a minute after the folder is gone.
 STOP_SCRIPT = """\
 cd / || exit 1
 folder={folder}

@@ -74,6 +74,16 @@ def test_every_page_that_code_names_is_there() -> None:
     assert missing == set()
 
 
+@pytest.mark.parametrize("page", _files(".md"), ids=_name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    text = _CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))
+    named = set(re.findall(r"`((?:[\w.*-]+/)+[\w.*-]+\.(?:py|sql|toml|yaml))`", text))
+    folders = (_ROOT, _ROOT / "fluxbase_cli", _ROOT / "tests", page.parent)
+    # Examples of names that a user chooses are in the pages for operators.
+    if "developers" in page.parts:
+        assert [name for name in sorted(named) if not any(list(folder.glob(name)) for folder in folders)] == []
+
+
 # --- words ------------------------------------------------------------------------------------------------------------
 
 

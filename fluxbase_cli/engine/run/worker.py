@@ -168,7 +168,7 @@ class Worker:
         runner = self._make_runner(relation)
         after: Shard = shard
         left: list[Unexamined] = []
-        # The rows are read in one snapshot over a second connection, while batches are written over the first.
+        # The rows are read in one snapshot over a second connection, while batches use the first one.
         with connect_for_values(context.database, context.access) as reading, self._cancellable(reading):
             resealer = RowResealer(relation, self._opener, context.goal, context.tokens)
             for result in self._catch_up.read_whole(reading, connection, relation, resealer, left):
