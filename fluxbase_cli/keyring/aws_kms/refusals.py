@@ -77,11 +77,24 @@ _PENDING_DELETION = _Refusal(
 )
 _OTHER = _Refusal("AWS KMS refused it ({code})", "Try `aws kms describe-key` with the same key and credentials.")
 
-_REFUSALS = {
-    "AccessDeniedException": _DENIED,
-    "AccessDenied": _DENIED,
-    "NotAuthorized": _DENIED,
-    "OptInRequired": _DENIED,
+_BAD_NAME = _Refusal(
+    "{key} has a name that AWS KMS does not understand", "kms_key_id is a key's id or ARN, or alias/NAME."
+)
+
+#: Refusals that have several codes.
+_KINDS = (
+    (_DENIED, "AccessDeniedException AccessDenied NotAuthorized OptInRequired"),
+    (_EXPIRED, "ExpiredTokenException ExpiredToken RequestExpired"),
+    (
+        _INVALID_CREDENTIALS,
+        "UnrecognizedClientException InvalidClientTokenId InvalidSignatureException SignatureDoesNotMatch "
+        "IncompleteSignature MissingAuthenticationToken MissingAuthenticationTokenException",
+    ),
+    (_THROTTLED, "ThrottlingException Throttling TooManyRequestsException RequestLimitExceeded LimitExceededException"),
+    (_FAILED, "KMSInternalException DependencyTimeoutException KeyUnavailableException"),
+    (_BAD_NAME, "InvalidArnException ValidationException"),
+)
+_REFUSALS = {code: refusal for refusal, codes in _KINDS for code in codes.split()} | {
     "DisabledException": _Refusal("{key} is disabled", "`aws kms enable-key --key-id …` enables it."),
     "KMSInvalidStateException": _Refusal(
         "{key} is in a state in which it can't be used",
@@ -90,12 +103,6 @@ _REFUSALS = {
     "NotFoundException": _Refusal(
         "{key} does not exist in {region}",
         "Check kms_key_id, the region (AWS_REGION, or `region:` at the entry) and the account.",
-    ),
-    "InvalidArnException": _Refusal(
-        "{key} has a name that AWS KMS does not understand", "kms_key_id is a key's id or ARN, or alias/NAME."
-    ),
-    "ValidationException": _Refusal(
-        "{key} has a name that AWS KMS does not understand", "kms_key_id is a key's id or ARN, or alias/NAME."
     ),
     "InvalidKeyUsageException": _Refusal(
         "{key} is not for this use", "It must be a symmetric key for encryption (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT)."
@@ -109,24 +116,6 @@ _REFUSALS = {
         "the ciphertext was wrapped by another key than {key}",
         "Set `kms_key_id:` of the entry to the key that wrapped it. An alias may point to another key by now.",
     ),
-    "ExpiredTokenException": _EXPIRED,
-    "ExpiredToken": _EXPIRED,
-    "RequestExpired": _EXPIRED,
-    "UnrecognizedClientException": _INVALID_CREDENTIALS,
-    "InvalidClientTokenId": _INVALID_CREDENTIALS,
-    "InvalidSignatureException": _INVALID_CREDENTIALS,
-    "SignatureDoesNotMatch": _INVALID_CREDENTIALS,
-    "IncompleteSignature": _INVALID_CREDENTIALS,
-    "MissingAuthenticationToken": _INVALID_CREDENTIALS,
-    "MissingAuthenticationTokenException": _INVALID_CREDENTIALS,
-    "ThrottlingException": _THROTTLED,
-    "Throttling": _THROTTLED,
-    "TooManyRequestsException": _THROTTLED,
-    "RequestLimitExceeded": _THROTTLED,
-    "LimitExceededException": _THROTTLED,
-    "KMSInternalException": _FAILED,
-    "DependencyTimeoutException": _FAILED,
-    "KeyUnavailableException": _FAILED,
 }
 
 _NO_CREDENTIALS = _Refusal(
@@ -152,8 +141,16 @@ _UNREACHABLE = _Refusal(
     "Check the network, the proxy (HTTPS_PROXY) and the endpoint (AWS_ENDPOINT_URL_KMS, or the region's own).",
 )
 
+_CREDENTIAL_ERRORS = (
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.MetadataRetrievalError,
+    aws.SSOError,
+    aws.TokenRetrievalError,
+    aws.RefreshWithMFAUnsupportedError,
+)
 #: The first match is used, so subclasses come before their base classes.
-_REFUSALS_OF_BOTO3: tuple[tuple[type[Exception], _Refusal], ...] = (
+_REFUSALS_OF_BOTO3: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Refusal], ...] = (
     (aws.NoCredentialsError, _NO_CREDENTIALS),
     (
         aws.NoRegionError,
@@ -177,13 +174,8 @@ _REFUSALS_OF_BOTO3: tuple[tuple[type[Exception], _Refusal], ...] = (
     ),
     (aws.HTTPClientError, _UNREACHABLE),
     (aws.ConnectionError, _UNREACHABLE),
-    (aws.PartialCredentialsError, _NOT_OBTAINED),
-    (aws.CredentialRetrievalError, _NOT_OBTAINED),
-    (aws.MetadataRetrievalError, _NOT_OBTAINED),
-    (aws.SSOError, _NOT_OBTAINED),
-    (aws.TokenRetrievalError, _NOT_OBTAINED),
-    (aws.RefreshWithMFAUnsupportedError, _NOT_OBTAINED),
-    (aws.ParamValidationError, _REFUSALS["ValidationException"]),
+    (_CREDENTIAL_ERRORS, _NOT_OBTAINED),
+    (aws.ParamValidationError, _BAD_NAME),
 )
 
 
