@@ -87,8 +87,10 @@ _KINDS = (
     (_EXPIRED, "ExpiredTokenException ExpiredToken RequestExpired"),
     (
         _INVALID_CREDENTIALS,
-        "UnrecognizedClientException InvalidClientTokenId InvalidSignatureException SignatureDoesNotMatch "
-        "IncompleteSignature MissingAuthenticationToken MissingAuthenticationTokenException",
+        (
+            "UnrecognizedClientException InvalidClientTokenId InvalidSignatureException SignatureDoesNotMatch "
+            "IncompleteSignature MissingAuthenticationToken MissingAuthenticationTokenException"
+        ),
     ),
     (_THROTTLED, "ThrottlingException Throttling TooManyRequestsException RequestLimitExceeded LimitExceededException"),
     (_FAILED, "KMSInternalException DependencyTimeoutException KeyUnavailableException"),
