@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli.cli.options import Options
 from fluxbase_cli.cli.signals import stop_on_signals
-from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import progress_for
@@ -25,7 +25,7 @@ def count_values(
 ) -> Mapping[int, int]:
     """Return how many values need the key of each version. After a signal to stop, the counts are incomplete."""
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        report = take_census(
+        report = run_audit(
             database,
             keyring,
             key_version=None,

@@ -77,7 +77,7 @@ class JobReport:
 
 
 @dataclass(frozen=True, slots=True)
-class LocationCensus:
+class LocationAudit:
     """What one location holds.
 
     Attributes:
@@ -92,9 +92,9 @@ class LocationCensus:
     plaintext: int
     undecryptable: int
 
-    def __add__(self, other: LocationCensus) -> LocationCensus:
+    def __add__(self, other: LocationAudit) -> LocationAudit:
         versions = {*self.by_version, *other.by_version}
-        return LocationCensus(
+        return LocationAudit(
             self.scanned + other.scanned,
             {version: self.by_version.get(version, 0) + other.by_version.get(version, 0) for version in versions},
             self.plaintext + other.plaintext,
@@ -103,7 +103,7 @@ class LocationCensus:
 
 
 @dataclass(frozen=True, slots=True)
-class CensusReport:
+class AuditReport:
     """The report of an audit.
 
     Attributes:
@@ -117,7 +117,7 @@ class CensusReport:
     """
 
     key_version: int | None
-    locations: Mapping[str, LocationCensus]
+    locations: Mapping[str, LocationAudit]
     versions: tuple[int, ...]
     elapsed_seconds: float
     quarantine: tuple[QuarantineEntry, ...]

@@ -14,8 +14,8 @@ from fluxbase_cli.catalogue.extra import ONLY_RELEASES, LeftOut, SearchScope
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.databases import MAIN, in_parallel, list_databases, still_exists
 from fluxbase_cli.engine.events import NullObserver, Observer
-from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
-from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
+from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
@@ -66,7 +66,7 @@ class DatabaseProof:
 
     name: str
     kind: str
-    census: CensusReport
+    census: AuditReport
     running_job: int | None = None
     unlisted: frozenset[str] = frozenset()
 
@@ -94,10 +94,10 @@ class Proof:
     versions: tuple[int, ...]
 
     @property
-    def together(self) -> CensusReport:
+    def together(self) -> AuditReport:
         """The audits of all databases together, as if they were one."""
         censuses = [each.census for each in self.databases]
-        return CensusReport(
+        return AuditReport(
             key_version=self.key_version,
             locations=_sum(censuses),
             versions=self.versions,
@@ -108,8 +108,8 @@ class Proof:
         )
 
 
-def _sum(censuses: Sequence[CensusReport]) -> Mapping[str, LocationCensus]:
-    locations: dict[str, LocationCensus] = {}
+def _sum(censuses: Sequence[AuditReport]) -> Mapping[str, LocationAudit]:
+    locations: dict[str, LocationAudit] = {}
     for census in censuses:
         for name, found in census.locations.items():
             locations[name] = locations[name] + found if name in locations else found
@@ -213,7 +213,7 @@ def _examine(  # noqa: PLR0913, PLR0917  # all that an audit needs
     observer: Observer,
 ) -> DatabaseProof:
     """Audit one database: the known locations and, for a deep audit, all other columns."""
-    census = take_census(
+    census = run_audit(
         database,
         keyring,
         key_version=request.key_version,
@@ -245,7 +245,7 @@ def _examine(  # noqa: PLR0913, PLR0917  # all that an audit needs
     return DatabaseProof(which.name, which.kind, _with_deep(census, deep), unlisted=frozenset(deep.locations))
 
 
-def _with_deep(census: CensusReport, deep: DeepResult) -> CensusReport:
+def _with_deep(census: AuditReport, deep: DeepResult) -> AuditReport:
     """An audit together with what was found in all other columns."""
     warnings = [
         f"{tally.scanned} sealed values are in {location}, which no release of Fluxbase has: for example "
@@ -253,7 +253,7 @@ def _with_deep(census: CensusReport, deep: DeepResult) -> CensusReport:
         for location, tally in deep.locations.items()
     ]
     further = {
-        location: LocationCensus(tally.scanned, tally.by_version(), 0, 0) for location, tally in deep.locations.items()
+        location: LocationAudit(tally.scanned, tally.by_version(), 0, 0) for location, tally in deep.locations.items()
     }
     return replace(
         census,

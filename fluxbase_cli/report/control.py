@@ -9,11 +9,11 @@ from fluxbase_cli.engine.observe.control import ControlState
 from fluxbase_cli.engine.throttle.pacing import MaxLag
 
 
-def orders_data(ordered: ControlState) -> dict[str, Any]:
+def control_data(state: ControlState) -> dict[str, Any]:
     """The control settings for programs. A setting that is not set is null."""
-    orders = ordered.orders
+    orders = state.orders
     return {
-        "job": ordered.job,
+        "job": state.job,
         "paused": orders.paused_at is not None,
         "paused_at": None if orders.paused_at is None else orders.paused_at.isoformat(),
         "paused_by": orders.paused_by,
@@ -22,18 +22,18 @@ def orders_data(ordered: ControlState) -> dict[str, Any]:
         "batch_size": orders.batch_rows,
         "max_replica_lag_seconds": orders.max_lag_s,
         "max_replica_lag_bytes": orders.max_lag_bytes,
-        "runners": ordered.runners,
+        "runners": state.runners,
     }
 
 
-def orders_lines(ordered: ControlState) -> Iterator[str]:
+def control_lines(state: ControlState) -> Iterator[str]:
     """The control settings for people."""
-    orders = ordered.orders
+    orders = state.orders
     if orders.paused_at is not None:
         why = f": {orders.pause_reason}" if orders.pause_reason else ""
-        yield f"Job {ordered.job} is paused by {orders.paused_by or 'somebody'}{why}"
+        yield f"Job {state.job} is paused by {orders.paused_by or 'somebody'}{why}"
     else:
-        yield f"Job {ordered.job} is not paused"
+        yield f"Job {state.job} is not paused"
     if orders.max_rate_per_s is not None:
         yield f"At most {orders.max_rate_per_s:,.10g} secrets/s"
     if orders.batch_rows is not None:
@@ -41,5 +41,5 @@ def orders_lines(ordered: ControlState) -> Iterator[str]:
     lag = MaxLag(orders.max_lag_s, orders.max_lag_bytes)
     if lag != MaxLag():
         yield f"Standbys may be {lag} behind"
-    if ordered.runners == 0:
+    if state.runners == 0:
         yield "No process works on it now; these settings apply to the next one"

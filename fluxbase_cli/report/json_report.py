@@ -8,7 +8,7 @@ from typing import Any
 
 from fluxbase_cli.engine.cost import Cost
 from fluxbase_cli.engine.databases import DatabasesReport
-from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.store.records import QuarantineEntry
 
@@ -86,7 +86,7 @@ def _cost(cost: Cost | None) -> dict[str, Any] | None:
     }
 
 
-def census_report(report: CensusReport) -> dict[str, Any]:
+def audit_report(report: AuditReport) -> dict[str, Any]:
     """An audit."""
     return {
         "key_version": report.key_version,
@@ -114,10 +114,10 @@ def census_report(report: CensusReport) -> dict[str, Any]:
 
 def proof_report(proof: Proof) -> dict[str, Any]:
     """An audit of one database or several."""
-    data = census_report(proof.together)
+    data = audit_report(proof.together)
     if proof.several:
         data["databases"] = [
-            {"database": each.name, "kind_of_database": each.kind, **census_report(each.census)}
+            {"database": each.name, "kind_of_database": each.kind, **audit_report(each.census)}
             for each in proof.databases
         ]
     if proof.left_out:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from fluxbase_cli.engine.databases import DatabasesReport
-from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.json_report import dotted
 from fluxbase_cli.store.records import JobKind, QuarantineEntry
@@ -74,7 +74,7 @@ def quarantine_lines(entries: Sequence[QuarantineEntry], job: int | None) -> Ite
         yield f"  … and {len(entries) - _LISTED} more; {where} lists them all"
 
 
-def census_lines(report: CensusReport) -> Iterator[str]:
+def audit_lines(report: AuditReport) -> Iterator[str]:
     """The result of an audit."""
     if report.key_version is not None:
         if report.found == 0:

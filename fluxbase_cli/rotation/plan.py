@@ -7,8 +7,8 @@ from datetime import datetime
 
 from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.events import NullObserver
-from fluxbase_cli.engine.outcome import CensusReport
-from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.outcome import AuditReport
+from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
@@ -41,7 +41,7 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         decision = due(policy, settings, history, store, now)
         used = store.used_versions() if store.exists() else frozenset(history.rotations)
         step = None if unfinished is None else _next_step(store, unfinished)
-    audit = take_census(
+    audit = run_audit(
         settings.database,
         keyring,
         key_version=None,
@@ -85,7 +85,7 @@ def _retirements(  # noqa: PLR0913, PLR0917  # everything that is known at this 
     settings: Settings,
     keyring: Keyring,
     history: KeyHistory,
-    audit: CensusReport,
+    audit: AuditReport,
     version: int | None,
 ) -> tuple[PlannedRetirement, ...]:
     """The keys beyond retention when the new version is active. If no new key can be made, those beyond it now."""

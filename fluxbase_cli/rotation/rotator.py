@@ -203,7 +203,7 @@ class Rotator:
             (RotationStep.ACTIVATE, lambda: steps.activate(version, done.need(KeyStep))),
             (RotationStep.RELOAD, steps.reload),
             (RotationStep.RE_ENCRYPT, lambda: steps.re_encrypt(rotation, version)),
-            (RotationStep.CENSUS, lambda: steps.audit(version)),
+            (RotationStep.AUDIT, lambda: steps.audit(version)),
             (RotationStep.RETENTION, lambda: steps.retention(rotation)),
         )
         for step, action in actions:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from fluxbase_cli.engine.outcome import CensusReport, JobReport
+from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.store.rotations import RotationStep
 
 #: At most this many undecryptable values are recorded.
@@ -133,7 +133,7 @@ class AuditStep:
     values: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
-    def from_report(cls, census: CensusReport) -> AuditStep:
+    def from_report(cls, census: AuditReport) -> AuditStep:
         """The step of an audit that examined everything."""
         values = tuple(
             {"location": entry.location, "id": str(entry.id), "path": list(entry.path), "reason": entry.reason}
@@ -181,7 +181,7 @@ _TYPES: Mapping[RotationStep, type[AnyStep]] = MappingProxyType(
         RotationStep.ACTIVATE: ActivateStep,
         RotationStep.RELOAD: ReloadStep,
         RotationStep.RE_ENCRYPT: ReEncryptStep,
-        RotationStep.CENSUS: AuditStep,
+        RotationStep.AUDIT: AuditStep,
         RotationStep.RETENTION: RetentionStep,
     }
 )

@@ -174,14 +174,14 @@ class JobStore:
         """
         return tuple(self._rows("storage", **_names(relations))[0]["storage"])
 
-    def need_full_census(self, job: int) -> None:
+    def need_full_catch_up(self, job: int) -> None:
         """Make the catch-up passes open our own writes again too."""
         self._rows("need_full_census", job=job)
 
     def note_rewritten(self, job: int, storage: Sequence[str]) -> None:
         """Record the present files of the relations, and make the next catch-up pass open everything."""
         self._rows("set_storage", job=job, storage=list(storage))
-        self.need_full_census(job)
+        self.need_full_catch_up(job)
 
     def beyond_32_bits(self) -> bool:
         """Whether the 32 bits of a row version's xmin no longer name one transaction."""

@@ -138,7 +138,7 @@ class Reader:
             .as_bytes(None)
         )
 
-    def list_packed(
+    def list_blocks(
         self, connection: Connection, ctid_range: CtidRange, most: int, *, lanes: int = 1, began: int | None = None
     ) -> dict[int, RowBlock] | None:
         """List the first rows of a range as row blocks, in the order of their ctids; for a packable table.
@@ -282,7 +282,7 @@ class BoundedReader:
 
     def _list(self, connection: Connection, ctid_range: CtidRange) -> tuple[Rows, bool]:
         if self._packed:
-            lanes = self._reader.list_packed(connection, ctid_range, _PACKED_ROWS)
+            lanes = self._reader.list_blocks(connection, ctid_range, _PACKED_ROWS)
             if lanes is not None:
                 block: Rows = lanes.get(0, NO_ROWS)
                 return block, len(block) < _PACKED_ROWS

@@ -41,7 +41,7 @@ class RotationStep(StrEnum):
     ACTIVATE = "activate"
     RELOAD = "reload"
     RE_ENCRYPT = "re-encrypt"
-    CENSUS = "census"
+    AUDIT = "census"
     RETENTION = "retention"
 
 

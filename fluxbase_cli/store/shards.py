@@ -186,7 +186,7 @@ class ShardStore:
         row = self._connection.execute(self._sql["written_xids"], {"job": job}).fetchone()
         return str(row[0]) if row else "{}"
 
-    def repeat_census(self, job: int) -> None:
+    def repeat_catch_up(self, job: int) -> None:
         """Make the present catch-up pass read everything again. In the main pass, do nothing.
 
         It stays the same pass. The next pass would skip row versions that this pass has not read yet.

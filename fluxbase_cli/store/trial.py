@@ -50,7 +50,7 @@ class TrialRecorder:
     def quarantine(self, job: int, entries: Iterable[QuarantineEntry]) -> None:
         """Record nothing."""
 
-    def need_full_census(self, job: int) -> None:
+    def need_full_catch_up(self, job: int) -> None:
         """Record nothing."""
 
 

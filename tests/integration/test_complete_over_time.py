@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from fluxbase_cli.engine.events import BatchDone, Event, NullObserver, Observer, PassStarted, Waiting
-from fluxbase_cli.engine.outcome import CensusReport
-from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.outcome import AuditReport
+from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ExitCode
@@ -40,9 +40,9 @@ class Interrupting:
 
 def census(
     flux: Fluxbase, version: int, *, observer: Observer | None = None, wait_s: float = WRITERS_WAIT_S
-) -> CensusReport:
+) -> AuditReport:
     """An audit with an observer."""
-    return take_census(
+    return run_audit(
         flux.database,
         ring_of(KEYS),
         key_version=version,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import psycopg
 
 from fluxbase_cli.engine.events import Event, PassStarted
-from fluxbase_cli.engine.outcome import CensusReport
-from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.outcome import AuditReport
+from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.stop import Stop
 from tests.fixtures.fluxbase import FEW, KEYS, NEW, OLD, SECRETS, Fluxbase, ring_of, seal
 
@@ -31,8 +31,8 @@ class _AfterTheSnapshot:
             self.action()
 
 
-def _audit(flux: Fluxbase, meanwhile: Callable[[], object]) -> CensusReport:
-    return take_census(
+def _audit(flux: Fluxbase, meanwhile: Callable[[], object]) -> AuditReport:
+    return run_audit(
         flux.database,
         ring_of(KEYS),
         key_version=None,

@@ -41,7 +41,7 @@ def test_what_is_committed_between_two_statements_of_one_reading_is_not_old(flux
 
         def read() -> set[bytes]:
             if packed:
-                (rows,) = (reader.list_packed(connection, WHOLE_TABLE, 99, began=began) or {}).values()
+                (rows,) = (reader.list_blocks(connection, WHOLE_TABLE, 99, began=began) or {}).values()
                 return {rows.id(index) for index in range(len(rows))}
             return {row[ID] for row in reader.list_rows(connection, WHOLE_TABLE, 99, BeforeJob(began))}
 

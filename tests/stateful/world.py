@@ -12,8 +12,8 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings, Settings, load_settings
 from fluxbase_cli.engine.events import NullObserver
-from fluxbase_cli.engine.outcome import CensusReport
-from fluxbase_cli.engine.read.census import take_census
+from fluxbase_cli.engine.outcome import AuditReport
+from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.keys.destroy import Destruction
@@ -210,9 +210,9 @@ class World:
         keys = (Key(version, key_of(version), "env", f"version {version}") for version in sorted(model.ring))
         return Keyring(tuple(keys), active=model.server)
 
-    def audit(self, model: Model, version: int | None, *, limits: Limits, workers: int) -> CensusReport:
+    def audit(self, model: Model, version: int | None, *, limits: Limits, workers: int) -> AuditReport:
         """Take a census."""
-        return take_census(
+        return run_audit(
             self.database,
             self.ring(model),
             key_version=version,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.outcome import CensusReport, JobReport, LocationCensus
+from fluxbase_cli.engine.outcome import AuditReport, JobReport, LocationAudit
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.keyring import Layer
@@ -186,11 +186,11 @@ def test_a_jobs_total_and_rate_are_of_all_its_locations() -> None:
     assert report.rate_per_second == 5.0
 
 
-def census(key_version: int | None, by_version: dict[int, int], undecryptable: int) -> CensusReport:
+def census(key_version: int | None, by_version: dict[int, int], undecryptable: int) -> AuditReport:
     scanned = sum(by_version.values()) + undecryptable
-    return CensusReport(
+    return AuditReport(
         key_version=key_version,
-        locations={"a": LocationCensus(scanned, by_version, 7, undecryptable), "b": LocationCensus(0, {}, 0, 0)},
+        locations={"a": LocationAudit(scanned, by_version, 7, undecryptable), "b": LocationAudit(0, {}, 0, 0)},
         versions=(1, 2),
         elapsed_seconds=1.0,
         quarantine=tuple(QuarantineEntry("a", UUID(int=n), (), "why") for n in range(undecryptable)),
@@ -208,7 +208,7 @@ def census(key_version: int | None, by_version: dict[int, int], undecryptable: i
         (census(None, {1: 3, 2: 5}, 2), 8, ExitCode.UNDECRYPTABLE_LEFT),
     ],
 )
-def test_a_census_ends_the_command_with_its_answer(report: CensusReport, found: int, code: int) -> None:
+def test_a_census_ends_the_command_with_its_answer(report: AuditReport, found: int, code: int) -> None:
     assert report.found == found
     assert report.exit_code == code
     assert report.plaintext == 7

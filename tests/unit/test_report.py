@@ -14,11 +14,11 @@ import yaml
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchDone, BatchStep, Message, PassStarted, Step, Waiting
-from fluxbase_cli.engine.outcome import CensusReport, JobReport, LocationCensus
-from fluxbase_cli.report.json_report import census_report, job_report, to_json, to_yaml
+from fluxbase_cli.engine.outcome import AuditReport, JobReport, LocationAudit
+from fluxbase_cli.report.json_report import audit_report, job_report, to_json, to_yaml
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import LineProgress, ProgressState, QuietProgress, TableProgress, progress_for
-from fluxbase_cli.report.text import census_lines, job_lines, job_title, quarantine_lines, table, whole_seconds
+from fluxbase_cli.report.text import audit_lines, job_lines, job_title, quarantine_lines, table, whole_seconds
 from fluxbase_cli.store.records import JobKind, QuarantineEntry
 
 _SECRETS = "functions.secrets.encrypted_value"
@@ -96,19 +96,19 @@ def test_what_could_not_be_opened_is_listed_up_to_a_length() -> None:
     assert "status 3" in long[-1]
 
 
-def _census(key_version: int | None, old: int) -> CensusReport:
-    locations = {_SECRETS: LocationCensus(10 + old, {1: old, 2: 10}, 0, 0), _SETTINGS: LocationCensus(5, {2: 5}, 1, 0)}
-    return CensusReport(key_version, locations, (1, 2), 1.5, (), ())
+def _census(key_version: int | None, old: int) -> AuditReport:
+    locations = {_SECRETS: LocationAudit(10 + old, {1: old, 2: 10}, 0, 0), _SETTINGS: LocationAudit(5, {2: 5}, 1, 0)}
+    return AuditReport(key_version, locations, (1, 2), 1.5, (), ())
 
 
 def test_an_audit_in_text() -> None:
-    assert list(census_lines(_census(1, 0))) == ["No secrets found encrypted with key version 1"]
-    assert list(census_lines(_census(1, 7))) == [
+    assert list(audit_lines(_census(1, 0))) == ["No secrets found encrypted with key version 1"]
+    assert list(audit_lines(_census(1, 7))) == [
         "Found 7 secrets encrypted with key version 1",
         "LOCATION                           SECRETS",
         "functions.secrets.encrypted_value        7",
     ]
-    whole = [line.split() for line in census_lines(_census(None, 7))]
+    whole = [line.split() for line in audit_lines(_census(None, 7))]
     assert whole[0] == ["LOCATION", "VERSION", "1", "VERSION", "2", "PLAINTEXT", "UNDECRYPTABLE"]
     assert whole[-1] == ["total", "7", "15", "1", "0"]
 
@@ -150,7 +150,7 @@ def test_exit_codes_of_an_audit() -> None:
     assert _census(1, 0).exit_code == 0
     assert _census(1, 1).exit_code == 3
     assert _census(None, 1).exit_code == 0
-    lost = replace(_census(None, 1), locations={_SECRETS: LocationCensus(1, {}, 0, 1)})
+    lost = replace(_census(None, 1), locations={_SECRETS: LocationAudit(1, {}, 0, 1)})
     assert lost.exit_code == 4
 
 
@@ -169,8 +169,8 @@ def test_json_and_yaml_keep_the_order_and_say_the_same() -> None:
 
 
 def test_versions_are_texts_in_order() -> None:
-    assert census_report(_census(None, 7))["by_version"] == {"1": 7, "2": 15}
-    assert census_report(_census(None, 7))["locations"][1]["by_version"] == {"1": 0, "2": 5}
+    assert audit_report(_census(None, 7))["by_version"] == {"1": 7, "2": 15}
+    assert audit_report(_census(None, 7))["locations"][1]["by_version"] == {"1": 0, "2": 5}
 
 
 def test_what_yaml_could_take_for_something_else_stays_a_text() -> None:

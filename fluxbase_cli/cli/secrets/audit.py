@@ -70,7 +70,7 @@ def audit(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.proof.proof import ProofRequest, take_proof  # noqa: PLC0415
     from fluxbase_cli.report.json_report import proof_report  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.report.text import census_lines, proof_lines  # noqa: PLC0415
+    from fluxbase_cli.report.text import audit_lines, proof_lines  # noqa: PLC0415
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
 
     messages = messages_for(options)
@@ -97,7 +97,7 @@ def audit(  # noqa: PLR0913  # a command's options
         messages.warn(warning)
     for each in report.unexamined:
         messages.warn(f"not examined: {each}")
-    print_result(options, proof_report(proof), (*census_lines(report), *proof_lines(proof)))
+    print_result(options, proof_report(proof), (*audit_lines(report), *proof_lines(proof)))
     if report.quarantine:
         print_quarantine(messages, report.quarantine, None)
     return report.exit_code

@@ -107,7 +107,7 @@ def tune(
 
 
 def _show(options: Options, state: ControlState) -> int:
-    from fluxbase_cli.report.control import orders_data, orders_lines  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.control import control_data, control_lines  # noqa: PLC0415  # start-up time
 
-    print_result(options, orders_data(state), orders_lines(state))
+    print_result(options, control_data(state), control_lines(state))
     return ExitCode.DONE

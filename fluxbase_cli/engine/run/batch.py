@@ -56,7 +56,7 @@ class BatchRecorder(Protocol):
         """Record undecryptable values."""
         ...
 
-    def need_full_census(self, job: int) -> None:
+    def need_full_catch_up(self, job: int) -> None:
         """Make the catch-up passes open the values of this job's own writes again too."""
         ...
 
@@ -163,7 +163,7 @@ class BatchRunner:
         if result.quarantine:
             recorder.quarantine(self._context.job, result.quarantine)
         if written.unwritten:
-            recorder.need_full_census(self._context.job)
+            recorder.need_full_catch_up(self._context.job)
         counts = self._counts(result, written, main_pass=shard.pass_number == 0)
         after = _with_counts(after, counts)
         with recorder.recorded(

@@ -27,7 +27,7 @@ from fluxbase_cli.store.relations import FoundRelations, find_relations, is_stil
 from fluxbase_cli.unexamined import Unexamined
 
 #: If the server keeps sealing under the old key, the job would never end. After this many catch-up passes it fails.
-MOST_CENSUSES = 8
+MOST_CATCH_UP_PASSES = 8
 
 
 class RelationGoneError(Exception):
@@ -117,7 +117,7 @@ class CatchUp:
         if job is None:
             return False
         if not job.full_census and jobs.beyond_32_bits():
-            jobs.need_full_census(self.context.job)
+            jobs.need_full_catch_up(self.context.job)
             return True
         storage = jobs.storage(found.relations)
         if storage == job.storage:

@@ -19,7 +19,7 @@ from fluxbase_cli.engine.prepare.estimate import TrialRun
 from fluxbase_cli.engine.prepare.prepare import Prepared, read_all
 from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.run.account import location_counts, values_handled
-from fluxbase_cli.engine.run.catch_up import MOST_CENSUSES
+from fluxbase_cli.engine.run.catch_up import MOST_CATCH_UP_PASSES
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.job_start import BeforeBegin, JobStart, recorded_job
 from fluxbase_cli.engine.run.pool import Pool
@@ -158,7 +158,7 @@ class JobRun:
             runner=runner,
             began=job.began,
             # A job that gave up after this number of passes gets the same number again.
-            last_pass=job.pass_number + MOST_CENSUSES,
+            last_pass=job.pass_number + MOST_CATCH_UP_PASSES,
         )
         with WorkerProcess(context, self._process_workers, self._stop, self._observer) as process:
             error = self._pool(context, self._request.workers - self._process_workers)

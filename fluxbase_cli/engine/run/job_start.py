@@ -107,7 +107,7 @@ class JobStart:
             jobs.runners.free_dead_leases(job.id)
             if not joins:
                 # A catch-up pass from before the interruption is out of date: others may have written since.
-                jobs.shards.repeat_census(job.id)
+                jobs.shards.repeat_catch_up(job.id)
             # How far the job is now. The rate of the job is computed from here.
             start = {"rows_done": jobs.shards.rows_done(job.id), "scanned": values_handled(jobs, job.id)}
             jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run_name())

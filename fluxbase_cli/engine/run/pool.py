@@ -102,12 +102,12 @@ class Pool:
     """
 
     def __init__(
-        self, context: RunContext, workers: int, stop: Stop, observer: Observer, *, told: Observer | None = None
+        self, context: RunContext, workers: int, stop: Stop, observer: Observer, *, reported: Observer | None = None
     ) -> None:
         self._stop = stop
         self._failures: list[BaseException] = []
         catch_up = CatchUp(context, stop, observer)
-        throttler = Throttler(context.job, workers, context.batch_policy, stop=stop, observer=told or observer)
+        throttler = Throttler(context.job, workers, context.batch_policy, stop=stop, observer=reported or observer)
         self._workers = [Worker(context, stop, observer, catch_up, throttler) for _ in range(workers)]
         self._heartbeat = Heartbeat(context, throttler, self._workers)
 

@@ -160,7 +160,7 @@ class ShardReader:
         lanes: dict[int, Rows] = {}
         blocks = None
         if self._row_blocks:
-            blocks = self._store.list_packed(
+            blocks = self._store.list_blocks(
                 connection, ctid_range, _MOST_ROWS, lanes=shard.lanes, began=self._old.began
             )
         if blocks is not None:

@@ -154,8 +154,8 @@ def _run_in_fork(pipe: Pipe, others: Pipe, context: RunContext, workers: int) ->
     try:
         _work(context, workers, stop, sender)
     except Exception as error:  # noqa: BLE001  # told to the first process
-        told = error if isinstance(error, FluxbaseCliError) else None
-        sender.send(_Failed(describe_failure(error) or type(error).__name__, told))
+        reported = error if isinstance(error, FluxbaseCliError) else None
+        sender.send(_Failed(describe_failure(error) or type(error).__name__, reported))
     finally:
         # Run none of the exit handlers of the first process: its threads may have held locks when it forked.
         os._exit(0)
@@ -174,7 +174,7 @@ def _work(context: RunContext, workers: int, stop: Stop, sender: _Sender) -> Non
         return
     try:
         # Both processes read the control settings of the job; only the first one reports them.
-        Pool(replace(context, runner=runner), workers, stop, sender, told=NullObserver()).run()
+        Pool(replace(context, runner=runner), workers, stop, sender, reported=NullObserver()).run()
     finally:
         with connect(context.database) as connection:
             JobStore(connection).runners.end(context.job, runner)

@@ -9,7 +9,7 @@ from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.outcome import CensusReport, LocationCensus
+from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
 from fluxbase_cli.engine.prepare.plan import make_plan
 from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
@@ -32,7 +32,7 @@ _STANDBY = Unexamined(
 )
 
 
-def take_census(  # noqa: PLR0913  # all that an audit needs
+def run_audit(  # noqa: PLR0913  # all that an audit needs
     database: DatabaseSettings,
     keyring: Keyring,
     *,
@@ -44,7 +44,7 @@ def take_census(  # noqa: PLR0913  # all that an audit needs
     catalogue: Sequence[SealedTable] = CATALOGUE,
     wait_s: float = WRITERS_WAIT_S,
     secondary: bool = False,
-) -> CensusReport:
+) -> AuditReport:
     """Open every value and write nothing. A read-only role that sees all rows is enough. So is a standby.
 
     Args:
@@ -103,10 +103,10 @@ def take_census(  # noqa: PLR0913  # all that an audit needs
         warnings.append(
             f"{len(result.quarantine)} values open under no configured key; it is unknown which key sealed them"
         )
-    return CensusReport(
+    return AuditReport(
         key_version=key_version,
         locations={
-            location: LocationCensus(tally.scanned, tally.by_version(), tally.plaintext, tally.undecryptable)
+            location: LocationAudit(tally.scanned, tally.by_version(), tally.plaintext, tally.undecryptable)
             for location, tally in result.tallies.items()
         },
         versions=tuple(sorted(keyring.versions)),
