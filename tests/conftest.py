@@ -37,22 +37,23 @@ pytest_plugins = [
 #: What takes long. `.ci/run` runs it; the README's command leaves it out (see the markers in pyproject.toml).
 _SLOW = (
     "faults/",
-    "acceptance/test_demo_and_examples.py",
-    "acceptance/test_fleet_",
-    "acceptance/test_jobs_against_destroy.py",
-    "acceptance/test_proof.py",
-    "acceptance/test_release_stories.py",
-    "acceptance/test_rotation_examples.py",
-    "acceptance/test_rotation_year.py",
-    "acceptance/test_wrong_clocks.py",
+    # Each of these starts the command as a process, often many times.
+    "acceptance/",
     "integration/test_databases.py",
     "integration/test_deep_audit_",
     "integration/test_embedded_server.py",
+)
+_NOT_SLOW = (
+    "acceptance/test_closing_lines.py",
+    "acceptance/test_options.py",
+    "acceptance/test_start_up.py",
+    "acceptance/test_structured_output.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long, by its file."""
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(_SLOW):
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        if path.startswith(_SLOW) and not path.startswith(_NOT_SLOW):
             item.add_marker(pytest.mark.slow)
