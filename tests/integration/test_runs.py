@@ -75,7 +75,7 @@ def test_a_run_whose_job_was_given_up_begins_no_other(flux: Fluxbase) -> None:
     flux.secrets(6)
     stopped = stop_after(flux, 1, run_name="a")
     flux.run(**_BACK)
-    with pytest.raises(ConfigurationError, match=f"job {stopped.job} of the run a was given up"):
+    with pytest.raises(ConfigurationError, match=f"job {stopped.job} of the run a was superseded"):
         flux.run(run_name="a")
     assert versions(flux) == [1] * 6
 

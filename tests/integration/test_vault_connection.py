@@ -104,7 +104,7 @@ def test_a_sealed_server_with_tls_is_known_by_its_authority_only(tmp_path: Path)
             provider(server, VAULT_CACERT="/nowhere.pem")
         with refused("VAULT_SKIP_VERIFY must be true or false", place="environment"):
             provider(server, VAULT_SKIP_VERIFY="maybe")
-        with refused("only one is set", place="VAULT_CLIENT_KEY"):
+        with refused("is set", place="VAULT_CLIENT_KEY"):
             provider(server, VAULT_CLIENT_CERT="/x")
         no_authority = tmp_path / "none.pem"
         no_authority.write_text("nothing", encoding="utf-8")
