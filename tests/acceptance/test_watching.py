@@ -22,7 +22,7 @@ _WATCH = ("secrets", "status", "--watch", "--interval", "0.1")
 
 @contextmanager
 def held_up(rotation: Rotation) -> Iterator[psycopg.Connection[Any]]:
-    """A job that has done most of its work and waits for a locked row. `rollback` of the connection lets it continue."""
+    """A job that has done most of its work and waits for a locked row. Roll back the connection, and it continues."""
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("SELECT FROM functions.secrets LIMIT 1 FOR UPDATE")
         with rotation.command.start(*_RE_ENCRYPT) as running:
