@@ -1,4 +1,4 @@
-"""The active version is kept in Vault, so that a rotation changes no file: `active_key_version` says where."""
+"""The active version is kept in Vault: `active_key_version` says where. So a rotation changes no file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RUN = ("rotation", "run", "--force")
 
 @pytest.fixture
 def pointing(rotating: Rotating, openbao: KeyValues) -> Rotating:
-    """Versions 1 to 3 have entries, version 1 a key, and Vault says that it is the active one."""
+    """Versions 1 to 3 have entries, version 1 has a key, and Vault says that version 1 is active."""
     openbao.put("state", active=1, owner="the platform team")
     rotating.change("active_key_version: 1 ", f'active_key_version: "{{{{ vault `{openbao.mount}/state#active` }}}}" ')
     first = f'key: "{{{{ vault `{openbao.mount}/keys/v1` }}}}"   # the first\n'
@@ -48,7 +48,7 @@ def test_a_rotation_moves_the_pointer_and_changes_no_file(pointing: Rotating, op
 
     assert pointing.command(*_RUN).code == 0
     assert openbao.get("state")["active"] == "3"
-    # A way back needs no file either: who moves the pointer decides what is active.
+    # Going back needs no change of a file either: the pointer decides which version is active.
     assert pointing.command("secrets", "rollback", "--to-version", "2", "--reason", "test").code == 0
 
 
@@ -66,7 +66,7 @@ def test_without_an_entry_for_the_next_version_only_the_entry_is_added(rotating:
 
 
 @pytest.mark.parametrize("stands_there", ["soon", None])
-def test_a_pointer_that_points_at_no_number_is_one_clear_line(
+def test_a_pointer_without_a_number_gives_one_clear_line(
     rotating: Rotating, openbao: KeyValues, stands_there: str | None
 ) -> None:
     if stands_there is not None:
@@ -77,5 +77,5 @@ def test_a_pointer_that_points_at_no_number_is_one_clear_line(
 
     assert outcome.code == 2
     assert "security.encryption.active_key_version" in outcome.stderr
-    # What needs no active version asks nobody for it.
+    # A command that needs no active version does not ask Vault for it.
     assert rotating.command.having(VAULT_ADDR="http://127.0.0.1:1")("secrets", "status").code == 0

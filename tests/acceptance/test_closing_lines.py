@@ -1,4 +1,4 @@
-"""What stands on stdout, to the letter (docs/operators/understanding-output.md)."""
+"""The exact text on stdout (docs/operators/understanding-output.md)."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_a_second_run_finds_everything_done_and_writes_nothing(rotation: Rotatio
     assert rotation.rows("SELECT ctid, xmin, id FROM functions.secrets ORDER BY ctid") == before
 
 
-def test_versions_may_be_left_out(rotation: Rotation) -> None:
-    """Everything not yet under the target is moved to the active version."""
+def test_versions_can_be_left_out(rotation: Rotation) -> None:
+    """All values that are not yet under the target move to the active version."""
     rotation.seed(20)
 
     outcome = rotation.command("secrets", "re-encrypt")
@@ -55,7 +55,7 @@ def test_versions_may_be_left_out(rotation: Rotation) -> None:
     assert lines[1] == "✓ Re-encrypted 17 secrets (already using new key: 3)"
 
 
-def test_a_dry_run_tells_and_leaves_no_trace(rotation: Rotation) -> None:
+def test_a_dry_run_reports_and_leaves_no_trace(rotation: Rotation) -> None:
     rotation.seed(1000)
 
     outcome = rotation.command(*_RE_ENCRYPT, "--dry-run")
@@ -68,7 +68,7 @@ def test_a_dry_run_tells_and_leaves_no_trace(rotation: Rotation) -> None:
     assert rotation.command("secrets", "audit", "--key-version", "1").code == 3
 
 
-def test_an_audit_says_no_and_then_yes(rotation: Rotation) -> None:
+def test_an_audit_finds_the_old_key_before_the_job_and_not_after_it(rotation: Rotation) -> None:
     rotation.seed(1000)
 
     before = rotation.command("secrets", "audit", "--key-version", "1")

@@ -1,4 +1,4 @@
-"""Where keys and the database come from, seen from outside, and every way in which they can be wrong."""
+"""Where keys and the database come from, seen from outside, and each way in which they can be wrong."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _fingerprints(command: Command, *arguments: str, **environment: str) -> dict
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def test_keys_stand_in_fluxbase_yaml_and_their_values_in_the_environment(command: Command) -> None:
+def test_keys_are_in_fluxbase_yaml_and_their_values_in_the_environment(command: Command) -> None:
     command.write("fluxbase.yaml", _FILE)
 
     found = _fingerprints(command, THE_OLD_KEY=OLD_KEY.hex(), THE_NEW_KEY=NEW_KEY.hex())
@@ -41,7 +41,7 @@ def test_keys_stand_in_fluxbase_yaml_and_their_values_in_the_environment(command
     assert found == {1: fingerprint(OLD_KEY), 2: fingerprint(NEW_KEY)}
 
 
-def test_env_file_fills_variables_and_the_real_environment_beats_it(command: Command) -> None:
+def test_an_env_file_sets_variables_and_the_real_environment_wins(command: Command) -> None:
     command.write("fluxbase.yaml", _FILE)
     command.write(".env", f"THE_OLD_KEY={OLD_KEY.hex()}\nTHE_NEW_KEY={_THIRD_KEY.hex()}\n")
 
@@ -59,7 +59,7 @@ def test_a_config_option_names_another_file(command: Command) -> None:
     assert found == {1: fingerprint(OLD_KEY), 2: fingerprint(NEW_KEY)}
 
 
-def test_without_keys_in_the_file_numbered_variables_are_the_keyring(command: Command) -> None:
+def test_without_keys_in_the_file_the_numbered_variables_are_the_keyring(command: Command) -> None:
     command.write("fluxbase.yaml", f"encryption_key: {'x' * 32}\n")
 
     found = _fingerprints(command, FLUXBASE_SECRET_KEY_3=OLD_KEY.hex(), FLUXBASE_SECRET_KEY_7=NEW_KEY.hex())
@@ -67,7 +67,7 @@ def test_without_keys_in_the_file_numbered_variables_are_the_keyring(command: Co
     assert found == {3: fingerprint(OLD_KEY), 7: fingerprint(NEW_KEY)}
 
 
-def test_keys_in_the_file_beat_numbered_variables(command: Command) -> None:
+def test_keys_in_the_file_win_over_numbered_variables(command: Command) -> None:
     command.write("fluxbase.yaml", _FILE)
 
     outcome = command(
@@ -93,7 +93,7 @@ def test_the_servers_single_key_is_version_1(command: Command) -> None:
     assert _fingerprints(command, FLUXBASE_ENCRYPTION_KEY=in_variable) == {1: fingerprint(in_variable.encode())}
 
 
-def test_a_sample_key_is_flagged(command: Command) -> None:
+def test_a_sample_key_gives_a_warning(command: Command) -> None:
     outcome = command("keys", "list", FLUXBASE_SECRET_KEY_1="your-32-character-encryption-key")
 
     assert outcome.code == 0
@@ -110,7 +110,7 @@ def _database_of(command: Command, *arguments: str, **environment: str) -> str:
 
 
 def test_where_the_database_is_taken_from(command: Command, tmp_path: Path) -> None:
-    """Closed ports all of them: it is told which one was tried."""
+    """All addresses are closed ports: the message says which one was tried."""
     command = command.having(FLUXBASE_SECRET_KEY_1=OLD_KEY.hex())
     assert _database_of(command, FLUXBASE_DATABASE_PORT="1") == "postgres@localhost:1/fluxbase"
 
@@ -154,7 +154,7 @@ def test_a_run_with_all_in_fluxbase_yaml(rotation: Rotation) -> None:
 _GOOD = {"FLUXBASE_SECRET_KEY_1": OLD_KEY.hex(), "FLUXBASE_SECRET_KEY_2": NEW_KEY.hex()}
 _MARKER = "key-marker-that-must-not-be-seen"
 _WRONG: dict[str, tuple[str, dict[str, str], tuple[str, ...], str]] = {
-    # what: fluxbase.yaml, the environment, the arguments, what the message names
+    # name: fluxbase.yaml, the environment, the arguments, what the message must contain
     "no key at all": ("", {}, _RE_ENCRYPT, "no key"),
     "an unset variable": (_FILE, {"THE_NEW_KEY": NEW_KEY.hex()}, _RE_ENCRYPT, "THE_OLD_KEY"),
     "an empty variable": (_FILE, {"THE_NEW_KEY": NEW_KEY.hex(), "THE_OLD_KEY": ""}, _RE_ENCRYPT, "THE_OLD_KEY"),
@@ -252,7 +252,7 @@ _WRONG: dict[str, tuple[str, dict[str, str], tuple[str, ...], str]] = {
 def test_a_wrong_configuration_is_one_clear_line_before_any_connection(
     command: Command, closed_port: str, what: str
 ) -> None:
-    """The database is out of reach, and yet it is the configuration that is complained of."""
+    """The database is not reachable, but the message is about the configuration."""
     text, environment, arguments, named = _WRONG[what]
     command.write("fluxbase.yaml", text)
 
@@ -269,7 +269,7 @@ def test_a_wrong_configuration_is_one_clear_line_before_any_connection(
         assert secret not in outcome.stderr
 
 
-def test_a_wrong_configuration_is_found_by_config_check_too(command: Command, closed_port: str) -> None:
+def test_config_check_finds_a_wrong_configuration_too(command: Command, closed_port: str) -> None:
     outcome = command("config", "check", FLUXBASE_DATABASE_URL=closed_port, FLUXBASE_SECRET_KEY_1=_MARKER[:-1])
 
     assert outcome.code in (1, 2)
@@ -277,7 +277,7 @@ def test_a_wrong_configuration_is_found_by_config_check_too(command: Command, cl
     assert _MARKER[:-1] not in outcome.all
 
 
-def test_config_check_says_ready_when_a_run_could_begin(rotation: Rotation) -> None:
+def test_config_check_says_ready_when_a_run_can_begin(rotation: Rotation) -> None:
     rotation.seed(20)
 
     outcome = rotation.command("config", "check")

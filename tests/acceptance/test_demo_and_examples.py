@@ -1,4 +1,4 @@
-"""The demo, and what lies in `examples/`, as a user would run them."""
+"""The demo and the examples in `examples/`, run as a user would run them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _demo(*arguments: str, folder: Path, **variables: str) -> subprocess.Complet
         (("--release", "main"), ("This is a database of release main.", "platform.oauth_providers")),
     ],
 )
-def test_the_demo_tells_the_whole_story(tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+def test_the_demo_shows_the_whole_story(tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     done = _demo(*arguments, folder=tmp_path)
 
     assert done.returncode == 0, done.stderr
@@ -53,7 +53,7 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path, arguments: tuple[str, ..
     assert not list(tmp_path.iterdir())
 
 
-def test_the_demo_is_not_led_astray_by_the_settings_of_a_real_server(tmp_path: Path) -> None:
+def test_the_demo_ignores_the_settings_of_a_real_server(tmp_path: Path) -> None:
     done = _demo(
         "--secrets", "20", folder=tmp_path, FLUXBASE_SECRET_KEY_1="x", FLUXBASE_DATABASE_URL="postgresql://nowhere/"
     )

@@ -1,4 +1,4 @@
-"""The exit codes of docs/operators/scripting.md; 130 and 143 are among the faults."""
+"""The exit codes of docs/operators/scripting.md. The fault tests check 130 and 143 too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fixtures.command import PATIENCE_S, Rotation, until, with_password
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2")
 
 
-def test_done_is_0_and_an_audit_that_finds_something_is_3(rotation: Rotation) -> None:
+def test_the_exit_code_is_0_when_done_and_3_when_an_audit_finds_something(rotation: Rotation) -> None:
     rotation.seed(20)
 
     assert rotation.command("secrets", "audit", "--key-version", "1").code == 3
@@ -22,7 +22,7 @@ def test_done_is_0_and_an_audit_that_finds_something_is_3(rotation: Rotation) ->
     assert rotation.command("secrets", "audit", "--key-version", "2").code == 3
 
 
-def test_wrong_usage_is_2(rotation: Rotation) -> None:
+def test_wrong_usage_has_exit_code_2(rotation: Rotation) -> None:
     for arguments in (
         ("secrets", "re-encrypt", "--no-such-option"),
         ("secrets", "re-encrypt", "--batch-size", "0"),
@@ -38,7 +38,7 @@ def test_wrong_usage_is_2(rotation: Rotation) -> None:
         assert rotation.command(*arguments).code == 2, arguments
 
 
-def test_an_unreachable_database_is_1_and_named_without_its_password(rotation: Rotation, closed_port: str) -> None:
+def test_an_unreachable_database_gives_1_and_its_password_is_not_shown(rotation: Rotation, closed_port: str) -> None:
     for arguments in (("secrets", "audit"), _RE_ENCRYPT, ("secrets", "status"), ("config", "check")):
         outcome = rotation.command(*arguments, FLUXBASE_DATABASE_URL=closed_port)
 
@@ -47,7 +47,7 @@ def test_an_unreachable_database_is_1_and_named_without_its_password(rotation: R
         assert "database-password-marker" not in outcome.all
 
 
-def test_a_wrong_password_is_2_and_stays_secret(rotation: Rotation) -> None:
+def test_a_wrong_password_gives_2_and_stays_secret(rotation: Rotation) -> None:
     wrong = with_password(rotation.url, "database-password-marker")
 
     outcome = rotation.command("secrets", "audit", FLUXBASE_DATABASE_URL=wrong)
@@ -57,7 +57,7 @@ def test_a_wrong_password_is_2_and_stays_secret(rotation: Rotation) -> None:
     assert "database-password-marker" not in outcome.all
 
 
-def test_a_database_that_does_not_exist_or_holds_no_fluxbase_is_2(rotation: Rotation) -> None:
+def test_a_database_that_does_not_exist_or_is_not_from_fluxbase_gives_2(rotation: Rotation) -> None:
     base = rotation.url.rpartition("/")[0]
 
     for name in ("no_such_database", "postgres"):
@@ -67,7 +67,7 @@ def test_a_database_that_does_not_exist_or_holds_no_fluxbase_is_2(rotation: Rota
         assert outcome.stderr.startswith("Error: ")
 
 
-def test_values_that_no_key_opens_are_left_and_told_with_4(rotation: Rotation) -> None:
+def test_undecryptable_values_are_left_as_they_are_and_give_4(rotation: Rotation) -> None:
     rotation.seed(1000)
     broken, text = rotation.rows(
         "UPDATE functions.secrets SET encrypted_value = overlay(encrypted_value PLACING 'AAAA' FROM 9)"
@@ -80,12 +80,12 @@ def test_values_that_no_key_opens_are_left_and_told_with_4(rotation: Rotation) -
     assert "✓ Completed in" in outcome.stdout
     assert str(broken) in outcome.stderr
     assert rotation.value("SELECT encrypted_value FROM functions.secrets WHERE id = %s", broken) == text
-    # The audit about version 1 is about version 1 alone; the audit of everything tells.
+    # The audit of version 1 is about version 1 only. The audit of everything reports these values.
     assert rotation.command("secrets", "audit", "--key-version", "1").code == 0
     assert rotation.command("secrets", "audit").code == 4
 
 
-def test_while_a_job_is_alive_another_is_refused_with_5(rotation: Rotation) -> None:
+def test_a_second_job_is_refused_with_5_while_one_is_alive(rotation: Rotation) -> None:
     rotation.seed(100)
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
@@ -105,7 +105,7 @@ def test_while_a_job_is_alive_another_is_refused_with_5(rotation: Rotation) -> N
             assert first.finish(timeout_s=PATIENCE_S).code == 0
 
 
-def test_a_wrong_old_key_is_6_and_nothing_is_written(rotation: Rotation) -> None:
+def test_a_wrong_old_key_gives_6_and_nothing_is_written(rotation: Rotation) -> None:
     rotation.seed(1000, new_share=0.0)
 
     outcome = rotation.command(*_RE_ENCRYPT, FLUXBASE_SECRET_KEY_1="77" * 32)
@@ -117,7 +117,7 @@ def test_a_wrong_old_key_is_6_and_nothing_is_written(rotation: Rotation) -> None
 
 
 def test_swapped_keys_leave_nothing_undecryptable(rotation: Rotation) -> None:
-    """Version 1 is configured with the new key and the other way round: nothing is lost, and the way back is open."""
+    """Versions 1 and 2 are configured with each other's keys: nothing is lost, and a rollback stays possible."""
     rotation.seed(100, new_share=0.0)
     first, second = (rotation.command.environment[f"FLUXBASE_SECRET_KEY_{n}"] for n in (1, 2))
 
@@ -128,8 +128,8 @@ def test_swapped_keys_leave_nothing_undecryptable(rotation: Rotation) -> None:
     assert rotation.command(*_RE_ENCRYPT, "-o", "json").json["re_encrypted"] == 100
 
 
-def test_a_locked_table_while_the_job_prepares_is_told_in_words(rotation: Rotation) -> None:
-    """A migration holds a table: no reason to speak of an unexpected error."""
+def test_a_table_that_is_locked_while_the_job_prepares_gives_a_clear_message(rotation: Rotation) -> None:
+    """A migration has locked a table. The message must not call that an unexpected error."""
     rotation.seed(100)
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("LOCK TABLE functions.secrets IN ACCESS EXCLUSIVE MODE")
@@ -142,14 +142,14 @@ def test_a_locked_table_while_the_job_prepares_is_told_in_words(rotation: Rotati
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_while_the_job_prepares_leaves_at_once_and_nothing_is_begun(
+def test_a_signal_while_the_job_prepares_ends_it_at_once_and_nothing_is_begun(
     rotation: Rotation, number: signal.Signals, code: int
 ) -> None:
     rotation.seed(20)
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("LOCK TABLE functions.secrets")
         with rotation.command.start(*_RE_ENCRYPT) as running:
-            # Over the connection that is there: a new one a look can take longer than the lock's time-out allows.
+            # Use the open connection: a new connection for each look can take longer than the lock timeout.
             until(
                 lambda: (
                     blocker.execute(

@@ -1,4 +1,4 @@
-"""`--fleet FILE`: when is the operator asked on a terminal, and how often?"""
+"""`--fleet FILE`: when does the command ask the operator on a terminal, and how often?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.fleet import AUDIT, RE_ENCRYPT, FleetBed, touched
 
 
-def test_on_a_terminal_it_is_asked_once_for_all(fleet: FleetBed) -> None:
+def test_on_a_terminal_it_asks_once_for_all_instances(fleet: FleetBed) -> None:
     members = [fleet.add(name, values=20) for name in ("eu", "us")]
 
     refused = fleet.command.on_terminal(*RE_ENCRYPT, width=200, answers=[("Go ahead?", "n")])
@@ -26,7 +26,7 @@ def test_on_a_terminal_it_is_asked_once_for_all(fleet: FleetBed) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(*RE_ENCRYPT, "--yes"), (*RE_ENCRYPT, "--dry-run"), AUDIT])
-def test_nothing_is_asked_where_the_answer_is_given_or_nothing_is_written(
+def test_it_does_not_ask_when_the_answer_is_given_or_nothing_is_written(
     fleet: FleetBed, arguments: tuple[str, ...]
 ) -> None:
     fleet.add("eu", values=20)

@@ -1,11 +1,13 @@
-"""`--fleet FILE`: what is said of an instance that fails, and do the others go on?"""
+"""`--fleet FILE`: what is reported about an instance that fails, and do the others continue?"""
 
 from __future__ import annotations
 
 from tests.fixtures.fleet import AUDIT, RE_ENCRYPT, FleetBed, by_name, messages
 
 
-def test_one_that_is_away_and_one_with_a_wrong_key_stop_nobody(fleet: FleetBed, closed_port: str) -> None:
+def test_an_unreachable_instance_and_one_with_a_wrong_key_do_not_stop_the_others(
+    fleet: FleetBed, closed_port: str
+) -> None:
     fleet.add("away", url=closed_port)
     mixed_up = fleet.add("mixed-up", values=1000, OLD_SECRET_KEY=b"x".hex() * 32)
     fine = fleet.add("fine", values=1000)
@@ -29,7 +31,7 @@ def test_one_that_is_away_and_one_with_a_wrong_key_stop_nobody(fleet: FleetBed, 
         assert secret not in outcome.all
 
 
-def test_in_words_each_failure_has_its_line_and_its_hint(fleet: FleetBed, closed_port: str) -> None:
+def test_in_text_output_each_failure_has_its_line_and_its_hint(fleet: FleetBed, closed_port: str) -> None:
     fleet.add("away", url=closed_port)
     fleet.add("keyless", values=20, OLD_SECRET_KEY="")
     fleet.add("fine", values=20)
@@ -47,7 +49,7 @@ def test_in_words_each_failure_has_its_line_and_its_hint(fleet: FleetBed, closed
     assert "Set OLD_SECRET_KEY in the environment or in .env" in outcome.stderr
 
 
-def test_values_that_no_key_opens_are_told_with_the_instances_name(fleet: FleetBed) -> None:
+def test_undecryptable_values_are_reported_with_the_name_of_the_instance(fleet: FleetBed) -> None:
     eu = fleet.add("eu", values=1000)
     fleet.add("us", values=20)
     eu.rotation.rows("UPDATE branching.github_config SET webhook_secret = overlay(webhook_secret PLACING 'AA' FROM 9)")
@@ -63,7 +65,7 @@ def test_values_that_no_key_opens_are_told_with_the_instances_name(fleet: FleetB
     assert not [each for each in messages(outcome.stderr, "us") if each["level"] == "warning"]
 
 
-def test_warnings_stand_behind_the_instances_name(fleet: FleetBed) -> None:
+def test_warnings_come_after_the_name_of_the_instance(fleet: FleetBed) -> None:
     fleet.add("eu", values=20, NEW_SECRET_KEY="k" * 32)
 
     outcome = fleet.command(*AUDIT)
@@ -88,8 +90,8 @@ def test_every_line_on_stderr_is_json_when_asked_for(fleet: FleetBed, closed_por
     assert len(messages(outcome.stderr, "eu") + messages(outcome.stderr, "away")) == len(outcome.stderr.splitlines())
 
 
-def test_the_database_says_nothing_that_a_terminal_would_obey(fleet: FleetBed) -> None:
-    """A trigger's name, which a warning tells, clears the screen."""
+def test_text_from_the_database_cannot_control_the_terminal(fleet: FleetBed) -> None:
+    """The name of a trigger, which a warning shows, contains a sequence that clears the screen."""
     eu = fleet.add("eu", values=20)
     eu.rotation.rows("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'")
     eu.rotation.rows(

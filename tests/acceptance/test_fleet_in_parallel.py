@@ -1,4 +1,4 @@
-"""`--fleet FILE`: how many instances are at work at a time?"""
+"""`--fleet FILE`: how many instances work at the same time?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fixtures.fleet import RE_ENCRYPT, FleetBed, lock, touched
 
 
 @pytest.mark.parametrize("parallel", [1, 2])
-def test_so_many_instances_are_at_work_at_a_time(fleet: FleetBed, parallel: int) -> None:
+def test_as_many_instances_work_at_the_same_time_as_asked_for(fleet: FleetBed, parallel: int) -> None:
     members = [fleet.add(name, values=20) for name in ("a", "b", "c")]
     with ExitStack() as locks:
         for member in members:

@@ -1,4 +1,4 @@
-"""`--fleet FILE`: what passes to an instance, and what must not pass between them?"""
+"""`--fleet FILE`: what does an instance get, and what must not get from one instance to another?"""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.fixtures.fleet import AUDIT, RE_ENCRYPT, FleetBed, by_name, lock
 
 
 def arguments_of(process: Path) -> str:
-    """The arguments of a process, by its folder below /proc; empty where it has ended meanwhile."""
+    """The arguments of a process, by its folder in /proc. Empty if the process has ended."""
     try:
         return (process / "cmdline").read_bytes().decode("utf-8", "replace")
     except OSError:
         return ""
 
 
-def test_nothing_of_our_environment_decides_what_an_instance_does(fleet: FleetBed, closed_port: str) -> None:
-    """In the operator's shell stand the keys and the database of quite another instance."""
+def test_our_environment_does_not_decide_what_an_instance_does(fleet: FleetBed, closed_port: str) -> None:
+    """The operator's shell has the keys and the database of a different instance."""
     eu = fleet.add("eu", values=40)
     stranger = NEW_KEY.hex()
 
@@ -44,7 +44,7 @@ def test_nothing_of_our_environment_decides_what_an_instance_does(fleet: FleetBe
     assert eu.versions == {2: 40}
 
 
-def test_an_env_file_is_for_its_instance_alone(fleet: FleetBed) -> None:
+def test_an_env_file_applies_only_to_its_instance(fleet: FleetBed) -> None:
     eu, us = fleet.add("eu", values=40), fleet.add("us", values=20)
     for member in (eu, us):
         (member.folder / ".env").rename(fleet.command.directory / f"{member.name}.env")
@@ -55,7 +55,7 @@ def test_an_env_file_is_for_its_instance_alone(fleet: FleetBed) -> None:
     assert (eu.versions, us.versions) == ({2: 40}, {2: 20})
 
 
-def test_the_directory_is_where_the_env_is_looked_for(fleet: FleetBed) -> None:
+def test_the_env_file_is_looked_for_in_the_directory_of_the_instance(fleet: FleetBed) -> None:
     eu = fleet.add("eu", values=20)
     work = eu.folder / "deep" / "work"
     work.mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_the_directory_is_where_the_env_is_looked_for(fleet: FleetBed) -> None:
     assert fleet.command(*AUDIT).code == 3
 
 
-def test_python_files_in_an_instances_directory_are_not_run(fleet: FleetBed) -> None:
+def test_python_files_in_the_directory_of_an_instance_are_not_run(fleet: FleetBed) -> None:
     eu = fleet.add("eu", values=20)
     for name in ("yaml", "psycopg", "fluxbase_cli", "typer"):
         (eu.folder / f"{name}.py").write_text("raise AssertionError('it was imported')\n")
@@ -74,7 +74,7 @@ def test_python_files_in_an_instances_directory_are_not_run(fleet: FleetBed) -> 
     assert fleet.command(*AUDIT).code == 3
 
 
-def test_the_options_reach_every_instance_typed_or_as_variables(fleet: FleetBed) -> None:
+def test_options_reach_every_instance_as_arguments_or_as_variables(fleet: FleetBed) -> None:
     fleet.add("eu", values=20)
     variables = {
         "FLUXBASE_CLI_FLEET": str(fleet.file),
@@ -91,7 +91,7 @@ def test_the_options_reach_every_instance_typed_or_as_variables(fleet: FleetBed)
 
 
 def test_a_run_name_is_passed_on(fleet: FleetBed) -> None:
-    """The second fleet of the same run reports the job of the first, and begins none."""
+    """The second fleet of the same run reports the job of the first fleet, and begins none."""
     fleet.add("eu", values=20)
 
     jobs = [
@@ -103,7 +103,7 @@ def test_a_run_name_is_passed_on(fleet: FleetBed) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="arguments are looked up in /proc")
-def test_no_secret_stands_in_the_arguments_of_a_process(fleet: FleetBed) -> None:
+def test_the_arguments_of_a_process_hold_no_secret(fleet: FleetBed) -> None:
     eu = fleet.add("eu", values=20)
     with ExitStack() as locks:
         lock(locks, eu)

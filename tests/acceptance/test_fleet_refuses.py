@@ -18,7 +18,7 @@ from tests.fixtures.fleet import AUDIT, RE_ENCRYPT, FleetBed, touched
         (("--join",), {}, "--join"),
     ],
 )
-def test_what_makes_no_sense_together_is_refused(
+def test_options_that_contradict_each_other_are_refused(
     fleet: FleetBed, arguments: tuple[str, ...], variables: dict[str, str], option: str
 ) -> None:
     eu = fleet.add("eu", values=20)
@@ -31,20 +31,20 @@ def test_what_makes_no_sense_together_is_refused(
     assert not touched(eu)
 
 
-def test_an_option_before_the_commands_name_is_refused_too(fleet: FleetBed) -> None:
+def test_an_option_before_the_name_of_the_command_is_refused_too(fleet: FleetBed) -> None:
     fleet.add("eu")
 
     assert fleet.command("--config", "eu/fluxbase.yaml", *AUDIT).code == 2
 
 
-def test_parallel_without_a_fleet_is_refused_where_it_was_typed(rotation: Rotation) -> None:
+def test_parallel_without_a_fleet_is_refused_as_an_option_and_ignored_as_a_variable(rotation: Rotation) -> None:
     rotation.seed(20)
 
     assert "--parallel needs --fleet" in rotation.command("secrets", "audit", "--parallel", "2").stderr
     assert rotation.command("secrets", "audit", FLUXBASE_CLI_PARALLEL="2").code == 0
 
 
-def test_a_mistake_in_the_file_is_told_before_anything_is_touched(fleet: FleetBed) -> None:
+def test_a_mistake_in_the_file_is_reported_before_anything_is_touched(fleet: FleetBed) -> None:
     eu = fleet.add("eu", values=20)
     fleet.file.write_text(f"{fleet.file.read_text()}paralell: 4\n")
 

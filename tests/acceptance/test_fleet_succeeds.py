@@ -1,4 +1,4 @@
-"""`--fleet FILE`: what is done on each instance, and printed of it, when all go well?"""
+"""`--fleet FILE`: what is done on each instance, and what is printed, when all succeed?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_each_instance_is_done_with_its_own_keys(fleet: FleetBed) -> None:
         assert re.search(rf"^{name}: done after \d+s$", outcome.stderr, re.MULTILINE)
 
 
-def test_json_is_one_object_with_each_instances_own(fleet: FleetBed) -> None:
+def test_json_is_one_object_that_holds_the_object_of_each_instance(fleet: FleetBed) -> None:
     for name, count in (("eu", 40), ("us", 20)):
         fleet.add(name, values=count)
 
@@ -54,11 +54,11 @@ def test_json_is_one_object_with_each_instances_own(fleet: FleetBed) -> None:
         None,
     )
     assert 0 < eu["elapsed_seconds"] < 60
-    # Word for word what the instance's own command would have printed.
+    # Exactly what the command of the instance would have printed.
     assert (eu["result"]["state"], eu["result"]["scanned"], len(eu["result"]["locations"])) == ("completed", 40, 10)
 
 
-def test_again_it_finds_nothing_left_to_do(fleet: FleetBed) -> None:
+def test_a_second_run_finds_nothing_left_to_do(fleet: FleetBed) -> None:
     fleet.add("eu", values=40)
     assert fleet.command(*RE_ENCRYPT).code == 0
 
@@ -68,7 +68,7 @@ def test_again_it_finds_nothing_left_to_do(fleet: FleetBed) -> None:
     assert by_name(again.json)["eu"]["result"]["re_encrypted"] == 0
 
 
-def test_an_audit_a_rollback_a_dry_run_and_a_check(fleet: FleetBed) -> None:
+def test_an_audit_a_rollback_a_dry_run_and_a_check_work_for_a_fleet(fleet: FleetBed) -> None:
     fleet.add("eu", values=40)
     us = fleet.add("us", values=20)
     secondary = ("--fleet", "fleet.yaml")
@@ -111,7 +111,7 @@ def test_yaml_is_the_same_object(fleet: FleetBed) -> None:
     assert by_name(data)["eu"]["outcome"] == "check-says-no"
 
 
-def test_json_has_no_line_of_a_person(fleet: FleetBed) -> None:
+def test_json_output_contains_no_text_line(fleet: FleetBed) -> None:
     fleet.add("eu", values=20)
 
     text = fleet.command(*AUDIT, "-o", "json").stdout

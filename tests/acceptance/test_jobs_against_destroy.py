@@ -1,6 +1,6 @@
-"""A job that begins and a destroy of its target key pass each other: one of the two wins, and the other is refused.
+"""A job begins at the same time as a destroy of its target key. One of the two wins, and the other is refused.
 
-What is left is counted by the independent reader: no value may be under a key that is destroyed.
+The independent reader checks the result: no value may be under a destroyed key.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def state(rotation: Rotation) -> str:
 
 @pytest.mark.parametrize("job", [_ROLLBACK, _BACKWARD], ids=["rollback", "re-encrypt"])
 @pytest.mark.parametrize(("step", "word"), [(("--now",), "destroyed"), ((), "disabled")])
-def test_a_job_that_waits_at_its_question_does_not_seal_under_a_key_that_was_taken_away_meanwhile(
+def test_a_job_that_waits_at_its_question_does_not_seal_under_a_key_that_was_destroyed_meanwhile(
     rotated: Rotation, job: tuple[str, ...], step: tuple[str, ...], word: str
 ) -> None:
-    """The question is asked in one terminal; the key is destroyed in another one; then somebody types y."""
+    """One terminal shows the question. The key is destroyed in another terminal. Then the operator types y."""
     destroyed: list[Outcome] = []
 
     def destroy_and_say_yes() -> str:
@@ -57,10 +57,10 @@ def test_a_job_that_waits_at_its_question_does_not_seal_under_a_key_that_was_tak
 
 
 @pytest.mark.parametrize("change", ["another key", "no key"])
-def test_a_key_that_is_not_the_same_at_its_place_any_more_is_not_sealed_under(
+def test_a_job_does_not_seal_under_a_key_that_changed_in_its_key_source(
     rotated: Rotation, openbao: KeyValues, change: str
 ) -> None:
-    """Nobody has recorded anything: the key in Vault was changed, or deleted, while the question was asked."""
+    """Nothing about it is recorded: the key in Vault was changed or deleted while the question was open."""
     openbao.put("keys/v1", key=OLD_KEY.hex())
     openbao.put("keys/v2", key=NEW_KEY.hex())
     keys = "".join(
@@ -86,11 +86,11 @@ def test_a_key_that_is_not_the_same_at_its_place_any_more_is_not_sealed_under(
     assert rotated.value("SELECT count(*) FROM fluxbase_rotation.job") == 0
 
 
-def test_of_a_job_and_a_destroy_that_start_at_one_moment_one_wins(rotation: Rotation) -> None:
+def test_when_a_job_and_a_destroy_start_at_the_same_moment_one_wins(rotation: Rotation) -> None:
     rotation.seed(60, new_share=1.0)
     winners = []
     for number in range(_ROUNDS):
-        # A key of its own for each round: what is destroyed stays destroyed.
+        # A different key for each round, because a destroyed key stays destroyed.
         key = secrets.token_bytes(32)
         command = rotation.command.having(FLUXBASE_SECRET_KEY_1=key.hex())
         lines = [_ROLLBACK, (*_DESTROY, "--now", "-o", "json")]
@@ -109,12 +109,12 @@ def test_of_a_job_and_a_destroy_that_start_at_one_moment_one_wins(rotation: Rota
             assert left.versions == {1: 60}
             assert command("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2").code == 0
         winners.append("destroy" if destroy.code == 0 else "job")
-    print(winners)  # noqa: T201  # which of the two came first depends on the machine
+    print(winners)  # noqa: T201  # which of the two is first depends on the machine
 
 
 @pytest.mark.parametrize("joins", [False, True], ids=["resumed", "joined"])
-def test_an_interrupted_job_does_not_go_on_to_a_key_that_was_disabled(rotation: Rotation, joins: bool) -> None:  # noqa: FBT001
-    """An earlier version of the command, or somebody by hand, has disabled the key while the job was unfinished."""
+def test_an_interrupted_job_is_not_resumed_to_a_key_that_was_disabled(rotation: Rotation, joins: bool) -> None:  # noqa: FBT001
+    """An earlier version of the command, or a person, has disabled the key while the job was unfinished."""
     rotation.seed(2000, new_share=1.0)
     slow = (*_ROLLBACK, "--batch-size", "10", "--concurrency", "1", "--max-rate", "100")
     with rotation.command.start(*slow) as running:

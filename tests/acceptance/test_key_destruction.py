@@ -25,7 +25,7 @@ def rotated(rotation: Rotation) -> Rotation:
 
 
 def refused(outcome: Outcome, *words: str) -> None:
-    """It was refused, for these reasons and no others."""
+    """Check that the request was refused, for these reasons and no others."""
     assert outcome.code == 3, outcome.all
     reasons = outcome.json["refused"]
     assert len(reasons) == len(words), reasons
@@ -38,7 +38,7 @@ def state(rotation: Rotation, version: int = 1) -> str:
     return str(next(key["state"] for key in keys if key["version"] == version))
 
 
-def test_a_key_is_disabled_first_and_destroyed_after_it_has_cooled_off(rotated: Rotation) -> None:
+def test_a_key_is_disabled_first_and_destroyed_after_its_cooling_off_time(rotated: Rotation) -> None:
     confirm = (*_DESTROY, "--confirm", _BEFORE_JOB, "-o", "json")
     refused(rotated.command(*confirm), "not disabled yet")
     assert rotated.value("SELECT to_regclass('fluxbase_rotation.event')") is None
@@ -76,13 +76,13 @@ def test_a_key_is_disabled_first_and_destroyed_after_it_has_cooled_off(rotated: 
     assert all(row[2]["census"][0]["found"] == 0 and row[2]["fingerprint"] == _BEFORE_JOB for row in events)
 
 
-def test_what_is_disabled_can_be_enabled_again(rotated: Rotation) -> None:
+def test_a_disabled_key_can_be_enabled_again(rotated: Rotation) -> None:
     rotated.command(*_DESTROY)
     assert rotated.command("keys", "enable", "--key-version", "1").code == 0
     assert state(rotated) == "enabled"
     back = rotated.command("secrets", "rollback", "--to-version", "1", "--reason", "test", "-o", "json")
     assert (back.code, back.json["re_encrypted"]) == (0, 60)
-    # The cooling-off time begins anew with the next disabling.
+    # The cooling-off time begins again when the key is disabled again.
     rotated.command(*_RE_ENCRYPT)
     assert rotated.command(*_DESTROY).code == 0
     refused(rotated.command(*_DESTROY, "--confirm", _BEFORE_JOB, "-o", "json"), "cools off")
@@ -101,7 +101,7 @@ def test_the_active_key_is_refused_before_anything_is_opened(rotated: Rotation) 
 
 
 @pytest.mark.parametrize("place", ["history row", "JSON leaf", "branch database"])
-def test_a_single_value_anywhere_is_enough_to_refuse(rotated: Rotation, place: str) -> None:
+def test_one_value_in_any_place_is_enough_to_refuse(rotated: Rotation, place: str) -> None:
     sealed = Sealer(OLD_KEY).seal(b"still needed").decode()
     with psycopg.connect(rotated.url, autocommit=True) as connection:
         if place == "history row":
@@ -127,7 +127,7 @@ def test_a_single_value_anywhere_is_enough_to_refuse(rotated: Rotation, place: s
     assert state(rotated) == "enabled"
 
 
-class _branch:  # noqa: N801  # reads as a verb
+class _branch:  # noqa: N801  # the name reads as a verb
     """A copy of the database that the list of branches names, with one value under the old key; dropped at the end."""
 
     def __init__(self, rotation: Rotation, sealed: str) -> None:
@@ -158,7 +158,7 @@ class _branch:  # noqa: N801  # reads as a verb
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._name)))
 
 
-def test_values_that_no_key_opens_must_be_accepted(rotated: Rotation) -> None:
+def test_undecryptable_values_must_be_accepted(rotated: Rotation) -> None:
     sealed = Sealer(b"\x77" * 32).seal(b"nobody knows").decode()
     rotated.rows(
         "INSERT INTO functions.secrets (id, name, scope, encrypted_value)"
@@ -170,7 +170,7 @@ def test_values_that_no_key_opens_must_be_accepted(rotated: Rotation) -> None:
     assert sealed not in rotated.command(*_DESTROY, "-o", "json").all
 
 
-def test_a_job_that_is_not_finished_is_in_the_way(rotation: Rotation) -> None:
+def test_an_unfinished_job_prevents_the_destroy(rotation: Rotation) -> None:
     rotation.seed(2000)
     with rotation.command.start(*_RE_ENCRYPT, "--batch-size", "10", "--concurrency", "1") as running:
         until(lambda: rotation.rows_done() > 20, "the job is at work")
@@ -197,7 +197,7 @@ def test_a_backup_horizon_and_a_date_keep_a_key(rotation: Rotation) -> None:
     assert command(*_DESTROY, "--keep-until", "soon").code == 2
 
 
-def test_the_entry_of_a_destroyed_key_may_stay_though_its_variable_is_gone(rotated: Rotation) -> None:
+def test_the_entry_of_a_destroyed_key_can_stay_without_its_variable(rotated: Rotation) -> None:
     command = rotated.command.lacking("FLUXBASE_SECRET_KEY_1", "FLUXBASE_SECRET_KEY_2").having(
         OLD_SECRET_KEY=OLD_KEY.hex(), NEW_SECRET_KEY=NEW_KEY.hex()
     )
@@ -215,28 +215,28 @@ def test_the_entry_of_a_destroyed_key_may_stay_though_its_variable_is_gone(rotat
         assert outcome.code == 0, (line, outcome.all)
         assert "key version 1 was destroyed" in outcome.all
     assert without(*_DESTROY).code == 0
-    # Where the database can't be asked, it is what it looks like: a key that is missing.
+    # If the database cannot be asked, it looks like a missing key.
     away = without.having(FLUXBASE_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nowhere")
     outcome = away("keys", "list")
     assert outcome.code == 2
     assert "OLD_SECRET_KEY" in outcome.stderr
 
 
-def test_a_key_that_never_was_is_told_as_that(rotated: Rotation) -> None:
+def test_a_key_that_never_existed_is_reported_as_such(rotated: Rotation) -> None:
     outcome = rotated.command("keys", "destroy", "--key-version", "9")
     assert outcome.code == 2
     assert "key version 9 is not configured" in outcome.stderr
     assert rotated.command("keys", "enable", "--key-version", "9").code == 2
 
 
-def test_on_a_terminal_an_emergency_is_asked_for_once_more(rotated: Rotation) -> None:
+def test_on_a_terminal_an_emergency_needs_a_second_confirmation(rotated: Rotation) -> None:
     outcome = rotated.command.on_terminal(*_DESTROY, "--now", answers=[("now, if nothing needs it?", "n")])
     assert outcome.code == 1
     assert state(rotated) == "enabled"
 
 
-def test_a_census_that_is_interrupted_changes_nothing(rotation: Rotation) -> None:
-    import signal  # noqa: PLC0415  # here only
+def test_an_interrupted_audit_changes_nothing(rotation: Rotation) -> None:
+    import signal  # noqa: PLC0415  # only this test needs it
 
     rotation.seed(20_000, new_share=1.0)
     with rotation.command.start(*_DESTROY, "--now") as running:
@@ -248,7 +248,7 @@ def test_a_census_that_is_interrupted_changes_nothing(rotation: Rotation) -> Non
                 )
                 or running.ended
             ),
-            "the census is at work",
+            "the audit works",
         )
         running.send(signal.SIGTERM)
         outcome = running.finish()
@@ -257,7 +257,7 @@ def test_a_census_that_is_interrupted_changes_nothing(rotation: Rotation) -> Non
         assert state(rotation) == "enabled"
 
 
-def test_nothing_of_a_key_is_told(rotated: Rotation, tmp_path: Path) -> None:
+def test_no_output_contains_a_key(rotated: Rotation, tmp_path: Path) -> None:
     outcomes = [
         rotated.command(*_DESTROY, "--now", "--debug"),
         rotated.command("keys", "list", "--count"),

@@ -8,7 +8,7 @@ from fluxbase_cli.seal import fingerprint
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Command, Rotation
 
 
-def test_a_key_is_written_to_a_file_of_its_owner_and_never_over_another(command: Command) -> None:
+def test_a_key_is_written_to_a_file_for_its_owner_only_and_never_overwrites_a_file(command: Command) -> None:
     outcome = command("keys", "generate", "--out", "key")
     path = command.directory / "key"
     key = path.read_text()
@@ -27,7 +27,7 @@ def test_a_key_is_written_to_a_file_of_its_owner_and_never_over_another(command:
     assert "can't be written" in nowhere.stderr
 
 
-def test_the_environment_cannot_be_stored_to(rotation: Rotation) -> None:
+def test_a_key_cannot_be_stored_in_the_environment(rotation: Rotation) -> None:
     outcome = rotation.command("keys", "generate", "--store")
 
     assert outcome.code == 2
@@ -46,7 +46,7 @@ def test_the_list_counts_what_each_key_seals(rotation: Rotation) -> None:
     assert "85" in rotation.command("keys", "list", "--count").stdout
 
 
-def test_the_list_tells_when_values_were_last_moved_to_a_key(rotation: Rotation) -> None:
+def test_the_list_shows_when_values_were_last_moved_to_a_key(rotation: Rotation) -> None:
     rotation.seed(20)
     rotation.command("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2")
     rotation.rows("UPDATE fluxbase_rotation.job SET finished_at = finished_at - interval '100 days'")
@@ -58,7 +58,7 @@ def test_the_list_tells_when_values_were_last_moved_to_a_key(rotation: Rotation)
     assert any("100 days old" in warning for warning in listed[2]["warnings"])
 
 
-def test_the_list_needs_no_database_but_says_what_it_does_not_know(command: Command, closed_port: str) -> None:
+def test_the_list_works_without_a_database_but_says_what_is_unknown(command: Command, closed_port: str) -> None:
     outcome = command.having(FLUXBASE_SECRET_KEY_1=OLD_KEY.hex(), FLUXBASE_DATABASE_URL=closed_port)("keys", "list")
 
     assert outcome.code == 0
@@ -66,7 +66,7 @@ def test_the_list_needs_no_database_but_says_what_it_does_not_know(command: Comm
     assert "can't be asked which keys are disabled or destroyed" in outcome.stderr
 
 
-def test_every_key_is_verified_though_one_is_bad(rotation: Rotation) -> None:
+def test_every_key_is_verified_even_if_one_is_bad(rotation: Rotation) -> None:
     good = rotation.command("keys", "verify", "-o", "json")
     assert (good.code, good.json["ok"]) == (0, True)
     assert [key["fingerprint"] for key in good.json["keys"]] == [fingerprint(OLD_KEY), fingerprint(NEW_KEY)]

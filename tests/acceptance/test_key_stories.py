@@ -1,4 +1,4 @@
-"""The rotation of the runbook from the new key to the destruction of the old one, with keys in Vault and in AWS KMS."""
+"""The rotation of the runbook, from the new key to the destroyed old key, with keys in Vault and in AWS KMS."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def vault(command: Command, openbao: KeyValues, fluxbase_database: str) -> Rotat
     )
 
 
-def test_a_rotation_with_keys_in_vault_ends_with_the_old_key_gone_for_good(vault: Rotation, openbao: KeyValues) -> None:
+def test_a_rotation_with_keys_in_vault_ends_with_the_old_key_destroyed(vault: Rotation, openbao: KeyValues) -> None:
     vault.seed(100, new_share=0.0)
     before = read(vault.url)
 
@@ -57,7 +57,7 @@ def test_a_rotation_with_keys_in_vault_ends_with_the_old_key_gone_for_good(vault
     assert (after.versions, after.lost) == ({2: 100}, ())
     assert after.plaintexts == before.plaintexts
 
-    openbao.put(f"{_PATH}/v1", key=OLD_KEY.hex())  # several versions of the secret, as time brings them
+    openbao.put(f"{_PATH}/v1", key=OLD_KEY.hex())  # several versions of the secret, as after some years
     done(vault.command("keys", "destroy", "--key-version", "1"))
     assert openbao.has(f"{_PATH}/v1")
     refused = vault.command("keys", "destroy", "--key-version", "1", "--confirm", fingerprint(OLD_KEY))
@@ -73,7 +73,7 @@ def test_a_rotation_with_keys_in_vault_ends_with_the_old_key_gone_for_good(vault
         openbao.get(f"{_PATH}/v1")
     assert gone.value.status == 404
     assert "destroyed already" in done(vault.command("keys", "destroy", "--key-version", "1")).stdout
-    # Its entry is still in the configuration: a warning, and nothing else.
+    # Its entry is still in the configuration. That gives a warning and nothing else.
     for line in (("keys", "list"), ("secrets", "audit"), ("keys", "verify"), ("config", "check")):
         outcome = done(vault.command(*line))
         assert "destroyed" in outcome.all, line
@@ -86,8 +86,8 @@ def test_a_rotation_with_keys_in_vault_ends_with_the_old_key_gone_for_good(vault
     assert vault.command("keys", "generate", "--store", "--key-version", "1").code == 2
 
 
-def test_a_destruction_that_was_killed_before_it_was_recorded_goes_on(vault: Rotation, openbao: KeyValues) -> None:
-    """Vault has destroyed the key, and the process died before it could write that down."""
+def test_a_destroy_that_was_killed_before_it_was_recorded_can_be_completed(vault: Rotation, openbao: KeyValues) -> None:
+    """Vault has destroyed the key. The process died before it could record that."""
     vault.seed(30, new_share=0.0)
     done(vault.command("keys", "generate", "--store"))
     done(vault.command("secrets", "re-encrypt", "--yes"))
@@ -115,7 +115,7 @@ def test_a_key_that_is_missing_and_was_never_destroyed_is_an_error(vault: Rotati
 def kms_rotation(
     command: Command, kms_stand_in: StandIn, kms_environment: dict[str, str], fluxbase_database: str
 ) -> Rotation:
-    """Version 1 is a variable; new keys are wrapped by KMS."""
+    """Version 1 is a variable. KMS wraps new keys."""
     wrapping = Kms(kms_environment["AWS_ENDPOINT_URL_KMS"]).key()
     command.write(
         "fluxbase.yaml",
@@ -144,7 +144,7 @@ def test_a_rotation_with_keys_wrapped_by_kms_keeps_no_key_in_plain_text(
     assert "fluxbase_rotation.wrapped_key" in stored["source"]
     kms_stand_in.calls.clear()
     done(rotation.command("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes"))
-    # One call a key version, and one more when the job begins, however many values there are.
+    # One call for each key version, and one more when the job begins. The number of values does not matter.
     assert dict(kms_stand_in.calls) == {"Decrypt": 2}
     assert done(rotation.command("secrets", "audit", "-o", "json")).json["by_version"] == {"1": 0, "2": 100}
 
@@ -163,7 +163,7 @@ def test_a_rotation_with_keys_wrapped_by_kms_keeps_no_key_in_plain_text(
     files = "\n".join(path.read_text() for path in rotation.command.directory.rglob("*") if path.is_file())
     assert plaintext.hex() not in everything + files
 
-    # The way back, then again: a variable and a wrapped key in one ring, both ways.
+    # Back, then forward again: a variable and a wrapped key in one key ring, in both directions.
     done(rotation.command("secrets", "rollback", "--to-version", "1", "--reason", "test", "--yes"))
     assert read(rotation.url).plaintexts == before.plaintexts
     done(rotation.command("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes"))
@@ -201,7 +201,7 @@ def test_wrapped_keys_move_to_another_kms_key_and_are_destroyed_with_their_wrapp
     assert "destroyed already" in done(rotation.command("keys", "destroy", "--key-version", "2")).stdout
 
 
-def test_keys_that_may_be_wrapped_need_the_database(kms_rotation: Rotation, closed_port: str) -> None:
+def test_the_database_is_needed_for_keys_that_may_be_wrapped(kms_rotation: Rotation, closed_port: str) -> None:
     outcome = kms_rotation.command.having(FLUXBASE_DATABASE_URL=closed_port)("keys", "list")
 
     assert outcome.code == 1

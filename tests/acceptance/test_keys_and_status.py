@@ -13,7 +13,7 @@ _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "
 
 
 @pytest.mark.parametrize("encoding", ["hex", "base64", "raw"])
-def test_a_generated_key_can_be_used_as_it_is(command: Command, encoding: str) -> None:
+def test_a_generated_key_can_be_used_without_changes(command: Command, encoding: str) -> None:
     outcome = command("keys", "generate", "--encoding", encoding)
     key = outcome.stdout.rstrip("\n")
     secret = {"hex": bytes.fromhex, "base64": base64.b64decode, "raw": str.encode}[encoding](key)
@@ -31,11 +31,11 @@ def test_a_generated_key_can_be_used_as_it_is(command: Command, encoding: str) -
         assert listed[0]["warnings"] == []
 
 
-def test_no_key_is_generated_twice(command: Command) -> None:
+def test_two_generated_keys_are_different(command: Command) -> None:
     assert command("keys", "generate").stdout != command("keys", "generate").stdout
 
 
-def test_a_generated_key_as_json(command: Command) -> None:
+def test_a_generated_key_can_be_printed_as_json(command: Command) -> None:
     data = command("keys", "generate", "-o", "json").json
 
     assert data["fingerprint"] == fingerprint(bytes.fromhex(data["key"]))
@@ -53,7 +53,7 @@ def test_keys_list_shows_fingerprints_and_never_the_key(command: Command) -> Non
             assert base64.b64encode(key).decode() not in outcome.all
 
 
-def test_status_of_a_database_where_nothing_ever_ran(rotation: Rotation) -> None:
+def test_status_works_on_a_database_without_any_job(rotation: Rotation) -> None:
     outcome = rotation.command("secrets", "status")
 
     assert outcome.code == 0
@@ -62,7 +62,7 @@ def test_status_of_a_database_where_nothing_ever_ran(rotation: Rotation) -> None
     assert rotation.value("SELECT to_regnamespace('fluxbase_rotation')") is None
 
 
-def test_status_lists_jobs_newest_first(rotation: Rotation) -> None:
+def test_status_lists_the_newest_job_first(rotation: Rotation) -> None:
     rotation.seed(1000)
     rotation.command(*_RE_ENCRYPT)
     rotation.command("secrets", "rollback", "--to-version", "1", "--reason", "New key compromised")
@@ -80,7 +80,7 @@ def test_status_lists_jobs_newest_first(rotation: Rotation) -> None:
     ]
 
 
-def test_status_of_one_job_tells_what_could_not_be_opened_and_who_did_what(rotation: Rotation) -> None:
+def test_status_of_one_job_shows_its_undecryptable_values_and_who_did_what(rotation: Rotation) -> None:
     rotation.seed(1000)
     broken = rotation.value(
         "UPDATE functions.secrets SET encrypted_value = overlay(encrypted_value PLACING 'AAAA' FROM 9)"

@@ -1,4 +1,4 @@
-"""Moving to Vault, as a user does: the old key is still a variable, the new one is in Vault already."""
+"""A move to Vault, as a user does it: the old key is still a variable, the new one is in Vault already."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ def moving(command: Command, openbao: KeyValues) -> Command:
     )
 
 
-def test_a_run_asks_vault_when_it_loads_the_key_and_when_the_job_begins_however_many_values_there_are(
+def test_a_run_reads_a_key_from_vault_twice_no_matter_how_many_values_there_are(
     moving: Command, rotation: Rotation, openbao: KeyValues, front: Front
 ) -> None:
-    """The second time it is compared: between the two, somebody may have answered a question for an hour."""
+    """Once when it loads the key, and once when the job begins. The second time it compares the keys.
+
+    Between the two, a question may have waited for its answer for an hour.
+    """
     rotation.seed(400)
     command = moving.having(VAULT_ADDR=front.address, FLUXBASE_DATABASE_URL=rotation.url, FLUXBASE_CLI_BATCH_SIZE="20")
 
@@ -56,7 +59,7 @@ def test_keys_list_shows_where_each_key_is(moving: Command) -> None:
     ]
 
 
-def test_what_vault_refuses_is_one_clear_line_without_the_token(moving: Command, closed_port: str) -> None:
+def test_a_refusal_of_vault_is_one_clear_line_without_the_token(moving: Command, closed_port: str) -> None:
     token = "s.token-marker-that-must-not-be-seen"
     wrong = moving.having(FLUXBASE_DATABASE_URL=closed_port, VAULT_TOKEN=token)
     for arguments in (_RE_ENCRYPT, (*_RE_ENCRYPT, "--debug")):

@@ -1,4 +1,4 @@
-"""`examples/kubernetes/`: a Job that Kubernetes takes, and whose identical pods really share one job of ours."""
+"""`examples/kubernetes/`: Kubernetes accepts the Job, and its identical pods share one job of the tool."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def manifest() -> Any:
     return yaml.safe_load(_JOB.read_text())
 
 
-#: The oldest version whose API has all that the manifest asks for as stable, and the newest that is known.
+#: The oldest version whose API has everything in the manifest as stable, and the newest known version.
 @pytest.mark.parametrize("version", ["1.31", kubernetes_validate.latest_version()])
-def test_the_manifest_is_one_that_kubernetes_takes(version: str) -> None:
+def test_kubernetes_accepts_the_manifest(version: str) -> None:
     kubernetes_validate.validate(manifest(), version, strict=True)
     for wrong in ({"parallelism": "three"}, {"paralelism": 3}):
         spoiled = copy.deepcopy(manifest())
@@ -58,12 +58,12 @@ def locked(rotation: Rotation, statement: str, *arguments: int) -> Iterator[psyc
         yield blocker
 
 
-def test_three_pods_that_begin_at_once_share_one_job_and_a_late_one_finds_it_done(rotation: Rotation) -> None:
+def test_three_pods_that_begin_at_the_same_time_share_one_job_and_a_late_one_finds_it_done(rotation: Rotation) -> None:
     rotation.seed(2000)
     command, args = pod(rotation)
     pods = manifest()["spec"]["parallelism"]
     with (
-        # So that no pod sees another in its preparation, and that none is done before all are at work.
+        # So no pod sees another one during its preparation, and none is done before all work.
         locked(rotation, "SELECT pg_advisory_xact_lock(%s, 0)", 0x666C7578) as begun,
         locked(rotation, "SELECT FROM functions.secrets FOR UPDATE") as written,
         ExitStack() as stack,
@@ -92,7 +92,7 @@ def test_three_pods_that_begin_at_once_share_one_job_and_a_late_one_finds_it_don
     for outcome in (*outcomes, late):
         assert outcome.code == 0, outcome.all
         assert "✓ Re-encrypted 1700 secrets (already using new key: 300)" in outcome.stdout
-    # A job that was begun this very moment has nobody at work on it yet, so joining it is going on with it.
+    # A job that began a moment ago has no active worker yet. So joining it means to resume it.
     began = [not re.search(r"(Joining|Resuming) job 1: \d+% done", outcome.stderr) for outcome in outcomes]
     assert sorted(began) == [False, False, True]
     assert "Job 1 of this run is completed; nothing is left to do" in late.stderr
@@ -100,7 +100,7 @@ def test_three_pods_that_begin_at_once_share_one_job_and_a_late_one_finds_it_don
     assert read(rotation.url).versions == {2: 2000}
 
 
-def test_a_pod_that_comes_again_does_not_undo_a_rollback(rotation: Rotation) -> None:
+def test_a_restarted_pod_does_not_undo_a_rollback(rotation: Rotation) -> None:
     rotation.seed(20)
     command, args = pod(rotation)
     assert command(*args).code == 0

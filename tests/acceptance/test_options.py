@@ -1,4 +1,4 @@
-"""The options of every command: where they may stand, their variables, and what they do to the streams."""
+"""The options of every command: where they can stand, their variables, and what they do to the output streams."""
 
 from __future__ import annotations
 
@@ -23,21 +23,19 @@ def with_keys(command: Command) -> Command:
     return command.having(FLUXBASE_SECRET_KEY_1=OLD_KEY.hex(), FLUXBASE_SECRET_KEY_2=NEW_KEY.hex())
 
 
-# --- where they may stand ---------------------------------------------------------------------------------------------
+# --- where they can stand ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", [("-o", "json", "keys", "list"), ("keys", "-o", "json", "list")])
-def test_an_option_may_stand_before_the_subcommand_as_well_as_after_it(
-    with_keys: Command, arguments: tuple[str, ...]
-) -> None:
+def test_an_option_can_stand_before_or_after_the_subcommand(with_keys: Command, arguments: tuple[str, ...]) -> None:
     assert with_keys(*arguments).json == with_keys("keys", "list", "--output", "json").json
 
 
-def test_the_option_that_stands_last_wins(with_keys: Command) -> None:
+def test_the_last_option_wins(with_keys: Command) -> None:
     assert with_keys("-o", "yaml", "keys", "list", "-o", "json").json["keys"]
 
 
-def test_the_database_url_may_stand_before_the_subcommand(rotation: Rotation) -> None:
+def test_the_database_url_can_stand_before_the_subcommand(rotation: Rotation) -> None:
     rotation.seed(20)
     command = rotation.command.lacking("FLUXBASE_DATABASE_URL")
 
@@ -58,7 +56,7 @@ def test_common_options_have_variables(with_keys: Command) -> None:
     assert [key["version"] for key in outcome.json["keys"]] == [1]
 
 
-def test_a_commands_own_options_have_variables(rotation: Rotation) -> None:
+def test_the_options_of_one_command_have_variables(rotation: Rotation) -> None:
     rotation.seed(100)
     variables = {
         "FLUXBASE_CLI_FROM_VERSION": "1",
@@ -82,7 +80,7 @@ def test_every_option_of_every_command_has_its_variable(command: Command) -> Non
             name = max(option.opts, key=len).strip("-").replace("-", "_").upper()
             if option.envvar != f"FLUXBASE_CLI_{name}":
                 missing.append((path, name))
-    # Common options take their variables where they stand before the command's name; see the tests above and below.
+    # Common options read their variables before the name of the command. The tests above and below cover them.
     common = {"CONFIG", "DATABASE_URL", "OUTPUT", "QUIET", "NO_COLOR", "DEBUG", "LOG_FORMAT"}
     assert [each for each in missing if each[1] not in common | {"VERSION", "HELP"}] == []
 
@@ -103,11 +101,11 @@ def _options(command: Any, path: str = "") -> Iterator[tuple[str, list[Any]]]:
         ("-o", "json", "keys", "list"),
     ],
 )
-def test_a_typed_option_beats_its_variable_wherever_it_stands(with_keys: Command, arguments: tuple[str, ...]) -> None:
+def test_an_option_wins_over_its_variable_wherever_it_stands(with_keys: Command, arguments: tuple[str, ...]) -> None:
     assert with_keys(*arguments, FLUXBASE_CLI_OUTPUT="yaml").stdout.startswith("{")
 
 
-def test_a_typed_database_beats_its_variables(rotation: Rotation, closed_port: str) -> None:
+def test_a_database_option_wins_over_its_variables(rotation: Rotation, closed_port: str) -> None:
     rotation.seed(20)
     command = rotation.command.having(FLUXBASE_CLI_DATABASE_URL=closed_port, FLUXBASE_DATABASE_URL=closed_port)
 
@@ -119,7 +117,7 @@ def test_a_typed_database_beats_its_variables(rotation: Rotation, closed_port: s
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
-def test_quiet_leaves_the_result_and_nothing_else(rotation: Rotation) -> None:
+def test_quiet_leaves_only_the_result(rotation: Rotation) -> None:
     rotation.seed(100)
 
     outcome = rotation.command(*_RE_ENCRYPT, "--quiet")
@@ -180,7 +178,7 @@ def _object(line: str) -> dict[str, Any]:
 
 
 def test_progress_is_json_too(rotation: Rotation) -> None:
-    """Told at the resumption of a job, when nothing is wrong at all."""
+    """Progress is also reported when a job is resumed and nothing is wrong."""
     rotation.seed(100)
     rotation.rows("ALTER TABLE functions.secrets ADD CONSTRAINT never CHECK (false) NOT VALID")
     assert rotation.command(*_RE_ENCRYPT).code == 1
@@ -205,7 +203,7 @@ def test_debug_shows_frames(rotation: Rotation, closed_port: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("secrets", "status"), ("keys", "list"), ("secrets", "audit")])
-def test_a_reader_that_leaves_early_gets_no_traceback(rotation: Rotation, arguments: tuple[str, ...]) -> None:
+def test_a_reader_that_closes_the_pipe_early_gets_no_traceback(rotation: Rotation, arguments: tuple[str, ...]) -> None:
     rotation.seed(20)
     read, write = os.pipe()
     os.close(read)
@@ -228,8 +226,8 @@ def test_a_reader_that_leaves_early_gets_no_traceback(rotation: Rotation, argume
     assert "Exception" not in done.stderr
 
 
-def test_a_job_whose_reader_leaves_is_done_all_the_same(rotation: Rotation) -> None:
-    """`re-encrypt | head -1`: the title is read, and the rest goes nowhere."""
+def test_a_job_is_completed_even_if_its_reader_closes_the_pipe(rotation: Rotation) -> None:
+    """`re-encrypt | head -1`: the title is read, and the rest is lost."""
     rotation.seed(1000)
     script = f"set -o pipefail; {' '.join(rotation.command.line(*_RE_ENCRYPT))} | head -1"
     done = subprocess.run(
@@ -248,7 +246,7 @@ def test_a_job_whose_reader_leaves_is_done_all_the_same(rotation: Rotation) -> N
     assert rotation.command("secrets", "audit", "--key-version", "1").code == 0
 
 
-def test_version_help_and_completion(command: Command) -> None:
+def test_version_help_and_completion_work(command: Command) -> None:
     assert command("--version").stdout == f"fluxbase-cli {__version__}\n"
     assert command("-h").stdout == command("--help").stdout
     assert "--install-completion" in command("--help").stdout

@@ -18,7 +18,7 @@ _WRAPPING = Path(__file__).parents[1] / "data" / "wrapping-provider"
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder into which the packages were installed."""
+    """The folder where the packages are installed."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [
@@ -59,13 +59,13 @@ def test_a_rotation_with_keys_of_a_provider_from_another_package(rotation: Rotat
     assert stored.json["fingerprint"] == fingerprint(new_key)
     done = command("secrets", "re-encrypt", "-o", "json")
     assert (done.code, done.json["re_encrypted"]) == (0, 40)
-    # It can't destroy keys, so the operator is told what to remove.
+    # It cannot destroy keys, so the operator reads what to remove.
     destroyed = command("keys", "destroy", "--key-version", "1", "--now")
     assert destroyed.code == 0, destroyed.all
     assert "remove the key from fluxbase.yaml: security.encryption.keys[0].key" in destroyed.stderr
 
 
-def test_without_the_package_its_name_is_told(rotation: Rotation, installed: str) -> None:
+def test_without_the_package_the_message_has_its_name(rotation: Rotation, installed: str) -> None:
     outcome = _configured(rotation.command, installed).lacking("PYTHONPATH")("keys", "list")
 
     assert outcome.code == 2
@@ -75,7 +75,7 @@ def test_without_the_package_its_name_is_told(rotation: Rotation, installed: str
 def test_a_key_service_of_another_package_wraps_keys_that_the_database_keeps(
     rotation: Rotation, installed: str, tmp_path: Path
 ) -> None:
-    """All that AWS KMS can do here it can do too: its name stands nowhere in fluxbase-cli."""
+    """It can do everything here that AWS KMS can do. The code of fluxbase-cli does not contain its name."""
     rotation.seed(40, new_share=0.0)
     for name in ("main", "other"):
         (tmp_path / name).write_text(os.urandom(32).hex())
@@ -100,13 +100,13 @@ def test_a_key_service_of_another_package_wraps_keys_that_the_database_keeps(
     assert [(key["version"], key["provider"]) for key in listed] == [(1, "env"), (2, "acme-keys")]
     assert listed[1]["fingerprint"] == stored.json["fingerprint"]
     assert command("secrets", "audit", "--key-version", "1").code == 0
-    # Without the wrapping key nothing opens, and that is said.
+    # Without the wrapping key nothing opens, and the message says so.
     (tmp_path / "other").write_text(os.urandom(32).hex())
     lost = command("secrets", "audit")
     assert (lost.code, "does not open" in lost.stderr) == (2, True)
 
 
-def test_an_entry_with_a_ciphertext_is_opened_by_the_sections_provider(
+def test_an_entry_with_a_ciphertext_is_opened_by_the_provider_of_the_section(
     rotation: Rotation, installed: str, tmp_path: Path
 ) -> None:
     (tmp_path / "main").write_text(os.urandom(32).hex())

@@ -1,4 +1,4 @@
-"""A running job is paused, let go on and tuned from another terminal, and says what it waits for."""
+"""A running job is paused, continued and tuned from another terminal, and says what it waits for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "
 
 
 def _slowly(rotation: Rotation) -> tuple[str, ...]:
-    """A job that takes some minutes, unless it is told otherwise."""
+    """A job that takes some minutes, except when its limits are changed."""
     rotation.seed(1000)
     return (*_RE_ENCRYPT, "--max-rate", "20", "--concurrency", "2")
 
@@ -22,7 +22,7 @@ def _waits(running: Running) -> int:
     return running.stderr.count("waiting: the job was paused by")
 
 
-def test_a_job_is_paused_and_goes_on_and_is_tuned_from_elsewhere(rotation: Rotation) -> None:
+def test_a_job_can_be_paused_continued_and_tuned_from_another_terminal(rotation: Rotation) -> None:
     with rotation.command.start(*_slowly(rotation)) as first:
         until(lambda: rotation.rows_done() > 0, "it is at work")
         with rotation.command.start(*_RE_ENCRYPT, "--join") as second:
@@ -51,7 +51,7 @@ def test_a_job_is_paused_and_goes_on_and_is_tuned_from_elsewhere(rotation: Rotat
     for outcome in outcomes:
         assert outcome.code == 0, outcome.stderr
         assert outcome.json["updated"] == 850
-        # One line for one wait, however many threads and seconds it takes.
+        # One line for one wait, for any number of threads and seconds.
         assert outcome.stderr.count("waiting: ") == 1
         assert outcome.stderr.count("going on") == 1
         assert outcome.stderr.count("as fast as it goes from now on") == 1
@@ -68,7 +68,7 @@ def test_a_job_is_paused_and_goes_on_and_is_tuned_from_elsewhere(rotation: Rotat
     assert all(event["os_user"] and event["host"] for event in done["events"])
 
 
-def test_a_paused_job_can_be_interrupted_and_waits_again_when_it_is_gone_on_with(rotation: Rotation) -> None:
+def test_a_paused_job_can_be_interrupted_and_waits_again_when_it_is_resumed(rotation: Rotation) -> None:
     with rotation.command.start(*_slowly(rotation)) as running:
         until(lambda: rotation.rows_done() > 0, "it is at work")
         rotation.command("secrets", "pause")
@@ -97,13 +97,13 @@ def test_the_rate_is_kept(rotation: Rotation) -> None:
 
     assert outcome.code == 0
     assert "at most 300 secrets/s" in outcome.stderr
-    # The last second's worth is not waited for.
+    # The job does not wait after the secrets of the last second.
     assert outcome.json["rate_per_second"] < 600
     assert outcome.json["elapsed_seconds"] > 1.0
 
 
 @pytest.mark.parametrize("order", [("pause",), ("resume",), ("tune", "--max-rate", "5")])
-def test_an_order_without_a_job_is_refused(rotation: Rotation, order: tuple[str, ...]) -> None:
+def test_pause_and_tune_are_refused_without_a_job(rotation: Rotation, order: tuple[str, ...]) -> None:
     outcome = rotation.command("secrets", *order)
 
     assert outcome.code == 2
@@ -111,7 +111,7 @@ def test_an_order_without_a_job_is_refused(rotation: Rotation, order: tuple[str,
     assert rotation.value("SELECT to_regnamespace('fluxbase_rotation')") is None
 
 
-def test_a_lag_that_is_none_is_refused_before_anything_is_touched(rotation: Rotation) -> None:
+def test_a_wrong_lag_is_refused_before_anything_is_touched(rotation: Rotation) -> None:
     outcome = rotation.command(*_RE_ENCRYPT, "--max-replica-lag", "soon")
 
     assert outcome.code == 2

@@ -1,4 +1,4 @@
-"""What an operator sees of the proof: exit codes, the lines of what was not examined, and the record of a destroy."""
+"""What an operator sees of the proof: exit codes, lines about unexamined things, and the record of a destroy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def moved(rotation: Rotation) -> Rotation:
 
 @pytest.fixture
 def plugin(moved: Rotation) -> Rotation:
-    """The same with a table that no release has, and three old values in it."""
+    """The same database with a table that no release has, and three old values in it."""
     moved.rows("CREATE SCHEMA crm; CREATE TABLE crm.credentials (number bigint PRIMARY KEY, api_key text)")
     for number in range(3):
         moved.rows("INSERT INTO crm.credentials VALUES (%s, %s)", number, seal(OLD_KEY, f"api key {number}"))
@@ -39,7 +39,7 @@ def plugin(moved: Rotation) -> Rotation:
     return moved
 
 
-def test_values_in_a_table_that_nobody_listed_are_found_and_keep_the_key(plugin: Rotation) -> None:
+def test_values_in_a_table_that_is_not_listed_are_found_and_keep_the_key(plugin: Rotation) -> None:
     shallow = plugin.command(*_AUDIT)
     assert (shallow.code, shallow.stdout) == (0, "No secrets found encrypted with key version 1\n")
     deep = plugin.command(*_AUDIT, "--deep")
@@ -52,7 +52,7 @@ def test_values_in_a_table_that_nobody_listed_are_found_and_keep_the_key(plugin:
     assert "--locations" in refused.all
 
 
-def test_a_file_of_locations_has_them_moved_and_then_the_key_can_go(plugin: Rotation) -> None:
+def test_with_a_file_of_locations_these_values_are_moved_and_the_key_can_be_destroyed(plugin: Rotation) -> None:
     plugin.command.write("places.yaml", _PLACES)
     report = plugin.command(*_RE_ENCRYPT, "--locations", "places.yaml", "-o", "json")
     assert (report.code, report.json["state"]) == (0, "completed")
@@ -68,7 +68,7 @@ def test_a_file_of_locations_has_them_moved_and_then_the_key_can_go(plugin: Rota
     assert plugin.command(*_DESTROY).code == 0
 
 
-def test_what_is_left_out_on_purpose_is_told_and_recorded_with_its_reason(plugin: Rotation) -> None:
+def test_what_is_excluded_on_purpose_is_reported_and_recorded_with_its_reason(plugin: Rotation) -> None:
     plugin.command.write("places.yaml", "skip:\n  - place: crm.credentials\n    reason: the plugin is gone\n")
     audit = plugin.command(*_AUDIT, "--deep", "--locations", "places.yaml")
     assert audit.code == 0
@@ -87,7 +87,7 @@ def test_what_is_left_out_on_purpose_is_told_and_recorded_with_its_reason(plugin
     assert detail["lsn"]
 
 
-def test_a_destroy_without_the_deep_census_says_so_in_its_record(plugin: Rotation) -> None:
+def test_a_destroy_without_the_deep_audit_says_so_in_its_record(plugin: Rotation) -> None:
     assert plugin.command(*_DESTROY, "--skip-deep").code == 0
     what = plugin.value(
         "SELECT detail -> 'skipped' -> 0 ->> 'what' FROM fluxbase_rotation.event WHERE what = 'key-disabled'"
@@ -120,7 +120,7 @@ def test_an_open_transaction_keeps_the_key_and_is_named(moved: Rotation) -> None
     assert moved.command(*_AUDIT).code == 3
 
 
-def test_config_check_is_not_ready_where_a_table_is_missed(moved: Rotation) -> None:
+def test_config_check_is_not_ready_when_a_table_is_missing(moved: Rotation) -> None:
     assert "Ready." in moved.command("config", "check").stdout
     moved.rows("ALTER TABLE auth.oauth_tokens RENAME TO oauth_tokens_old")
     check = moved.command("config", "check")
@@ -132,7 +132,7 @@ def test_config_check_is_not_ready_where_a_table_is_missed(moved: Rotation) -> N
     assert [each["where"] for each in job.json["unexamined"]] == ["auth.oauth_tokens"]
 
 
-def test_a_table_that_is_declared_absent_is_not_missed(moved: Rotation) -> None:
+def test_a_table_that_is_declared_absent_is_not_reported_as_missing(moved: Rotation) -> None:
     moved.rows("DROP TABLE branching.github_config")
     assert moved.command(*_AUDIT).code == 4
     moved.command.write("places.yaml", "absent:\n  - table: branching.github_config\n    reason: never used\n")
@@ -140,7 +140,7 @@ def test_a_table_that_is_declared_absent_is_not_missed(moved: Rotation) -> None:
     assert moved.command(*_RE_ENCRYPT, "--locations", "places.yaml").code == 0
 
 
-def test_a_mistake_in_the_file_of_locations_is_told_before_anything_is_touched(rotation: Rotation) -> None:
+def test_a_mistake_in_the_file_of_locations_is_reported_before_anything_is_touched(rotation: Rotation) -> None:
     rotation.command.write("places.yaml", "location: []\n")
     outcome = rotation.command(*_RE_ENCRYPT, "--locations", "places.yaml")
     assert outcome.code == 2
@@ -149,7 +149,7 @@ def test_a_mistake_in_the_file_of_locations_is_told_before_anything_is_touched(r
     assert not rotation.value("SELECT to_regnamespace('fluxbase_rotation') IS NOT NULL")
 
 
-def test_nothing_of_the_keys_is_told(plugin: Rotation) -> None:
+def test_no_output_contains_a_key(plugin: Rotation) -> None:
     told = plugin.command(*_AUDIT, "--deep", "-o", "json").all
     for key in (OLD_KEY, NEW_KEY):
         assert key.hex() not in told

@@ -1,4 +1,4 @@
-"""The stories of an operator, on a database as the newest stable release makes it and on one of the main branch."""
+"""The stories of an operator, on databases of the newest stable release and of the main branch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_check_names_the_release(rotation: Rotation, release: SchemaRelease)
 
 
 @on_both_releases
-def test_values_are_audited_rehearsed_moved_and_moved_back(rotation: Rotation, release: SchemaRelease) -> None:
+def test_values_are_audited_tried_in_a_dry_run_moved_and_moved_back(rotation: Rotation, release: SchemaRelease) -> None:
     rotation.seed(200)
     before = read(rotation.url)
     assert len(before.unopened) == _PLAINTEXT[release]
@@ -63,7 +63,7 @@ def test_values_are_audited_rehearsed_moved_and_moved_back(rotation: Rotation, r
 
 
 @on_both_releases
-def test_a_job_that_was_killed_goes_on(rotation: Rotation) -> None:
+def test_a_killed_job_can_be_resumed(rotation: Rotation) -> None:
     rotation.seed(3000)
     before = read(rotation.url)
     with rotation.command.start(*_RE_ENCRYPT, "--batch-size", "20", "--concurrency", "1") as running:
@@ -81,7 +81,7 @@ def test_a_job_that_was_killed_goes_on(rotation: Rotation) -> None:
 
 
 @on_both_releases
-def test_a_key_that_nothing_needs_any_more_can_be_destroyed(rotation: Rotation) -> None:
+def test_a_key_that_is_no_longer_needed_can_be_destroyed(rotation: Rotation) -> None:
     rotation.seed(60)
     refused = rotation.command("keys", "destroy", "--key-version", "1", "--now")
     assert refused.code == 3, refused.all
@@ -94,7 +94,7 @@ def test_a_key_that_nothing_needs_any_more_can_be_destroyed(rotation: Rotation) 
 
 
 @pytest.mark.parametrize("release", [SchemaRelease.STABLE], ids=str)
-def test_an_audit_that_misses_the_table_of_providers_says_so_and_ends_with_4(rotation: Rotation) -> None:
+def test_an_audit_of_a_database_without_its_table_of_providers_says_so_and_ends_with_4(rotation: Rotation) -> None:
     """The table is still there under another name, with values under the old key."""
     rotation.seed(60, new_share=1.0)
     rotation.rows("ALTER TABLE dashboard.oauth_providers RENAME TO oauth_providers_old")
@@ -108,7 +108,7 @@ def test_an_audit_that_misses_the_table_of_providers_says_so_and_ends_with_4(rot
 
 
 @pytest.mark.parametrize("release", [SchemaRelease.STABLE], ids=str)
-def test_no_key_is_destroyed_while_the_table_of_providers_is_missed(rotation: Rotation) -> None:
+def test_no_key_is_destroyed_while_the_table_of_providers_is_missing(rotation: Rotation) -> None:
     rotation.seed(60, new_share=1.0)
     rotation.rows("ALTER TABLE dashboard.oauth_providers RENAME TO oauth_providers_old")
 

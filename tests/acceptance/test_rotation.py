@@ -26,7 +26,7 @@ def _samples(text: str) -> dict[str, float]:
     }
 
 
-def test_plan_says_what_run_does_and_run_does_it_once(rotating: Rotating) -> None:
+def test_plan_says_what_run_will_do_and_run_does_it_once(rotating: Rotating) -> None:
     rotating.configure(retain=0)
     figures = rotating.directory / "fluxbase.prom"
 
@@ -63,7 +63,7 @@ def test_plan_says_what_run_does_and_run_does_it_once(rotating: Rotating) -> Non
     assert secret_key not in done.all + before.all + after.all + rotating.file + figures.read_text(encoding="utf-8")
 
 
-def test_a_webhook_that_is_down_all_the_time_stops_nothing_and_is_told_at_the_end(rotating: Rotating) -> None:
+def test_a_webhook_that_is_always_down_stops_nothing_and_is_reported_at_the_end(rotating: Rotating) -> None:
     rotating.configure(webhook="http://127.0.0.1:1/token-marker")
 
     done = rotating.command("rotation", "run", "--force", "-o", "json")
@@ -75,7 +75,7 @@ def test_a_webhook_that_is_down_all_the_time_stops_nothing_and_is_told_at_the_en
     assert "token-marker" not in done.all
 
 
-def test_a_test_notification_says_whether_it_was_taken(rotating: Rotating) -> None:
+def test_a_test_notification_says_whether_it_was_delivered(rotating: Rotating) -> None:
     taken = rotating.command("rotation", "test-notification", "-o", "json")
     (request,) = rotating.endpoint.requests
     told = request.verify()
@@ -106,7 +106,7 @@ def test_a_test_notification_says_whether_it_was_taken(rotating: Rotating) -> No
         ),
     ],
 )
-def test_a_setting_that_cant_be_used_is_one_line_and_exit_code_2(
+def test_an_unusable_setting_gives_one_line_and_exit_code_2(
     rotating: Rotating, arguments: tuple[str, ...], variables: dict[str, str], message: str
 ) -> None:
     done = rotating.command.having(**variables)("rotation", *arguments)
@@ -127,7 +127,7 @@ def test_config_check_reads_the_schedule_too(rotating: Rotating) -> None:
 
 def _ask(address: str, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"{address}{path}", timeout=30) as answer:  # noqa: S310  # our own daemon
+        with urllib.request.urlopen(f"{address}{path}", timeout=30) as answer:  # noqa: S310  # the daemon of this test
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -138,7 +138,7 @@ def _health(address: str) -> dict[str, Any]:
     return dict(json.loads(_ask(address, "/healthz")[1]))
 
 
-def test_the_daemon_rotates_when_due_answers_reads_its_configuration_anew_and_stops_cleanly(
+def test_the_daemon_rotates_when_due_answers_requests_reloads_its_configuration_and_stops_cleanly(
     rotating: Rotating,
 ) -> None:
     rotating.change("enabled: true", "enabled: false")
@@ -176,7 +176,7 @@ def _address(running: Running) -> str:
     return line.split()[2]
 
 
-def test_the_daemon_stops_in_mid_rotation_and_run_goes_on(rotating: Rotating) -> None:
+def test_a_rotation_in_which_the_daemon_stopped_is_resumed_by_run(rotating: Rotating) -> None:
     rotating.change("/reloads", "/reloads; sleep 1")
 
     with rotating.command.start("rotation", "daemon", "--listen", "none") as running:

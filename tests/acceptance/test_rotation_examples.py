@@ -1,4 +1,4 @@
-"""What lies in `examples/rotation/`: valid for those who read it, and its command lines do what they say."""
+"""The files in `examples/rotation/`: they are valid for the programs that read them, and their commands work."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _ci_scripts() -> dict[str, list[str]]:
 
 @pytest.fixture
 def shell(rotating: Rotating, tmp_path: Path) -> Mapping[str, str]:
-    """The variables of a shell that finds `fluxbase-cli` in its PATH, and the configuration of the test."""
+    """The variables of a shell that has `fluxbase-cli` in its PATH, and the configuration of the test."""
     program = tmp_path / "bin" / "fluxbase-cli"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m fluxbase_cli "$@"\n')
@@ -72,7 +72,7 @@ def _run(line: str, shell: Mapping[str, str], directory: Path) -> subprocess.Com
     )
 
 
-def test_the_lines_of_the_crontab_are_dates_and_commands_that_work(
+def test_the_lines_of_the_crontab_have_valid_dates_and_commands_that_work(
     rotating: Rotating, shell: Mapping[str, str]
 ) -> None:
     lines = list(_crontab())
@@ -104,7 +104,7 @@ def test_the_pipelines_plan_rotate_and_prove(rotating: Rotating, shell: Mapping[
     ("file", "schema"),
     [("github-actions.yml", "vendor.github-workflows"), ("gitlab-ci.yml", "vendor.gitlab-ci")],
 )
-def test_the_pipelines_have_the_form_that_their_servers_want(file: str, schema: str, tmp_path: Path) -> None:
+def test_the_pipelines_have_the_form_that_their_servers_need(file: str, schema: str, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema]
     options = ("--data-transform", "gitlab-ci") if "gitlab" in schema else ()
 
@@ -115,7 +115,7 @@ def test_the_pipelines_have_the_form_that_their_servers_want(file: str, schema: 
     assert done.returncode == 0, done.stdout
 
 
-def test_the_objects_of_kubernetes_are_valid_and_may_do_what_they_must() -> None:
+def test_the_objects_of_kubernetes_are_valid_and_have_the_necessary_rights() -> None:
     text = (_EXAMPLES / "kubernetes" / "cronjob.yaml").read_text(encoding="utf-8")
     objects = {each["kind"]: each for each in yaml.safe_load_all(text)}
     assert set(objects) == {"ServiceAccount", "Role", "RoleBinding", "CronJob"}
@@ -129,14 +129,14 @@ def test_the_objects_of_kubernetes_are_valid_and_may_do_what_they_must() -> None
     assert objects["RoleBinding"]["roleRef"]["name"] == objects["Role"]["metadata"]["name"]
     assert objects["CronJob"]["spec"]["concurrencyPolicy"] == "Forbid"
     parse_schedule(objects["CronJob"]["spec"]["schedule"], ZoneInfo("UTC"), "CronJob")
-    # Its arguments are those that the crontab's test has run, and two of printing.
+    # The arguments are those that the test of the crontab has run, and two for the output.
     assert pod["containers"][0]["args"] == ["rotation", "run", "--log-format", "json", "-o", "json"]
 
 
 @pytest.mark.skipif(which("systemd-analyze") is None, reason="this machine has no systemd")
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for unit in (_EXAMPLES / "systemd").iterdir():
-        # It wants to see the program.
+        # systemd checks that the program exists.
         (tmp_path / unit.name).write_text(unit.read_text().replace("/usr/local/bin/fluxbase-cli", sys.executable))
 
     done = subprocess.run(
@@ -147,12 +147,12 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"},
     )
 
-    # Units of the machine that it looks at besides are not ours to judge.
+    # systemd also looks at units of the machine. This test does not check those.
     complaints = [line for line in done.stderr.splitlines() if "fluxbase-rotation" in line]
     assert (done.returncode, complaints) == (0, []), done.stderr
 
 
-def test_the_units_run_commands_that_there_are() -> None:
+def test_the_units_run_commands_that_exist() -> None:
     commands = {
         name: shlex.split(_unit(name)["ExecStart"][0])[1:]
         for name in ("fluxbase-rotation.service", "fluxbase-rotation-daemon.service")

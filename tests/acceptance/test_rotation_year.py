@@ -1,4 +1,4 @@
-"""A year of rotations on a clock of the test's, with real PostgreSQL, real OpenBao and a real webhook."""
+"""A year of rotations on a clock that the test sets, with real PostgreSQL, real OpenBao and a real webhook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_year_of_schedules_loses_nothing_and_keeps_two_old_keys(rotating: Rota
     plaintexts = {spot: opened.text for spot, opened in flux.everything(rotating.keys()).items() if opened.versions}
     assert len(plaintexts) == 40
     calendar = Calendar(rotating)
-    # The first is due because nothing is recorded yet.
+    # The first rotation is due because nothing is recorded yet.
     calendar.now = _first_of_next_month(calendar.now) + timedelta(hours=5)
 
     for number in range(1, 13):
@@ -30,7 +30,7 @@ def test_a_year_of_schedules_loses_nothing_and_keeps_two_old_keys(rotating: Rota
         calendar.now = date - timedelta(seconds=1)
         assert calendar.run().state == "not-due"
         if number in (4, 7):
-            # Nobody is there on the first, nor on the first after it: both are made good by one rotation.
+            # Nothing runs on the first date, nor on the next one: one rotation makes up for both.
             date = _first_of_next_month(date)
         calendar.now = date + timedelta(hours=number)
     calendar.now = calendar.now.replace(day=1, hour=1) - timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Promise 6, by searching all that anybody can read afterwards for what nobody may read."""
+"""Promise 6: search everything that can be read afterwards for what must not be readable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRONG_PASSWORD = "wrong password/marker"
 _MARKERS = ("PLAINTEXTMARKER", "demo-secret-", "not-real", "DEMODEMO", _SHORT_KEY, _WRONG_PASSWORD)
 
 
-def test_no_key_plaintext_sealed_value_or_password_is_told_anywhere(rotation: Rotation, closed_port: str) -> None:
+def test_no_key_plaintext_sealed_value_or_password_appears_anywhere(rotation: Rotation, closed_port: str) -> None:
     rotation.seed(300)
     _plant(rotation)
     forbidden = set(_forbidden(rotation))
@@ -35,8 +35,8 @@ def test_no_key_plaintext_sealed_value_or_password_is_told_anywhere(rotation: Ro
     assert told == []
 
 
-def test_a_trigger_that_quotes_the_value_does_not_make_us_tell_it(rotation: Rotation) -> None:
-    """The server's message holds what the operator's trigger puts there; what we print and keep must not."""
+def test_a_value_that_a_trigger_quotes_is_not_printed(rotation: Rotation) -> None:
+    """The server's message contains what the operator's trigger puts there. Our output and records must not."""
     rotation.seed(100)
     rotation.rows(
         "CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql AS"
@@ -48,14 +48,14 @@ def test_a_trigger_that_quotes_the_value_does_not_make_us_tell_it(rotation: Rota
     outcome = rotation.command(*_RE_ENCRYPT, "--allow-triggers", "--debug")
 
     assert outcome.code == 1
-    # None of the new seals can be known here, but all are texts of this form.
+    # The new sealed values are not known here, but all of them are texts of this form.
     seal = re.compile(r"[A-Za-z0-9+/]{40,}")
     assert seal.search(outcome.all) is None
     assert seal.search("\n".join(_progress_tables(rotation))) is None
 
 
 def _plant(rotation: Rotation) -> None:
-    """Values that can't be opened, that are not sealed, and that are sealed twice."""
+    """Insert values that cannot be opened, that are not sealed, and that are sealed twice."""
     with psycopg.connect(rotation.url, autocommit=True) as connection:
         for number, text in enumerate(
             (
@@ -79,7 +79,7 @@ def _run_everything(rotation: Rotation, closed_port: str) -> Iterator[Outcome]:
     yield run("keys", "list", "-o", "json")
     yield run("config", "check", "--debug")
     yield run("config", "check", "-o", "json", FLUXBASE_DATABASE_URL=closed_port)
-    # What is wrong with keys and addresses.
+    # Wrong keys and wrong addresses.
     yield run("keys", "list", "--debug", FLUXBASE_SECRET_KEY_1=_SHORT_KEY)
     yield run("keys", "list", "--debug", FLUXBASE_SECRET_KEY_1=f"{OLD_KEY.hex()}=")
     yield run("keys", "list", "--debug", FLUXBASE_SECRET_KEY_3=OLD_KEY.hex())
@@ -94,7 +94,7 @@ def _run_everything(rotation: Rotation, closed_port: str) -> Iterator[Outcome]:
         f"host=127.0.0.1 port=1 user=x password={_WRONG_PASSWORD}",
     ):
         yield run("secrets", "audit", "--debug", FLUXBASE_DATABASE_URL=url)
-    # The jobs, and all that can go wrong with them.
+    # The jobs, and everything that can go wrong with them.
     yield run("secrets", "audit", "-o", "json", "--debug")
     yield run("secrets", "audit", "--key-version", "1", "--log-format", "json")
     yield run(*_RE_ENCRYPT, "--debug", FLUXBASE_SECRET_KEY_1="88" * 32, FLUXBASE_SECRET_KEY_2="99" * 32)
@@ -136,7 +136,7 @@ def _forbidden(rotation: Rotation) -> Iterator[str]:
         "branching.github_config": ["webhook_secret"],
     }.items():
         for column in columns:
-            # The first characters are enough to recognise one by.
+            # The first characters are enough to recognise a secret.
             yield from (
                 row[0][:40] for row in rotation.rows(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")
             )

@@ -1,4 +1,4 @@
-"""What is not needed is not imported: start-up time, and a provider's libraries may be missing."""
+"""Only what is needed is imported: that keeps the start fast, and a provider's libraries can be missing."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_generating_a_key_imports_no_driver(command: Command) -> None:
     assert _imported(command, "keys", "generate").isdisjoint({"boto3", "hvac", "psycopg"})
 
 
-def test_keys_of_the_environment_import_nobody_elses_libraries(rotation: Rotation) -> None:
+def test_keys_of_the_environment_import_no_library_of_another_provider(rotation: Rotation) -> None:
     rotation.seed(20)
-    # Whoever imports one of them imports these, which the working directory puts first.
+    # An import of one of these packages finds these files, because the working directory is first in the path.
     for name in ("boto3", "botocore", "hvac"):
         rotation.command.write(f"{name}.py", f"raise AssertionError('{name} was imported')\n")
 

@@ -25,7 +25,7 @@ _COUNTS = [
 _JOB = [
     *("job", "kind", "state", "from_version", "to_version", "reason", *_COUNTS),
     *("remaining", "elapsed_seconds", "rate_per_second", "locations", "quarantine"),
-    # What the run costs.
+    # The cost of the run.
     *("forecast", "measured", "vacuum"),
 ]
 _AUDIT = [
@@ -127,7 +127,7 @@ def test_keys_list_has_exactly_the_promised_fields_in_their_order(rotation: Rota
     assert "FLUXBASE_SECRET_KEY_1" in data["keys"][0]["source"]
 
 
-def test_what_no_key_opens_is_listed_by_place_and_reason(rotation: Rotation) -> None:
+def test_undecryptable_values_are_listed_by_location_and_reason(rotation: Rotation) -> None:
     rotation.seed(1000)
     broken = rotation.value(
         "UPDATE functions.secrets SET encrypted_value = overlay(encrypted_value PLACING 'AAAA' FROM 9)"
@@ -161,7 +161,7 @@ def test_json_is_one_object_indented_by_two_spaces(rotation: Rotation) -> None:
 
 
 def test_an_interrupted_run_says_so_in_json(rotation: Rotation) -> None:
-    """Of a state other than `completed` the object has the same fields."""
+    """In a state other than `completed`, the object has the same fields."""
     rotation.seed(30)
     rotation.rows("ALTER TABLE functions.secrets ADD CONSTRAINT never CHECK (false) NOT VALID")
 

@@ -1,4 +1,4 @@
-"""On a terminal: the question before the first write, colours, and little room."""
+"""On a terminal: the question before the first write, colours, and a narrow window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def test_before_the_first_write_it_is_shown_what_will_be_done_where(rotation: Rotation) -> None:
+def test_before_the_first_write_the_terminal_shows_what_will_be_done(rotation: Rotation) -> None:
     report = rotation.seed(1000)
     url = urlsplit(rotation.url)
 
@@ -27,13 +27,13 @@ def test_before_the_first_write_it_is_shown_what_will_be_done_where(rotation: Ro
     assert f"version 1, fingerprint {fingerprint(OLD_KEY)}" in summary
     assert f"version 2, fingerprint {fingerprint(NEW_KEY)}" in summary
     for each in report.locations:
-        if each.location != "platform.instance_settings.settings":  # documents are counted there
+        if each.location != "platform.instance_settings.settings":  # this column counts documents
             assert re.search(rf"\b{each.old + each.new}  {re.escape(each.location)}", summary), each.location
     assert url.password is not None
     assert url.password not in summary
 
 
-def test_no_touches_nothing(rotation: Rotation) -> None:
+def test_the_answer_no_changes_nothing(rotation: Rotation) -> None:
     rotation.seed(1000)
 
     outcome = rotation.command.on_terminal(*_RE_ENCRYPT, answers=[("Go ahead?", "n")])
@@ -44,7 +44,7 @@ def test_no_touches_nothing(rotation: Rotation) -> None:
     assert rotation.command("secrets", "audit", "-o", "json").json["by_version"] == {"1": 850, "2": 150}
 
 
-def test_an_empty_answer_is_no(rotation: Rotation) -> None:
+def test_an_empty_answer_means_no(rotation: Rotation) -> None:
     rotation.seed(20)
 
     rotation.command.on_terminal(*_RE_ENCRYPT, answers=[("Go ahead?", "")])
@@ -52,7 +52,7 @@ def test_an_empty_answer_is_no(rotation: Rotation) -> None:
     assert rotation.value("SELECT to_regnamespace('fluxbase_rotation')") is None
 
 
-def test_yes_goes_on(rotation: Rotation) -> None:
+def test_the_answer_yes_starts_the_job(rotation: Rotation) -> None:
     rotation.seed(1000)
 
     outcome = rotation.command.on_terminal(*_RE_ENCRYPT, answers=[("Go ahead?", "y")])
@@ -62,7 +62,7 @@ def test_yes_goes_on(rotation: Rotation) -> None:
 
 
 @pytest.mark.parametrize("skip", [("--yes",), ("-y",), ("--dry-run",)])
-def test_nothing_is_asked_where_the_answer_is_given_or_nothing_is_written(
+def test_it_does_not_ask_when_the_answer_is_given_or_nothing_is_written(
     rotation: Rotation, skip: tuple[str, ...]
 ) -> None:
     rotation.seed(20)
@@ -73,7 +73,7 @@ def test_nothing_is_asked_where_the_answer_is_given_or_nothing_is_written(
     assert "Go ahead?" not in outcome.stdout
 
 
-def test_without_a_terminal_nothing_is_asked(rotation: Rotation) -> None:
+def test_it_does_not_ask_without_a_terminal(rotation: Rotation) -> None:
     rotation.seed(20)
 
     outcome = rotation.command(*_RE_ENCRYPT)
@@ -95,7 +95,7 @@ def test_a_rollback_shows_its_reason_before_it_asks(rotation: Rotation) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 20])
-def test_a_narrow_terminal_does_no_harm(rotation: Rotation, width: int) -> None:
+def test_the_output_fits_a_narrow_terminal(rotation: Rotation, width: int) -> None:
     rotation.seed(1000)
 
     outcome = rotation.command.on_terminal(*_RE_ENCRYPT, width=width, answers=[("Go ahead?", "y")])
@@ -118,7 +118,7 @@ def test_progress_shows_the_locations(rotation: Rotation) -> None:
 
 @pytest.mark.parametrize("off", ["--no-color", "NO_COLOR", "FLUXBASE_CLI_NO_COLOR"])
 def test_colours_can_be_switched_off(rotation: Rotation, off: str) -> None:
-    """Other escape sequences move the cursor for the progress table and stay."""
+    """Other escape sequences, which move the cursor for the progress table, stay."""
     rotation.seed(1000)
     arguments = (*_RE_ENCRYPT, "--yes", *((off,) if off.startswith("-") else ()))
     environment = {} if off.startswith("-") else {off: "1"}

@@ -1,4 +1,4 @@
-"""`secrets status` of a job that somebody works on, and `--watch`, which looks until it has ended."""
+"""`secrets status` of a running job, and `--watch`, which shows it until it has ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WATCH = ("secrets", "status", "--watch", "--interval", "0.1")
 
 @contextmanager
 def held_up(rotation: Rotation) -> Iterator[psycopg.Connection[Any]]:
-    """A job that has done most of its work and waits for a row; `rollback` of what is handed over lets it go on."""
+    """A job that has done most of its work and waits for a locked row. Roll back the connection, and it continues."""
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("SELECT FROM functions.secrets LIMIT 1 FOR UPDATE")
         with rotation.command.start(*_RE_ENCRYPT) as running:
@@ -35,7 +35,7 @@ def held_up(rotation: Rotation) -> Iterator[psycopg.Connection[Any]]:
 
 @contextmanager
 def watching(rotation: Rotation, name: str, *arguments: str, **variables: str) -> Iterator[tuple[Running, Path]]:
-    """The command with its stdout in a file, so that it can be read meanwhile."""
+    """The command with its stdout in a file, so that the test can read it while the command runs."""
     out = rotation.command.directory / name
     line = f"exec {shlex.join(rotation.command.line(*_WATCH, *arguments))} > {shlex.quote(str(out))}"
     out.touch()
@@ -47,7 +47,7 @@ def _lines(out: Path) -> int:
     return out.read_text().count("\n")
 
 
-def test_a_living_job_shows_its_rate_its_runners_and_is_watched_to_its_end(rotation: Rotation) -> None:
+def test_a_running_job_shows_its_rate_and_its_runners_and_is_watched_to_its_end(rotation: Rotation) -> None:
     rotation.seed(1000)
     with held_up(rotation) as blocker:
         listed = rotation.command("secrets", "status", "-o", "json").json["jobs"][0]
@@ -102,8 +102,8 @@ def test_a_job_is_watched_on_a_terminal(rotation: Rotation) -> None:
 
 
 @pytest.mark.parametrize("form", [(), ("-o", "yaml")])
-def test_there_is_nothing_to_watch_where_no_job_is_unfinished(rotation: Rotation, form: tuple[str, ...]) -> None:
-    """The list of jobs is shown, as without --watch; a job that has ended is shown once."""
+def test_without_an_unfinished_job_there_is_nothing_to_watch(rotation: Rotation, form: tuple[str, ...]) -> None:
+    """The list of jobs is shown, as without --watch. A job that has ended is shown once."""
     rotation.seed(20)
     nothing = rotation.command(*_WATCH, *form)
     assert nothing.code == 0
@@ -117,8 +117,8 @@ def test_there_is_nothing_to_watch_where_no_job_is_unfinished(rotation: Rotation
     assert rotation.command(*_WATCH, "99").code == 2
 
 
-def test_who_watches_waits_for_a_server_that_is_away(rotation: Rotation, proxy: Proxy) -> None:
-    """An interrupted job is watched too: somebody may go on with it."""
+def test_watch_waits_for_a_server_that_is_away(rotation: Rotation, proxy: Proxy) -> None:
+    """It also watches an interrupted job, because another process may resume it."""
     rotation.seed(1000)
     with held_up(rotation) as blocker, watching(rotation, "text", FLUXBASE_DATABASE_URL=proxy.url) as (running, out):
         until(lambda: _lines(out) > 0, "a reading")

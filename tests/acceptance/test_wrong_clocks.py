@@ -1,4 +1,4 @@
-"""A machine whose clock is wrong by days: what protects a key goes by the clock of the database server."""
+"""A machine whose clock is wrong by days: what protects a key uses the clock of the database server."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def rotated(rotation: Rotation) -> Rotation:
 
 
 def refused(outcome: Outcome, word: str) -> None:
-    """It was refused, for one reason."""
+    """Check that the request was refused, for one reason."""
     assert outcome.code == 3, outcome.all
     (reason,) = outcome.json["refused"]
     assert word in reason
 
 
 def done(outcome: Outcome) -> Outcome:
-    """It was done."""
+    """Check that the request was done."""
     assert outcome.code == 0, outcome.all
     return outcome
 
@@ -53,7 +53,7 @@ def test_a_clock_that_is_behind_does_not_keep_a_key_for_ever(rotated: Rotation, 
     assert done(wrong_clock(-8, soon, *_CONFIRM)).json["state"] == "destroyed"
 
 
-def test_a_date_and_the_age_of_backups_are_kept_by_the_clock_of_the_server(
+def test_a_date_and_the_age_of_backups_follow_the_clock_of_the_server(
     rotated: Rotation, wrong_clock: WrongClock
 ) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -62,9 +62,7 @@ def test_a_date_and_the_age_of_backups_are_kept_by_the_clock_of_the_server(
     refused(wrong_clock(8, backed_up, *_DESTROY, "--now"), "backups of the last 7d may need it")
 
 
-def test_a_rotation_that_nobody_watches_goes_by_the_clock_of_the_server(
-    rotating: Rotating, wrong_clock: WrongClock
-) -> None:
+def test_a_scheduled_rotation_follows_the_clock_of_the_server(rotating: Rotating, wrong_clock: WrongClock) -> None:
     rotating.configure(retain=0)
     command = rotating.command
 
@@ -94,6 +92,6 @@ def test_a_rotation_is_recorded_with_the_time_of_the_server(
     assert rotating.rows(f"SELECT {apart} < 300 FROM fluxbase_rotation.rotation_step") == [(True,)]
 
 
-def test_a_clock_that_is_right_is_not_spoken_of(rotated: Rotation) -> None:
+def test_a_correct_clock_is_not_mentioned(rotated: Rotation) -> None:
     checks = rotated.command("config", "check", "-o", "json").json["checks"]
     assert [each for each in checks if each["check"] == "clock"] == []

@@ -1,4 +1,4 @@
-"""Re-encrypts from version 1 to 2, and kills itself at the n-th time that a batch comes to a step.
+"""Re-encrypts from version 1 to 2, and kills its own process when a batch reaches a step for the n-th time.
 
 Usage: python fatal.py STEP N, with the configuration in the environment.
 """
@@ -32,7 +32,7 @@ class Fatal:
         self._lock = Lock()
 
     def notify(self, event: Event) -> None:
-        """Count, and die."""
+        """Count the step, and kill the process at the n-th."""
         if not isinstance(event, BatchStep) or event.step is not self._step:
             return
         with self._lock:
@@ -42,7 +42,7 @@ class Fatal:
 
 
 def main() -> None:
-    """Do as the command line does, with another listener."""
+    """Do what the command line does, with another observer."""
     settings = load_settings(config=None, database_url=None, directory=Path.cwd(), environ=os.environ)
     keyring = load_keyring(settings.encryption, os.environ)
     request = JobRequest(JobKind.RE_ENCRYPT, Goal(target=2, source=1), limits=Limits(50, 1 << 20), workers=2)

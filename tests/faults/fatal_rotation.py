@@ -1,7 +1,7 @@
-"""Runs one rotation again and again, each time killed by `kill -9` at the next place, and never to its end.
+"""Runs one rotation many times. Each run is killed with `kill -9` at the next point, and no run reaches the end.
 
-Each run is a process of its own, forked from this one so that nothing has to be imported anew. The places are all
-moments of all steps, and those between a key's end and the record of it.
+Each run is a separate process. It is forked from this one, so that nothing must be imported again. The kill points are
+all moments of all steps, and the moments between the end of a key and the record of it.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from fluxbase_cli.rotation.retention import KeyRetirement
 from fluxbase_cli.rotation.rotator import Rotator
 from fluxbase_cli.store.rotations import RotationStep
 
-Ctid = tuple[RotationStep, Moment | str]
+KillPoint = tuple[RotationStep, Moment | str]
 
 
-def _places() -> list[Ctid]:
-    places: list[Ctid] = []
+def _kill_points() -> list[KillPoint]:
+    points: list[KillPoint] = []
     for step in RotationStep:
-        places.append((step, Moment.BEGUN))
+        points.append((step, Moment.BEGUN))
         if step is RotationStep.RETENTION:
-            places += [(step, "disabled"), (step, "destroyed")]
-        places += [(step, Moment.DONE), (step, Moment.RECORDED)]
-    return places
+            points += [(step, "disabled"), (step, "destroyed")]
+        points += [(step, Moment.DONE), (step, Moment.RECORDED)]
+    return points
 
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _run_until(place: Ctid) -> None:
-    _, moment = place
+def _run_until(point: KillPoint) -> None:
+    _, moment = point
 
     def listen(reached: RotationStep, at: Moment) -> None:
-        if (reached, at) == place:
+        if (reached, at) == point:
             _die()
 
     if isinstance(moment, str):
@@ -66,17 +66,17 @@ def _run_until(place: Ctid) -> None:
 
 
 def main() -> None:
-    """Run and be killed at each place; print how each run ended."""
-    for place in _places():
+    """Run, with a kill at each point, and print how each run ended."""
+    for point in _kill_points():
         child = os.fork()
         if child == 0:
             try:
-                _run_until(place)
+                _run_until(point)
             finally:
-                # It was to be killed: whatever else ends it is no success.
+                # The run must be killed. If it ends in another way, that is an error.
                 os._exit(1)
         _, status = os.waitpid(child, 0)
-        step, moment = place
+        step, moment = point
         name = moment if isinstance(moment, str) else moment.value
         print(step.value, name, os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
 

@@ -1,6 +1,6 @@
-"""An independent reader of what Fluxbase stores, with nothing of ours but the table below.
+"""An independent reader of what Fluxbase stores. It uses nothing of fluxbase-cli except the table below.
 
-What the program under test says about its own work is no proof of it.
+What the program under test says about its work is not a proof.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SEALED_COLUMNS = {*(column for columns in _TEXTS.values() for column in columns
 
 _KEYS = {2: NEW_KEY, 1: OLD_KEY}
 
-#: Where a value stands: `schema.table.column`, the row's id, the path in the document.
+#: Where a value is: `schema.table.column`, the row's id, the path in the document.
 Ctid = tuple[str, str, tuple[str, ...]]
 
 
@@ -50,11 +50,11 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a database holds.
+    """Everything that a database holds.
 
     Attributes:
-        values: what could be opened.
-        unopened: the texts that could not: plaintext, or what is lost.
+        values: the values that could be opened.
+        unopened: the texts that could not be opened: plaintext, or lost values.
         rest: every other column of every row, by table and id.
     """
 
@@ -64,22 +64,22 @@ class Contents:
 
     @property
     def lost(self) -> tuple[Ctid, ...]:
-        """The places of what could not be opened, in a database without plaintext."""
+        """Where the values are that could not be opened, in a database without plaintext."""
         return tuple(self.unopened)
 
     @property
     def versions(self) -> Counter[int]:
-        """How many values stand under each version."""
+        """How many values are under each version."""
         return Counter(value.version for value in self.values.values())
 
     @property
     def plaintexts(self) -> Mapping[Ctid, bytes]:
-        """The plaintexts, whatever sealed them."""
+        """The plaintexts, for values under any key."""
         return {place: value.plaintext for place, value in self.values.items()}
 
 
 def read(url: str, keys: Mapping[int, bytes] | None = None) -> Contents:
-    """Open everything under the two keys of the tests, or under others."""
+    """Open everything, with the two keys of the tests or with other keys."""
     keys = _KEYS if keys is None else keys
     values: dict[Ctid, Value] = {}
     unopened: dict[Ctid, str] = {}
@@ -119,7 +119,7 @@ def _stored(
     for row_id, text, row in connection.execute(
         f"SELECT id::text, settings::text, to_jsonb(t) - 'settings' FROM {table} AS t"
     ):
-        # Numbers as they are written: 1.10 is not 1.1.
+        # Numbers stay as they are written: 1.10 is not 1.1.
         document = json.loads(text, parse_float=str, parse_int=str)
         sealed = {path: leaf for path, leaf in _leaves(document, ()) if len(leaf) >= 40 and _decode(leaf)}
         rest[table, row_id] = (row, _without(document, sealed, ()))

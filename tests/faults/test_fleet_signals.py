@@ -1,4 +1,4 @@
-"""A fleet that is stopped or killed, as a whole or in part: no process stays, and the same command goes on."""
+"""A fleet is stopped or killed, all of it or a part: no process stays, and the same command resumes the work."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def children(running: Running) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has asked for its exit code yet has."""
+    """Whether a process has ended. A zombie counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
@@ -49,7 +49,7 @@ def gone(pid: int) -> bool:
 
 
 def at_work(*members: Member) -> None:
-    """Wait until a part of each is done."""
+    """Wait until a part of each instance is done."""
     for member in members:
         until(partial(_beyond, member), f"a part of {member.name} is done")
 
@@ -59,7 +59,7 @@ def _beyond(member: Member) -> bool:
 
 
 def assert_all_done(outcome_json: object, *members: Member) -> None:
-    """Every value was moved, once, and reads as before."""
+    """Check that every value was moved once, and has the same plaintext as before."""
     for member in members:
         result = by_name(outcome_json)[member.name]["result"]
         assert (result["state"], result["moved"]) == ("completed", 0)
@@ -69,7 +69,7 @@ def assert_all_done(outcome_json: object, *members: Member) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_fleet_is_resumed_by_the_same_command(fleet: FleetBed, number: signal.Signals, code: int) -> None:
-    """Two instances are at work, one is done and two wait for their turn."""
+    """Two instances work, one is done, and two wait for their turn."""
     done = fleet.add("done", values=20)
     first, second, third = (fleet.add(name, values=_COUNT) for name in ("first", "second", "third"))
     before = {member.name: member.read().plaintexts for member in (first, second, third)}
@@ -96,7 +96,7 @@ def test_a_stopped_fleet_is_resumed_by_the_same_command(fleet: FleetBed, number:
         assert ended[name]["result"]["state"] == "interrupted"
         assert 0 < ended[name]["result"]["re_encrypted"] < _BEFORE_JOB
         assert "interrupted" in ended[name]["error"]
-        # What is reported is what is there.
+        # The reported numbers agree with the database.
         assert fleet.members[name].versions[1] == _BEFORE_JOB - ended[name]["result"]["re_encrypted"]
     assert third.versions[1] == _BEFORE_JOB
 
@@ -111,7 +111,7 @@ def test_a_stopped_fleet_is_resumed_by_the_same_command(fleet: FleetBed, number:
 
 
 def test_ctrl_c_on_a_terminal_reaches_an_instance_once(fleet: FleetBed) -> None:
-    """A terminal signals all processes of its foreground group; a second SIGINT would cut the batch in hand off."""
+    """A terminal signals all processes of its foreground group. A second SIGINT would abort the batch in progress."""
     fleet.add("eu", values=_COUNT)
     eu = fleet.members["eu"]
     with fleet.command.start(*_SLOWLY) as running:
@@ -124,7 +124,7 @@ def test_ctrl_c_on_a_terminal_reaches_an_instance_once(fleet: FleetBed) -> None:
     assert by_name(outcome.json)["eu"]["result"]["state"] == "interrupted"
 
 
-def test_a_second_ctrl_c_leaves_at_once(fleet: FleetBed) -> None:
+def test_a_second_ctrl_c_ends_the_command_at_once(fleet: FleetBed) -> None:
     eu = fleet.add("eu", values=1000)
     with ExitStack() as stack:
         stack.enter_context(psycopg.connect(eu.url)).execute("SELECT FROM functions.secrets FOR UPDATE")
@@ -139,8 +139,8 @@ def test_a_second_ctrl_c_leaves_at_once(fleet: FleetBed) -> None:
     assert fleet.command(*_RE_ENCRYPT).code == 0
 
 
-def test_when_the_fleet_is_killed_its_instances_stop_and_the_next_run_goes_on(fleet: FleetBed) -> None:
-    """`kill -9`: nobody passes a signal on. Each instance sees its stdin close, stops, and records what it has done."""
+def test_when_the_fleet_is_killed_its_instances_stop_and_the_next_run_continues(fleet: FleetBed) -> None:
+    """`kill -9`: no signal is passed on. Each instance sees its stdin close, stops, and records its work."""
     first, second = (fleet.add(name, values=_COUNT) for name in ("first", "second"))
     with fleet.command.start(*_SLOWLY) as running:
         at_work(first, second)
@@ -148,7 +148,7 @@ def test_when_the_fleet_is_killed_its_instances_stop_and_the_next_run_goes_on(fl
         assert len(pids) == 2
         running.kill()
 
-    # At once, as somebody who does not know what happened: the next run copes with instances that are just stopping.
+    # At once, like a user who does not know what happened: the next run must cope with instances that still stop.
     resumed = fleet.command(*_GO_ON)
 
     until(lambda: all(gone(pid) for pid in pids), "the instances' processes are gone", patience_s=_AT_ONCE_S)
@@ -160,7 +160,7 @@ def test_when_the_fleet_is_killed_its_instances_stop_and_the_next_run_goes_on(fl
     assert ("interrupted",) in kinds
 
 
-def test_a_killed_instance_stops_nobody_and_the_next_run_goes_on(fleet: FleetBed) -> None:
+def test_a_killed_instance_stops_no_other_and_the_next_run_continues(fleet: FleetBed) -> None:
     first, second = (fleet.add(name, values=_COUNT) for name in ("first", "second"))
     with fleet.command.start(*_SLOWLY) as running:
         at_work(first, second)
@@ -185,7 +185,7 @@ def test_a_killed_instance_stops_nobody_and_the_next_run_goes_on(fleet: FleetBed
 
 
 class Heard:
-    """A listener that keeps what it hears."""
+    """An observer that keeps all events."""
 
     def __init__(self) -> None:
         self.messages: list[InstanceMessage] = []
@@ -242,7 +242,7 @@ def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
         ('import os; os.write(2, b\'{"level": "error", "message": "a\\\\nb"}\\n\'); os._exit(2)', 2, r"a\nb", "a\nb"),
     ],
 )
-def test_a_process_that_ends_in_an_unforeseen_way_has_its_line(
+def test_a_process_that_ends_in_an_unexpected_way_has_its_line(
     tmp_path: Path, program: str, code: int, error: str, heard_text: str | None
 ) -> None:
     run, heard = fleet_of(tmp_path, program)
@@ -256,8 +256,8 @@ def test_a_process_that_ends_in_an_unforeseen_way_has_its_line(
     assert heard.running == 0
 
 
-def test_what_is_printed_in_abundance_blocks_nobody(tmp_path: Path) -> None:
-    """More than any pipe holds, on both streams."""
+def test_a_very_long_output_blocks_nothing(tmp_path: Path) -> None:
+    """The output is longer than a pipe can hold, on both streams."""
     program = (
         "import json, sys\n"
         "for n in range(5000): print(json.dumps({'level': 'info', 'message': 'x' * 100}), file=sys.stderr)\n"
@@ -273,7 +273,7 @@ def test_what_is_printed_in_abundance_blocks_nobody(tmp_path: Path) -> None:
     assert len(heard.messages) == 15_000
 
 
-def test_a_working_directory_that_is_gone_stops_nobody_else(tmp_path: Path) -> None:
+def test_a_missing_working_directory_stops_no_other_instance(tmp_path: Path) -> None:
     heard = Heard()
     instances = (Instance("a", tmp_path / "a", tmp_path / "gone"), Instance("b", tmp_path / "b", tmp_path))
     line = [sys.executable, "-c", "pass"]

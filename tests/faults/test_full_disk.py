@@ -1,4 +1,4 @@
-"""A disk that is full: waited for, then given up with an account; and when there is room the same command goes on."""
+"""A full disk: the job waits, then gives up with a report. When there is space, the same command resumes it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FULL = "No space left on device"
 
 @contextmanager
 def small_disk(server: EmbeddedServer) -> Iterator[str]:
-    """A folder on a disk of 2 MB of its own that the server can write to.
+    """Mount a disk of 2 MB that the server can write to, and return its folder.
 
-    A process mounts it in a namespace of its own, for which nobody needs to be root, and others see it through that
-    process' root. It is gone with that process.
+    A process mounts it in a separate namespace, so root rights are not necessary. Others see it through the root of
+    that process. It disappears with that process.
     """
     if sys.platform != "linux":
         pytest.skip("only Linux lets anybody mount a disk")
@@ -55,7 +55,7 @@ def small_disk(server: EmbeddedServer) -> Iterator[str]:
 
 @pytest.fixture
 def full(rotation: Rotation, postgres_server: PostgresServer) -> Iterator[Rotation]:
-    """A database whose `functions.secrets` is on a disk that is full, of a table named `ballast`."""
+    """A database with `functions.secrets` on a full disk. A table named `ballast` fills the disk."""
     if not isinstance(postgres_server, EmbeddedServer):
         pytest.skip("the disks of somebody else's server are not ours to fill")
     rotation.seed(1000)
@@ -74,7 +74,7 @@ def full(rotation: Rotation, postgres_server: PostgresServer) -> Iterator[Rotati
             rotation.rows(f"DROP TABLESPACE {space}")
 
 
-def test_a_full_disk_is_waited_for_then_given_up_and_when_there_is_room_the_same_command_goes_on(
+def test_a_job_waits_for_a_full_disk_then_gives_up_and_the_same_command_resumes_it_when_there_is_space(
     full: Rotation,
 ) -> None:
     before = read(full.url)
@@ -86,7 +86,7 @@ def test_a_full_disk_is_waited_for_then_given_up_and_when_there_is_room_the_same
     assert (impatient.json["state"], impatient.json["remaining"]) == ("failed", None)
     assert _FULL in impatient.json["error"]
     assert "waiting" in impatient.stderr
-    # An exact account: what is told is what is there.
+    # The report is exact: its numbers agree with the database.
     between = read(full.url)
     assert between.plaintexts == before.plaintexts
     assert between.versions[2] == 150 + impatient.json["updated"]

@@ -1,7 +1,7 @@
-"""Started by a script with `&`, behind `nohup` or by a careless service manager: signals that the parent ignored.
+"""A command that a script with `&`, `nohup` or a service manager started with signals that are already ignored.
 
-A shell starts what stands before `&` in a script with SIGINT ignored. Python then installs no handler of its own, so
-that a program which trusts in it can't be interrupted.
+A shell ignores SIGINT for a command that stands before `&` in a script. Python then installs no signal handler. So a
+program that relies on Python's handler cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.faults.reader import read
 from tests.fixtures.command import Command, Rotation, Running, until
 
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--batch-size", "100")
-#: What a shell does with the signals of a job in the background, and more.
+#: The signals that a shell ignores for a job in the background, and more.
 _IGNORING = ("sh", "-c", 'trap "" INT QUIT TERM; exec "$@"', "sh")
 _BLOCK = """
 import os, signal, sys
@@ -43,7 +43,7 @@ def started(command: Command, parent: tuple[str, ...], *arguments: str, **enviro
 
 @inherited
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_job_is_interrupted_whatever_the_parent_did_with_signals(
+def test_a_job_can_be_interrupted_even_if_the_parent_ignored_signals(
     rotation: Rotation, parent: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:
     rotation.seed(1000)
@@ -62,10 +62,10 @@ def test_a_job_is_interrupted_whatever_the_parent_did_with_signals(
 
 @inherited
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_job_that_has_not_begun_is_interrupted_too(
+def test_a_job_that_has_not_begun_can_be_interrupted_too(
     rotation: Rotation, parent: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:
-    """It counts values in a table that somebody has locked, and no handler of the engine's is there yet."""
+    """It counts values in a table that another session has locked. The engine's signal handler is not installed yet."""
     rotation.seed(100)
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("LOCK TABLE functions.secrets IN ACCESS EXCLUSIVE MODE")
@@ -95,8 +95,8 @@ def test_a_command_that_waits_for_a_silent_server_is_interrupted(
     assert outcome.code == code, outcome.all
 
 
-def test_what_the_tests_start_inherits_no_signal_that_their_own_parent_ignored() -> None:
-    """The suite runs the same in the background of a script."""
+def test_what_the_tests_start_inherits_no_ignored_signal() -> None:
+    """The tests give the same result when a script runs them in the background."""
     told = "import signal; print(*(signal.getsignal(n) is not signal.SIG_IGN for n in (signal.SIGINT, signal.SIGQUIT)))"
     suite = (
         f"import subprocess, sys; import tests.conftest; subprocess.run([sys.executable, '-c', {told!r}], check=True)"

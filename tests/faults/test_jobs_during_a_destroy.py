@@ -1,4 +1,4 @@
-"""A job that begins while a destroy takes its census: values move to the very key that is to go."""
+"""A job begins while `keys destroy` reads all values: the job moves values to the key that will be destroyed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROLLBACK = ("secrets", "rollback", "--to-version", "1", "--reason", "test", "-o
 
 
 class Beginner:
-    """Begins a rollback to the key when the census has opened its first values."""
+    """Begins a rollback to the key when the audit has opened its first values."""
 
     def __init__(self, rotation: Rotation, stack: ExitStack) -> None:
         self._rotation = rotation
@@ -29,7 +29,7 @@ class Beginner:
         self.begun: list[Running] = []
 
     def notify(self, _event: Event) -> None:
-        """Begin it, and come back when it is at work, at its end, or waits for whoever destroys the key."""
+        """Begin the rollback. Return when it works, has ended, or waits for the process that destroys the key."""
         if self.begun:
             return
         running = self._stack.enter_context(self._rotation.command.start(*_ROLLBACK))
@@ -44,7 +44,7 @@ class Beginner:
 
 
 def destroy(rotation: Rotation, request: DestroyRequest, beginner: Beginner | None = None) -> DestroyOutcome:
-    """As `keys destroy` does it, in this process."""
+    """Do what `keys destroy` does, in this process."""
     environ = dict(rotation.command.environment)
     here = rotation.command.directory
     settings = load_settings(directory=here, environ=environ, system_directory=here / "etc")
@@ -61,10 +61,10 @@ def destroy(rotation: Rotation, request: DestroyRequest, beginner: Beginner | No
         pytest.param(DestroyRequest(1, DEFAULT_LIMITS), id="first step"),
     ],
 )
-def test_a_key_that_a_job_began_to_seal_under_during_the_census_is_not_destroyed(
+def test_a_key_is_not_destroyed_if_a_job_began_to_seal_under_it_during_the_audit(
     rotation: Rotation, request_: DestroyRequest
 ) -> None:
-    """The census has not seen one value under the key, and when it is over there are some."""
+    """The audit has not seen one value under the key. When the audit ends, there are some."""
     rotation.seed(60, new_share=1.0)
     with ExitStack() as stack:
         beginner = Beginner(rotation, stack)
@@ -76,14 +76,14 @@ def test_a_key_that_a_job_began_to_seal_under_during_the_census_is_not_destroyed
     assert outcome.state is not KeyState.DESTROYED or moved == 0
     if moved:
         assert any("job" in refusal for refusal in outcome.refusals), outcome.refusals
-        # Nor by the step that follows it, at any time.
+        # The second step of the destroy does not destroy it either, at any later time.
         second = destroy(rotation, DestroyRequest(1, DEFAULT_LIMITS, now=True, confirm=fingerprint(OLD_KEY)))
         assert second.state is not KeyState.DESTROYED
         assert any("under version 1" in refusal for refusal in second.refusals)
 
 
 def test_without_a_job_the_same_request_destroys_the_key(rotation: Rotation) -> None:
-    """So that the refusals above are not for another reason."""
+    """This shows that the refusals above have no other reason."""
     rotation.seed(60, new_share=1.0)
 
     outcome = destroy(rotation, DestroyRequest(1, DEFAULT_LIMITS, now=True))

@@ -1,6 +1,7 @@
-"""`kill -9`: at any moment, at every step of a batch, and with writers at work meanwhile (promises 1 and 4).
+"""`kill -9` at any moment, at every step of a batch, and while writers work (promises 1 and 4).
 
-`FLUXBASE_TEST_FAULT_ROUNDS` says how many kills a job survives, and `FLUXBASE_TEST_FAULT_VALUES` of how many values.
+`FLUXBASE_TEST_FAULT_ROUNDS` says how many kills a job survives. `FLUXBASE_TEST_FAULT_VALUES` says how many values it
+has.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _TABLES = 8
 
 
 def test_kills_at_random_moments_lose_nothing_while_others_write(rotation: Rotation) -> None:
-    """A deployment kills the job again and again, and the server never stops writing, whatever the table.
+    """A deployment kills the job many times, while the server writes to all tables without a pause.
 
-    The moments are spread over the whole job, the last of them over its closing census. After each, everything is
-    opened by somebody else.
+    The moments are spread over the whole job; the last ones are in its catch-up pass. After each kill, the independent
+    reader opens everything.
     """
     rotation.seed(_COUNT)
     before = read(rotation.url)
@@ -42,7 +43,7 @@ def test_kills_at_random_moments_lose_nothing_while_others_write(rotation: Rotat
         for number in range(_ROUNDS):
             with rotation.command.start(*_SMALL) as running:
                 if number == _ROUNDS - 1:
-                    until(lambda: _in_census(rotation) or running.ended, "the closing census")
+                    until(lambda: _in_catch_up(rotation) or running.ended, "the catch-up pass")
                 else:
                     rows = rows or _total_rows(rotation)
                     target = chance.uniform(number, number + 1) / _ROUNDS * (rows or 0)
@@ -65,7 +66,7 @@ def test_kills_at_random_moments_lose_nothing_while_others_write(rotation: Rotat
 
 
 def _assert_nothing_else_changed(before: Contents, after: Contents, writers: Writers) -> None:
-    """Nothing is lost, and whatever the writers have not touched reads as before, all other columns included."""
+    """Check that nothing is lost, and that what the writers did not touch is as before, in all columns."""
     touched = writers.touched
     assert after.lost == ()
     assert {place: text for place, text in after.plaintexts.items() if place not in touched} == {
@@ -78,7 +79,7 @@ def _assert_nothing_else_changed(before: Contents, after: Contents, writers: Wri
 
 
 def _written_again(rotation: Rotation, writers: Writers) -> int:
-    """How many rows of `functions.secrets` killed runs wrote in vain: the server counts what was rolled back too."""
+    """How many rows of `functions.secrets` killed runs wrote in vain. The server counts rolled-back updates too."""
     until(
         lambda: (
             not rotation.value(
@@ -108,14 +109,14 @@ def _total_rows(rotation: Rotation) -> int | None:
     return None if value is None else int(value)
 
 
-def _in_census(rotation: Rotation) -> bool:
+def _in_catch_up(rotation: Rotation) -> bool:
     return bool(rotation.value("SELECT max(pass) > 0 FROM fluxbase_rotation.job"))
 
 
 @pytest.mark.parametrize("nth", [1, 9])
 @pytest.mark.parametrize("step", list(Step))
 def test_a_kill_at_any_step_of_a_batch_loses_nothing(rotation: Rotation, step: Step, nth: int) -> None:
-    """`fatal.py` runs the job with a listener that kills its own process."""
+    """`fatal.py` runs the job with an observer that kills its own process."""
     rotation.seed(1000)
     before = read(rotation.url)
     driver = str(Path(__file__).with_name("fatal.py"))
@@ -136,7 +137,7 @@ def test_a_kill_at_any_step_of_a_batch_loses_nothing(rotation: Rotation, step: S
     assert after.rest == before.rest
 
 
-def test_a_killed_rollback_goes_on_too(rotation: Rotation) -> None:
+def test_a_killed_rollback_can_be_resumed_too(rotation: Rotation) -> None:
     rotation.seed(5000, new_share=0.9)
     rollback = ("secrets", "rollback", "--to-version", "1", "--reason", "test", "--batch-size", "50")
     with rotation.command.start(*rollback) as running:

@@ -1,4 +1,4 @@
-"""A standby falls behind: the job waits for it, says so, and goes on."""
+"""A standby falls behind: the job waits for it, says so, and continues."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.fixtures.standby import NAME, Standby
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "-o", "json")
 
 
-def test_a_job_waits_for_a_standby_that_stands_still(rotation: Rotation, standby: Standby) -> None:
-    """Somebody has paused its replay, as for a report that must not be cancelled."""
+def test_a_job_waits_for_a_standby_whose_replay_is_paused(rotation: Rotation, standby: Standby) -> None:
+    """An operator has paused the replay, for example for a report that must not be cancelled."""
     rotation.seed(1000)
     standby.pause_replay()
     with rotation.command.start(*_RE_ENCRYPT, "--max-rate", "50", "--max-replica-lag", "1s,1GB") as running:
@@ -37,7 +37,7 @@ def test_a_job_waits_for_a_standby_that_stands_still(rotation: Rotation, standby
     assert read(rotation.url).versions == {2: 1000}
 
 
-def test_without_a_standby_there_is_nothing_to_wait_for_and_that_is_told(rotation: Rotation) -> None:
+def test_without_a_standby_the_job_says_that_there_is_nothing_to_wait_for(rotation: Rotation) -> None:
     rotation.seed(100)
 
     outcome = rotation.command(*_RE_ENCRYPT, "--max-replica-lag", "1s")
@@ -46,10 +46,10 @@ def test_without_a_standby_there_is_nothing_to_wait_for_and_that_is_told(rotatio
     assert "no standby is connected" in outcome.stderr
 
 
-def test_a_role_that_cannot_see_standbys_is_refused_and_the_grant_mends_it(
+def test_a_role_that_cannot_see_standbys_is_refused_until_it_gets_the_grant(
     flux: Fluxbase, role: Role, standby: Standby
 ) -> None:
-    """To it they are there and hold nothing: to go on would be to spare nobody."""
+    """The role sees standbys without a position. If the job continued, the limit would protect no standby."""
     flux.secrets(3)
     flux.rows(f"GRANT service_role TO {role.name}")
     flux.rows(f"GRANT SET ON PARAMETER session_replication_role TO {role.name}")

@@ -1,4 +1,4 @@
-"""Rows that others have locked: waited for, told, and a deadlock costs one batch."""
+"""Rows that others have locked: the job waits and says so, and a deadlock costs one batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation, until
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "-o", "json")
 
 
-def test_a_row_that_is_locked_for_long_is_waited_for(rotation: Rotation) -> None:
-    """Longer than our lock time-out: we say what we wait for, hold nothing meanwhile, and come again."""
+def test_a_job_waits_for_a_row_that_is_locked_for_long(rotation: Rotation) -> None:
+    """The lock lasts longer than our lock timeout. The job reports it, holds no lock meanwhile, and retries."""
     rotation.seed(1000)
     with psycopg.connect(rotation.url) as blocker:
         row = blocker.execute("SELECT id FROM functions.secrets LIMIT 1 FOR UPDATE").fetchone()
@@ -22,7 +22,7 @@ def test_a_row_that_is_locked_for_long_is_waited_for(rotation: Rotation) -> None
         with rotation.command.start(*_RE_ENCRYPT) as running:
             until(lambda: "LockNotAvailable" in running.stderr, "the command says what it waits for")
             assert not running.ended
-            # The rest of the work does not wait for that one row.
+            # The rest of the work does not wait for this one row.
             until(
                 lambda: rotation.value(
                     "SELECT count(*) FROM fluxbase_rotation.shard WHERE done AND table_name <> 'functions.secrets'"
@@ -45,10 +45,10 @@ def test_a_row_that_is_locked_for_long_is_waited_for(rotation: Rotation) -> None
 
 
 def test_a_writer_that_locks_rows_in_the_other_order_wins_the_deadlock(rotation: Rotation) -> None:
-    """Our batch holds a row that the writer wants, and waits for one that the writer holds."""
+    """Our batch holds a row that the writer needs, and waits for a row that the writer holds."""
     rotation.seed(1000)
     with psycopg.connect(rotation.url) as writer:
-        # So that the server finds our session first, and it is we who give way.
+        # So the server finds our session first, and our transaction is the one that it cancels.
         writer.execute("SET deadlock_timeout = '30s'")
         last = writer.execute("SELECT id FROM functions.secrets ORDER BY ctid DESC LIMIT 1 FOR UPDATE").fetchone()
         assert last is not None

@@ -1,4 +1,4 @@
-"""Commits that nobody knows of: the answer is lost, the commit comes late, or a crash takes it back."""
+"""Commits with an unknown result: the answer is lost, the commit comes late, or a crash undoes it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from tests.fixtures.fluxbase import Fluxbase, Watching
 from tests.fixtures.proxy import Proxy
 
 FIVE = Limits(rows=5, bytes=1 << 20)
-#: More than twice the time between two looks of the heartbeat, in seconds.
+#: More than twice the time between two checks of the heartbeat, in seconds.
 _LEASE_S = 2.5
 _SOON_S = 30.0
 
 
 def run_soon(flux: Fluxbase, observer: Observer, database: DatabaseSettings | None = None) -> JobReport:
-    """A job that is interrupted when it has not come to its end soon."""
+    """Run a job that is interrupted if it does not end soon."""
     stop = Stop()
     timer = threading.Timer(_SOON_S, stop.request)
     timer.start()
@@ -49,7 +49,7 @@ def run_soon(flux: Fluxbase, observer: Observer, database: DatabaseSettings | No
 
 
 def alive(flux: Fluxbase) -> bool:
-    """Whether the runner's heartbeat is there, which keeps others from taking its shards."""
+    """Whether the runner has its heartbeat, which stops others from taking its shards."""
     return bool(
         flux.value(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2"
@@ -60,7 +60,7 @@ def alive(flux: Fluxbase) -> bool:
 
 
 def batches(watching: Watching, step: Step) -> int:
-    """How many batches of secrets came to a step."""
+    """How many batches of secrets reached a step."""
     return sum(
         isinstance(event, BatchStep) and (event.table, event.step) == ("functions.secrets", step)
         for event in watching.events
@@ -68,17 +68,17 @@ def batches(watching: Watching, step: Step) -> int:
 
 
 def assert_done(report: JobReport, flux: Fluxbase, values: int) -> None:
-    """Each value was counted, and written, once."""
+    """Check that each value was counted once and written once."""
     assert (report.state, report.remaining) == ("completed", 0)
     counts = report.total
     assert (counts.scanned, counts.re_encrypted, counts.updated, counts.moved) == (values, values, values, 0)
     assert [each.versions for each in flux.everything().values()] == [(2,)] * values
 
 
-def test_a_commit_whose_answer_was_lost_is_asked_after_and_not_done_again(
+def test_a_commit_with_a_lost_answer_is_looked_up_and_not_done_again(
     flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The batch is there. Whoever asks finds that out; whoever does not does it once more, for nothing."""
+    """The batch is committed. A job that looks finds it. A job that does not look does the work again for nothing."""
     flux.secrets(20)
     recorded, lost = JobStore.recorded, iter(range(1))
 
@@ -96,16 +96,16 @@ def test_a_commit_whose_answer_was_lost_is_asked_after_and_not_done_again(
     report = run_soon(flux, watching)
 
     assert_done(report, flux, 20)
-    # Four batches and the closing census; the one whose answer was lost said nothing of its commit.
+    # Four batches and the catch-up pass. The batch with the lost answer reported no commit.
     assert (batches(watching, Step.BEGUN), batches(watching, Step.COMMITTED)) == (5, 4)
 
 
-def test_a_commit_that_comes_when_its_rows_were_read_again_is_not_done_twice_and_not_waited_for(
+def test_a_commit_that_comes_after_its_rows_were_read_again_is_not_done_twice_and_not_waited_for(
     flux: Fluxbase, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The network fails while the server is still busy with our COMMIT, and we are back before it is through.
+    """The network fails while the server still works on our COMMIT, and we reconnect before the COMMIT ends.
 
-    The shard is as it was when we ask, so its rows are read and written once more. Then the commit comes after all.
+    When we ask, the shard is as before, so its rows are read and written again. Then the first commit ends after all.
     """
     monkeypatch.setattr(store_connect, "_SESSION", store_connect._SESSION.replace("'3s'", "'60s'"))
     flux.secrets(20)
@@ -146,7 +146,7 @@ def test_a_commit_that_comes_when_its_rows_were_read_again_is_not_done_twice_and
 
 @pytest.fixture(scope="module")
 def forgetful_server() -> Iterator[EmbeddedServer]:
-    """A server whose crash loses what was committed asynchronously: it writes its log when it is told to."""
+    """A server that loses asynchronous commits in a crash. It writes its WAL only on request."""
     settings = {
         "fsync": "off",
         "wal_writer_delay": "10s",
@@ -161,7 +161,7 @@ def forgetful_server() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 def forgetful(forgetful_server: EmbeddedServer, request: pytest.FixtureRequest) -> Iterator[Fluxbase]:
-    """A Fluxbase database on that server, whose owner may have made all commits asynchronous."""
+    """A Fluxbase database on that server. An administrator may have made all commits asynchronous."""
     with psycopg.connect(forgetful_server.url(), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS forgetful WITH (FORCE)")
         connection.execute("CREATE DATABASE forgetful")
@@ -175,19 +175,19 @@ def forgetful(forgetful_server: EmbeddedServer, request: pytest.FixtureRequest) 
 
 
 @pytest.mark.parametrize(("batch", "pass_number"), [(2, 0), (4, 0), (5, 1)])
-def test_what_a_crash_takes_back_is_done_again(
+def test_what_a_crash_undoes_is_done_again(
     forgetful: Fluxbase,
     forgetful_server: EmbeddedServer,
     monkeypatch: pytest.MonkeyPatch,
     batch: int,
     pass_number: int,
 ) -> None:
-    """A batch in the midst of a shard; its last one, when the worker thinks that the shard is done; and a census.
+    """The crash hits a batch inside a shard, the last batch of a shard that counts as done, or a catch-up pass.
 
-    What nobody works on any more must not stay leased, though its runner lives and renews its leases.
+    A shard on which nobody works must not stay leased, even if its runner lives and renews its leases.
     """
     monkeypatch.setattr(shards, "LEASE_S", _LEASE_S)
-    # As often as the heartbeat looks around anyway.
+    # As often as the heartbeat checks anyway.
     monkeypatch.setattr(pool, "_HEARTBEAT_S", 0.0)
     forgetful.secrets(20)
     open_shards: list[int] = []
@@ -207,7 +207,7 @@ def test_what_a_crash_takes_back_is_done_again(
     watching = Watching(Step.COMMITTED, crash, table="functions.secrets", times=batch)
     report = run_soon(forgetful, watching)
 
-    # Committed it was, and it is not there.
+    # It was committed, and now it is gone.
     assert open_shards == [1]
     assert_done(report, forgetful, 20)
 
@@ -216,10 +216,10 @@ whatever_the_default = pytest.mark.parametrize("forgetful", ["on", "off"], indir
 
 
 @whatever_the_default
-def test_the_commit_that_ends_a_job_is_not_taken_back_by_a_crash(
+def test_a_crash_does_not_undo_the_commit_that_ends_a_job(
     forgetful: Fluxbase, forgetful_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of what follows it has been committed yet, so nothing but itself can have it written."""
+    """No later commit has happened yet. So only this commit can make the server write it."""
     advance, states = CatchUp.advance, list[str]()
 
     def advance_and_crash(catch_up: CatchUp, connection: Connection, store: JobStore) -> CatchUpStep:
@@ -239,10 +239,10 @@ def test_the_commit_that_ends_a_job_is_not_taken_back_by_a_crash(
 
 
 @whatever_the_default
-def test_what_has_happened_to_a_key_is_not_taken_back_by_a_crash(
+def test_a_crash_does_not_undo_the_record_of_what_happened_to_a_key(
     forgetful: Fluxbase, forgetful_server: EmbeddedServer
 ) -> None:
-    """It is recorded before the key is destroyed at its place, so it must be there whatever happens then."""
+    """The record is made before the key source destroys the key. So it must be there after any failure."""
     with session(forgetful.database) as connection:
         JobStore(connection).schema.ensure()
         KeyRecords(connection).add(KeyEvent.DESTROYING, 1, "0123456789abcdef")
@@ -253,10 +253,8 @@ def test_what_has_happened_to_a_key_is_not_taken_back_by_a_crash(
 
 
 @whatever_the_default
-def test_a_job_that_has_begun_is_not_taken_back_by_a_crash(
-    forgetful: Fluxbase, forgetful_server: EmbeddedServer
-) -> None:
-    """A key that a job seals under must not be taken for one that was never in use."""
+def test_a_crash_does_not_undo_the_begin_of_a_job(forgetful: Fluxbase, forgetful_server: EmbeddedServer) -> None:
+    """A key under which a job seals must not look like a key that was never in use."""
     forgetful.secrets(20)
     seen: list[object] = []
 

@@ -1,4 +1,4 @@
-"""Sessions ended by an administrator, a server that restarts, a network that fails: the same process carries on."""
+"""Sessions that an administrator ends, a server that restarts, a failing network: the same process continues."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _assert_done(outcome: Outcome, before: Contents, rotation: Rotation) -> None
     assert after.rest == before.rest
 
 
-def test_sessions_that_are_terminated_again_and_again(rotation: Rotation) -> None:
+def test_a_job_survives_sessions_that_are_terminated_many_times(rotation: Rotation) -> None:
     rotation.seed(_COUNT)
     before = read(rotation.url)
     terminated = 0
@@ -57,7 +57,7 @@ def test_sessions_that_are_terminated_again_and_again(rotation: Rotation) -> Non
                 " WHERE datname = current_database() AND application_name = 'fluxbase-cli'"
             )
             terminated += len(ended)
-        # Each of them waits and comes again, on a machine that may be busy.
+        # Each session waits and reconnects, on a machine that can be busy.
         outcome = running.finish(timeout_s=180)
 
     assert terminated > 10
@@ -68,16 +68,16 @@ def test_sessions_that_are_terminated_again_and_again(rotation: Rotation) -> Non
 
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[EmbeddedServer]:
-    """A server that only the tests of this module use, so that it may be restarted under them."""
+    """A server that only the tests of this module use, so that they can restart it."""
     with EmbeddedServer.start(settings={"fsync": "off"}) as server:
         yield server
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_server_that_restarts(
+def test_a_job_survives_a_restart_of_the_server(
     own_server: EmbeddedServer, command: Command, mode: Literal["fast", "immediate"]
 ) -> None:
-    """`fast` says good-bye to the sessions; `immediate` is a crash with recovery."""
+    """`fast` closes the sessions first; `immediate` is a crash with recovery."""
     with psycopg.connect(own_server.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE restarts_{mode}".encode())
     url = own_server.url(f"restarts_{mode}")
@@ -102,7 +102,7 @@ def test_a_server_that_restarts(
     _assert_done(outcome, before, rotation)
 
 
-def test_a_network_that_fails_and_comes_back(rotation: Rotation, proxy: Proxy) -> None:
+def test_a_job_survives_a_network_that_fails_and_comes_back(rotation: Rotation, proxy: Proxy) -> None:
     rotation.seed(_COUNT)
     before = read(rotation.url)
 
@@ -120,8 +120,8 @@ def test_a_network_that_fails_and_comes_back(rotation: Rotation, proxy: Proxy) -
     _assert_done(outcome, before, rotation)
 
 
-def test_a_network_that_fails_just_when_a_stop_is_asked_for(rotation: Rotation, proxy: Proxy) -> None:
-    """The account can't be read any more: exit 1, in words, soon, and the same command goes on later."""
+def test_after_a_network_failure_during_a_stop_the_job_can_be_resumed(rotation: Rotation, proxy: Proxy) -> None:
+    """The final numbers cannot be read: exit code 1 and a message, soon. The same command resumes the job later."""
     rotation.seed(5000)
     with rotation.command.start(*_RE_ENCRYPT, FLUXBASE_DATABASE_URL=proxy.url) as running:
         until(_progress_beyond(rotation, running, 500), "progress")

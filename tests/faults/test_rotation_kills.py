@@ -12,10 +12,10 @@ from tests.fixtures.fluxbase import Fluxbase
 from tests.fixtures.rotating import Rotating
 
 
-def test_a_rotation_that_is_killed_in_each_step_comes_to_the_same_end_with_one_new_key(rotating: Rotating) -> None:
-    """A rotation is killed at twenty places, one after the other, and gone on with each time.
+def test_a_rotation_that_is_killed_in_each_step_reaches_the_same_end_with_one_new_key(rotating: Rotating) -> None:
+    """A rotation is killed at twenty points, one after the other, and resumed each time.
 
-    Keys are kept for no time at all, so that the old one is disabled and destroyed within the same rotation.
+    Retention keeps keys for no time. So the old key is disabled and destroyed within the same rotation.
     """
     rotating.configure(retain=0, cooling_off="0")
     flux = Fluxbase(rotating.rotation.url)
@@ -42,7 +42,8 @@ def test_a_rotation_that_is_killed_in_each_step_comes_to_the_same_end_with_one_n
     created = "SELECT count(*) FROM fluxbase_rotation.event WHERE what = %s"
     for what, number in (("key-disabled", 1), ("key-destroyed", 1)):
         assert rotating.rows(created, what) == [(number,)]
-    # Who was killed between sending and recording sends again, under the same id: a receiver knows it by that.
+    # A process killed between "sent" and "recorded" leaves a notification that is sent again. It has the same id, so a
+    # receiver recognises it.
     told = {request.headers["webhook-id"]: request.verify()["type"] for request in rotating.endpoint.requests}
     assert Counter(told.values()) == {
         "rotation.started": 1,

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the batches in hand are finished, and the same command goes on."""
+"""SIGINT and SIGTERM: batches in progress are finished, and the same command resumes the job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_ONCE_S = 5.0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_is_gone_on_with_where_it_was(rotation: Rotation, number: signal.Signals, code: int) -> None:
+def test_a_stopped_run_is_resumed_where_it_was(rotation: Rotation, number: signal.Signals, code: int) -> None:
     rotation.seed(_COUNT)
     before = read(rotation.url)
     with rotation.command.start(*_RE_ENCRYPT, "-o", "json") as running:
@@ -36,7 +36,7 @@ def test_a_stopped_run_is_gone_on_with_where_it_was(rotation: Rotation, number: 
     assert "Run the same command again: it resumes" in first.stderr
     job = rotation.command("secrets", "status", "1", "-o", "json").json
     assert (job["state"], job["alive"]) == ("interrupted", False)
-    # What is reported is what is there.
+    # The reported numbers agree with the database.
     assert read(rotation.url).versions[2] == _COUNT - _BEFORE_JOB + first.json["re_encrypted"]
 
     second = rotation.command(*_RE_ENCRYPT, "-o", "json")
@@ -46,7 +46,7 @@ def test_a_stopped_run_is_gone_on_with_where_it_was(rotation: Rotation, number: 
     assert resumed is not None
     assert 0 < int(resumed[1]) < 100
     assert (second.json["job"], second.json["state"]) == (1, "completed")
-    # Over both runs each value was counted, and written, once.
+    # Over both runs, each value was counted once and written once.
     counts = {name: second.json[name] for name in ("scanned", "re_encrypted", "updated", "already_current", "moved")}
     assert counts == {
         "scanned": _COUNT,
@@ -62,7 +62,7 @@ def test_a_stopped_run_is_gone_on_with_where_it_was(rotation: Rotation, number: 
     assert after.rest == before.rest
 
 
-def test_an_interrupted_run_says_so_in_words(rotation: Rotation) -> None:
+def test_an_interrupted_run_says_that_it_was_interrupted(rotation: Rotation) -> None:
     rotation.seed(_COUNT)
     with rotation.command.start(*_RE_ENCRYPT) as running:
         until(lambda: rotation.rows_done() > 500, "a part is done")
@@ -75,8 +75,8 @@ def test_an_interrupted_run_says_so_in_words(rotation: Rotation) -> None:
     assert "Stopping: finishing the batches in progress" in outcome.stderr
 
 
-def test_a_stop_is_heard_while_a_batch_waits_for_a_lock(rotation: Rotation) -> None:
-    """Nobody lets go of the lock: the statement is cancelled, and the batch rolled back."""
+def test_a_stop_works_while_a_batch_waits_for_a_lock(rotation: Rotation) -> None:
+    """The lock is not released: the statement is cancelled, and the batch is rolled back."""
     rotation.seed(1000)
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
@@ -92,14 +92,14 @@ def test_a_stop_is_heard_while_a_batch_waits_for_a_lock(rotation: Rotation) -> N
     assert read(rotation.url).versions == {2: 1000}
 
 
-def test_a_second_interrupt_leaves_at_once(rotation: Rotation) -> None:
+def test_a_second_interrupt_ends_the_command_at_once(rotation: Rotation) -> None:
     rotation.seed(1000)
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
         with rotation.command.start(*_RE_ENCRYPT) as running:
             until(rotation.waits_for_a_lock, "the command waits for our lock")
             running.send(signal.SIGINT)
-            # Of two signals at the same moment a process sees one.
+            # A process sees only one of two equal signals that arrive at the same moment.
             until(lambda: "Stopping" in running.stderr, "the first is heard")
             running.send(signal.SIGINT)
             asked = time.monotonic()

@@ -1,4 +1,4 @@
-"""A server that was never restarted goes on sealing under the old key while the job tries to come to its end."""
+"""A server that was never restarted still seals under the old key while the job tries to end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from tests.fixtures.command import OLD_KEY, Rotation
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "-o", "json")
 
 
-def test_a_server_that_never_stops_is_told_and_after_its_restart_the_same_command_finishes(rotation: Rotation) -> None:
-    """The sweeps are bounded; what the message advises, to run it again, must lead to the end."""
+def test_a_server_that_is_not_restarted_is_reported_and_after_its_restart_the_same_command_finishes(
+    rotation: Rotation,
+) -> None:
+    """The number of catch-up passes is limited. The message advises another run, and that run must complete the job."""
     rotation.seed(1000)
     ended = threading.Event()
     failures: list[BaseException] = []
@@ -30,7 +32,7 @@ def test_a_server_that_never_stops_is_told_and_after_its_restart_the_same_comman
                             "UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s",
                             [sealer.seal(b"by the old server").decode(), row],
                         )
-        except BaseException as error:  # noqa: BLE001  # told by the main thread
+        except BaseException as error:  # noqa: BLE001  # the main thread reports it
             failures.append(error)
 
     server = threading.Thread(target=serve)

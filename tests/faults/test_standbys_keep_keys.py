@@ -1,4 +1,4 @@
-"""A standby that is behind may be the primary tomorrow: it keeps the key under which its values still are."""
+"""A standby that is behind can be the next primary. So it keeps the key under which its values still are."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def moved(rotation: Rotation, standby: Standby) -> Rotation:
 
 
 def refused(outcome: Outcome, *words: str) -> None:
-    """It was refused, for these reasons and no others."""
+    """Check that the request was refused, for these reasons and no others."""
     assert outcome.code == 3, outcome.all
     reasons = outcome.json["refused"]
     assert len(reasons) == len(words), reasons
@@ -53,10 +53,10 @@ def wait_until_gone(rotation: Rotation) -> None:
     until(lambda: rotation.value("SELECT count(*) FROM pg_stat_replication") == 0, "the primary has noticed")
 
 
-def test_the_runbook_s_emergency_does_not_lose_what_a_standby_still_has_under_the_old_key(
+def test_the_emergency_of_the_runbook_loses_no_value_that_a_standby_still_has_under_the_old_key(
     rotation: Rotation, standby: Standby
 ) -> None:
-    """Re-encrypt, destroy at once, and promote the standby, whose replay was paused for a report."""
+    """Re-encrypt, destroy at once, and promote the standby. Its replay was paused for a report."""
     rotation.seed(200)
     copy = standby.url_of(rotation.url)
     before = read(rotation.url)
@@ -108,7 +108,7 @@ def slot(moved: Rotation, standby: Standby) -> Iterator[str]:
     moved.rows("SELECT pg_drop_replication_slot(%s)", name)
 
 
-def test_a_standby_that_is_stopped_keeps_the_key_by_its_slot(moved: Rotation, standby: Standby, slot: str) -> None:
+def test_a_stopped_standby_keeps_the_key_through_its_slot(moved: Rotation, standby: Standby, slot: str) -> None:
     moved.rows("DELETE FROM functions.secrets WHERE false")
     standby.stop()
     wait_until_gone(moved)
@@ -124,7 +124,7 @@ def test_a_standby_that_is_stopped_keeps_the_key_by_its_slot(moved: Rotation, st
     assert skipped["db_user"] == moved.value("SELECT session_user::text")
 
 
-def test_a_standby_that_was_seen_once_keeps_the_key_until_somebody_says_that_it_is_gone_for_good(
+def test_a_standby_that_was_seen_once_keeps_the_key_until_the_operator_says_that_it_is_gone_for_good(
     moved: Rotation, standby: Standby
 ) -> None:
     standby.stop()
@@ -134,7 +134,7 @@ def test_a_standby_that_was_seen_once_keeps_the_key_until_somebody_says_that_it_
     assert moved.command(*_NOW, "--skip-standbys").code == 0
 
     assert last_event(moved, "key-destroyed")["forgotten"] == [NAME]
-    # The next key: nobody asks for the standby any more.
+    # The next key: nothing asks for the standby any more.
     further = moved.command.having(FLUXBASE_SECRET_KEY_3="cd" * 32)
     assert further("secrets", "re-encrypt", "--to-version", "3").code == 0
     done = further("keys", "destroy", "--key-version", "2", "--now", "-o", "json")
@@ -149,7 +149,7 @@ def test_on_a_standby_no_key_is_destroyed(moved: Rotation, standby: Standby) -> 
     assert "this server is a standby, which is read-only" in reason
 
 
-def test_a_role_that_cannot_see_how_far_standbys_are_is_told_the_grant(
+def test_a_role_that_cannot_see_the_position_of_standbys_gets_the_missing_grant_in_the_message(
     flux: Fluxbase, role: Role, standby: Standby
 ) -> None:
     with connect(role.database) as connection:
@@ -179,7 +179,7 @@ def test_a_synchronous_standby_that_is_not_connected_keeps_the_key(
             connection.execute("SELECT pg_reload_conf()")
 
 
-def test_a_logical_slot_counts_in_the_databases_that_hold_values(tmp_path: Path) -> None:
+def test_a_logical_slot_counts_in_databases_that_hold_values(tmp_path: Path) -> None:
     """Subscribers get the values as they were stored."""
     with EmbeddedServer.start(settings={"fsync": "off", "wal_level": "logical"}) as server:
         with psycopg.connect(server.url(), autocommit=True) as connection:

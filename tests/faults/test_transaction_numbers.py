@@ -1,4 +1,4 @@
-"""A job that crosses 2**32 transactions: the 32 bits that a row shows then name two transactions."""
+"""A job that crosses 2**32 transactions: the 32 bits in a row can then mean two different transactions."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from fluxbase_cli.store.jobs import JobStore
 from tests.fixtures.fluxbase import FEW, KEYS, Fluxbase, open_all
 
 _VALUES = 200
-#: Not far below 2**32, and a number of which all earlier ones are long past.
+#: A number a little below 2**32, and a number for which all earlier transactions ended long ago.
 _NEXT, _OLDEST = 2**32 - 200, 2**32 - 100_000
 
 
 def set_transaction_number(server: EmbeddedServer) -> None:
-    """Have the server go on near 2**32, as one that is years old would."""
+    """Make the server continue near 2**32, like a server that has run for years."""
     server._end_process(signal.SIGINT)
-    # The status of the transactions there: 256 KiB a file, a million transactions each.
+    # The status of the transactions there: 256 KiB for each file, a million transactions for each file.
     status = server._data / "pg_xact" / "0FFF"
     status.write_bytes(bytes(256 * 1024))
     status.chmod(0o600)
     server._hand_over(status)
     program = Path(server._installation.program("pg_resetwal"))
     if not program.exists():
-        # The server runs from a copy that has only what it needs.
+        # The server runs from a copy that has only the files that it needs.
         major = server._installation.major
         there = next(each for each in installations() if each.major == major)
         shutil.copy(there.program("pg_resetwal"), program)
@@ -53,7 +53,7 @@ def set_transaction_number(server: EmbeddedServer) -> None:
 
 @pytest.fixture
 def old_server() -> Iterator[EmbeddedServer]:
-    """A server of its own."""
+    """A separate server for these tests."""
     with EmbeddedServer.start(settings={"fsync": "off", "autovacuum": "off"}) as server:
         yield server
 
@@ -74,9 +74,9 @@ def test_no_value_is_missed_when_row_versions_and_batches_share_their_numbers(
     monkeypatch: pytest.MonkeyPatch,
     guarded: bool,  # noqa: FBT001
 ) -> None:
-    """The values are older than the job, frozen, and have the numbers that its batches will have.
+    """The values are older than the job, frozen, and have the numbers that its batches will get.
 
-    Without the guard, values are left behind, or the job gives up: that shows that the test can fail.
+    Without the guard, values are left behind or the job gives up. That shows that the test can fail.
     """
     with psycopg.connect(old_server.url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE numbers")

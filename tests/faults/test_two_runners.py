@@ -1,4 +1,4 @@
-"""Several processes share one job, and the death of one does not hinder the others."""
+"""Several processes share one job, and the death of one does not stop the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RE_ENCRYPT = (
 
 
 def _runners(rotation: Rotation) -> int:
-    """How many runners hold a shard, or have held one."""
+    """How many runners hold a shard, or held one before."""
     return int(
         rotation.value(
             "SELECT count(DISTINCT runner) FROM fluxbase_rotation.shard WHERE rows_done > 0 AND runner IS NOT NULL"
@@ -51,8 +51,8 @@ def test_two_processes_do_every_value_once(rotation: Rotation) -> None:
 
 
 @pytest.mark.parametrize("dies", ["first", "second"])
-def test_the_death_of_one_does_not_hinder_the_other(rotation: Rotation, dies: str) -> None:
-    """Its session is gone, so its shards are taken up at once and not when their lease has run out."""
+def test_the_death_of_one_process_does_not_stop_the_other(rotation: Rotation, dies: str) -> None:
+    """Its session is gone, so others take its shards at once, and not only when the lease has ended."""
     rotation.seed(_COUNT)
     with rotation.command.start(*_RE_ENCRYPT) as first:
         until(lambda: rotation.rows_done() > 500, "the first is at work")
@@ -67,7 +67,7 @@ def test_the_death_of_one_does_not_hinder_the_other(rotation: Rotation, dies: st
     assert read(rotation.url).versions == {2: _COUNT}
 
 
-def test_the_stop_of_one_leaves_the_job_running(rotation: Rotation) -> None:
+def test_a_stop_of_one_process_leaves_the_job_running(rotation: Rotation) -> None:
     rotation.seed(_COUNT)
     with rotation.command.start(*_RE_ENCRYPT) as first:
         until(lambda: rotation.rows_done() > 500, "the first is at work")
@@ -83,11 +83,11 @@ def test_the_stop_of_one_leaves_the_job_running(rotation: Rotation) -> None:
     assert read(rotation.url).versions == {2: _COUNT}
 
 
-def test_two_that_begin_at_once_make_one_job(rotation: Rotation) -> None:
-    """Neither sees the other in its preparation; the database lets one of them begin."""
+def test_two_processes_that_begin_at_the_same_time_make_one_job(rotation: Rotation) -> None:
+    """During its preparation, neither process sees the other. The database lets one of them begin."""
     rotation.seed(2000)
     with psycopg.connect(rotation.url) as blocker:
-        # Both wait here, prepared: the progress tables can't be made.
+        # Both wait here and have prepared: the progress tables cannot be created.
         blocker.execute("SELECT pg_advisory_xact_lock(%s, 0)", [0x666C7578])
         with rotation.command.start(*_RE_ENCRYPT) as first, rotation.command.start(*_RE_ENCRYPT) as second:
             until(
@@ -105,8 +105,8 @@ def test_two_that_begin_at_once_make_one_job(rotation: Rotation) -> None:
     assert read(rotation.url).versions == {2: 2000}
 
 
-def test_a_job_that_began_while_the_operator_was_thinking_is_not_superseded(rotation: Rotation) -> None:
-    """Two operators: one reads the question, the other begins; the first one's yes must not push the second aside."""
+def test_a_job_that_began_while_the_operator_read_the_question_is_not_superseded(rotation: Rotation) -> None:
+    """Two operators: one reads the question, the other begins a job. The first one's yes must not supersede it."""
     rotation.seed(2000)
     with psycopg.connect(rotation.url) as blocker, ExitStack() as stack:
         blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
@@ -117,7 +117,7 @@ def test_a_job_that_began_while_the_operator_was_thinking_is_not_superseded(rota
             until(rotation.waits_for_a_lock, "the other one's job is at work")
             return "y"
 
-        # In the end it would wait for the lock too, were it let in.
+        # If the job were allowed to begin, it would wait for the lock too.
         letting_go = threading.Timer(10.0, blocker.rollback)
         letting_go.start()
         thinking = rotation.command.on_terminal(*_RE_ENCRYPT, answers=[("Go ahead?", begin_another)])
@@ -132,8 +132,8 @@ def test_a_job_that_began_while_the_operator_was_thinking_is_not_superseded(rota
     assert [row[0] for row in rotation.rows("SELECT state FROM fluxbase_rotation.job ORDER BY id")] == ["completed"]
 
 
-def test_a_job_that_was_superseded_under_a_running_process_is_not_told_as_a_success(rotation: Rotation) -> None:
-    """The session that says "alive" is terminated as often as it comes back, so that a rollback is let in."""
+def test_a_job_that_was_superseded_under_a_running_process_is_not_reported_as_a_success(rotation: Rotation) -> None:
+    """The session with the heartbeat is terminated each time it reconnects. So a rollback is allowed to begin."""
     rotation.seed(2000)
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
@@ -160,5 +160,5 @@ def test_a_job_that_was_superseded_under_a_running_process_is_not_told_as_a_succ
     assert outcomes[1].code == 0
     assert read(rotation.url).versions == {1: 2000}
     assert outcomes[0].code == 1
-    # A documented state, and not a success.
+    # The state is a documented one, and it is not a success.
     assert outcomes[0].json["state"] in ("failed", "interrupted")

@@ -1,4 +1,4 @@
-"""The second process of a large job: it does its part, stops when the first does, and can be lost."""
+"""The second process of a large job: it does its part, stops when the first does, and the job survives its loss."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.faults.reader import read
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation, until
 from tests.fixtures.fluxbase import Fluxbase, open_all
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is a helper on Linux only")
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is a worker process on Linux only")
 
 _COUNT = 20_000
 _BEFORE_JOB = 17_000
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--batch-size", "100")
 _SLOWLY = (*_RE_ENCRYPT, "--max-rate", "5000")
 _GO_ON = (*_RE_ENCRYPT, "--max-rate", "1000000", "-o", "json")
-#: The command, for which jobs are large much earlier, and machines have two processors.
+#: The command, with a much lower limit for large jobs, and as if the machine had two processors.
 _EAGER = """
 import os, sys
 import fluxbase_cli.engine.run.worker_process as helper
@@ -31,7 +31,7 @@ from fluxbase_cli.cli.app import main
 helper.MANY_ROWS = 1
 os.sched_getaffinity = lambda _: {0, 1}
 """
-#: Nobody begins before both are there, so that each does a part.
+#: No process begins before both are there, so that each does a part.
 _TOGETHER = """
 import time
 import psycopg
@@ -56,11 +56,13 @@ def runners(rotation: Rotation) -> Sequence[Any]:
     return found
 
 
-def helper_of(rotation: Rotation, pid: int) -> int:
-    """The helper's process id, once both work."""
-    of_helper = "SELECT max(pid) FROM fluxbase_rotation.runner WHERE pid <> %s"
-    until(lambda: rotation.rows_done() > 1000 and rotation.value(of_helper, pid) is not None, "a helper has begun")
-    return int(rotation.value(of_helper, pid))
+def worker_process_of(rotation: Rotation, pid: int) -> int:
+    """The id of the worker process, once both processes work."""
+    its_pid = "SELECT max(pid) FROM fluxbase_rotation.runner WHERE pid <> %s"
+    until(
+        lambda: rotation.rows_done() > 1000 and rotation.value(its_pid, pid) is not None, "the worker process has begun"
+    )
+    return int(rotation.value(its_pid, pid))
 
 
 def gone(pid: int) -> bool:
@@ -86,7 +88,7 @@ def assert_all_done(rotation: Rotation, before: Any) -> None:
 
 
 def test_two_processes_do_every_value_once_and_use_no_nonce_twice(rotation: Rotation) -> None:
-    """Each process does shards of its own. Were the randomness copied by the fork, both would use the same nonces."""
+    """Each process does its own shards. If the fork copied the random state, both would use the same nonces."""
     rotation.seed(_COUNT)
     before = read(rotation.url)
     with rotation.command.start_line(line(*_RE_ENCRYPT, "-o", "json", also=_TOGETHER)) as running:
@@ -106,21 +108,21 @@ def test_two_processes_do_every_value_once_and_use_no_nonce_twice(rotation: Rota
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stop_reaches_the_helper_too(rotation: Rotation, number: signal.Signals, code: int) -> None:
+def test_a_stop_reaches_the_worker_process_too(rotation: Rotation, number: signal.Signals, code: int) -> None:
     rotation.seed(_COUNT)
     before = read(rotation.url)
     with rotation.command.start_line(line(*_SLOWLY, "-o", "json")) as running:
-        helper = helper_of(rotation, running.pid)
+        worker_process = worker_process_of(rotation, running.pid)
         asked = time.monotonic()
-        # As a terminal or a service manager does: to all processes.
-        os.kill(helper, number)
+        # As a terminal or a service manager does: the signal goes to all processes.
+        os.kill(worker_process, number)
         running.send(number)
         first = running.finish()
         assert time.monotonic() - asked < _AT_ONCE_S
     assert (first.code, first.json["state"]) == (code, "interrupted")
-    assert gone(helper)
+    assert gone(worker_process)
     assert not any(runner["alive"] for runner in runners(rotation))
-    # What is reported is what is there, the helper's part included.
+    # The reported numbers agree with the database. They include the part of the worker process.
     assert read(rotation.url).versions[2] == _COUNT - _BEFORE_JOB + first.json["re_encrypted"]
 
     second = rotation.command(*_GO_ON)
@@ -128,24 +130,24 @@ def test_a_stop_reaches_the_helper_too(rotation: Rotation, number: signal.Signal
     assert_all_done(rotation, before)
 
 
-def test_when_the_first_process_is_killed_the_helper_goes_at_once(rotation: Rotation) -> None:
+def test_when_the_first_process_is_killed_the_worker_process_ends_at_once(rotation: Rotation) -> None:
     rotation.seed(_COUNT)
     before = read(rotation.url)
     with rotation.command.start_line(line(*_SLOWLY)) as running:
-        helper = helper_of(rotation, running.pid)
+        worker_process = worker_process_of(rotation, running.pid)
         running.kill()
-    until(lambda: gone(helper), "the helper is gone")
+    until(lambda: gone(worker_process), "the worker process is gone")
 
     second = rotation.command(*_GO_ON)
     assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _BEFORE_JOB)
     assert_all_done(rotation, before)
 
 
-def test_when_the_helper_is_killed_the_first_process_finishes_alone(rotation: Rotation) -> None:
+def test_when_the_worker_process_is_killed_the_first_process_finishes_alone(rotation: Rotation) -> None:
     rotation.seed(_COUNT)
     before = read(rotation.url)
     with rotation.command.start_line(line(*_SLOWLY, "-o", "json")) as running:
-        os.kill(helper_of(rotation, running.pid), signal.SIGKILL)
+        os.kill(worker_process_of(rotation, running.pid), signal.SIGKILL)
         outcome = running.finish()
 
     assert outcome.code == 0, outcome.stderr
@@ -154,7 +156,7 @@ def test_when_the_helper_is_killed_the_first_process_finishes_alone(rotation: Ro
     assert_all_done(rotation, before)
 
 
-def test_what_the_helper_can_not_mend_fails_the_job(rotation: Rotation) -> None:
+def test_an_error_that_the_worker_process_cannot_fix_fails_the_job(rotation: Rotation) -> None:
     rotation.seed(_COUNT)
     broken = "def work(*_): raise helper.ReopenError\nhelper._work = work\n"
     with rotation.command.start_line(line(*_RE_ENCRYPT, also=broken)) as running:

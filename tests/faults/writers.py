@@ -1,4 +1,4 @@
-"""Servers that go on writing while a job runs: inserts, updates and deletes in every sealed table, under both keys."""
+"""Servers that write while a job runs: inserts, updates and deletes in every sealed table, under both keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from psycopg import sql
 from tests.faults.reader import Ctid
 from tests.fixtures.command import NEW_KEY, OLD_KEY
 
-#: What a row of each table takes besides its sealed values; `%s` stands for something that no other row has.
+#: The columns that a row of each table needs besides its sealed values. `%s` stands for a unique text.
 _ROWS: Mapping[str, Mapping[str, Any]] = {
     "functions.secrets": {"name": "INSERTED_%s", "scope": "global"},
     "functions.secret_versions": {"secret_id": "%s", "version": 1},
@@ -40,10 +40,10 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "branching.github_config": ("webhook_secret",),
 }
 _DOCUMENTS = "platform.instance_settings"
-#: Where an inserted document has its seals.
+#: Where an inserted document has its sealed values.
 _LEAVES = (("email", "smtp_password"), ("hooks", "0", "token"))
 _DOCUMENT = '{"email": {"smtp_port": 587, "smtp_password": "%s"}, "hooks": [{"token": "%s", "ratio": 1.10}]}'
-#: Each row stands for itself: what a writer deletes takes no other's row with it.
+#: No row depends on another: when a writer deletes a row, no other row is deleted with it.
 _NO_FOREIGN_KEYS = """
 DO $$
 DECLARE
@@ -58,7 +58,7 @@ $$
 
 
 def seal(key: bytes, plaintext: bytes, user: str | None = None) -> str:
-    """Seal as the server does, a user's settings under the user's own key."""
+    """Seal as the server does. A user's settings are sealed under the user's derived key."""
     if user is not None:
         key = HKDF(SHA256(), 32, salt=user.encode(), info=b"fluxbase-user-settings-v1").derive(key)
     nonce = os.urandom(12)
@@ -66,14 +66,14 @@ def seal(key: bytes, plaintext: bytes, user: str | None = None) -> str:
 
 
 class Writers:
-    """Several servers; some know the new key already.
+    """Several servers. Some know the new key already.
 
-    Each has rows of its own, so that what it wrote last is what must be there in the end.
+    Each server writes only to its rows. So the last value that it wrote must be there in the end.
 
     Args:
         url: the database.
-        number: how many.
-        places: all sealed values that are there.
+        number: how many servers.
+        places: where all sealed values are.
     """
 
     def __init__(self, url: str, number: int, places: Iterable[Ctid]) -> None:
@@ -81,10 +81,10 @@ class Writers:
         self._ended = threading.Event()
         self._switched = threading.Event()
         self._failures: list[BaseException] = []
-        #: What must be there in the end; None for what was deleted.
+        #: What must be there in the end; None for deleted values.
         self.written: dict[Ctid, bytes | None] = {}
         self._touched: set[Ctid] = set()
-        #: How often rows were inserted, updated and deleted, by what and table.
+        #: How often rows were inserted, updated and deleted, by operation and table.
         self.done: Counter[tuple[str, str]] = Counter()
         with psycopg.connect(url) as connection:
             connection.execute(_NO_FOREIGN_KEYS)
@@ -98,21 +98,21 @@ class Writers:
 
     @property
     def tables(self) -> set[tuple[str, str]]:
-        """What was done where so far."""
+        """What was done in which table so far."""
         return {*self.done}
 
     @property
     def touched(self) -> frozenset[Ctid]:
-        """All values that may be another now than before them."""
+        """All values that the writers may have changed."""
         return frozenset(self._touched)
 
     def switch_to_the_new_key(self) -> None:
-        """As when the servers are restarted with the new configuration."""
+        """Act like servers that were restarted with the new configuration."""
         self._switched.set()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Within the block they write."""
+        """Run the writers within the block."""
         for thread in self._threads:
             thread.start()
         try:
@@ -124,18 +124,18 @@ class Writers:
         assert self._failures == []
 
     def plaintexts(self, before: Mapping[Ctid, bytes]) -> dict[Ctid, bytes]:
-        """What must be there in the end, from what was there before them."""
+        """What must be there in the end, computed from what was there before the writers began."""
         return {place: text for place, text in {**before, **self.written}.items() if text is not None}
 
     def _body(self, own: dict[str, dict[str, list[Ctid]]]) -> None:
         try:
             with psycopg.connect(self._url, autocommit=True, application_name="fluxbase-server") as connection:
-                chance = random.Random()  # noqa: S311  # what is written when is no secret
+                chance = random.Random()  # noqa: S311  # the order of the writes is no secret
                 while not self._ended.is_set():
                     self._write(connection, own, chance)
-                    # A writer that never rests would get nothing but lock waits from a machine with two cores.
+                    # Without this pause, a writer on a machine with two cores would do nothing but wait for locks.
                     self._ended.wait(0.002)
-        except BaseException as error:  # noqa: BLE001  # told by the main thread
+        except BaseException as error:  # noqa: BLE001  # the main thread reports it
             self._failures.append(error)
 
     def _write(

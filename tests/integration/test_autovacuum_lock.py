@@ -1,4 +1,4 @@
-"""Autovacuum is held off large tables while a job writes: by a lock that is in nobody's way and keeps no snapshot."""
+"""A lock keeps autovacuum off large tables while a job writes. It blocks nobody else and keeps no snapshot."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def try_lock_relation(flux: Fluxbase, clock: Clock) -> AutovacuumLock:
     )
 
 
-def test_who_waits_for_the_table_gets_it_at_the_next_look_and_keeps_it(
+def test_a_session_that_waits_for_the_table_gets_it_at_the_next_check_and_keeps_it(
     flux: Fluxbase, try_lock_relation: AutovacuumLock
 ) -> None:
     try_lock_relation.look(wanted=True)
@@ -63,8 +63,9 @@ def test_who_waits_for_the_table_gets_it_at_the_next_look_and_keeps_it(
     try_lock_relation.close()
 
 
-def test_writers_go_on_and_no_snapshot_is_kept(flux: Fluxbase, try_lock_relation: AutovacuumLock) -> None:
-    # More often than it takes the driver to prepare a statement, whose portal would keep its snapshot.
+def test_writers_continue_and_no_snapshot_is_kept(flux: Fluxbase, try_lock_relation: AutovacuumLock) -> None:
+    # After some executions the driver prepares a statement, and its portal would keep the snapshot. So do it more often
+    # than that.
     for _ in range(12):
         try_lock_relation.look(wanted=True)
     with psycopg.connect(flux.url) as writer:
@@ -74,10 +75,10 @@ def test_writers_go_on_and_no_snapshot_is_kept(flux: Fluxbase, try_lock_relation
     holder += " WHERE relation = 'functions.secrets'::regclass AND mode = 'ShareUpdateExclusiveLock')"
     assert flux.rows(holder) == [(None,)]
     try_lock_relation.close()
-    until(lambda: flux.value(_HOLDERS) == 0, "the lock is given back")
+    until(lambda: flux.value(_HOLDERS) == 0, "the lock is released")
 
 
-def test_the_lock_is_given_back_while_the_job_waits_and_after_ten_minutes(
+def test_the_lock_is_released_while_the_job_waits_and_after_ten_minutes(
     flux: Fluxbase, try_lock_relation: AutovacuumLock, clock: Clock
 ) -> None:
     def held(*, wanted: bool) -> bool:
@@ -86,16 +87,16 @@ def test_the_lock_is_given_back_while_the_job_waits_and_after_ten_minutes(
 
     assert held(wanted=True)
     try_lock_relation.look(wanted=False)
-    until(lambda: flux.value(_HOLDERS) == 0, "the lock is given back")
+    until(lambda: flux.value(_HOLDERS) == 0, "the lock is released")
     assert held(wanted=True)
     clock.now = 601
     try_lock_relation.look(wanted=True)
-    until(lambda: flux.value(_HOLDERS) == 0, "the lock is given back")
+    until(lambda: flux.value(_HOLDERS) == 0, "the lock is released")
     assert not held(wanted=True)
     try_lock_relation.close()
 
 
-def test_a_table_that_somebody_else_vacuums_is_let_be_until_he_is_done(
+def test_a_table_under_a_manual_vacuum_is_left_alone_until_the_vacuum_ends(
     flux: Fluxbase, try_lock_relation: AutovacuumLock
 ) -> None:
     with psycopg.connect(flux.url) as other:
@@ -108,7 +109,7 @@ def test_a_table_that_somebody_else_vacuums_is_let_be_until_he_is_done(
     try_lock_relation.close()
 
 
-def test_a_job_holds_it_off_its_large_tables_and_not_a_moment_longer(
+def test_a_job_holds_the_lock_on_its_large_tables_only_while_it_runs(
     flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_context, "LARGE_ROWS", 20)
@@ -117,4 +118,4 @@ def test_a_job_holds_it_off_its_large_tables_and_not_a_moment_longer(
     observer = Watching(Step.COMMITTED, lambda: held.append(flux.value(_HOLDERS)), table="functions.secrets")
     assert flux.run(observer=observer).state == "completed"
     assert held == [1]
-    until(lambda: flux.value(_HOLDERS) == 0, "the lock is given back")
+    until(lambda: flux.value(_HOLDERS) == 0, "the lock is released")

@@ -1,4 +1,4 @@
-"""Does AWS KMS make and wrap keys, and open what it has wrapped?"""
+"""Does AWS KMS make and wrap keys, and open what it wrapped?"""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_key_is_made_by_kms_wrapped_and_opened_again(kms: Kms, aws: StandIn) -
     assert ciphertext_of(made) not in repr(made.entry)
 
 
-def test_an_alias_wraps_and_the_key_behind_it_is_remembered(kms: Kms) -> None:
+def test_an_alias_wraps_and_the_record_names_the_key_behind_it(kms: Kms) -> None:
     first, second = kms.key(ALIAS), kms.key()
     made = provider(ALIAS).create(2, (entry(version=1),))
     assert made.entry.source == f"AWS KMS {ALIAS}"
@@ -44,18 +44,16 @@ def test_an_alias_wraps_and_the_key_behind_it_is_remembered(kms: Kms) -> None:
     assert fingerprint(provider(ALIAS).fetch(made.entry)) == made.fingerprint
 
 
-def test_two_keys_are_not_the_same(kms: Kms) -> None:
+def test_two_new_keys_are_different(kms: Kms) -> None:
     arn = kms.key()
     assert provider(arn).create(2, ()).fingerprint != provider(arn).create(2, ()).fingerprint
 
 
-def test_what_is_printed_at_the_end_makes_the_ring_of_a_configuration_file(
-    kms: Kms, aws: StandIn, tmp_path: Path
-) -> None:
+def test_the_printed_entry_gives_the_key_ring_of_a_configuration_file(kms: Kms, aws: StandIn, tmp_path: Path) -> None:
     arn = kms.key()
     second, third = (provider(arn).create(version, ()) for version in (2, 3))
     lines = [f"{name}: {text!r}" for name, text in second.setting.items()]
-    # As `base64` breaks its lines, and without what the defaults say.
+    # With line breaks as `base64` makes them, and without the default options.
     text = ciphertext_of(third)
     (tmp_path / "fluxbase.yaml").write_text(
         f"security: {{encryption: {{kms_key_id: {arn!r}, keys: [{{version: 1, key: {'k' * 32}}}, "
@@ -69,7 +67,7 @@ def test_what_is_printed_at_the_end_makes_the_ring_of_a_configuration_file(
     assert [ring.key(2).fingerprint, ring.key(3).fingerprint] == [second.fingerprint, third.fingerprint]
 
 
-def test_a_context_of_its_own_opens_what_was_wrapped_elsewhere(kms: Kms) -> None:
+def test_an_encryption_context_in_the_entry_opens_what_was_wrapped_elsewhere(kms: Kms) -> None:
     arn = kms.key()
     blob = kms.client().encrypt(KeyId=arn, Plaintext=b"k" * 32, EncryptionContext={"Tenant": "a"})["CiphertextBlob"]
     assert provider().fetch(entry(blob, encryption_context={"Tenant": Secret("a")})) == b"k" * 32

@@ -1,4 +1,4 @@
-"""What can't be opened or made with AWS KMS, and what is said then?"""
+"""What can AWS KMS not open or make, and what does the message say then?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fixtures.wrapped import CONTEXT_OF_2, ciphertext_of, entry, provider,
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def test_the_ciphertext_of_one_version_does_not_pass_for_another_s(kms: Kms) -> None:
+def test_the_ciphertext_of_one_version_is_refused_for_another_version(kms: Kms) -> None:
     made = provider(kms.key()).create(2, ())
     text = ciphertext_of(made)
     message = refusal(provider().fetch, entry(text, version=3), without=text)
@@ -28,7 +28,7 @@ def test_the_ciphertext_of_another_kms_key_is_refused(kms: Kms) -> None:
     told = f"wrapped by another key than the KMS key {ours}"
     assert told in refusal(provider(ours).fetch, entry(text), without=text)
     assert told in refusal(provider(theirs).fetch, entry(text, kms_key_id=ours))
-    # What the entry says counts for more than what the section does.
+    # The entry has priority over the section.
     assert provider(ours).fetch(entry(text, kms_key_id=theirs)) == provider().fetch(entry(text))
 
 
@@ -39,13 +39,13 @@ def test_a_key_of_another_length_is_refused(kms: Kms, length: int) -> None:
     assert f"opens it to {length} bytes, and a key is 32" in message
 
 
-def test_a_disabled_key_and_one_scheduled_for_deletion_are_told_as_such(kms: Kms) -> None:
+def test_the_message_says_that_a_key_is_disabled_or_scheduled_for_deletion(kms: Kms) -> None:
     arn = kms.key()
     made = provider(arn).create(2, ())
     client = kms.client()
     client.disable_key(KeyId=kms.key_id(arn))
     assert refusal(provider().fetch, made.entry).endswith(f"the KMS key {arn} is disabled")
-    # The service's own words name the key, where the configuration doesn't.
+    # The text of the service names the key, if the configuration does not.
     assert refusal(provider().fetch, entry(ciphertext_of(made))).endswith(f"the KMS key {arn} is disabled")
     assert refusal(provider(arn).create, 3, ()) == f"AWS KMS can't make key version 3: the KMS key {arn} is disabled"
     client.schedule_key_deletion(KeyId=kms.key_id(arn), PendingWindowInDays=7)
@@ -67,7 +67,7 @@ def test_a_disabled_key_and_one_scheduled_for_deletion_are_told_as_such(kms: Kms
         ("<script>", "AWS KMS refused it (HTTP 400)"),
     ],
 )
-def test_what_kms_refuses_is_told_in_a_line_and_not_tried_again(aws: StandIn, code: str, told: str) -> None:
+def test_a_refusal_of_kms_gives_one_line_and_no_retry(aws: StandIn, code: str, told: str) -> None:
     aws.fail(code, message="a canonical string with a signature-mark")
     message = refusal(provider().fetch, entry(b"wrapped"), without="signature-mark")
     assert message == f"the key at the test's entry can't be opened: {told}"
@@ -78,7 +78,7 @@ def test_what_kms_refuses_is_told_in_a_line_and_not_tried_again(aws: StandIn, co
     ("code", "status"),
     [("ThrottlingException", 400), ("LimitExceededException", 400), ("KMSInternalException", 500)],
 )
-def test_throttling_and_failures_of_the_service_are_tried_again(kms: Kms, aws: StandIn, code: str, status: int) -> None:
+def test_throttling_and_failures_of_the_service_are_retried(kms: Kms, aws: StandIn, code: str, status: int) -> None:
     made = provider(kms.key()).create(2, ())
     aws.calls.clear()
     aws.fail(code, status=status, times=1)
@@ -94,7 +94,7 @@ def test_throttling_and_failures_of_the_service_are_tried_again(kms: Kms, aws: S
         ("", 503, "AWS KMS failed (HTTP 503)"),
     ],
 )
-def test_what_goes_on_failing_is_told_after_a_bounded_number_of_attempts(
+def test_a_failure_that_stays_is_reported_after_a_limited_number_of_attempts(
     aws: StandIn, code: str, status: int, told: str
 ) -> None:
     aws.fail(code, status=status)
@@ -103,12 +103,12 @@ def test_what_goes_on_failing_is_told_after_a_bounded_number_of_attempts(
 
 
 @pytest.mark.parametrize("kms_key_id", ["alias/nobody", "garbage", "arn:aws:kms:eu-central-1:1:key/gone"])
-def test_a_kms_key_that_is_not_there_is_told_by_its_name(kms_key_id: str) -> None:
+def test_a_missing_kms_key_is_reported_with_its_name(kms_key_id: str) -> None:
     told = f"the KMS key {kms_key_id} does not exist in region {REGION}"
     assert told in refusal(provider(kms_key_id).create, 2, ())
 
 
-def test_a_new_key_never_takes_the_place_of_one_that_is_there(kms: Kms, aws: StandIn) -> None:
+def test_a_new_key_never_replaces_an_existing_one(kms: Kms, aws: StandIn) -> None:
     arn = kms.key()
     there = (entry("d3JhcHBlZA==", version=1), entry("d3JhcHBlZA==", version=2, kms_key_id=arn))
     assert refusal(provider(arn).create, 2, there) == "there is a key of version 2 already: the test's entry"
@@ -119,14 +119,14 @@ def test_a_new_key_never_takes_the_place_of_one_that_is_there(kms: Kms, aws: Sta
     assert not aws.calls
 
 
-def test_without_a_kms_key_none_can_be_made(kms: Kms, aws: StandIn) -> None:
+def test_without_a_kms_key_no_key_can_be_made(kms: Kms, aws: StandIn) -> None:
     assert "no wrapping key is configured" in refusal(provider().create, 2, (entry("d3JhcHBlZA==", version=1),))
     assert not aws.calls
-    # The new version's own entry may say it.
+    # The entry of the new version can name the KMS key.
     arn = kms.key()
     assert provider().create(2, (entry(version=2, kms_key_id=arn),)).setting["kms_key_id"] == arn
 
 
-def test_a_key_that_may_be_made_and_not_opened_is_no_success(kms: Kms, aws: StandIn) -> None:
+def test_a_key_that_can_be_made_but_not_opened_is_an_error(kms: Kms, aws: StandIn) -> None:
     aws.fail("AccessDeniedException", operation="Decrypt")
     assert "access denied: kms:Decrypt" in refusal(provider(kms.key()).create, 2, ())

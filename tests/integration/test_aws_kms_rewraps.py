@@ -1,4 +1,4 @@
-"""Does a key that moves to another KMS key stay what it is?"""
+"""Does a key stay the same key when it moves to another KMS key?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fixtures.wrapped import CONTEXT_OF_2, OTHER_REGION, ciphertext_of, en
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def test_rewrapping_moves_a_key_to_another_kms_key_and_leaves_it_what_it_is(kms: Kms, aws: StandIn) -> None:
+def test_rewrapping_moves_a_key_to_another_kms_key_and_does_not_change_it(kms: Kms, aws: StandIn) -> None:
     first, second = kms.key(), kms.key("alias/next")
     made = provider(first).create(2, ())
     aws.calls.clear()
@@ -32,7 +32,7 @@ def test_rewrapping_moves_a_key_to_another_kms_key_and_leaves_it_what_it_is(kms:
     assert "is disabled" in refusal(provider().fetch, made.entry)
 
 
-def test_rewrapping_keeps_a_context_and_a_region_of_its_own(kms: Kms) -> None:
+def test_rewrapping_keeps_the_context_and_the_region_of_the_entry(kms: Kms) -> None:
     first, second = (kms.key(region=OTHER_REGION) for _ in range(2))
     blob = kms.client(OTHER_REGION).encrypt(KeyId=first, Plaintext=b"k" * 32, EncryptionContext={"Tenant": "a"})
     there = entry(blob["CiphertextBlob"], encryption_context={"Tenant": Secret("a")}, region=OTHER_REGION)
@@ -41,24 +41,24 @@ def test_rewrapping_keeps_a_context_and_a_region_of_its_own(kms: Kms) -> None:
     assert moved.entry.options["encryption_context"] == {"Tenant": Secret("a")}
 
 
-def test_rewrapping_is_refused_when_it_can_not_be_done(kms: Kms, aws: StandIn) -> None:
+def test_rewrapping_is_refused_when_it_is_not_possible(kms: Kms, aws: StandIn) -> None:
     arn, abroad = kms.key(), kms.key(region=OTHER_REGION)
     made = provider(arn).create(2, ())
-    told = refusal(provider().rewrap, made.entry, abroad)
-    assert told == (
+    message = refusal(provider().rewrap, made.entry, abroad)
+    assert message == (
         f"the key at AWS KMS {arn} can't be rewrapped: the key that wraps it is in {REGION}, and the new one in "
         f"{OTHER_REGION}"
     )
     assert "the KMS key alias/nobody does not exist" in refusal(provider().rewrap, made.entry, "alias/nobody")
     aws.fail("AccessDeniedException", operation="ReEncrypt", times=1)
-    told = refusal(provider().rewrap, made.entry, arn)
-    assert f"kms:ReEncryptFrom on the key that wraps it now, and kms:ReEncryptTo on the KMS key {arn}" in told
+    message = refusal(provider().rewrap, made.entry, arn)
+    assert f"kms:ReEncryptFrom on the key that wraps it now, and kms:ReEncryptTo on the KMS key {arn}" in message
     with pytest.raises(KeyAbsentError, match="no ciphertext"):
         provider().rewrap(entry(), arn)
     assert fingerprint(provider().fetch(made.entry)) == made.fingerprint
 
 
-def test_a_rewrapped_key_that_opens_to_another_one_is_not_handed_out(kms: Kms, aws: StandIn) -> None:
+def test_a_rewrapped_key_that_opens_to_a_different_key_is_not_returned(kms: Kms, aws: StandIn) -> None:
     arn = kms.key()
     made, stranger = (provider(arn).create(2, ()) for _ in range(2))
     answer = {"CiphertextBlob": ciphertext_of(stranger), "KeyId": arn, "SourceKeyId": arn}

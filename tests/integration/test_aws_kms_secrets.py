@@ -1,4 +1,4 @@
-"""Do keys, ciphertexts and credentials of AWS show anywhere?"""
+"""Do keys, ciphertexts or credentials of AWS appear anywhere?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which region, credentials and endpoint does AWS KMS use, and what is said of wrong ones?"""
+"""Which region, credentials and endpoint does AWS KMS use, and what do the messages say about wrong ones?"""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tests.fixtures.wrapped import OTHER_REGION, ciphertext_of, entry, provider,
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def test_the_region_is_that_of_the_entry_or_of_the_key_s_arn(kms: Kms) -> None:
+def test_the_region_comes_from_the_entry_or_from_the_arn_of_the_key(kms: Kms) -> None:
     arn = kms.key(region=OTHER_REGION)
     made = provider(arn).create(2, ())
     assert fingerprint(provider().fetch(made.entry)) == made.fingerprint
     text = ciphertext_of(made)
     assert fingerprint(provider().fetch(entry(text, region=OTHER_REGION))) == made.fingerprint
-    # Without either it is looked for where the environment says, and isn't there.
+    # Without either, the region is looked for in the environment, and it is not there.
     assert "access denied" in refusal(provider().fetch, entry(text))
 
 
-def test_the_region_of_aws_s_other_tools_counts_as_well(kms: Kms, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_region_variables_of_other_aws_tools_work_too(kms: Kms, monkeypatch: pytest.MonkeyPatch) -> None:
     made = provider(kms.key(region=OTHER_REGION)).create(2, ())
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
@@ -32,7 +32,7 @@ def test_the_region_of_aws_s_other_tools_counts_as_well(kms: Kms, monkeypatch: p
     assert fingerprint(provider(environ={"AWS_REGION": OTHER_REGION}).fetch(wrapped)) == made.fingerprint
 
 
-def test_a_profile_that_assumes_a_role_is_followed(
+def test_a_profile_that_assumes_a_role_works(
     kms: Kms, aws: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made = provider(kms.key()).create(2, ())
@@ -48,15 +48,15 @@ def test_a_profile_that_assumes_a_role_is_followed(
     )
     wrapped = entry(ciphertext_of(made))
     assert fingerprint(provider().fetch(wrapped)) == made.fingerprint
-    # And a role that may not be assumed is told as that, not as a key that may not be used.
+    # A role that must not be assumed is reported as that, and not as a key that must not be used.
     aws.fail("AccessDenied", operation="AssumeRole")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
     assert refusal(provider().fetch, wrapped).endswith("credentials can't be obtained (AssumeRole: AccessDenied)")
     assert aws.calls["AssumeRole"] == 1
 
 
-def test_missing_credentials_and_profiles_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A token with the line's end that it had in its file, which no header can carry.
+def test_missing_credentials_and_profiles_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A token with the line break that it had in its file. No header can contain that.
     monkeypatch.setenv("AWS_SESSION_TOKEN", "session\ntoken-mark")
     assert "no HTTP header can carry" in refusal(provider().fetch, entry(b"x"), without="token-mark")
     monkeypatch.delenv("AWS_SESSION_TOKEN")
@@ -78,7 +78,7 @@ def test_missing_credentials_and_profiles_are_told(monkeypatch: pytest.MonkeyPat
         ("AWS_MAX_ATTEMPTS", "often", "the configuration of AWS can't be used"),
     ],
 )
-def test_an_endpoint_that_does_not_answer_and_wrong_settings_are_told(
+def test_an_endpoint_that_does_not_answer_and_wrong_settings_are_reported(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

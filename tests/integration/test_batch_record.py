@@ -1,4 +1,4 @@
-"""The record of a batch, called right after a robbery: what keeps a robbed runner from committing, guard by guard."""
+"""The record of a batch after its runner lost the lease: each guard that stops this runner from committing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _WRITTEN = "written in the batch"
 
 
 class Runner:
-    """A runner of the job, over a session of its own.
+    """A runner of the job, with a separate session.
 
     Attributes:
         jobs: the progress tables over that session.
-        number: the runner's.
+        number: the number of the runner.
     """
 
     def __init__(self, flux: Fluxbase, connection: Connection, job: int, row: UUID) -> None:
@@ -47,7 +47,7 @@ class Runner:
         return shard
 
     def commit(self, shard: Shard, *, to: Ctid, counts: dict[str, Counts] | None = None, done: bool = False) -> Shard:
-        """A batch with one value, recorded up to a place, as `BatchRunner` does it."""
+        """Commit a batch with one value, recorded up to a ctid, as `BatchRunner` does it."""
         after = replace(shard, cursor=to, counts=_TEN if counts is None else counts, rows_done=shard.rows_done + 10)
         self._connection.execute(begin_batch(Access()))
         try:
@@ -61,11 +61,11 @@ class Runner:
 
     @property
     def wrote(self) -> bool:
-        """Whether a batch's value is there."""
+        """Whether the value of a batch is there."""
         return self._flux.stored()[Spot(SECRETS, self._row, ())][0] == _WRITTEN
 
     def forget_values(self) -> None:
-        """Make the next batch's value tell again."""
+        """Forget the written values, so that the value of the next batch counts."""
         self._flux.rows("UPDATE functions.secrets SET encrypted_value = 'as before'")
 
 
@@ -96,13 +96,13 @@ def pair(flux: Fluxbase) -> Iterator[tuple[Runner, Runner]]:
         yield Runner(flux, first, job, row), Runner(flux, second, job, row)
 
 
-def rob(flux: Fluxbase) -> None:
-    """Let the lease run out."""
+def let_lease_end(flux: Fluxbase) -> None:
+    """Let the lease end."""
     flux.rows("UPDATE fluxbase_rotation.shard SET lease_until = clock_timestamp() - interval '1 second'")
 
 
 def recorded(flux: Fluxbase) -> list[tuple[object, ...]]:
-    """All that the record of a batch changes, but for the lease's end."""
+    """Everything that the record of a batch changes, except the end of the lease."""
     return [
         *flux.rows(
             "SELECT stride, cursor, done, rows_done, counts, unwritten, runner FROM fluxbase_rotation.shard ORDER BY id"
@@ -112,19 +112,17 @@ def recorded(flux: Fluxbase) -> list[tuple[object, ...]]:
 
 
 def assert_refused(flux: Fluxbase, runner: Runner, shard: Shard, **batch: object) -> None:
-    """The batch is rolled back, values and record, and nothing else is changed by it."""
+    """Check that the batch is rolled back, values and record, and that it changes nothing else."""
     runner.forget_values()
     before = recorded(flux)
     with pytest.raises(LeaseLostError):
-        runner.commit(shard, to=Ctid(0, 9), **batch)  # type: ignore[arg-type]  # handed on
+        runner.commit(shard, to=Ctid(0, 9), **batch)  # type: ignore[arg-type]  # passed on
     assert not runner.wrote
     assert recorded(flux) == before
 
 
-def test_a_batch_of_who_holds_the_lease_is_recorded_with_its_values(
-    flux: Fluxbase, pair: tuple[Runner, Runner]
-) -> None:
-    """So that the refusals below are not for another reason."""
+def test_a_batch_of_the_lease_holder_is_recorded_with_its_values(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
+    """This shows that the refusals below have no other reason."""
     runner, _ = pair
     runner.commit(runner.lease(), to=Ctid(0, 5))
 
@@ -135,36 +133,42 @@ def test_a_batch_of_who_holds_the_lease_is_recorded_with_its_values(
     assert batches == (1,)
 
 
-def test_another_runner_has_the_shard_and_has_done_nothing_yet(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
-    """The place is as it was: only the runner's number tells."""
-    robbed, robber = pair
-    shard = robbed.lease()
-    rob(flux)
-    assert robber.lease() == shard
+def test_a_batch_is_refused_when_another_runner_has_the_shard_and_has_done_nothing_yet(
+    flux: Fluxbase, pair: tuple[Runner, Runner]
+) -> None:
+    """The cursor is as it was: only the number of the runner is different."""
+    loser, taker = pair
+    shard = loser.lease()
+    let_lease_end(flux)
+    assert taker.lease() == shard
 
-    assert_refused(flux, robbed, shard)
-
-
-def test_another_runner_has_the_shard_and_has_moved_on(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
-    robbed, robber = pair
-    shard = robbed.lease()
-    rob(flux)
-    robber.commit(robber.lease(), to=Ctid(0, 5))
-
-    assert_refused(flux, robbed, shard)
+    assert_refused(flux, loser, shard)
 
 
-def test_another_thread_of_the_same_runner_has_moved_on(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
-    """The number is the same for both: only the place tells."""
+def test_a_batch_is_refused_when_another_runner_has_the_shard_and_has_moved_on(
+    flux: Fluxbase, pair: tuple[Runner, Runner]
+) -> None:
+    loser, taker = pair
+    shard = loser.lease()
+    let_lease_end(flux)
+    taker.commit(taker.lease(), to=Ctid(0, 5))
+
+    assert_refused(flux, loser, shard)
+
+
+def test_a_batch_is_refused_when_another_thread_of_the_same_runner_has_moved_on(
+    flux: Fluxbase, pair: tuple[Runner, Runner]
+) -> None:
+    """The runner's number is the same for both: only the cursor is different."""
     runner, _ = pair
     shard = runner.lease()
-    rob(flux)
+    let_lease_end(flux)
     runner.commit(runner.lease(), to=Ctid(0, 5))
 
     assert_refused(flux, runner, shard)
 
 
-def test_another_thread_of_the_same_runner_is_at_the_same_place_of_a_later_stride(
+def test_a_batch_is_refused_when_another_thread_of_the_same_runner_is_in_a_later_lane(
     flux: Fluxbase, pair: tuple[Runner, Runner]
 ) -> None:
     runner, _ = pair
@@ -175,16 +179,16 @@ def test_another_thread_of_the_same_runner_is_at_the_same_place_of_a_later_strid
     assert_refused(flux, runner, shard)
 
 
-def test_another_thread_of_the_same_runner_counts_in_the_same_census(
+def test_a_batch_is_refused_when_another_thread_counts_in_the_same_catch_up_pass(
     flux: Fluxbase, pair: tuple[Runner, Runner]
 ) -> None:
-    """A census stays at one place to its end, so that the place can't tell. What was counted meanwhile must stay."""
+    """The cursor does not move in a catch-up pass, so it shows nothing. What was counted meanwhile must stay."""
     runner, _ = pair
     runner.commit(runner.lease(), to=Ctid(1, 0), done=True)
     with flux.connect() as connection:
         assert runner.jobs.next_pass(runner.job, inspect(connection, write=True).relations[:1]) == 1
     shard = runner.lease()
-    rob(flux)
+    let_lease_end(flux)
     same = runner.lease()
     assert (same.id, same.cursor) == (shard.id, shard.cursor)
     runner.commit(same, to=same.cursor)
@@ -198,10 +202,10 @@ def test_another_thread_of_the_same_runner_counts_in_the_same_census(
 
 
 def test_a_session_whose_batch_was_refused_records_the_next_one(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
-    """The COMMIT behind a refused record never reaches the server, so nothing of it may be counted on afterwards."""
+    """The COMMIT after a refused record never reaches the server. So nothing may rely on any part of it later."""
     runner, _ = pair
-    # As after a reading, and a batch that was rolled back: at the second ROLLBACK of a session the driver does not
-    # forget what it has prepared, and what it has seen before it does not ask after.
+    # The state after a read and a batch that was rolled back: at the second ROLLBACK of a session, the driver does not
+    # forget its prepared statements, and it does not ask again about those that it knows.
     for statement in ("BEGIN", "COMMIT", "BEGIN", "ROLLBACK"):
         runner._connection.execute(statement)
     shard = runner.lease()
@@ -214,7 +218,7 @@ def test_a_session_whose_batch_was_refused_records_the_next_one(flux: Fluxbase, 
 
 
 def test_a_shard_that_is_done_is_not_done_again(flux: Fluxbase, pair: tuple[Runner, Runner]) -> None:
-    """Its last batch was empty and left it at the same place."""
+    """Its last batch was empty and left the shard with the same cursor."""
     runner, _ = pair
     shard = runner.lease()
     flux.rows("UPDATE fluxbase_rotation.shard SET done = true")
@@ -223,7 +227,7 @@ def test_a_shard_that_is_done_is_not_done_again(flux: Fluxbase, pair: tuple[Runn
 
 
 @pytest.mark.parametrize("state", [JobState.SUPERSEDED, JobState.INTERRUPTED, JobState.COMPLETED])
-def test_a_job_that_does_not_run_any_more_takes_no_batch(
+def test_a_job_that_no_longer_runs_accepts_no_batch(
     flux: Fluxbase, pair: tuple[Runner, Runner], state: JobState
 ) -> None:
     runner, _ = pair

@@ -1,7 +1,7 @@
-"""Compare-and-set alone: a row whose newest version lies just where the row was read, so that the place tells nothing.
+"""Only compare-and-set protects here: the newest row version has the ctid at which the row was read.
 
-PostgreSQL frees the line of a row version that nobody can see any more, and a later version may get it. A row then
-stands where it was read, and only its contents say that somebody has written it meanwhile.
+PostgreSQL frees the line of a row version that nobody can see any more, and a later version can get that line. The row
+then has the ctid at which it was read. Only its contents show that another session has written it meanwhile.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from tests.fixtures.fluxbase import (
     seal,
 )
 
-#: More than a row that travels packed may hold.
+#: More than a row in a row block can hold.
 _LARGE = 400
-#: More updates than a page takes to give a line back.
+#: More updates than a page needs until a line is used again.
 _MOST_UPDATES = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of table, and the column of it that a writer changes.
+    """A kind of table, and its column that a writer changes.
 
     Attributes:
         location: the column.
         size: bytes of the plaintexts.
-        path: where in a document the value is.
+        path: where the value is in a document.
     """
 
     location: str
@@ -63,7 +63,7 @@ class Kind:
         return self.location.rpartition(".")[2]
 
     def insert(self, flux: Fluxbase) -> UUID:
-        """A row whose sealed columns are all under the old key."""
+        """Insert a row whose sealed columns are all under the old key."""
         sealed = self.sealed("ours")
         makers: dict[str, Callable[[], UUID]] = {
             "functions.secrets": lambda: flux.secret(sealed),
@@ -80,7 +80,7 @@ class Kind:
         return makers[self.table]()
 
     def sealed(self, text: str) -> str:
-        """What to store for a plaintext."""
+        """The text to store for a plaintext."""
         sealed = seal(OLD, text.ljust(self.size))
         return json.dumps({self.path[0]: sealed}) if self.path else sealed
 
@@ -91,42 +91,42 @@ class Kind:
 
 
 KINDS = [
-    pytest.param(Kind(SECRETS), id="one column, packed"),
-    pytest.param(Kind(SECRETS, _LARGE), id="one column, not packed"),
+    pytest.param(Kind(SECRETS), id="one column, row block"),
+    pytest.param(Kind(SECRETS, _LARGE), id="one column, no row block"),
     *(pytest.param(Kind(location), id=location) for location in COLUMNS if location not in (SECRETS, DOCUMENTS)),
     pytest.param(Kind(DOCUMENTS, path=("token",)), id="documents"),
 ]
 
 
-def place(flux: Fluxbase, table: str, row: UUID) -> str:
+def ctid_of(flux: Fluxbase, table: str, row: UUID) -> str:
     return str(flux.value(f"SELECT ctid::text FROM {table} WHERE id = %s", row))
 
 
-def tidy(flux: Fluxbase, table: str) -> None:
+def vacuum(flux: Fluxbase, table: str) -> None:
     """Free the lines of all row versions that nobody can see."""
     flux.rows(f"VACUUM (INDEX_CLEANUP on, TRUNCATE off) {table}")
 
 
 def move(flux: Fluxbase, table: str, row: UUID) -> str:
-    """Move a new row on from its first line, which its index entries keep; return where it lies."""
+    """Move a new row away from its first line, which its index entries keep. Return its ctid."""
     flux.close()
     flux.rows(f"UPDATE {table} SET id = id WHERE id = %s", row)
-    tidy(flux, table)
-    return place(flux, table, row)
+    vacuum(flux, table)
+    return ctid_of(flux, table, row)
 
 
-def come_back(flux: Fluxbase, table: str, row: UUID, to: str, assignment: str, *values: object) -> None:
-    """Update a row again and again, until its newest version lies at a place."""
+def move_back(flux: Fluxbase, table: str, row: UUID, to: str, assignment: str, *values: object) -> None:
+    """Update a row many times, until its newest version has this ctid."""
     for _ in range(_MOST_UPDATES):
         flux.rows(f"UPDATE {table} SET {assignment} WHERE id = %s", *values, row)
-        tidy(flux, table)
-        if place(flux, table, row) == to:
+        vacuum(flux, table)
+        if ctid_of(flux, table, row) == to:
             return
     pytest.fail(f"no version of the row has come back to {to}")
 
 
 def run_while(flux: Fluxbase, table: str, action: Callable[[], object]) -> JobReport:
-    """A job in which somebody acts when the table's rows are read and not written yet."""
+    """Run a job, and run an action when the rows of the table were read and are not written yet."""
     meddler = Watching(Step.READ, action, table=table)
     report = flux.run(observer=meddler)
     assert meddler.acted
@@ -135,7 +135,7 @@ def run_while(flux: Fluxbase, table: str, action: Callable[[], object]) -> JobRe
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_writer_whose_row_lies_again_where_it_was_read_wins(flux: Fluxbase, kind: Kind) -> None:
+def test_a_writer_wins_when_its_row_is_again_at_the_ctid_where_it_was_read(flux: Fluxbase, kind: Kind) -> None:
     row = kind.insert(flux)
     read_at = move(flux, kind.table, row)
     theirs = kind.sealed("theirs")
@@ -143,15 +143,15 @@ def test_a_writer_whose_row_lies_again_where_it_was_read_wins(flux: Fluxbase, ki
     run_while(
         flux,
         kind.table,
-        lambda: come_back(flux, kind.table, row, read_at, f"{kind.column} = %s", theirs),
+        lambda: move_back(flux, kind.table, row, read_at, f"{kind.column} = %s", theirs),
     )
 
     assert kind.opened(flux, row) == Opened((2,), b"theirs")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_a_writer_a_row_that_was_moved_before_is_written_where_it_lies(flux: Fluxbase, kind: Kind) -> None:
-    """The other half of the test above: there nothing but the writer's value keeps us from writing."""
+def test_without_a_writer_a_row_that_was_moved_before_is_written_at_its_ctid(flux: Fluxbase, kind: Kind) -> None:
+    """The opposite of the test above. It shows that there, only the writer's value prevents our write."""
     row = kind.insert(flux)
     move(flux, kind.table, row)
 
@@ -161,7 +161,7 @@ def test_without_a_writer_a_row_that_was_moved_before_is_written_where_it_lies(f
     assert kind.opened(flux, row) == Opened((2,), b"ours")
 
 
-def test_a_writer_who_changes_every_column_of_a_row_loses_none(flux: Fluxbase) -> None:
+def test_a_writer_that_changes_every_column_of_a_row_loses_none(flux: Fluxbase) -> None:
     row = flux.token(*(seal(OLD, "ours") for _ in range(3)))
     read_at = move(flux, "auth.oauth_tokens", row)
     theirs = [seal(OLD, text) for text in ("access", "refresh", "identity")]
@@ -169,7 +169,7 @@ def test_a_writer_who_changes_every_column_of_a_row_loses_none(flux: Fluxbase) -
     run_while(
         flux,
         "auth.oauth_tokens",
-        lambda: come_back(
+        lambda: move_back(
             flux, "auth.oauth_tokens", row, read_at, "access_token = %s, refresh_token = %s, id_token = %s", *theirs
         ),
     )
@@ -198,7 +198,7 @@ def test_a_column_that_was_or_is_null_is_compared_too(
     run_while(
         flux,
         "auth.oauth_tokens",
-        lambda: come_back(flux, "auth.oauth_tokens", row, read_at, f"{column} = %s", after),
+        lambda: move_back(flux, "auth.oauth_tokens", row, read_at, f"{column} = %s", after),
     )
 
     opened = flux.everything()
@@ -209,15 +209,15 @@ def test_a_column_that_was_or_is_null_is_compared_too(
         assert opened[Spot(IDENTITY, row, ())] == Opened((2,), b"theirs")
 
 
-def test_a_setting_given_to_another_user_keeps_its_text_where_only_its_user_tells(flux: Fluxbase) -> None:
-    """Its text is as it was read, and it lies where it was read. What we sealed for the first user is not written."""
+def test_a_setting_that_moved_to_another_user_keeps_its_text_even_if_only_the_user_changed(flux: Fluxbase) -> None:
+    """Text and ctid are the same as when it was read. The value that we sealed for the first user is not written."""
     first, second = flux.user(), flux.user()
     text = seal(OLD, "the first user's", first)
     row = flux.setting(text, first)
     read_at = move(flux, "app.settings", row)
 
     report = run_while(
-        flux, "app.settings", lambda: come_back(flux, "app.settings", row, read_at, "user_id = %s", second)
+        flux, "app.settings", lambda: move_back(flux, "app.settings", row, read_at, "user_id = %s", second)
     )
 
     spot = Spot(SETTINGS, row, ())
@@ -225,19 +225,19 @@ def test_a_setting_given_to_another_user_keeps_its_text_where_only_its_user_tell
     assert [Spot(entry.location, entry.id, entry.path) for entry in report.quarantine] == [spot]
 
 
-@pytest.mark.parametrize("size", [pytest.param(20, id="packed"), pytest.param(_LARGE, id="not packed")])
-def test_another_row_that_has_come_to_the_place_keeps_its_value(flux: Fluxbase, size: int) -> None:
+@pytest.mark.parametrize("size", [pytest.param(20, id="row block"), pytest.param(_LARGE, id="no row block")])
+def test_another_row_that_now_has_the_same_ctid_keeps_its_value(flux: Fluxbase, size: int) -> None:
     kind = Kind(SECRETS, size)
     row, other = kind.insert(flux), kind.insert(flux)
-    read_at = place(flux, kind.table, row)
+    read_at = ctid_of(flux, kind.table, row)
     theirs = UUID(int=7)
 
     def replace() -> None:
         flux.rows("DELETE FROM functions.secrets WHERE id = %s", row)
-        tidy(flux, kind.table)
+        vacuum(flux, kind.table)
         flux.secret(kind.sealed("theirs"), id=theirs)
         flux.close()
-        assert place(flux, kind.table, theirs) == read_at
+        assert ctid_of(flux, kind.table, theirs) == read_at
 
     flux.close()
     report = run_while(flux, kind.table, replace)

@@ -1,4 +1,4 @@
-"""What was not committed, or changed its place, while a census was taken or a job ran, is found or named."""
+"""Values that were uncommitted or moved during an audit or a job are found, or what hides them is named."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.fixtures.fluxbase import FEW, KEYS, NEW, OLD, SECRETS, Fluxbase, open
 
 
 class Interrupting:
-    """An observer that does something once, when something is told."""
+    """An observer that does something once, when it gets a message."""
 
     def __init__(self, when: Callable[[Event], bool], action: Callable[[], Any]) -> None:
         self._when, self._action = when, action
@@ -38,7 +38,7 @@ class Interrupting:
         self._action()
 
 
-def census(
+def run_audit(
     flux: Fluxbase, version: int, *, observer: Observer | None = None, wait_s: float = WRITERS_WAIT_S
 ) -> AuditReport:
     """An audit with an observer."""
@@ -54,15 +54,17 @@ def census(
     )
 
 
-def under(flux: Fluxbase, version: int, table: str = "functions.secrets", column: str = "encrypted_value") -> int:
-    """How many values of a column an independent reader opens with a version's key."""
+def values_under(
+    flux: Fluxbase, version: int, table: str = "functions.secrets", column: str = "encrypted_value"
+) -> int:
+    """How many values of a column the independent reader opens with the key of a version."""
     found = [row[0] for row in flux.rows(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")]
     return sum(version in open_all(text, KEYS).versions for text in found)
 
 
 @contextmanager
 def open_transaction(flux: Fluxbase) -> Iterator[psycopg.Connection[Any]]:
-    """A session with a transaction of its own; what it has not committed is rolled back."""
+    """A session with an open transaction. What it has not committed is rolled back."""
     with flux.connect() as connection:
         connection.autocommit = False
         yield connection
@@ -80,7 +82,7 @@ def insert_secret(connection: psycopg.Connection[Any], text: str, name: str) -> 
 
 
 def test_a_migration_that_rewrites_a_table_during_the_audit_waits_and_hides_nothing(flux: Fluxbase) -> None:
-    """An ALTER with a volatile default writes the table anew; a snapshot from before it sees an empty table."""
+    """An ALTER with a volatile default rewrites the table. An older snapshot sees an empty table."""
     flux.secrets(40)
     failures: list[str] = []
 
@@ -93,29 +95,29 @@ def test_a_migration_that_rewrites_a_table_during_the_audit_waits_and_hides_noth
                 failures.append("waited")
 
     observer = Interrupting(lambda event: isinstance(event, PassStarted), alter)
-    report = census(flux, 1, observer=observer)
+    report = run_audit(flux, 1, observer=observer)
     assert observer.done
     assert failures == ["waited"]
     assert (report.found, report.exit_code) == (40, ExitCode.CHECK_SAYS_NO)
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_an_open_transaction_that_wrote_a_value_is_waited_for(flux: Fluxbase, end: str) -> None:
+def test_an_audit_waits_for_an_open_transaction_that_wrote_a_value(flux: Fluxbase, end: str) -> None:
     flux.secrets(3, NEW)
     with open_transaction(flux) as writer:
         insert_secret(writer, seal(OLD, "not committed yet"), "late")
         observer = Interrupting(lambda event: isinstance(event, Waiting), getattr(writer, end))
-        report = census(flux, 1, observer=observer, wait_s=30.0)
+        report = run_audit(flux, 1, observer=observer, wait_s=30.0)
     assert observer.done
     assert report.unexamined == ()
     assert report.found == (1 if end == "commit" else 0)
 
 
-def test_an_open_transaction_that_does_not_end_is_named_and_nothing_is_concluded(flux: Fluxbase) -> None:
+def test_an_open_transaction_that_does_not_end_is_named_and_the_audit_proves_nothing(flux: Fluxbase) -> None:
     flux.secrets(3, NEW)
     with open_transaction(flux) as writer:
         insert_secret(writer, seal(OLD, "never committed"), "late")
-        report = census(flux, 1, wait_s=0.2)
+        report = run_audit(flux, 1, wait_s=0.2)
         pid = writer.info.backend_pid
     (left,) = report.unexamined
     assert (left.kind, left.where) == (UnexaminedKind.TRANSACTION, f"of process {pid}")
@@ -129,17 +131,17 @@ def test_a_prepared_transaction_is_named_by_its_name(prepared: Fluxbase) -> None
         insert_secret(writer, seal(OLD, "prepared"), "late")
         writer.execute("PREPARE TRANSACTION 'orphan'")
     try:
-        report = census(prepared, 1, wait_s=0.2)
+        report = run_audit(prepared, 1, wait_s=0.2)
         (left,) = report.unexamined
         assert (left.kind, left.where) == (UnexaminedKind.PREPARED_TRANSACTION, "'orphan'")
         assert report.exit_code == ExitCode.UNDECRYPTABLE_LEFT
     finally:
         prepared.rows("COMMIT PREPARED 'orphan'")
-    after = census(prepared, 1)
+    after = run_audit(prepared, 1)
     assert (after.found, after.unexamined) == (1, ())
 
 
-def test_readers_and_writers_of_other_tables_keep_nobody_waiting(flux: Fluxbase) -> None:
+def test_readers_and_writers_of_other_tables_cause_no_waiting(flux: Fluxbase) -> None:
     flux.secrets(3, NEW)
     with open_transaction(flux) as dump, open_transaction(flux) as other:
         dump.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -147,31 +149,31 @@ def test_readers_and_writers_of_other_tables_keep_nobody_waiting(flux: Fluxbase)
         other.execute("CREATE TABLE elsewhere (id integer)")
         other.execute("INSERT INTO elsewhere VALUES (1)")
         observer = Interrupting(lambda event: isinstance(event, Waiting), list)
-        report = census(flux, 1, observer=observer, wait_s=20.0)
+        report = run_audit(flux, 1, observer=observer, wait_s=20.0)
     assert (report.unexamined, observer.done) == ((), False)
     assert report.exit_code == ExitCode.DONE
 
 
-def test_what_a_transaction_commits_while_the_audit_reads_is_read_too(flux: Fluxbase) -> None:
-    """The transaction outlives the waiting, and ends before the audit does: its value is read afterwards."""
+def test_an_audit_also_reads_what_a_transaction_commits_while_it_reads(flux: Fluxbase) -> None:
+    """The transaction lasts longer than the audit waits, and ends before the audit. Its value is read afterwards."""
     flux.secrets(5, NEW)
     with open_transaction(flux) as writer:
         insert_secret(writer, seal(OLD, "committed in the midst"), "late")
         observer = Interrupting(lambda event: isinstance(event, PassStarted), writer.commit)
-        report = census(flux, 1, observer=observer, wait_s=0.0)
+        report = run_audit(flux, 1, observer=observer, wait_s=0.0)
     assert observer.done
     assert (report.found, report.unexamined) == (1, ())
 
 
 def test_a_value_written_in_a_savepoint_is_read_too(flux: Fluxbase) -> None:
-    """Its row carries the number of the subtransaction, which no snapshot lists."""
+    """Its row has the number of the subtransaction, which no snapshot lists."""
     with open_transaction(flux) as writer:
         writer.execute("SELECT pg_current_xact_id()")
         writer.execute("SAVEPOINT inner_one")
         insert_secret(writer, seal(OLD, "in a savepoint"), "late")
         writer.execute("RELEASE inner_one")
         observer = Interrupting(lambda event: isinstance(event, PassStarted), writer.commit)
-        report = census(flux, 1, observer=observer, wait_s=0.0)
+        report = run_audit(flux, 1, observer=observer, wait_s=0.0)
     assert (report.found, report.unexamined) == (1, ())
 
 
@@ -185,10 +187,10 @@ def test_a_job_waits_for_a_transaction_with_an_old_value_and_moves_it(flux: Flux
         observer = Interrupting(lambda event: isinstance(event, Waiting), writer.commit)
         report = flux.run(observer=observer, wait_s=30.0)
     assert observer.done
-    assert (report.state, under(flux, 1), under(flux, 2)) == ("completed", 0, 6)
+    assert (report.state, values_under(flux, 1), values_under(flux, 2)) == ("completed", 0, 6)
 
 
-def test_a_job_is_not_completed_while_a_transaction_holds_an_old_value_and_is_after_its_end(flux: Fluxbase) -> None:
+def test_a_job_is_completed_only_after_a_transaction_with_an_old_value_has_ended(flux: Fluxbase) -> None:
     flux.secrets(5)
     with open_transaction(flux) as writer:
         insert_secret(writer, seal(OLD, "never committed"), "late")
@@ -198,10 +200,10 @@ def test_a_job_is_not_completed_while_a_transaction_holds_an_old_value_and_is_af
         assert "could not be examined" in (report.error or "")
         writer.commit()
     again = flux.run(wait_s=0.2)
-    assert (again.state, again.job, under(flux, 1)) == ("completed", report.job, 0)
+    assert (again.state, again.job, values_under(flux, 1)) == ("completed", report.job, 0)
 
 
-def test_a_job_is_not_completed_over_a_prepared_transaction(prepared: Fluxbase) -> None:
+def test_a_job_is_not_completed_while_there_is_a_prepared_transaction(prepared: Fluxbase) -> None:
     prepared.secrets(5)
     with open_transaction(prepared) as writer:
         insert_secret(writer, seal(OLD, "prepared"), "late")
@@ -212,12 +214,12 @@ def test_a_job_is_not_completed_over_a_prepared_transaction(prepared: Fluxbase) 
         assert [each.where for each in report.unexamined] == ["'orphan of a job'"]
     finally:
         prepared.rows("COMMIT PREPARED 'orphan of a job'")
-    assert (prepared.run().state, under(prepared, 1)) == ("completed", 0)
+    assert (prepared.run().state, values_under(prepared, 1)) == ("completed", 0)
 
 
 @pytest.fixture
 def prepared(flux: Fluxbase) -> Fluxbase:
-    """A database on a server that takes prepared transactions."""
+    """A database on a server that allows prepared transactions."""
     if int(flux.value("SELECT current_setting('max_prepared_transactions')")) == 0:
         pytest.skip("this server takes no prepared transactions (max_prepared_transactions)")
     return flux
@@ -264,10 +266,10 @@ def test_a_partition_that_is_attached_during_a_job_is_done_too(flux: Fluxbase) -
     observer = Interrupting(lambda event: isinstance(event, BatchDone), lambda: attach_high(flux, 20))
     report = flux.run(observer=observer, limits=FEW)
     assert observer.done
-    assert (report.state, under(flux, 1), under(flux, 2)) == ("completed", 0, 50)
+    assert (report.state, values_under(flux, 1), values_under(flux, 2)) == ("completed", 0, 50)
 
 
-def test_a_partition_that_is_dropped_during_a_job_ends_nothing(flux: Fluxbase) -> None:
+def test_a_partition_that_is_dropped_during_a_job_does_not_end_the_job(flux: Fluxbase) -> None:
     partition(flux)
     low_secrets(flux, 5)
     attach_high(flux, 30)
@@ -277,18 +279,18 @@ def test_a_partition_that_is_dropped_during_a_job_ends_nothing(flux: Fluxbase) -
     )
     report = flux.run(observer=observer, limits=FEW, workers=1)
     assert observer.done
-    assert (report.state, under(flux, 1), under(flux, 2)) == ("completed", 0, 5)
-    assert under(flux, 1, "branching.github_config", "webhook_secret") == 0
+    assert (report.state, values_under(flux, 1), values_under(flux, 2)) == ("completed", 0, 5)
+    assert values_under(flux, 1, "branching.github_config", "webhook_secret") == 0
 
 
 def test_a_partition_that_is_attached_during_an_audit_is_read_too(flux: Fluxbase) -> None:
     partition(flux)
     low_secrets(flux, 10)
     observer = Interrupting(lambda event: isinstance(event, PassStarted), lambda: attach_high(flux, 4))
-    assert census(flux, 1, observer=observer).found == 14
+    assert run_audit(flux, 1, observer=observer).found == 14
 
 
-def test_a_sealed_table_that_is_renamed_during_a_job_fails_it_and_it_goes_on_when_it_is_back(flux: Fluxbase) -> None:
+def test_a_job_fails_when_a_sealed_table_is_renamed_and_resumes_when_it_is_back(flux: Fluxbase) -> None:
     flux.secrets(30)
     flux.github(seal(OLD, "a webhook secret"))
     observer = Interrupting(
@@ -302,10 +304,10 @@ def test_a_sealed_table_that_is_renamed_during_a_job_fails_it_and_it_goes_on_whe
     flux.rows("ALTER TABLE branching.github_config_old RENAME TO github_config")
     again = flux.run()
     assert (again.state, again.job) == ("completed", report.job)
-    assert under(flux, 1, "branching.github_config", "webhook_secret") == 0
+    assert values_under(flux, 1, "branching.github_config", "webhook_secret") == 0
 
 
-def test_a_table_that_inherits_is_read_and_written_for_itself(flux: Fluxbase) -> None:
+def test_a_table_that_inherits_is_read_and_written_separately(flux: Fluxbase) -> None:
     flux.rows("CREATE TABLE functions.secrets_archive () INHERITS (functions.secrets)")
     flux.secrets(25)
     for number in range(25):
@@ -314,16 +316,16 @@ def test_a_table_that_inherits_is_read_and_written_for_itself(flux: Fluxbase) ->
             f"archived {number}",
             seal(OLD, "archived"),
         )
-    assert census(flux, 1).found == 50
+    assert run_audit(flux, 1).found == 50
     report = flux.run(limits=FEW)
-    assert (report.state, report.total.re_encrypted, under(flux, 1)) == ("completed", 50, 0)
-    assert census(flux, 1).exit_code == ExitCode.DONE
-    # The archive is one of the relations, and no row of it came into the parent.
+    assert (report.state, report.total.re_encrypted, values_under(flux, 1)) == ("completed", 50, 0)
+    assert run_audit(flux, 1).exit_code == ExitCode.DONE
+    # The archive is one of the relations, and no row of it moved into the parent.
     assert int(flux.value("SELECT count(*) FROM ONLY functions.secrets")) == 25
 
 
-def test_rows_of_one_id_in_a_table_that_inherits_are_each_moved(flux: Fluxbase) -> None:
-    """Such a table has no primary key of its own, so nothing keeps ids from being equal."""
+def test_rows_with_the_same_id_in_a_table_that_inherits_are_all_moved(flux: Fluxbase) -> None:
+    """Such a table has no primary key, so nothing prevents equal ids."""
     flux.rows("CREATE TABLE functions.archive () INHERITS (functions.secrets)")
     for number in range(4):
         flux.rows(
@@ -337,10 +339,10 @@ def test_rows_of_one_id_in_a_table_that_inherits_are_each_moved(flux: Fluxbase) 
     assert {(each.versions, each.text) for each in texts} == {((2,), f"plaintext {n}".encode()) for n in range(4)}
 
 
-# --- numbers that no longer say what they said --------------------------------------------------------------------
+# --- numbers that no longer mean the same -----------------------------------------------------------------------------
 
 
-def test_the_mark_of_the_storage_names_the_cluster_and_its_timeline(flux: Fluxbase) -> None:
+def test_the_storage_mark_names_the_cluster_and_its_timeline(flux: Fluxbase) -> None:
     flux.secrets(1)
     report = flux.run()
     marks = flux.value("SELECT storage FROM fluxbase_rotation.job WHERE id = %s", report.job)
@@ -349,8 +351,8 @@ def test_the_mark_of_the_storage_names_the_cluster_and_its_timeline(flux: Fluxba
     assert all(mark.split(":")[:2] == [identifier, "00000001"] for mark in marks)
 
 
-def test_a_job_whose_mark_is_that_of_another_cluster_opens_everything(flux: Fluxbase) -> None:
-    """As after a dump of a half-done job was restored elsewhere: shards that are done say nothing of these rows."""
+def test_a_job_with_the_storage_mark_of_another_cluster_opens_everything(flux: Fluxbase) -> None:
+    """As when a dump of a half-done job is restored elsewhere: finished shards say nothing about these rows."""
     flux.secrets(30)
     stop = Stop()
     observer = Interrupting(lambda event: isinstance(event, BatchDone), stop.request)
@@ -360,14 +362,14 @@ def test_a_job_whose_mark_is_that_of_another_cluster_opens_everything(flux: Flux
         "UPDATE fluxbase_rotation.job SET storage ="
         " ARRAY(SELECT regexp_replace(mark, '^[0-9]+:', '1:') FROM unnest(storage) AS mark)"
     )
-    # Rows in other places than those that were done.
+    # These rows have other ctids than the rows that were done.
     flux.rows("UPDATE fluxbase_rotation.shard SET done = true")
     again = flux.run(limits=FEW)
-    assert (again.state, again.job, under(flux, 1)) == ("completed", report.job, 0)
+    assert (again.state, again.job, values_under(flux, 1)) == ("completed", report.job, 0)
     assert flux.value("SELECT full_census FROM fluxbase_rotation.job WHERE id = %s", report.job)
 
 
-def test_beyond_32_bits_of_transactions_everything_is_opened(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_2_to_the_32_transactions_everything_is_opened(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     flux.secrets(5)
     assert not flux.value("SELECT full_census FROM fluxbase_rotation.job WHERE id = %s", flux.run().job)
     flux.secrets(5)
@@ -375,7 +377,7 @@ def test_beyond_32_bits_of_transactions_everything_is_opened(flux: Fluxbase, mon
     assert flux.value("SELECT full_census FROM fluxbase_rotation.job WHERE id = %s", flux.run().job)
 
 
-def test_locations_are_counted_once_for_a_table_and_those_that_inherit_from_it(flux: Fluxbase) -> None:
+def test_a_table_and_the_tables_that_inherit_from_it_count_as_one_location(flux: Fluxbase) -> None:
     flux.rows("CREATE TABLE functions.archive () INHERITS (functions.secrets)")
     flux.secrets(2)
     assert flux.audit().locations[SECRETS].scanned == 2

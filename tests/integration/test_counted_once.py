@@ -1,6 +1,6 @@
-"""An audit during which an open transaction ends: what was committed before the audit is counted once.
+"""An open transaction ends during an audit: values that were committed before the audit are counted once.
 
-The stateful test found the first of these. The others say what must not be lost for that.
+The stateful test found the first of these cases. The other tests say what the fix must not lose.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _AfterTheSnapshot:
     action: Callable[[], object]
 
     def notify(self, event: Event) -> None:
-        """Wait for the beginning of the pass."""
+        """Wait until the pass begins."""
         if isinstance(event, PassStarted):
             self.action()
 
@@ -48,7 +48,7 @@ def test_rows_that_were_committed_before_the_snapshot_are_counted_once(flux: Flu
     rows = flux.secrets(8, OLD)
     with psycopg.connect(flux.url) as other:
         other.execute(_CHANGE, [seal(NEW, "taken back"), rows[0]])
-        # Committed before the audit begins, in transactions that are younger than the open one.
+        # These are committed before the audit begins, in transactions that are younger than the open one.
         for row in rows[1:6]:
             flux.rows(_CHANGE, seal(NEW, "younger"), row)
         report = _audit(flux, other.rollback)
@@ -57,23 +57,23 @@ def test_rows_that_were_committed_before_the_snapshot_are_counted_once(flux: Flu
     assert (report.scanned, report.locations[SECRETS].by_version) == (8, {1: 3, 2: 5})
 
 
-def test_a_value_that_was_written_behind_a_savepoint_is_found(flux: Fluxbase) -> None:
-    """Its row bears the number of a part of the transaction, which no snapshot lists."""
+def test_a_value_that_was_written_after_a_savepoint_is_found(flux: Fluxbase) -> None:
+    """Its row has the number of a subtransaction, which no snapshot lists."""
     rows = flux.secrets(4, NEW)
     with psycopg.connect(flux.url) as other:
         other.execute("SELECT pg_current_xact_id()")
         with other.transaction():
             other.execute(_CHANGE, [seal(OLD, "late"), rows[0]])
-        # So that the number of that part lies below all that the audit's snapshot calls the future.
+        # So the number of the subtransaction is lower than everything that the snapshot of the audit treats as future.
         flux.rows(_CHANGE, seal(NEW, "younger"), rows[1])
         report = _audit(flux, other.commit)
 
-    # The row whose value was replaced during the audit is counted with both.
+    # The row whose value was replaced during the audit is counted with both values.
     assert report.locations[SECRETS].by_version == {1: 1, 2: 4}
 
 
 def test_a_value_that_was_written_after_the_snapshot_is_found(flux: Fluxbase) -> None:
-    """Also where one that was committed before stood at the same place, or in the same row."""
+    """Also if a value that was committed before was at the same ctid, or in the same row."""
     rows = flux.secrets(4, NEW)
     with psycopg.connect(flux.url) as other:
         other.execute(_CHANGE, [seal(NEW, "open"), rows[0]])

@@ -1,4 +1,4 @@
-"""Branches and tenants: every database that holds values is worked on or named, and none that is gone is told of."""
+"""Branches and tenants: every database with values is processed or named, and no deleted database is mentioned."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def move(flux: Fluxbase, databases: Databases = Databases.ALL, **options: Any) -
 
 
 def old_values(further: SecondaryDatabase, database: str | None, column: str = SECRETS) -> int:
-    """How many values of a column an independent reader opens with the old key."""
+    """How many values of a column the independent reader opens with the old key."""
     table, _, name = column.rpartition(".")
     rows = further.rows(database, f"SELECT {name} FROM {table} WHERE {name} IS NOT NULL")
     return sum(1 in open_all(row[0], KEYS).versions for row in rows)
@@ -45,7 +45,7 @@ def versions_of_rows(further: SecondaryDatabase, database: str | None) -> list[t
     return further.rows(database, "SELECT xmin::text, ctid::text, encrypted_value FROM functions.secrets ORDER BY id")
 
 
-def test_all_databases_are_moved_each_once_under_one_number_and_the_dead_are_not_told_of(
+def test_all_databases_are_moved_once_under_one_job_number_and_deleted_ones_are_not_mentioned(
     flux: Fluxbase, further: SecondaryDatabase
 ) -> None:
     flux.secrets(5)
@@ -77,17 +77,19 @@ def test_all_databases_are_moved_each_once_under_one_number_and_the_dead_are_not
     for database in (None, before, after, other):
         assert old_values(further, database) == 0, database
     assert old_values(further, local, f"{_USERS}.totp_secret") == 0
-    # Nothing was written twice, and nothing where nothing was to be done.
+    # Nothing was written twice, and nothing was written where there was nothing to do.
     assert versions_of_rows(further, after) == kept
     proof = prove(flux)
     assert (proof.together.found, proof.unexamined) == (0, ())
     assert proof.together.exit_code == ExitCode.DONE
-    told = [*proof.together.warnings, *(str(each) for each in proof.unexamined)]
-    assert not any("dead" in line for line in told)
+    lines = [*proof.together.warnings, *(str(each) for each in proof.unexamined)]
+    assert not any("dead" in line for line in lines)
     assert foreign not in {each.name for each in proof.databases}
 
 
-def test_a_branch_that_refuses_the_connection_is_not_empty(flux: Fluxbase, further: SecondaryDatabase) -> None:
+def test_a_branch_that_refuses_the_connection_does_not_count_as_empty(
+    flux: Fluxbase, further: SecondaryDatabase
+) -> None:
     flux.secrets(2)
     branch = further.branch("closed")
     assert move(flux, Databases.MAIN).together.state == "completed"
@@ -97,14 +99,14 @@ def test_a_branch_that_refuses_the_connection_is_not_empty(flux: Fluxbase, furth
     assert proof.together.exit_code == ExitCode.UNDECRYPTABLE_LEFT
     report = move(flux)
     assert (report.together.state, report.together.exit_code) == ("failed", ExitCode.FAILED)
-    # The others are done all the same.
+    # The other databases are done anyway.
     assert [each.failed for each in report.databases] == [False, True]
     further.rows("postgres", f"ALTER DATABASE {branch} WITH ALLOW_CONNECTIONS true")
     assert move(flux).together.state == "completed"
     assert old_values(further, branch) == 0
 
 
-def test_a_list_that_may_not_be_read_is_told_and_proves_nothing(
+def test_a_list_that_must_not_be_read_is_reported_and_proves_nothing(
     flux: Fluxbase, further: SecondaryDatabase, role: Role
 ) -> None:
     flux.secrets(2, NEW)
@@ -131,7 +133,7 @@ def test_a_member_of_service_role_reads_the_lists_as_that_role(
     assert {each.name: each.census.found for each in proof.databases} == {further.main: 0, branch: 2}
 
 
-def test_a_sealed_table_that_was_renamed_in_a_branch_is_missed(flux: Fluxbase, further: SecondaryDatabase) -> None:
+def test_a_renamed_sealed_table_in_a_branch_is_reported_as_missing(flux: Fluxbase, further: SecondaryDatabase) -> None:
     flux.secrets(2)
     branch = further.branch("renamed")
     further.rows(branch, "ALTER TABLE functions.secrets RENAME TO secrets_old")
@@ -154,7 +156,7 @@ def test_a_branch_without_any_sealed_table_holds_nothing(flux: Fluxbase, further
     assert ([each.name for each in proof.databases], proof.unexamined) == ([further.main], ())
 
 
-def test_the_list_of_branches_is_missed_where_databases_look_like_branches(
+def test_a_missing_list_of_branches_is_reported_when_databases_look_like_branches(
     flux: Fluxbase, further: SecondaryDatabase
 ) -> None:
     flux.secrets(2, NEW)
@@ -167,7 +169,7 @@ def test_the_list_of_branches_is_missed_where_databases_look_like_branches(
     ("wanted", "kinds"),
     [(Databases.BRANCHES, {"branch"}), (Databases.TENANTS, {"tenant"}), (Databases.MAIN, {"main"})],
 )
-def test_only_the_databases_that_are_asked_for_are_worked_on(
+def test_only_the_requested_databases_are_processed(
     flux: Fluxbase, further: SecondaryDatabase, wanted: Databases, kinds: set[str]
 ) -> None:
     flux.user(seal(OLD, "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"))
@@ -181,8 +183,10 @@ def test_only_the_databases_that_are_asked_for_are_worked_on(
     }
 
 
-def test_a_branch_that_was_cloned_in_mid_job_goes_on_by_itself(flux: Fluxbase, further: SecondaryDatabase) -> None:
-    """Its copy of the progress speaks of rows in another database's file."""
+def test_a_branch_that_was_cloned_while_a_job_ran_continues_separately(
+    flux: Fluxbase, further: SecondaryDatabase
+) -> None:
+    """Its copy of the progress is about rows in the file of another database."""
     flux.secrets(12)
     stop = Stop()
 
@@ -200,7 +204,7 @@ def test_a_branch_that_was_cloned_in_mid_job_goes_on_by_itself(flux: Fluxbase, f
     assert (old_values(further, None), old_values(further, branch)) == (0, 0)
 
 
-def test_a_branch_with_a_copied_job_for_other_keys_begins_anew(flux: Fluxbase, further: SecondaryDatabase) -> None:
+def test_a_branch_with_a_copied_job_for_other_keys_begins_again(flux: Fluxbase, further: SecondaryDatabase) -> None:
     flux.secrets(4)
     branch = further.branch("other")
     move(flux)

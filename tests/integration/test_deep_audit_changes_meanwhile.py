@@ -1,4 +1,4 @@
-"""What does a deep audit say of tables that are changed after its snapshot?"""
+"""What does a deep audit report about tables that change after its snapshot?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REWRITES = {
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)
-def test_a_table_that_changed_after_the_snapshot_is_said_and_not_taken_for_empty(
+def test_a_table_that_changed_after_the_snapshot_is_reported_and_does_not_count_as_empty(
     plugin: Fluxbase, rewrite: str
 ) -> None:
     put(plugin, "text", seal(OLD, "x"))
@@ -35,7 +35,7 @@ def test_a_table_that_changed_after_the_snapshot_is_said_and_not_taken_for_empty
     assert found(findings) == {}
 
 
-def test_a_table_that_is_written_anew_between_two_pieces_is_said(
+def test_a_table_that_is_rewritten_between_two_pieces_is_reported(
     plugin: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fluxbase_cli.proof.columns._MAX_PIECE_BYTES", 8 * 1024)
@@ -57,7 +57,7 @@ def test_a_table_that_is_written_anew_between_two_pieces_is_said(
     assert [each.where for each in findings.unexamined] == [T]
 
 
-def test_rows_of_after_the_snapshot_are_not_looked_at(plugin: Fluxbase) -> None:
+def test_rows_from_after_the_snapshot_are_not_searched(plugin: Fluxbase) -> None:
     put(plugin, "text", seal(OLD, "x"))
     with exported(plugin) as snapshot:
         plugin.rows(f"INSERT INTO {T} VALUES (9, %s)", seal(OLD, "y"))
@@ -66,7 +66,7 @@ def test_rows_of_after_the_snapshot_are_not_looked_at(plugin: Fluxbase) -> None:
         assert found(search(plugin, snapshot=snapshot)) == {f"{T}.c": {1: 1}}
 
 
-def test_a_snapshot_that_is_gone_ends_the_search(plugin: Fluxbase) -> None:
+def test_a_lost_snapshot_ends_the_search(plugin: Fluxbase) -> None:
     with exported(plugin) as snapshot:
         pass
     with pytest.raises(DatabaseError):

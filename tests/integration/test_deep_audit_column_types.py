@@ -1,4 +1,4 @@
-"""In which types of columns does a deep audit find what opens? In all that can hold a text."""
+"""In which column types does a deep audit find sealed values? In all types that can hold a text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TYPES: dict[str, tuple[str, Callable[[str], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_a_seal_is_found_in_every_type_of_column(plugin: Fluxbase, kind: str) -> None:
+def test_a_sealed_value_is_found_in_every_type_of_column(plugin: Fluxbase, kind: str) -> None:
     ask_as_superuser(
         plugin,
         "CREATE DOMAIN plugin.words AS text CHECK (VALUE <> '')",
@@ -63,7 +63,7 @@ def test_a_seal_is_found_in_every_type_of_column(plugin: Fluxbase, kind: str) ->
 
 
 @pytest.mark.parametrize(("extension", "expression"), [("citext", "%s"), ("hstore", "hstore('a', %s)")])
-def test_a_seal_is_found_in_the_types_of_extensions(plugin: Fluxbase, extension: str, expression: str) -> None:
+def test_a_sealed_value_is_found_in_the_types_of_extensions(plugin: Fluxbase, extension: str, expression: str) -> None:
     if not plugin.rows("SELECT FROM pg_available_extensions WHERE name = %s", extension):
         pytest.skip(f"this server has no {extension}")
     plugin.rows(f"CREATE EXTENSION {extension}")
@@ -71,7 +71,7 @@ def test_a_seal_is_found_in_the_types_of_extensions(plugin: Fluxbase, extension:
     assert found(search(plugin)) == {f"{T}.c": {1: 1}}
 
 
-def test_a_seal_is_found_in_xml(plugin: Fluxbase) -> None:
+def test_a_sealed_value_is_found_in_xml(plugin: Fluxbase) -> None:
     try:
         put(plugin, "xml", f"<a>{seal(OLD, 'x')}</a>", "%s::xml")
     except psycopg.errors.FeatureNotSupported:

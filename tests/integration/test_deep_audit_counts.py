@@ -1,4 +1,4 @@
-"""Does a deep audit count what an independent reader counts, to the row?"""
+"""Does a deep audit count exactly the rows that the independent reader counts?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fixtures.fluxbase import COLUMNS, KEYS, NEW, OLD, Fluxbase, Watching,
 from tests.fixtures.plugin import T, ask_as_superuser, put
 
 
-def test_the_residue_in_fluxbases_own_tables_is_found(full: Fluxbase) -> None:
+def test_old_values_left_in_the_tables_of_fluxbase_are_found(full: Fluxbase) -> None:
     findings = search(full, known=frozenset(COLUMNS))
     assert found(findings) == {
         location: {1: 1}
@@ -33,7 +33,7 @@ def test_the_residue_in_fluxbases_own_tables_is_found(full: Fluxbase) -> None:
 
 
 def independently(flux: Fluxbase) -> dict[str, Counter[int]]:
-    """What opens in the columns of a Fluxbase database: every string of every value, and every uuid of its row."""
+    """What opens in the columns of a Fluxbase database: each string of each value, with each uuid of its row."""
     counts: dict[str, Counter[int]] = {}
     with flux.connect() as connection:
         tables = connection.execute(
@@ -106,7 +106,7 @@ def test_a_table_of_many_pieces_is_read_once_by_all_threads_together(
     assert len(done) > 20
 
 
-def test_no_false_find_among_many_random_texts(plugin: Fluxbase) -> None:
+def test_many_random_texts_give_no_false_result(plugin: Fluxbase) -> None:
     ask_as_superuser(
         plugin,
         f"CREATE TABLE {T} (id uuid DEFAULT gen_random_uuid(), a text, b text, c bytea, d jsonb)",

@@ -1,4 +1,4 @@
-"""A deep audit writes nothing, runs none of the database's functions, ends when told to, and outlives a connection."""
+"""A deep audit writes nothing, runs no functions of the database, stops on request, and survives a lost connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_nothing_is_written(full: Fluxbase) -> None:
     assert int(full.value("SELECT pg_current_xact_id()")) == transaction + 1
 
 
-def test_a_stop_ends_the_search_and_is_no_proof(full: Fluxbase) -> None:
+def test_a_stop_ends_the_search_and_gives_no_proof(full: Fluxbase) -> None:
     stop = Stop()
     stop.request()
     findings = search(full, stop=stop)
@@ -48,7 +48,7 @@ def test_a_stop_ends_the_search_and_is_no_proof(full: Fluxbase) -> None:
     assert findings.unexamined
 
 
-def test_a_stop_cancels_a_statement_that_takes_long(plugin: Fluxbase) -> None:
+def test_a_stop_cancels_a_long_statement(plugin: Fluxbase) -> None:
     put(plugin, "text", seal(OLD, "x"))
     stop = Stop()
     with psycopg.connect(plugin.url) as locker:
@@ -60,7 +60,7 @@ def test_a_stop_cancels_a_statement_that_takes_long(plugin: Fluxbase) -> None:
     assert findings.unexamined
 
 
-def test_a_lost_connection_is_made_again(plugin: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_connection_is_opened_again(plugin: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fluxbase_cli.proof.columns._MAX_PIECE_BYTES", 8 * 1024)
     put(plugin, "text", seal(OLD, "first"))
     plugin.rows(f"INSERT INTO {T} SELECT n, repeat('a word ', 200) FROM generate_series(10, 300) AS n")
@@ -79,7 +79,7 @@ def test_a_lost_connection_is_made_again(plugin: Fluxbase, monkeypatch: pytest.M
     assert (found(findings), findings.unexamined) == ({f"{T}.c": {1: 2}}, ())
 
 
-def test_a_standby_is_searched(standby: Standby, postgres_server: Any) -> None:
+def test_a_standby_can_be_searched(standby: Standby, postgres_server: Any) -> None:
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
         connection.execute("CREATE SCHEMA deep_census")
         try:
@@ -99,5 +99,5 @@ def _replayed(standby: Standby, lsn: str) -> bool:
     try:
         return bool(standby.value(f"SELECT pg_last_wal_replay_lsn() >= '{lsn}'"))
     except psycopg.OperationalError:
-        # It streams before it lets anybody in.
+        # It begins to stream before it accepts connections.
         return False

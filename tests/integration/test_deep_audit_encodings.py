@@ -1,4 +1,4 @@
-"""Are databases in any encoding searched, and bytes that are no text?"""
+"""Does a deep audit search databases in any encoding, and bytes that are not text?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def database_of(flux: Fluxbase, encoding: str) -> Iterator[str]:
         flux.rows(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_bytes_that_are_no_text_in_a_database_without_encoding_do_no_harm(flux: Fluxbase) -> None:
+def test_bytes_that_are_not_text_in_a_database_without_encoding_cause_no_error(flux: Fluxbase) -> None:
     with database_of(flux, "SQL_ASCII") as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SET client_encoding = 'SQL_ASCII'")

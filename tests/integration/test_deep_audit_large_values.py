@@ -1,4 +1,4 @@
-"""Does a deep audit find what opens in values of many megabytes, and in flat memory?"""
+"""Does a deep audit find sealed values inside values of many megabytes, without using more memory?"""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ print(found(findings)["plugin.t.c"][1], peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak memory")
-def test_memory_stays_flat_where_every_row_is_large_and_matches(plugin: Fluxbase) -> None:
+def test_memory_stays_flat_when_every_row_is_large_and_matches(plugin: Fluxbase) -> None:
     put(plugin, "text", None)
     plugin.rows(
         f"INSERT INTO {T} SELECT n, repeat('a word ', CASE WHEN n < 31 THEN 900000 ELSE 500 END) || %s"
@@ -56,10 +56,10 @@ def test_memory_stays_flat_where_every_row_is_large_and_matches(plugin: Fluxbase
     )
     number, megabytes = map(int, done.stdout.split())
     assert number == 3_000
-    # Measured: 78, of 136 MB that are read.
+    # Measured: 78 MB, while 136 MB are read.
     assert megabytes < 100
 
 
-def test_a_seal_of_many_megabytes_is_opened(plugin: Fluxbase) -> None:
+def test_a_sealed_value_of_many_megabytes_is_opened(plugin: Fluxbase) -> None:
     put(plugin, "text", seal(OLD, os.urandom(9_000_000)))
     assert found(search(plugin)) == {f"{T}.c": {1: 1}}

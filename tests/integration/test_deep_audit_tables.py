@@ -1,4 +1,4 @@
-"""Which tables and columns does a deep audit look into, and which does it leave out?"""
+"""Which tables and columns does a deep audit search, and which does it leave out?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.fixtures.fluxbase import NEW, OLD, Fluxbase, seal
 from tests.fixtures.plugin import T, ask_as_superuser, put
 
 
-def test_partitions_and_inheriting_tables_are_searched_each_for_itself(plugin: Fluxbase) -> None:
+def test_partitions_and_inheriting_tables_are_each_searched_separately(plugin: Fluxbase) -> None:
     ask_as_superuser(
         plugin,
         "CREATE TABLE plugin.part (n int, c text) PARTITION BY LIST (n)",
@@ -30,7 +30,7 @@ def test_partitions_and_inheriting_tables_are_searched_each_for_itself(plugin: F
         "plugin.child.more": {2: 1},
     }
     assert found(search(plugin)) == everything
-    # Who leaves a partitioned table out leaves out its partitions, and nothing else.
+    # If a partitioned table is left out, its partitions are left out too, and nothing else.
     del everything["plugin.part_2_2.c"]
     assert found(search(plugin, skip=frozenset({"plugin.part_2"}))) == everything
     del everything["plugin.part_1.c"]
@@ -54,7 +54,7 @@ def test_materialized_views_are_searched_and_views_and_foreign_tables_are_not(pl
     assert findings.unexamined == ()
 
 
-def test_names_of_any_kind_and_dropped_and_generated_columns_do_no_harm(plugin: Fluxbase) -> None:
+def test_unusual_names_and_dropped_and_generated_columns_cause_no_error(plugin: Fluxbase) -> None:
     ask_as_superuser(
         plugin,
         'CREATE TABLE plugin."100%% ""sure"" %s" (gone text, "a ""b"" %%s %(x)s" text, "ключ" jsonb, "{c}" text,'
@@ -77,7 +77,7 @@ def test_names_of_any_kind_and_dropped_and_generated_columns_do_no_harm(plugin: 
     }
 
 
-def test_known_columns_and_what_the_operator_leaves_out_are_not_searched(plugin: Fluxbase) -> None:
+def test_known_columns_and_those_that_the_operator_leaves_out_are_not_searched(plugin: Fluxbase) -> None:
     put(plugin, "text", seal(OLD, "x"), columns=", d text")
     plugin.rows(f"UPDATE {T} SET d = %s", seal(NEW, "y"))
     assert found(search(plugin, known=frozenset({f"{T}.c"}))) == {f"{T}.d": {2: 3}}
@@ -87,7 +87,7 @@ def test_known_columns_and_what_the_operator_leaves_out_are_not_searched(plugin:
     assert search(plugin, known=frozenset({f"{T}.c"})).columns == search(plugin).columns - 1
 
 
-def test_our_own_tables_are_not_searched(plugin: Fluxbase) -> None:
+def test_the_progress_tables_are_not_searched(plugin: Fluxbase) -> None:
     for schema in ("fluxbase_rotation", "fluxbase_keys"):
         ask_as_superuser(plugin, f"CREATE SCHEMA {schema}", f"CREATE TABLE {schema}.t (c text)")
         plugin.rows(f"INSERT INTO {schema}.t VALUES (%s)", seal(OLD, "x"))

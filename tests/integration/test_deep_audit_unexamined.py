@@ -1,4 +1,4 @@
-"""What a deep audit can't read is said, and is no proof."""
+"""What a deep audit cannot read is reported, and the audit is then no proof."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fixtures.fluxbase import OLD, STRANGER, Fluxbase, Role, seal
 from tests.fixtures.plugin import T, ask_as_superuser, put
 
 
-def test_a_table_that_the_role_may_not_read_is_said(plugin: Fluxbase, role: Role) -> None:
+def test_a_table_that_the_role_must_not_read_is_reported(plugin: Fluxbase, role: Role) -> None:
     put(plugin, "text", seal(OLD, "x"))
     ask_as_superuser(
         plugin,
@@ -34,11 +34,11 @@ def test_a_table_that_the_role_may_not_read_is_said(plugin: Fluxbase, role: Role
     assert {T, "plugin.by_column", "closed.t", "functions.secrets"} <= where
     assert not {"plugin.open", "plugin.numbers"} & where
     assert {each.kind.value for each in findings.unexamined} == {"column"}
-    # What is left out on purpose needs no privilege.
+    # Tables that are left out on purpose need no privilege.
     assert T not in {each.where for each in search(role.database, skip=frozenset({T})).unexamined}
 
 
-def test_rows_that_a_policy_hides_are_an_error_and_no_gap(plugin: Fluxbase, role: Role) -> None:
+def test_rows_that_a_policy_hides_are_an_error_and_not_skipped(plugin: Fluxbase, role: Role) -> None:
     put(plugin, "text", seal(OLD, "x"))
     ask_as_superuser(
         plugin,
@@ -51,7 +51,7 @@ def test_rows_that_a_policy_hides_are_an_error_and_no_gap(plugin: Fluxbase, role
     assert T in {each.where for each in findings.unexamined}
 
 
-def test_the_role_of_the_access_reads(plugin: Fluxbase, role: Role) -> None:
+def test_the_role_of_the_access_reads_the_tables(plugin: Fluxbase, role: Role) -> None:
     put(plugin, "text", seal(OLD, "x"))
     plugin.rows(f"ALTER ROLE {role.name} NOINHERIT")
     ask_as_superuser(plugin, f"GRANT service_role TO {role.name}", "GRANT USAGE ON SCHEMA plugin TO service_role")
@@ -60,7 +60,7 @@ def test_the_role_of_the_access_reads(plugin: Fluxbase, role: Role) -> None:
     assert found(search(role.database)) == {}
 
 
-def test_an_error_in_one_table_leaves_the_others_searched(plugin: Fluxbase) -> None:
+def test_after_an_error_in_one_table_the_others_are_searched(plugin: Fluxbase) -> None:
     if int(plugin.value("SHOW server_version_num")) < 180_000:
         pytest.skip("this server has no columns that are computed when they are read")
     put(plugin, "text", seal(OLD, "x"))
@@ -75,7 +75,7 @@ def test_an_error_in_one_table_leaves_the_others_searched(plugin: Fluxbase) -> N
     assert "22012" in unexamined.reason
 
 
-def test_a_table_that_stays_locked_is_said(plugin: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_stays_locked_is_reported(plugin: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "retry_transient", partial(retry_transient, retry_limit_s=0.1))
     put(plugin, "text", seal(OLD, "x"))
     plugin.rows("CREATE TABLE plugin.locked (c text)")
@@ -86,7 +86,7 @@ def test_a_table_that_stays_locked_is_said(plugin: Fluxbase, monkeypatch: pytest
     assert [each.where for each in findings.unexamined] == ["plugin.locked"]
 
 
-def test_a_value_with_more_look_alikes_than_are_tried_is_said(
+def test_a_value_with_too_many_possible_sealed_values_is_reported(
     plugin: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fluxbase_cli.proof.opening.MOST_DOUBTS", 10)

@@ -1,4 +1,4 @@
-"""However a seal stands in a value, a deep audit finds it, and the key of the user whom the row names."""
+"""A deep audit finds a sealed value in any form inside another value, and tries the keys of users in the row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WAYS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("type_", ["text", "jsonb", "bytea", "text[]"])
-def test_a_seal_is_found_however_it_stands_in_a_value(plugin: Fluxbase, way: str, type_: str) -> None:
+def test_a_sealed_value_is_found_in_any_form_inside_a_value(plugin: Fluxbase, way: str, type_: str) -> None:
     plain = seal(OLD, "with + and /")
     while not {"+", "/"} <= set(plain):
         plain = seal(OLD, "with + and /")
@@ -48,7 +48,7 @@ def test_a_seal_is_found_however_it_stands_in_a_value(plugin: Fluxbase, way: str
     assert found(search(plugin)) == {f"{T}.c": {1: 1}}
 
 
-def test_two_keys_and_double_seals_count_for_each_of_their_keys(plugin: Fluxbase) -> None:
+def test_values_under_two_keys_and_values_sealed_twice_count_for_each_of_their_keys(plugin: Fluxbase) -> None:
     put(plugin, "text", f"{seal(OLD, 'a')} {seal(NEW, 'b')} {seal(NEW, seal(OLD, 'c'))} {seal(STRANGER, 'd')}")
     assert found(search(plugin)) == {f"{T}.c": {1: 2, 2: 2}}
 
@@ -66,7 +66,7 @@ def test_two_keys_and_double_seals_count_for_each_of_their_keys(plugin: Fluxbase
     ],
 )
 @pytest.mark.parametrize("is_bytes", [False, True])
-def test_the_key_of_a_user_whom_the_row_names_is_tried(
+def test_the_key_of_a_user_whose_id_is_in_the_row_is_tried(
     plugin: Fluxbase,
     columns: str,
     value: str,

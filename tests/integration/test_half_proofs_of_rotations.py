@@ -1,4 +1,4 @@
-"""What a rotation must not take for a proof: half a census, and a key under the new version that is not the new key."""
+"""What a rotation must not accept as a proof: half an audit, or a key of the new version that is not the new key."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def stop_when(calendar: Calendar, step: RotationStep) -> RotationReport:
     return calendar.rotator(stop=stop, listener=listen).run()
 
 
-def test_a_census_that_was_stopped_proves_nothing_and_is_taken_again(rotating: Rotating) -> None:
-    """Half of it looks like a whole one with fewer values."""
+def test_an_audit_that_was_stopped_proves_nothing_and_is_done_again(rotating: Rotating) -> None:
+    """Half an audit looks like a whole audit with fewer values."""
     calendar = Calendar(rotating)
 
     stopped = stop_when(calendar, RotationStep.AUDIT)
 
     assert (stopped.state, stopped.exit_code) == ("interrupted", 143)
-    census = "SELECT finished_at IS NULL FROM fluxbase_rotation.rotation_step WHERE step = 'census'"
-    assert rotating.rows(census) == [(True,)]
+    audit_step = "SELECT finished_at IS NULL FROM fluxbase_rotation.rotation_step WHERE step = 'census'"
+    assert rotating.rows(audit_step) == [(True,)]
     assert "rotation.finished" not in rotating.endpoint.kinds
 
     done = calendar.run()
@@ -45,7 +45,7 @@ def test_a_census_that_was_stopped_proves_nothing_and_is_taken_again(rotating: R
     assert (done.state, done.rotation, done.by_version) == ("finished", stopped.rotation, {1: 0, 2: 40})
 
 
-def test_a_job_that_was_stopped_is_gone_on_with_before_anything_is_proven(rotating: Rotating) -> None:
+def test_a_job_that_was_stopped_is_resumed_before_anything_is_proven(rotating: Rotating) -> None:
     calendar = Calendar(rotating)
 
     stopped = stop_when(calendar, RotationStep.RE_ENCRYPT)
@@ -57,8 +57,8 @@ def test_a_job_that_was_stopped_is_gone_on_with_before_anything_is_proven(rotati
     assert versions(rotating) == {(2,)}
 
 
-def test_an_entry_made_by_hand_that_leads_to_another_key_is_refused(rotating: Rotating) -> None:
-    """The file is read-only, so a person adds the entry, and takes the wrong secret: a key, but not the new one."""
+def test_a_manual_entry_that_leads_to_another_key_is_refused(rotating: Rotating) -> None:
+    """The file is read-only, so a person adds the entry and uses the wrong secret: it is a key, but not the new key."""
     calendar = Calendar(rotating)
     path = rotating.directory / "fluxbase.yaml"
     path.chmod(0o444)

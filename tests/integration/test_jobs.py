@@ -1,4 +1,4 @@
-"""Jobs: stopped and gone on with, refused and joined, superseded, rolled back; and the record that nobody changes."""
+"""Jobs: stopped and resumed, refused and joined, superseded, rolled back; and the record that nobody can change."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FIVE = Limits(rows=5, bytes=1 << 20)
 
 
 def stop_after(flux: Fluxbase, batches: int, **options: Any) -> JobReport:
-    """A run that is asked to stop when some batches were committed."""
+    """A run that is asked to stop after some committed batches."""
     stop = Stop()
     left = iter(range(batches - 1))
 
@@ -61,11 +61,11 @@ def versions(flux: Fluxbase) -> list[int]:
     return sorted(version for each in flux.everything().values() for version in each.versions)
 
 
-# --- stopping and going on ----------------------------------------------------------------------------------------
+# --- stopping and resuming --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batches", [1, 4])
-def test_a_stopped_job_goes_on_where_it_was_and_touches_no_value_twice(flux: Fluxbase, batches: int) -> None:
+def test_a_stopped_job_is_resumed_where_it_was_and_touches_no_value_twice(flux: Fluxbase, batches: int) -> None:
     flux.secrets(25)
     flux.secrets(5, NEW)
     bad = flux.secret(seal(STRANGER, "x"))
@@ -78,18 +78,18 @@ def test_a_stopped_job_goes_on_where_it_was_and_touches_no_value_twice(flux: Flu
     assert (second.job, second.state, second.remaining) == (first.job, "completed", 0)
     assert second.total == Counts(scanned=31, re_encrypted=25, updated=25, already_current=5, undecryptable=1)
     assert [entry.id for entry in second.quarantine] == [bad]
-    # The account is of the whole job, the rate of this run.
+    # The counts are those of the whole job, the rate is the rate of this run.
     assert second.handled == 31 - first.total.scanned
     now = {row[0]: row for row in flux.places()["functions.secrets"]}
     assert [row for row in moved if now[row] != done[row]] == []
 
 
-def test_a_job_of_every_kind_of_value_stopped_at_every_batch_comes_to_exact_counts(full: Fluxbase) -> None:
+def test_a_job_with_every_kind_of_value_that_is_stopped_at_every_batch_reports_exact_counts(full: Fluxbase) -> None:
     before, dump = full.everything(), full.dump()
     reports = [stop_after(full, 4, limits=Limits(rows=4, bytes=1 << 20))]
     while reports[-1].state == "interrupted":
         assert len(reports) < 40
-        # Later and later: a closing census that was interrupted begins again, and must be left to its end once.
+        # Stop later each time: an interrupted catch-up pass begins again, so one run must be allowed to complete it.
         reports.append(stop_after(full, max(4, len(reports) - 10), limits=Limits(rows=4, bytes=1 << 20)))
     last = reports[-1]
     assert len(reports) > 4
@@ -101,7 +101,7 @@ def test_a_job_of_every_kind_of_value_stopped_at_every_batch_comes_to_exact_coun
     assert {(entry.location, entry.id, entry.path) for entry in last.quarantine} == full.bad
 
 
-def test_a_job_stopped_during_the_closing_census_goes_on_there(flux: Fluxbase) -> None:
+def test_a_job_that_is_stopped_during_the_catch_up_pass_is_resumed_there(flux: Fluxbase) -> None:
     flux.secrets(10)
     stop = Stop()
     added: list[object] = []
@@ -144,10 +144,10 @@ def test_a_table_rewritten_while_the_job_was_stopped_hides_no_row(flux: Fluxbase
     assert versions(flux) == [2] * 20
 
 
-# --- who may go on ------------------------------------------------------------------------------------------------
+# --- who may resume ---------------------------------------------------------------------------------------------------
 
 
-def test_other_keys_than_the_job_began_with_are_refused(flux: Fluxbase) -> None:
+def test_a_job_is_not_resumed_with_other_keys_than_it_began_with(flux: Fluxbase) -> None:
     flux.secrets(6, THIRD)
     flux.secrets(6)
     stopped = stop_after(flux, 1)
@@ -159,7 +159,7 @@ def test_other_keys_than_the_job_began_with_are_refused(flux: Fluxbase) -> None:
     assert state_of(flux, stopped.job) == "interrupted"
 
 
-def test_another_goal_is_refused_while_a_job_is_unfinished_and_restart_gives_it_up(flux: Fluxbase) -> None:
+def test_another_goal_is_refused_while_a_job_is_unfinished_and_restart_supersedes_it(flux: Fluxbase) -> None:
     flux.secrets(12)
     stopped = stop_after(flux, 2, keys=KEYS_OF_THREE)
     with pytest.raises(ConfigurationError, match=rf"job {stopped.job} .*version 1 to 2.* is not finished"):
@@ -175,7 +175,7 @@ def test_another_goal_is_refused_while_a_job_is_unfinished_and_restart_gives_it_
     assert (stopped.job, "superseded") in happened
 
 
-def test_restart_of_the_same_goal_begins_anew_and_counts_from_0(flux: Fluxbase) -> None:
+def test_restart_with_the_same_goal_begins_again_and_counts_from_0(flux: Fluxbase) -> None:
     flux.secrets(12)
     stopped = stop_after(flux, 2)
     report = flux.run(restart=True)
@@ -183,7 +183,7 @@ def test_restart_of_the_same_goal_begins_anew_and_counts_from_0(flux: Fluxbase) 
     assert report.total == Counts(scanned=12, re_encrypted=6, updated=6, already_current=6)
 
 
-def test_there_is_nothing_to_join_where_no_job_is_unfinished(flux: Fluxbase) -> None:
+def test_there_is_nothing_to_join_without_an_unfinished_job(flux: Fluxbase) -> None:
     flux.secrets(2)
     with pytest.raises(ConfigurationError, match="no unfinished job"):
         flux.run(join=True)
@@ -192,12 +192,12 @@ def test_there_is_nothing_to_join_where_no_job_is_unfinished(flux: Fluxbase) -> 
         flux.run(join=True)
 
 
-# --- two at once --------------------------------------------------------------------------------------------------
+# --- two at the same time ---------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def alive(flux: Fluxbase, job: int | None) -> Iterator[None]:
-    """Another runner of the job, alive."""
+    """Another runner of the job that is alive."""
     assert job is not None
     with connect(flux.database) as connection:
         store = JobStore(connection)
@@ -205,7 +205,7 @@ def alive(flux: Fluxbase, job: int | None) -> Iterator[None]:
         yield
 
 
-def test_a_second_runner_is_refused_while_one_is_alive_and_may_join(flux: Fluxbase) -> None:
+def test_a_second_runner_is_refused_while_one_is_alive_and_can_join(flux: Fluxbase) -> None:
     flux.secrets(12)
     stopped = stop_after(flux, 2)
     with alive(flux, stopped.job):
@@ -220,7 +220,7 @@ def test_a_second_runner_is_refused_while_one_is_alive_and_may_join(flux: Fluxba
     assert joined.total == Counts(scanned=12, re_encrypted=12, updated=12)
 
 
-def test_a_runner_that_joins_must_want_the_same(flux: Fluxbase) -> None:
+def test_a_runner_that_joins_must_have_the_same_goal(flux: Fluxbase) -> None:
     flux.secrets(6)
     stopped = stop_after(flux, 1)
     with alive(flux, stopped.job):
@@ -230,7 +230,7 @@ def test_a_runner_that_joins_must_want_the_same(flux: Fluxbase) -> None:
             flux.run(keys=KEYS_OF_THREE, join=True)
 
 
-def test_a_rollback_does_not_push_aside_a_living_job_under_the_word_join(flux: Fluxbase) -> None:
+def test_a_rollback_with_join_does_not_supersede_a_job_that_is_alive(flux: Fluxbase) -> None:
     flux.secrets(6)
     stopped = stop_after(flux, 1)
     with alive(flux, stopped.job), pytest.raises((ConfigurationError, JobRunningError)):
@@ -238,7 +238,7 @@ def test_a_rollback_does_not_push_aside_a_living_job_under_the_word_join(flux: F
     assert state_of(flux, stopped.job) == "interrupted"
 
 
-def test_shards_of_a_dead_runner_are_taken_up_at_once(flux: Fluxbase) -> None:
+def test_the_shards_of_a_dead_runner_are_taken_at_once(flux: Fluxbase) -> None:
     flux.secrets(6)
     stopped = stop_after(flux, 1)
     flux.rows(
@@ -254,8 +254,10 @@ def prepared_run(flux: Fluxbase, *, target: int = 2, source: int | None = 1) -> 
     return JobRun(flux.database, ring, prepare(flux.database, ring, request), stop=Stop(), observer=NullObserver())
 
 
-def test_of_two_that_were_prepared_at_once_the_second_does_not_push_the_first_aside(flux: Fluxbase) -> None:
-    """Two operators answer their prompts: the second one must learn of the first, who is at work by then."""
+def test_of_two_jobs_that_were_prepared_at_the_same_time_the_second_does_not_supersede_the_first(
+    flux: Fluxbase,
+) -> None:
+    """Two operators answer their questions. The second must see the first job, which already runs by then."""
     flux.secrets(6)
     second = prepared_run(flux)
     stopped = stop_after(flux, 1)
@@ -265,7 +267,7 @@ def test_of_two_that_were_prepared_at_once_the_second_does_not_push_the_first_as
 
 
 def supersede(flux: Fluxbase) -> Watching:
-    """Somebody who pushes the job aside after its first batch."""
+    """An observer that supersedes the job after its first batch."""
     statement = "UPDATE fluxbase_rotation.job SET state = 'superseded', finished_at = now()"
     return Watching(Step.COMMITTED, lambda: flux.rows(statement), table="functions.secrets")
 
@@ -280,16 +282,16 @@ def test_a_job_that_was_superseded_under_its_runner_is_not_reported_as_done(flux
 
 
 def test_a_runner_whose_job_was_superseded_writes_no_further_batch(flux: Fluxbase) -> None:
-    """Otherwise it goes on writing the new key while, and after, a rollback of its job brings everything back."""
+    """Otherwise it would still write the new key while a rollback of its job moves everything back, and after it."""
     flux.secrets(9)
     flux.run(observer=supersede(flux), limits=Limits(rows=3, bytes=1 << 20))
     assert versions(flux) == [1] * 6 + [2] * 3
 
 
-# --- back again ---------------------------------------------------------------------------------------------------
+# --- rollback ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_half_done_job_is_rolled_back_and_given_up(flux: Fluxbase) -> None:
+def test_a_half_done_job_is_rolled_back_and_superseded(flux: Fluxbase) -> None:
     flux.secrets(12)
     stopped = stop_after(flux, 2)
     assert versions(flux) == [1] * 6 + [2] * 6
@@ -301,7 +303,7 @@ def test_a_half_done_job_is_rolled_back_and_given_up(flux: Fluxbase) -> None:
     assert flux.value("SELECT reason FROM fluxbase_rotation.job WHERE id = %s", report.job) == "wrong day"
 
 
-def test_a_half_done_rollback_goes_on_and_is_not_pushed_aside_by_a_re_encryption(flux: Fluxbase) -> None:
+def test_a_half_done_rollback_is_resumed_and_a_re_encryption_does_not_supersede_it(flux: Fluxbase) -> None:
     flux.secrets(12, NEW)
     back: dict[str, Any] = {"source": None, "target": 1, "kind": JobKind.ROLLBACK, "reason": "why"}
     stopped = stop_after(flux, 2, **back)
@@ -319,7 +321,7 @@ def test_a_half_done_rollback_goes_on_and_is_not_pushed_aside_by_a_re_encryption
 @pytest.mark.parametrize(
     "statement", ["UPDATE {} SET what = 'x'", "DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE"]
 )
-def test_not_even_a_superuser_changes_the_events(flux: Fluxbase, statement: str, replica: bool) -> None:  # noqa: FBT001
+def test_even_a_superuser_cannot_change_the_events(flux: Fluxbase, statement: str, replica: bool) -> None:  # noqa: FBT001
     flux.run()
     events = flux.rows("SELECT * FROM fluxbase_rotation.event")
     assert len(events) == 2

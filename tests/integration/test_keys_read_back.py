@@ -1,4 +1,4 @@
-"""Places that do not do what they say: another key than the new one is there, or a destroyed key still is."""
+"""Key sources that do not do what they say: they keep another key than the new one, or do not destroy a key."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.fixtures.fluxbase import NEW, OLD, STRANGER, THIRD, Fluxbase
 
 
 @dataclass
-class Ctid:
-    """A provider with keys in memory, which does what it says unless it is told not to.
+class FakeSource:
+    """A provider with keys in memory. It does what it says, except when a test changes that.
 
     Attributes:
-        keys: what is there.
-        stores: what it stores instead of a new key; the key itself when left out.
-        wraps: whether it hands new keys over in a wrapped form, to be kept in the database.
+        keys: the keys that exist.
+        stores: what it stores instead of a new key; None stores the key.
+        wraps: whether it returns new keys in a wrapped form, to be kept in the database.
         destroys: whether it destroys.
     """
 
@@ -43,30 +43,30 @@ class Ctid:
     destroys: bool = True
 
     def fetch(self, entry: KeyEntry) -> bytes:
-        """Hand a key over."""
+        """Return a key."""
         return self.keys[entry.version]
 
     def create(self, version: int, _known: tuple[KeyEntry, ...]) -> CreatedKey:
-        """Make a key."""
+        """Create a key."""
         self.keys[version] = self.stores or THIRD
         options = {"kms_key_id": Secret("alias/k"), "ciphertext": Secret("d3JhcHBlZA==")} if self.wraps else {}
         entry = KeyEntry(version, "aws_kms" if self.wraps else "vault", "the place", Secret(""), options)
         return CreatedKey(entry, fingerprint(THIRD), {})
 
     def destroy(self, entry: KeyEntry) -> None:
-        """Destroy a key, or say so."""
+        """Destroy a key, or only claim to do it."""
         if self.destroys:
             del self.keys[entry.version]
 
     def exists(self, entry: KeyEntry) -> bool:
-        """Whether a key is there."""
+        """Whether a key exists."""
         return entry.version in self.keys
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Ctid:
-    """The place that all entries lead to, whatever their provider is called."""
-    made = Ctid()
+def source(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+    """The key source to which all entries lead, for every name of a provider."""
+    made = FakeSource()
     for module in (sources, ring):
         monkeypatch.setattr(module, "load_provider", lambda _name, _context: made)
     return made
@@ -85,7 +85,7 @@ def settings(flux: Fluxbase, tmp_path: Path) -> Iterator[Settings]:
 
 
 def events(flux: Fluxbase) -> list[str]:
-    """What was recorded of keys."""
+    """The recorded events of keys."""
     if not flux.value("SELECT to_regclass('fluxbase_rotation.event') IS NOT NULL"):
         return []
     return [
@@ -97,10 +97,10 @@ def events(flux: Fluxbase) -> list[str]:
 
 
 @pytest.mark.parametrize("wraps", [pytest.param(False, id="at its place"), pytest.param(True, id="wrapped")])
-def test_a_new_key_that_is_another_one_when_it_is_read_back_is_not_used(
-    flux: Fluxbase, settings: Settings, place: Ctid, *, wraps: bool
+def test_a_new_key_that_is_a_different_key_when_it_is_read_back_is_not_used(
+    flux: Fluxbase, settings: Settings, source: FakeSource, *, wraps: bool
 ) -> None:
-    place.stores, place.wraps = STRANGER, wraps
+    source.stores, source.wraps = STRANGER, wraps
 
     with pytest.raises(ConfigurationError, match="is not the one that was stored there"):
         create_key(settings, {}, 3, warn=pytest.fail)
@@ -109,17 +109,17 @@ def test_a_new_key_that_is_another_one_when_it_is_read_back_is_not_used(
 
 
 @pytest.mark.parametrize("wraps", [pytest.param(False, id="at its place"), pytest.param(True, id="wrapped")])
-def test_a_new_key_that_is_there_when_it_is_read_back_is_recorded(
-    flux: Fluxbase, settings: Settings, place: Ctid, *, wraps: bool
+def test_a_new_key_that_is_the_same_when_it_is_read_back_is_recorded(
+    flux: Fluxbase, settings: Settings, source: FakeSource, *, wraps: bool
 ) -> None:
-    place.wraps = wraps
+    source.wraps = wraps
 
     assert create_key(settings, {}, 3, warn=pytest.fail).fingerprint == fingerprint(THIRD)
 
     assert events(flux) == ["key-created"]
 
 
-def test_a_file_that_holds_another_key_when_it_is_read_back_is_refused(
+def test_a_file_with_a_different_key_when_it_is_read_back_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "read_text", lambda *_arguments, **_options: "ab" * 32 + "\n")
@@ -128,31 +128,33 @@ def test_a_file_that_holds_another_key_when_it_is_read_back_is_refused(
         write_key(tmp_path / "key", Encoding.HEX)
 
 
-# --- a key that is to go --------------------------------------------------------------------------------------------
+# --- a key that must be destroyed ------------------------------------------------------------------------------------
 
 
 def destroy(settings: Settings) -> DestroyOutcome:
-    """Both steps at once."""
+    """Do both steps at once."""
     request = DestroyRequest(1, DEFAULT_LIMITS, now=True)
     return Destruction(settings, {}, request, stop=Stop(), observer=NullObserver(), warn=lambda _text: None).run()
 
 
-def test_a_key_that_is_still_there_is_not_called_destroyed(flux: Fluxbase, settings: Settings, place: Ctid) -> None:
-    place.destroys = False
+def test_a_key_that_still_exists_is_not_reported_as_destroyed(
+    flux: Fluxbase, settings: Settings, source: FakeSource
+) -> None:
+    source.destroys = False
 
     with pytest.raises(ConfigurationError, match="still there after it was destroyed"):
         destroy(settings)
 
     assert events(flux)[-1] == "key-destroying"
-    # Who comes again, when the place does what it says, brings it to its end.
-    place.destroys = True
+    # When the key source does what it says, a second destroy completes it.
+    source.destroys = True
     assert destroy(settings).state is KeyState.DESTROYED
     assert events(flux)[-1] == "key-destroyed"
-    assert place.keys == {2: NEW}
+    assert source.keys == {2: NEW}
 
 
-def test_a_wrapped_key_that_is_still_there_is_not_called_destroyed(
-    flux: Fluxbase, settings: Settings, place: Ctid, monkeypatch: pytest.MonkeyPatch
+def test_a_wrapped_key_that_still_exists_is_not_reported_as_destroyed(
+    flux: Fluxbase, settings: Settings, source: FakeSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encryption = settings.encryption
     second = tuple(entry for entry in encryption.keys if entry.version == 2)

@@ -1,4 +1,4 @@
-"""Runners of one job, and what batches hold: leases that end, that are renewed, that are lost; locks that are short."""
+"""Runners of one job and what batches hold: leases that end, are renewed or are lost, and locks that are short."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIVE = Limits(rows=5, bytes=1 << 20)
 
 
 class Stuck:
-    """A run, in a thread, that comes to its first batch's reading and gets no further until it is let go."""
+    """A run, in a thread, that reads its first batch and then waits until the test lets it continue."""
 
     def __init__(self, flux: Fluxbase) -> None:
         self.there, self._go_on = threading.Event(), threading.Event()
@@ -55,10 +55,10 @@ class Stuck:
         return self.reports[0]
 
 
-def test_a_runner_that_is_not_heard_of_is_robbed_when_its_lease_ends_and_its_batch_is_rolled_back(
+def test_a_runner_without_a_heartbeat_loses_its_lease_and_its_batch_is_rolled_back(
     flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A frozen machine: its session lives on at the server, so that only the lease tells. Then it thaws."""
+    """A frozen machine: its session is still alive on the server, so only the lease shows it. Then it continues."""
     flux.secrets(20)
     monkeypatch.setattr(shards, "LEASE_S", 0.5)
     monkeypatch.setattr(pool, "_HEARTBEAT_S", 3600.0)
@@ -69,12 +69,12 @@ def test_a_runner_that_is_not_heard_of_is_robbed_when_its_lease_ends_and_its_bat
         places = flux.places()
         thawed = stuck.let_go()
     assert (thawed.state, thawed.total) == ("completed", other.total)
-    # What it had in hand was not written a second time.
+    # Its batch in progress was not written a second time.
     assert flux.places() == places
     assert versions(flux) == [2] * 20
 
 
-def test_a_slow_runner_that_is_heard_of_is_not_robbed(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_runner_with_a_heartbeat_keeps_its_lease(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
     flux.secrets(20)
     monkeypatch.setattr(shards, "LEASE_S", 0.5)
     monkeypatch.setattr(pool, "_HEARTBEAT_S", 0.05)
@@ -84,7 +84,7 @@ def test_a_slow_runner_that_is_heard_of_is_not_robbed(flux: Fluxbase, monkeypatc
             store = JobStore(connection)
             (runner,) = store.runners.of_job(1)
             begun = runner.heartbeat_at
-            # Longer than the lease, by the server's clock.
+            # Longer than the lease, by the clock of the server.
             until(
                 lambda: (store.runners.of_job(1)[0].heartbeat_at - begun).total_seconds() > 1.5, "three leases are over"
             )
@@ -95,7 +95,7 @@ def test_a_slow_runner_that_is_heard_of_is_not_robbed(flux: Fluxbase, monkeypatc
     assert stuck.watching.steps(Step.COMMITTED) == stuck.watching.steps(Step.BEGUN)
 
 
-def test_a_job_begun_with_another_list_of_locations_is_not_joined(flux: Fluxbase) -> None:
+def test_a_job_that_began_with_another_list_of_locations_is_not_joined(flux: Fluxbase) -> None:
     flux.secrets(10)
     stuck = Stuck(flux)
     with stuck.at_work():
@@ -105,27 +105,27 @@ def test_a_job_begun_with_another_list_of_locations_is_not_joined(flux: Fluxbase
 
 
 def locked_rows(flux: Fluxbase) -> int:
-    """How many rows of `functions.secrets` somebody else has to wait for."""
+    """How many rows of `functions.secrets` are locked for other sessions."""
     with flux.connect() as connection, connection.transaction(force_rollback=True):
         free = connection.execute("SELECT FROM functions.secrets FOR UPDATE SKIP LOCKED").rowcount
         return int(connection.execute("SELECT count(*) FROM functions.secrets").fetchone()[0]) - free  # type: ignore[index]
 
 
 class Locks:
-    """A listener that counts the locked rows at each step of a batch."""
+    """An observer that counts the locked rows at each step of a batch."""
 
     def __init__(self, flux: Fluxbase) -> None:
         self._flux = flux
         self.seen: dict[Step, list[int]] = {step: [] for step in Step}
 
     def notify(self, event: Event) -> None:
-        """Count at a step."""
+        """Count the locked rows at a step."""
         if isinstance(event, BatchStep) and event.table == "functions.secrets":
             self.seen[event.step].append(locked_rows(self._flux))
 
 
-def test_a_writer_waits_for_one_batch_and_no_longer(flux: Fluxbase) -> None:
-    """Rows are locked from our write to our commit, those of one batch and no others; between batches none is."""
+def test_a_writer_waits_for_one_batch_and_not_longer(flux: Fluxbase) -> None:
+    """Only the rows of one batch are locked, from our write to our commit. Between batches, no row is locked."""
     flux.secrets(23)
     locks = Locks(flux)
     flux.run(limits=FIVE, observer=locks)
@@ -134,7 +134,7 @@ def test_a_writer_waits_for_one_batch_and_no_longer(flux: Fluxbase) -> None:
     assert {*locks.seen[Step.BEGUN], *locks.seen[Step.READ], *locks.seen[Step.COMMITTED]} == {0}
 
 
-def test_the_server_is_told_to_give_up_on_a_dead_client_soon(flux: Fluxbase) -> None:
+def test_the_server_gives_up_soon_on_a_dead_client(flux: Fluxbase) -> None:
     wanted = {
         "lock_timeout": "3s",
         "idle_in_transaction_session_timeout": "1min",
@@ -149,10 +149,10 @@ def test_the_server_is_told_to_give_up_on_a_dead_client_soon(flux: Fluxbase) -> 
     assert (ours["keepalives_idle"], ours["tcp_user_timeout"], ours["connect_timeout"]) == ("10", "30000", "10")
 
 
-def test_a_transaction_that_its_client_forgot_is_ended_and_the_batch_is_done_again(
+def test_an_idle_transaction_is_ended_by_the_server_and_its_batch_is_done_again(
     flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that sleeps in the middle of a batch, rows locked: the server ends its session, and writers are free."""
+    """A client sleeps in the middle of a batch, with locked rows. The server ends its session; writers can continue."""
     flux.secrets(10)
     assert "idle_in_transaction_session_timeout = '60s'" in store_connect._SESSION
     monkeypatch.setattr(store_connect, "_SESSION", store_connect._SESSION.replace("'60s'", "'200ms'"))
@@ -166,7 +166,7 @@ def test_a_transaction_that_its_client_forgot_is_ended_and_the_batch_is_done_aga
     report = flux.run(limits=FIVE, observer=watching)
     assert locked == [5]
     waits = [event.reason for event in watching.events if isinstance(event, Waiting)]
-    # The server's own words are lost where they arrive while the record and the COMMIT are on their way.
+    # The message of the server is lost if it arrives while the record and the COMMIT are being sent.
     assert any("IdleInTransactionSessionTimeout" in each or "closed the connection" in each for each in waits)
     assert (report.state, report.total.updated) == ("completed", 10)
     assert versions(flux) == [2] * 10

@@ -1,4 +1,4 @@
-"""Plaintext from before a column was sealed: told from seals under a wrong key by all that is known of it."""
+"""Plaintext from before a column was sealed is distinguished from values under a wrong key by all known facts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _letters(length: int) -> str:
     ],
     ids=["hex 40", "hex 64", "HEX 64", "base64 of 32", "base64 of 30", "letters 40", "letters 64", "prefix", "words"],
 )
-def test_webhook_secrets_of_older_releases_are_plaintext_and_stop_nothing(flux: Fluxbase, make: object) -> None:
+def test_plaintext_webhook_secrets_of_older_releases_do_not_stop_a_run(flux: Fluxbase, make: object) -> None:
     flux.secrets(3)
     rows = [flux.github(make()) for _ in range(12)]  # type: ignore[operator]
     sealed = flux.github(seal(OLD, "sealed by a newer release"))
@@ -49,14 +49,14 @@ def test_webhook_secrets_of_older_releases_are_plaintext_and_stop_nothing(flux: 
 
 
 @pytest.mark.parametrize("length", [40, 48, 64, 180])
-def test_plaintext_tokens_of_letters_and_digits_are_no_wrong_key(flux: Fluxbase, length: int) -> None:
+def test_plaintext_tokens_of_letters_and_digits_do_not_look_like_a_wrong_key(flux: Fluxbase, length: int) -> None:
     for _ in range(15):
         flux.token(_letters(length))
     report = flux.run()
     assert (report.exit_code, report.locations[ACCESS].plaintext) == (ExitCode.DONE, 15)
 
 
-def test_a_table_whose_values_are_all_under_a_strange_key_still_stops_the_run(flux: Fluxbase) -> None:
+def test_a_table_with_all_values_under_an_unknown_key_still_stops_the_run(flux: Fluxbase) -> None:
     flux.secrets(50)
     for _ in range(12):
         flux.token(seal(STRANGER, "an access token", None), seal(STRANGER, "a refresh token"))
@@ -64,7 +64,7 @@ def test_a_table_whose_values_are_all_under_a_strange_key_still_stops_the_run(fl
         flux.run()
 
 
-def test_webhook_secrets_that_are_all_under_a_strange_key_still_stop_the_run(flux: Fluxbase) -> None:
+def test_webhook_secrets_that_are_all_under_an_unknown_key_still_stop_the_run(flux: Fluxbase) -> None:
     flux.secrets(50)
     for _ in range(12):
         flux.github(seal(STRANGER, secrets.token_hex(20)))
@@ -91,14 +91,14 @@ _STRINGS = {
 
 
 @pytest.mark.parametrize("name", _STRINGS)
-def test_what_is_no_seal_in_a_settings_document_is_just_a_string(flux: Fluxbase, name: str) -> None:
+def test_a_text_in_a_settings_document_that_is_not_sealed_is_only_a_string(flux: Fluxbase, name: str) -> None:
     flux.document(json.dumps({"email": {"smtp_password": seal(OLD, "password")}, "app": {name: _STRINGS[name]}}))
     report = flux.run()
     assert report.exit_code == ExitCode.DONE
     assert (report.locations[DOCUMENTS].updated, report.locations[DOCUMENTS].undecryptable) == (1, 0)
 
 
-def test_a_secret_of_a_settings_document_that_no_key_opens_is_reported(flux: Fluxbase) -> None:
+def test_an_undecryptable_secret_of_a_settings_document_is_reported(flux: Fluxbase) -> None:
     flux.document(json.dumps({"app": {"client_secret": seal(STRANGER, "a secret of another installation")}}))
     report = flux.run()
     assert (report.exit_code, report.locations[DOCUMENTS].undecryptable) == (ExitCode.UNDECRYPTABLE_LEFT, 1)

@@ -1,4 +1,4 @@
-"""Tables that are gone when a job is gone on with: without them it would be called completed all the same."""
+"""Tables that are gone when a job is resumed: without this check, the job would be called completed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TABLE = "branching.github_config"
 
 @pytest.fixture
 def two_tables(flux: Fluxbase) -> Fluxbase:
-    """Values in two tables, one of which a server may do without."""
+    """Values in two tables. A server can exist without one of them."""
     flux.secrets(12)
     for number in range(4):
         flux.github(seal(OLD, f"hook {number}"))
@@ -38,7 +38,7 @@ def bring_back(flux: Fluxbase) -> None:
 
 
 def interrupt(flux: Fluxbase, **request: Any) -> int:
-    """A job that has done one batch; return its number."""
+    """A job that has done one batch. Return its number."""
     stop = Stop()
     report = flux.run(observer=Watching(Step.COMMITTED, lambda: stop.request(15)), stop=stop, **request)
     assert report.state == "interrupted"
@@ -50,7 +50,7 @@ def old_values(flux: Fluxbase) -> int:
     return sum(1 in each.versions for each in flux.everything().values())
 
 
-def test_a_job_whose_table_is_gone_is_not_gone_on_with(two_tables: Fluxbase) -> None:
+def test_a_job_whose_table_is_gone_is_not_resumed(two_tables: Fluxbase) -> None:
     job = interrupt(two_tables)
     left = old_values(two_tables)
     take_away(two_tables)
@@ -65,8 +65,8 @@ def test_a_job_whose_table_is_gone_is_not_gone_on_with(two_tables: Fluxbase) -> 
     assert (report.job, report.state, old_values(two_tables)) == (job, "completed", 0)
 
 
-def test_a_job_that_others_began_while_we_prepared_is_not_joined_without_its_tables(two_tables: Fluxbase) -> None:
-    """Two processes of one run: one looked while a table was away, the other began the job when it was there."""
+def test_a_job_that_began_while_this_process_prepared_is_not_joined_without_its_tables(two_tables: Fluxbase) -> None:
+    """Two processes of one run: one looked while a table was away, the other began the job when the table was there."""
     ring = ring_of(KEYS)
     request = JobRequest(JobKind.RE_ENCRYPT, Goal(2, source=1), limits=FEW, workers=1, run_name="nightly")
     take_away(two_tables)
@@ -83,7 +83,7 @@ def test_a_job_that_others_began_while_we_prepared_is_not_joined_without_its_tab
     assert (report.job, report.state, old_values(two_tables)) == (job, "completed", 0)
 
 
-def test_a_job_that_is_begun_anew_does_the_others_and_names_the_table_that_is_gone(two_tables: Fluxbase) -> None:
+def test_a_job_that_is_begun_again_does_the_other_tables_and_names_the_missing_one(two_tables: Fluxbase) -> None:
     interrupt(two_tables)
     take_away(two_tables)
 

@@ -1,4 +1,4 @@
-"""What is refused before anything is touched, each with its remedy; and that the remedy helps."""
+"""What is refused before anything is touched, each with its hint; and that the hint helps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEMAS = "functions, app, platform, auth, branching"
 
 
 def refused(flux: Fluxbase, role: Role | None = None, **options: Any) -> PreflightRefusedError:
-    """Run a job that must be refused without a trace."""
+    """Run a job that must be refused and must leave no trace."""
     places, relations = flux.places(), flux.relations()
     with pytest.raises(PreflightRefusedError) as caught:
         flux.run(database=role.database if role else None, **options)
@@ -50,7 +50,7 @@ def database_name(flux: Fluxbase) -> str:
 
 
 def carry_out(flux: Fluxbase, hint: str | None, pattern: str) -> None:
-    """Run the statements of a hint that begin so."""
+    """Run the statements of a hint that begin with this text."""
     statements = re.findall(rf"({pattern}[^;]*);", hint or "")
     assert statements
     for statement in statements:
@@ -60,7 +60,7 @@ def carry_out(flux: Fluxbase, hint: str | None, pattern: str) -> None:
 # --- the role -----------------------------------------------------------------------------------------------------
 
 
-def test_a_role_from_which_rows_are_hidden_is_refused_until_it_may_see_them(flux: Fluxbase, role: Role) -> None:
+def test_a_role_that_cannot_see_all_rows_is_refused_until_it_can(flux: Fluxbase, role: Role) -> None:
     flux.secrets(3)
     may_write(flux, role)
     flux.rows(f"GRANT SET ON PARAMETER session_replication_role TO {role.name}")
@@ -87,12 +87,12 @@ def test_a_member_of_service_role_works_as_that_role(full: Fluxbase, role: Role)
     assert {location: counts for location, counts in report.locations.items() if counts} == dict(full.expected)
     assert {spot: each.text for spot, each in full.everything().items()} == {s: e.text for s, e in before.items()}
     assert full.dump() == dump
-    # The server's role was granted nothing on our tables.
+    # The server's role has no privileges on our tables.
     assert not full.value("SELECT has_schema_privilege('service_role', 'fluxbase_rotation', 'USAGE')")
     assert full.audit(1, database=role.database).found == 0
 
 
-def test_without_the_grant_that_keeps_triggers_quiet_the_operator_must_accept_that_they_fire(
+def test_without_the_grant_that_silences_triggers_the_operator_must_accept_that_they_fire(
     flux: Fluxbase, role: Role
 ) -> None:
     user = flux.user(seal(OLD, "totp"))
@@ -108,7 +108,7 @@ def test_without_the_grant_that_keeps_triggers_quiet_the_operator_must_accept_th
     assert flux.value("SELECT updated_at FROM auth.users WHERE id = %s", user) > stamp
 
 
-def test_the_grant_in_the_hint_keeps_the_triggers_quiet(flux: Fluxbase, role: Role) -> None:
+def test_the_grant_in_the_hint_silences_the_triggers(flux: Fluxbase, role: Role) -> None:
     user = flux.user(seal(OLD, "totp"))
     flux.rows(f'GRANT service_role TO {role.name}; GRANT CREATE ON DATABASE "{database_name(flux)}" TO {role.name}')
     stamp = flux.value("SELECT updated_at FROM auth.users WHERE id = %s", user)
@@ -117,7 +117,7 @@ def test_the_grant_in_the_hint_keeps_the_triggers_quiet(flux: Fluxbase, role: Ro
     assert flux.value("SELECT updated_at FROM auth.users WHERE id = %s", user) == stamp
 
 
-def test_every_missing_privilege_is_named_as_it_is_granted(flux: Fluxbase, role: Role) -> None:
+def test_every_missing_privilege_is_named_as_in_a_grant(flux: Fluxbase, role: Role) -> None:
     flux.secrets(2)
     flux.rows(f"ALTER ROLE {role.name} BYPASSRLS; GRANT SET ON PARAMETER session_replication_role TO {role.name}")
     may_write(flux, role)
@@ -131,7 +131,7 @@ def test_every_missing_privilege_is_named_as_it_is_granted(flux: Fluxbase, role:
     assert flux.run(database=role.database).total.updated == 2
 
 
-def test_a_role_with_no_privileges_at_all_is_told_all_that_it_needs(flux: Fluxbase, role: Role) -> None:
+def test_a_role_without_any_privilege_gets_a_list_of_all_that_it_needs(flux: Fluxbase, role: Role) -> None:
     flux.secrets(2)
     flux.rows(f"ALTER ROLE {role.name} BYPASSRLS; GRANT SET ON PARAMETER session_replication_role TO {role.name}")
     flux.rows(f'GRANT CREATE ON DATABASE "{database_name(flux)}" TO {role.name}')
@@ -140,7 +140,7 @@ def test_a_role_with_no_privileges_at_all_is_told_all_that_it_needs(flux: Fluxba
 
 
 @pytest.mark.parametrize("way", ["grant", "on its behalf"])
-def test_a_role_that_may_not_create_the_schema_gets_sql_that_helps(flux: Fluxbase, role: Role, way: str) -> None:
+def test_a_role_that_cannot_create_the_schema_gets_sql_that_helps(flux: Fluxbase, role: Role, way: str) -> None:
     flux.secrets(3)
     flux.rows(f"ALTER ROLE {role.name} BYPASSRLS; GRANT SET ON PARAMETER session_replication_role TO {role.name}")
     may_write(flux, role)
@@ -166,7 +166,7 @@ def drop(flux: Fluxbase, *tables: str) -> None:
         flux.rows(f"DROP TABLE {table} CASCADE")
 
 
-def test_an_optional_table_that_is_absent_is_told_and_the_others_are_done(flux: Fluxbase) -> None:
+def test_a_missing_optional_table_is_reported_and_the_others_are_done(flux: Fluxbase) -> None:
     flux.secrets(2)
     drop(flux, "branching.github_config", "auth.oauth_tokens")
     report = flux.run()
@@ -176,7 +176,7 @@ def test_an_optional_table_that_is_absent_is_told_and_the_others_are_done(flux: 
         assert not any(location.startswith(table) for location in report.locations)
 
 
-def test_a_column_that_is_absent_is_told_and_the_others_are_done(flux: Fluxbase) -> None:
+def test_a_missing_column_is_reported_and_the_others_are_done(flux: Fluxbase) -> None:
     flux.token(seal(OLD, "access"))
     flux.rows("ALTER TABLE auth.oauth_tokens DROP COLUMN id_token")
     report = flux.run()
@@ -184,7 +184,7 @@ def test_a_column_that_is_absent_is_told_and_the_others_are_done(flux: Fluxbase)
     assert any("auth.oauth_tokens.id_token" in warning for warning in report.warnings)
 
 
-def test_the_history_without_the_secrets_is_not_a_fluxbase_database(flux: Fluxbase) -> None:
+def test_a_database_with_the_history_but_without_the_secrets_is_not_a_fluxbase_database(flux: Fluxbase) -> None:
     drop(flux, "functions.secrets")
     assert "functions.secrets is missing" in refused(flux).message
 
@@ -199,13 +199,13 @@ def test_a_database_without_any_sealed_table_is_refused_and_not_reported_as_clea
 
 
 def make_foreign(flux: Fluxbase, table: str) -> None:
-    """A foreign table over a wrapper without a handler: touching its rows is an error."""
+    """Make a foreign table over a wrapper without a handler: touching its rows is an error."""
     drop(flux, table)
     flux.rows("CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing")
     flux.rows(f"CREATE FOREIGN TABLE {table} (id uuid NOT NULL, totp_secret text) SERVER elsewhere")
 
 
-def test_a_foreign_table_is_told_and_never_touched(flux: Fluxbase) -> None:
+def test_a_foreign_table_is_reported_and_never_touched(flux: Fluxbase) -> None:
     flux.secrets(2)
     make_foreign(flux, "auth.users")
     report = flux.run()
@@ -214,19 +214,19 @@ def test_a_foreign_table_is_told_and_never_touched(flux: Fluxbase) -> None:
     assert flux.audit(1).found == 0
 
 
-def test_only_foreign_tables_are_nothing_to_do_and_no_success(flux: Fluxbase) -> None:
+def test_a_database_with_only_foreign_tables_is_not_a_success(flux: Fluxbase) -> None:
     drop(flux, *(table for table in TABLES if table != "auth.users"))
     make_foreign(flux, "auth.users")
     assert "none of Fluxbase's sealed tables" in refused(flux).message
 
 
-def test_a_view_in_a_tables_place_is_refused(flux: Fluxbase) -> None:
+def test_a_view_instead_of_a_table_is_refused(flux: Fluxbase) -> None:
     flux.rows("ALTER TABLE branching.github_config RENAME TO moved")
     flux.rows("CREATE VIEW branching.github_config AS SELECT * FROM branching.moved")
     assert "branching.github_config is not a table" in refused(flux).message
 
 
-def test_a_table_without_its_key_is_refused(flux: Fluxbase) -> None:
+def test_a_table_without_its_primary_key_is_refused(flux: Fluxbase) -> None:
     flux.rows("ALTER TABLE branching.github_config DROP CONSTRAINT github_config_pkey")
     error = refused(flux)
     assert "no primary key" in error.message
@@ -235,7 +235,7 @@ def test_a_table_without_its_key_is_refused(flux: Fluxbase) -> None:
 
 
 @pytest.mark.parametrize("mode", ["ALWAYS", "REPLICA"])
-def test_a_trigger_that_can_not_be_kept_quiet_is_refused_until_it_is_accepted(flux: Fluxbase, mode: str) -> None:
+def test_a_trigger_that_cannot_be_silenced_is_refused_until_it_is_accepted(flux: Fluxbase, mode: str) -> None:
     row = flux.github(seal(OLD, "hook"))
     flux.rows(f"ALTER TABLE branching.github_config ENABLE {mode} TRIGGER github_config_updated_at")
     stamp = flux.value("SELECT updated_at FROM branching.github_config WHERE id = %s", row)
@@ -246,7 +246,7 @@ def test_a_trigger_that_can_not_be_kept_quiet_is_refused_until_it_is_accepted(fl
     assert flux.value("SELECT updated_at FROM branching.github_config WHERE id = %s", row) > stamp
 
 
-def test_a_trigger_that_an_update_of_our_columns_does_not_fire_is_none_of_our_business(flux: Fluxbase) -> None:
+def test_a_trigger_that_an_update_of_our_columns_does_not_fire_is_ignored(flux: Fluxbase) -> None:
     flux.rows(
         "CREATE TRIGGER a BEFORE UPDATE OF name ON functions.secrets FOR EACH ROW"
         " EXECUTE FUNCTION platform.update_updated_at_column()"
@@ -261,7 +261,7 @@ def test_a_trigger_that_an_update_of_our_columns_does_not_fire_is_none_of_our_bu
     assert flux.run().total.updated == 1
 
 
-def test_a_database_that_takes_no_writes_is_refused_for_a_job_and_good_for_an_audit(flux: Fluxbase) -> None:
+def test_a_read_only_database_is_refused_for_a_job_and_good_for_an_audit(flux: Fluxbase) -> None:
     flux.secrets(2)
     flux.rows(f'ALTER DATABASE "{database_name(flux)}" SET default_transaction_read_only = on')
     with connect(flux.database) as connection:
@@ -273,7 +273,7 @@ def test_a_database_that_takes_no_writes_is_refused_for_a_job_and_good_for_an_au
     assert flux.audit(1).found == 2
 
 
-def test_the_good_findings_say_what_was_found(flux: Fluxbase) -> None:
+def test_passed_checks_say_what_was_found(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         preflight = inspect(connection, write=True)
     assert all(finding.status is not CheckStatus.REFUSE for finding in preflight.findings)
@@ -284,7 +284,7 @@ def test_the_good_findings_say_what_was_found(flux: Fluxbase) -> None:
 # --- the keys -----------------------------------------------------------------------------------------------------
 
 
-def test_a_version_without_a_key_is_refused_before_anything(flux: Fluxbase) -> None:
+def test_a_version_without_a_key_is_refused_before_anything_else(flux: Fluxbase) -> None:
     relations = flux.relations()
     for source, target in ((3, 2), (1, 3)):
         with pytest.raises(ConfigurationError, match="version 3 is not configured"):
@@ -325,14 +325,14 @@ def test_the_message_says_which_key_opened_what(flux: Fluxbase, rows: dict[bytes
     assert who in wrong_key(flux).message
 
 
-def test_one_location_under_a_strange_key_is_enough(flux: Fluxbase) -> None:
+def test_one_location_under_an_unknown_key_is_enough(flux: Fluxbase) -> None:
     flux.secrets(200)
     for _ in range(12):
         flux.user(seal(STRANGER, "totp"))
     assert "auth.users.totp_secret" in wrong_key(flux).message
 
 
-def test_the_operator_may_accept_it_and_the_values_are_listed_and_left(flux: Fluxbase) -> None:
+def test_the_operator_can_accept_it_and_the_values_are_listed_and_left_as_they_are(flux: Fluxbase) -> None:
     flux.secrets(20, STRANGER)
     flux.secrets(2)
     stored = flux.stored()
@@ -343,29 +343,29 @@ def test_the_operator_may_accept_it_and_the_values_are_listed_and_left(flux: Flu
     assert sum(now[spot] == stored[spot] for spot in stored) == 20
 
 
-def test_fewer_than_ten_values_say_nothing(flux: Fluxbase) -> None:
+def test_fewer_than_ten_values_prove_no_wrong_key(flux: Fluxbase) -> None:
     flux.secrets(9, STRANGER)
     assert flux.run().total == Counts(scanned=9, undecryptable=9)
 
 
-def test_ten_values_do(flux: Fluxbase) -> None:
+def test_ten_values_prove_a_wrong_key(flux: Fluxbase) -> None:
     flux.secrets(10, STRANGER)
     wrong_key(flux)
 
 
-def test_half_of_them_is_not_over_half(flux: Fluxbase) -> None:
+def test_exactly_half_of_the_values_prove_no_wrong_key(flux: Fluxbase) -> None:
     flux.secrets(10, STRANGER)
     flux.secrets(10)
     assert flux.run().total.undecryptable == 10
 
 
-def test_damage_at_the_head_of_a_long_table_does_not_look_like_a_wrong_key(flux: Fluxbase) -> None:
+def test_damage_at_the_beginning_of_a_long_table_does_not_look_like_a_wrong_key(flux: Fluxbase) -> None:
     flux.secrets(400, STRANGER, first_id=0)
     flux.secrets(1200)
     assert flux.run(dry_run=True).total == Counts(scanned=1600, re_encrypted=1200, undecryptable=400)
 
 
-def test_a_wrong_key_among_three_is_seen_by_none_opening(flux: Fluxbase) -> None:
+def test_a_wrong_key_among_three_is_noticed_because_no_key_opens_the_values(flux: Fluxbase) -> None:
     flux.secrets(12, STRANGER)
     assert (
         "neither the other keys nor that of version 2 opened any"

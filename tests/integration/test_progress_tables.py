@@ -1,4 +1,4 @@
-"""The progress tables of an earlier version: read as they are, and brought up to date by the next job."""
+"""The progress tables of an earlier version can be read as they are, and the next job updates them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_tables_of_the_first_release_are_shown_as_they_are(old_tables: Fluxbase)
     assert _columns(old_tables) == columns
 
 
-def test_the_next_job_brings_them_up_to_date_and_keeps_what_they_hold(old_tables: Fluxbase) -> None:
+def test_the_next_job_updates_them_and_keeps_their_contents(old_tables: Fluxbase) -> None:
     old_tables.secrets(3)
 
     report = old_tables.run()
@@ -69,7 +69,7 @@ def test_a_dry_run_leaves_them_as_they_are(old_tables: Fluxbase) -> None:
     assert _columns(old_tables) == columns
 
 
-def test_a_role_that_does_not_own_them_is_told_what_their_owner_must_run(old_tables: Fluxbase, role: Role) -> None:
+def test_a_role_that_does_not_own_them_gets_the_statements_for_their_owner(old_tables: Fluxbase, role: Role) -> None:
     old_tables.secrets(3)
     old_tables.rows(f"ALTER ROLE {role.name} BYPASSRLS")
     old_tables.rows(f"GRANT service_role TO {role.name}")
@@ -87,7 +87,7 @@ def test_a_role_that_does_not_own_them_is_told_what_their_owner_must_run(old_tab
     assert old_tables.run(database=role.database).state == "completed"
 
 
-def test_tables_of_a_later_version_are_left_alone(flux: Fluxbase) -> None:
+def test_tables_of_a_later_version_are_not_changed(flux: Fluxbase) -> None:
     flux.secrets(1)
     assert flux.run().state == "completed"
     flux.rows("COMMENT ON SCHEMA fluxbase_rotation IS 'fluxbase-cli: progress of key rotations, version 99'")

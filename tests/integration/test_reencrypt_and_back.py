@@ -1,4 +1,4 @@
-"""Does a rollback bring everything back under the old key, what was edited since included?"""
+"""Does a rollback move everything back under the old key, with the values that were edited since?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def roll_back(flux: Fluxbase, **options: Any) -> JobReport:
 
 
 @on_both_releases
-def test_a_rollback_brings_everything_under_the_old_key_again(full: Fluxbase) -> None:
+def test_a_rollback_moves_everything_back_under_the_old_key(full: Fluxbase) -> None:
     before, dump = full.everything(), full.dump()
     full.run()
     report = roll_back(full)

@@ -1,4 +1,4 @@
-"""Who wins when others write during a re-encryption? They do, and what they wrote is found."""
+"""Who wins when others write during a re-encryption? The writers win, and the job finds what they wrote."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_row_deleted_between_our_read_and_our_write_stays_deleted_and_uncounte
     assert report.locations[SECRETS] == Counts(scanned=1, re_encrypted=1, updated=1, moved=1)
 
 
-def test_a_value_damaged_between_our_read_and_our_write_is_reported_and_left(flux: Fluxbase) -> None:
+def test_a_value_damaged_between_our_read_and_our_write_is_reported_and_not_changed(flux: Fluxbase) -> None:
     row = flux.secret(seal(OLD, "1"))
     damage = "UPDATE functions.secrets SET encrypted_value = 'damaged' WHERE id = %s"
     report = flux.run(observer=writer(flux, Step.READ, lambda: flux.rows(damage, row)))
@@ -83,7 +83,7 @@ def test_a_change_of_another_column_is_kept_and_its_row_is_done(flux: Fluxbase) 
     assert report.locations[SECRETS].re_encrypted == report.locations[SECRETS].updated == 1
 
 
-def test_rows_read_ahead_of_their_batch_belong_to_whoever_changes_or_deletes_them_before_it(flux: Fluxbase) -> None:
+def test_a_change_or_deletion_before_their_batch_wins_for_rows_that_were_read_ahead(flux: Fluxbase) -> None:
     rows = flux.secrets(8)
     theirs = seal(NEW, "theirs")
 
@@ -91,7 +91,7 @@ def test_rows_read_ahead_of_their_batch_belong_to_whoever_changes_or_deletes_the
         flux.rows("UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s", theirs, rows[5])
         flux.rows("DELETE FROM functions.secrets WHERE id = %s", rows[6])
 
-    # All eight were read for the first batch of two.
+    # All eight rows were read for the first batch of two.
     meddler = writer(flux, Step.COMMITTED, interfere)
     report = flux.run(observer=meddler, limits=Limits(rows=2, bytes=1 << 20))
     assert meddler.acted
@@ -108,11 +108,11 @@ def test_rows_that_were_read_long_ago_are_read_again(flux: Fluxbase, monkeypatch
     report = flux.run(observer=meddler, limits=Limits(rows=2, bytes=1 << 20))
     assert meddler.acted
     assert all(each.versions == (2,) for each in flux.everything().values())
-    # Seen by the next reading, and younger than the job: the census's, which finds nothing to do.
+    # The next read sees it. It is younger than the job, so it is left to the catch-up pass, which finds nothing to do.
     assert report.locations[SECRETS] == Counts(scanned=7, re_encrypted=7, updated=7)
 
 
-def test_a_setting_given_to_another_user_meanwhile_is_not_sealed_for_the_first_one(flux: Fluxbase) -> None:
+def test_a_setting_that_moved_to_another_user_meanwhile_is_not_sealed_for_the_first_user(flux: Fluxbase) -> None:
     first, second = flux.user(), flux.user()
     row = flux.setting(seal(OLD, "1", first), first)
     change = "UPDATE app.settings SET user_id = %s, encrypted_value = %s WHERE id = %s"
@@ -122,7 +122,7 @@ def test_a_setting_given_to_another_user_meanwhile_is_not_sealed_for_the_first_o
     assert flux.everything() == {Spot(COLUMNS[2], row, ()): Opened((2,), b"2")}
 
 
-def test_another_token_of_the_same_row_changed_meanwhile_is_kept_and_both_are_done(flux: Fluxbase) -> None:
+def test_a_second_token_of_the_row_that_changed_meanwhile_is_kept_and_both_are_done(flux: Fluxbase) -> None:
     row = flux.token(seal(OLD, "access"), seal(NEW, "refresh"), seal(OLD, "identity"))
     change = "UPDATE auth.oauth_tokens SET refresh_token = %s WHERE id = %s"
     theirs = seal(OLD, "theirs")
@@ -163,7 +163,7 @@ def test_what_a_writer_seals_under_the_old_key_behind_the_cursor_is_found_before
     added: list[UUID] = []
 
     def interfere() -> None:
-        # Before and behind, in our own rows and in new ones.
+        # Before and behind the cursor, in existing rows and in new ones.
         flux.rows(
             "UPDATE functions.secrets SET encrypted_value = %s WHERE id = ANY(%s)",
             seal(OLD, "back"),
@@ -203,7 +203,7 @@ def test_a_value_damaged_behind_the_cursor_is_reported(flux: Fluxbase) -> None:
     assert report.exit_code == ExitCode.UNDECRYPTABLE_LEFT
 
 
-def test_a_writer_that_never_stops_is_told_and_the_job_is_not_called_completed(flux: Fluxbase) -> None:
+def test_a_writer_that_never_stops_is_reported_and_the_job_is_not_completed(flux: Fluxbase) -> None:
     row, *_ = flux.secrets(3)
     number = count()
     change = "UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s"
@@ -220,7 +220,7 @@ def test_a_writer_that_never_stops_is_told_and_the_job_is_not_called_completed(f
     assert report.error is not None
     assert "another writer" in report.error
     assert flux.everything()[Spot(SECRETS, row, ())].versions == (1,)
-    # Once it has stopped, the same command comes to the end.
+    # Once the writer has stopped, the same command completes the job.
     again = flux.run()
     assert (again.job, again.state, again.remaining) == (report.job, "completed", 0)
     assert all(each.versions == (2,) for each in flux.everything().values())
@@ -229,7 +229,7 @@ def test_a_writer_that_never_stops_is_told_and_the_job_is_not_called_completed(f
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_table_rewritten_during_the_job_hides_no_row(flux: Fluxbase, batch: int) -> None:
     flux.secrets(6)
-    # What is deleted makes the others move to the front, behind the cursor.
+    # After the deletion, the other rows move to the front, behind the cursor.
     gone = flux.secrets(12, NEW)
     flux.secrets(12)
     before = {spot: each for spot, each in flux.everything().items() if spot.id not in gone}

@@ -1,4 +1,4 @@
-"""Is every value under the new key after a re-encryption, of every table, and none lost?"""
+"""Is every value of every table under the new key after a re-encryption, and is none lost?"""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.fixtures.fluxbase import (
 )
 
 
-def test_a_real_run_after_a_dry_run_does_it_all(full: Fluxbase) -> None:
+def test_a_real_run_after_a_dry_run_does_everything(full: Fluxbase) -> None:
     full.run(dry_run=True)
     assert full.run().total.re_encrypted == sum(counts.re_encrypted for counts in full.expected.values())
 
 
-def test_without_a_source_everything_is_brought_under_the_target(full: Fluxbase) -> None:
+def test_without_a_source_everything_is_moved_to_the_target(full: Fluxbase) -> None:
     full.secret(seal(THIRD, "third"))
     full.secret(seal(THIRD, seal(OLD, "third around old")))
     before = full.everything()
@@ -40,7 +40,7 @@ def test_without_a_source_everything_is_brought_under_the_target(full: Fluxbase)
     assert report.locations[SECRETS].re_encrypted == full.expected[SECRETS].re_encrypted + 2
 
 
-def test_a_table_larger_than_one_stride_is_done_once_and_whole(flux: Fluxbase) -> None:
+def test_a_table_with_more_than_one_lane_is_done_once_and_completely(flux: Fluxbase) -> None:
     flux.secrets(2300)
     flux.secrets(300, NEW)
     before = flux.everything()
@@ -50,7 +50,7 @@ def test_a_table_larger_than_one_stride_is_done_once_and_whole(flux: Fluxbase) -
     assert_all_moved(before, flux.everything())
 
 
-def test_more_bad_rows_than_a_batch_holds_at_the_head_do_not_stop_the_rest(flux: Fluxbase) -> None:
+def test_more_bad_rows_at_the_beginning_than_a_batch_holds_do_not_stop_the_rest(flux: Fluxbase) -> None:
     flux.secrets(9, STRANGER, first_id=0)
     flux.secrets(20)
     report = flux.run(limits=Limits(rows=2, bytes=1 << 20))
@@ -88,7 +88,7 @@ def test_a_partitioned_table_is_done_in_all_its_partitions(flux: Fluxbase) -> No
     assert spots(report) == {Spot(SECRETS, bad, ())}
 
 
-def test_the_keys_may_be_swapped(flux: Fluxbase) -> None:
+def test_the_keys_can_be_swapped(flux: Fluxbase) -> None:
     flux.secrets(5)
     flux.secrets(5, NEW)
     report = flux.run(keys={1: NEW, 2: OLD})

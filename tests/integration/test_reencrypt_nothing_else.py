@@ -1,4 +1,4 @@
-"""Does a re-encryption leave everything else as it was? To the letter, and quietly."""
+"""Does a re-encryption leave everything else exactly as it was, and fire no trigger?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WAYS = [
 
 @on_both_releases
 @pytest.mark.parametrize(("limits", "workers"), WAYS)
-def test_every_value_opens_under_the_new_key_and_all_else_is_as_it_was(
+def test_every_value_opens_under_the_new_key_and_everything_else_is_as_before(
     full: Fluxbase, limits: Limits, workers: int
 ) -> None:
     before, stored, dump = full.everything(), full.stored(), full.dump()
@@ -32,7 +32,7 @@ def test_every_value_opens_under_the_new_key_and_all_else_is_as_it_was(
     assert report.exit_code == ExitCode.UNDECRYPTABLE_LEFT
     assert_all_moved(before, full.everything())
     assert full.dump() == dump
-    # What was not under the old key is the same to the letter: new, plaintext, and what nobody opens.
+    # What was not under the old key is exactly the same: new values, plaintext, and undecryptable values.
     now = full.stored()
     for spot, was in before.items():
         assert (now[spot] == stored[spot]) == (1 not in was.versions), spot
@@ -66,7 +66,7 @@ def test_a_dry_run_opens_everything_and_leaves_no_trace(full: Fluxbase) -> None:
     assert full.places() == places
     assert full.relations() == relations
     assert "fluxbase_rotation" not in {schema for schema, _ in relations}
-    # Not one transaction id was used up: our own question is the next.
+    # No transaction id was used: our query gets the next one.
     assert int(full.value("SELECT pg_current_xact_id()")) == int(transactions) + 1
     assert (report.state, report.job, report.exit_code) == ("dry-run", None, ExitCode.UNDECRYPTABLE_LEFT)
     expected = {
@@ -77,7 +77,7 @@ def test_a_dry_run_opens_everything_and_leaves_no_trace(full: Fluxbase) -> None:
     assert spots(report) == full.bad
 
 
-def test_other_versions_than_the_source_are_left_to_the_letter(flux: Fluxbase) -> None:
+def test_values_under_other_versions_than_the_source_stay_exactly_as_they_are(flux: Fluxbase) -> None:
     third = flux.secret(seal(THIRD, "third"))
     flux.secret(seal(OLD, "old"))
     mixed = flux.secret(seal(THIRD, seal(OLD, "old in third")))
@@ -90,7 +90,7 @@ def test_other_versions_than_the_source_are_left_to_the_letter(flux: Fluxbase) -
     assert report.exit_code == ExitCode.DONE
 
 
-def test_numbers_in_documents_survive_to_the_letter(flux: Fluxbase) -> None:
+def test_numbers_in_documents_stay_exactly_as_they_are(flux: Fluxbase) -> None:
     written = '{"a": "%s", "n": [587, 1.10, 1E+3, 1e400, -0.0, 0.10000000000000000000000000000000000000000001]}'
     row = flux.document(written % seal(OLD, "x"))
     before = flux.value("SELECT settings->>'n' FROM platform.instance_settings WHERE id = %s", row)
@@ -101,7 +101,7 @@ def test_numbers_in_documents_survive_to_the_letter(flux: Fluxbase) -> None:
 
 
 @on_both_releases
-def test_the_triggers_for_updated_at_and_webhooks_stay_quiet(full: Fluxbase) -> None:
+def test_the_triggers_for_updated_at_and_webhooks_do_not_fire(full: Fluxbase) -> None:
     for table in full.tables:
         full.rows("SELECT auth.create_webhook_trigger(%s, %s)", *table.split("."))
     columns = "SELECT id, updated_at::text FROM {}"
@@ -112,6 +112,6 @@ def test_the_triggers_for_updated_at_and_webhooks_stay_quiet(full: Fluxbase) -> 
     assert report.total.updated > 0
     assert full.value("SELECT count(*) FROM auth.webhook_events") == events
     assert {table: sorted(full.rows(columns.format(table))) for table in stamped} == stamps
-    # And they do fire for others, so this test could fail.
+    # They do fire for others, so this test could fail.
     full.rows("UPDATE auth.users SET totp_secret = totp_secret WHERE totp_secret LIKE '____%%'")
     assert full.value("SELECT count(*) FROM auth.webhook_events") > events

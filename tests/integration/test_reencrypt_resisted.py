@@ -1,4 +1,4 @@
-"""A database that undoes, spoils or refuses what a re-encryption writes is never called success."""
+"""A re-encryption is never called a success if the database undoes, changes or refuses what it writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make_trigger(flux: Fluxbase, body: str) -> None:
         pytest.param("IF NEW.description = 'held' THEN RETURN NULL; END IF; RETURN NEW;", id="refuses one row"),
     ],
 )
-def test_a_trigger_that_undoes_our_writing_is_never_called_success(flux: Fluxbase, body: str) -> None:
+def test_a_job_is_not_a_success_if_a_trigger_undoes_its_writes(flux: Fluxbase, body: str) -> None:
     rows = flux.secrets(3)
     flux.rows("UPDATE functions.secrets SET description = 'held' WHERE id = %s", rows[1])
     make_trigger(flux, body)
@@ -36,7 +36,7 @@ def test_a_trigger_that_undoes_our_writing_is_never_called_success(flux: Fluxbas
     assert report.exit_code == ExitCode.FAILED
 
 
-def test_a_trigger_that_spoils_what_we_write_is_reported(flux: Fluxbase) -> None:
+def test_a_trigger_that_damages_what_we_write_is_reported(flux: Fluxbase) -> None:
     rows = flux.secrets(3)
     make_trigger(flux, "NEW.encrypted_value := 'spoiled'; RETURN NEW;")
     report = flux.run(allow_triggers=True)
@@ -44,7 +44,7 @@ def test_a_trigger_that_spoils_what_we_write_is_reported(flux: Fluxbase) -> None
     assert report.exit_code != ExitCode.DONE
 
 
-def test_a_trigger_that_seals_under_the_old_key_again_is_found(flux: Fluxbase) -> None:
+def test_it_is_found_when_a_trigger_seals_under_the_old_key_again(flux: Fluxbase) -> None:
     flux.secrets(2)
     back = seal(OLD, "from the trigger")
     make_trigger(flux, f"NEW.encrypted_value := '{back}'; RETURN NEW;")
@@ -52,7 +52,7 @@ def test_a_trigger_that_seals_under_the_old_key_again_is_found(flux: Fluxbase) -
     assert (report.state, report.remaining) == ("failed", 2)
 
 
-def test_an_error_of_the_server_is_told_without_a_value(flux: Fluxbase) -> None:
+def test_an_error_of_the_server_is_reported_without_a_value(flux: Fluxbase) -> None:
     stored = seal(OLD, "a very secret plaintext")
     flux.secret(stored)
     flux.rows(f"ALTER TABLE functions.secrets ADD CHECK (encrypted_value = '{stored}')")
@@ -60,7 +60,9 @@ def test_an_error_of_the_server_is_told_without_a_value(flux: Fluxbase) -> None:
     assert (report.state, report.exit_code) == ("failed", ExitCode.FAILED)
     assert report.error is not None
     assert "CheckViolation" in report.error
-    told = f"{report}" + "".join(str(flux.rows(f"SELECT * FROM fluxbase_rotation.{name}")) for name in ("job", "event"))
-    assert stored not in told
-    assert "very secret" not in told
+    output = f"{report}" + "".join(
+        str(flux.rows(f"SELECT * FROM fluxbase_rotation.{name}")) for name in ("job", "event")
+    )
+    assert stored not in output
+    assert "very secret" not in output
     assert flux.everything()[next(iter(flux.stored()))].versions == (1,)

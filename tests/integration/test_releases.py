@@ -1,4 +1,4 @@
-"""Databases of every layout: what is told of them, what must be there, and that every value moves."""
+"""Databases of every layout: what is reported about them, what they must contain, and that every value moves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def found(flux: Fluxbase) -> FoundRelations:
 
 @contextmanager
 def changed(connection: Connection, *statements: str) -> Iterator[FoundRelations]:
-    """What is found in a transaction with these statements, which is rolled back."""
+    """What is found in a transaction with these statements. The transaction is rolled back."""
     with connection.transaction(force_rollback=True):
         for statement in statements:
             connection.execute(statement.encode())
@@ -55,11 +55,12 @@ def unexamined(inspected: FoundRelations) -> set[str]:
     return {each.where for each in inspected.unexamined}
 
 
-# --- what is told --------------------------------------------------------------------------------------------------
+# --- what is reported
+# --------------------------------------------------------------------------------------------------
 
 
 @on_both_releases
-def test_every_table_of_the_release_is_found_and_nothing_is_missed(flux: Fluxbase, release: SchemaRelease) -> None:
+def test_every_table_of_the_release_is_found_and_none_is_missing(flux: Fluxbase, release: SchemaRelease) -> None:
     inspected = found(flux)
     expected = {
         SchemaRelease.STABLE: ("2026.2.3 to 2026.3.6", DASHBOARD),
@@ -74,7 +75,7 @@ def test_every_table_of_the_release_is_found_and_nothing_is_missed(flux: Fluxbas
 
 
 @on_both_releases
-def test_a_table_that_was_renamed_or_dropped_is_listed_whichever_it_is(flux: Fluxbase) -> None:
+def test_any_renamed_or_dropped_table_is_reported(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         for table in flux.tables:
             with changed(connection, f"ALTER TABLE {table} RENAME TO set_aside") as inspected:
@@ -84,7 +85,7 @@ def test_a_table_that_was_renamed_or_dropped_is_listed_whichever_it_is(flux: Flu
 
 
 @on_both_releases
-def test_a_column_that_was_renamed_or_has_another_type_is_listed_whichever_it_is(flux: Fluxbase) -> None:
+def test_any_column_that_was_renamed_or_has_another_type_is_reported(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         for location in flux.columns:
             table, _, column = location.rpartition(".")
@@ -99,7 +100,7 @@ def test_a_column_that_was_renamed_or_has_another_type_is_listed_whichever_it_is
 
 
 @on_the_stable_release
-def test_a_renamed_table_of_providers_is_told_before_anything_else_is_done(flux: Fluxbase) -> None:
+def test_a_renamed_table_of_providers_is_reported_before_anything_is_done(flux: Fluxbase) -> None:
     flux.rows("ALTER TABLE dashboard.oauth_providers RENAME TO oauth_providers_old")
     with connect(flux.database) as connection:
         preflight = inspect(connection, write=True)
@@ -110,7 +111,7 @@ def test_a_renamed_table_of_providers_is_told_before_anything_else_is_done(flux:
 
 
 @on_the_stable_release
-def test_a_schema_platform_of_the_operators_own_changes_nothing(flux: Fluxbase) -> None:
+def test_a_schema_named_platform_that_the_operator_made_changes_nothing(flux: Fluxbase) -> None:
     flux.rows("CREATE SCHEMA platform")
     flux.rows("CREATE TABLE platform.users (id bigint PRIMARY KEY)")
     flux.rows("CREATE TABLE platform.tenants (id bigint PRIMARY KEY, name text)")
@@ -124,8 +125,8 @@ def test_a_schema_platform_of_the_operators_own_changes_nothing(flux: Fluxbase) 
 
 
 @on_the_stable_release
-def test_a_foreign_table_of_the_operators_own_does_not_make_it_a_tenants_database(flux: Fluxbase) -> None:
-    """In a tenant's database nothing has to be there; here, everything has."""
+def test_a_foreign_table_of_the_operator_does_not_make_it_a_database_of_a_tenant(flux: Fluxbase) -> None:
+    """In a database of a tenant, no table is required. Here, all tables are required."""
     flux.rows("CREATE SCHEMA platform")
     flux.rows("CREATE FOREIGN DATA WRAPPER nowhere")
     flux.rows("CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere")
@@ -146,7 +147,7 @@ def test_a_foreign_table_of_the_operators_own_does_not_make_it_a_tenants_databas
         ("ffffffff", "unknown, looks newer than 2026.3.7-rc.13"),
     ],
 )
-def test_the_fingerprint_is_read_where_the_early_releases_keep_it_too(flux: Fluxbase, digits: str, name: str) -> None:
+def test_the_fingerprint_is_also_read_where_early_releases_keep_it(flux: Fluxbase, digits: str, name: str) -> None:
     flux.rows(
         "INSERT INTO platform.declarative_state (schema_fingerprint, source) VALUES (%s, 'schema_apply')",
         digits.ljust(64, "0"),
@@ -161,13 +162,13 @@ def test_the_fingerprint_is_read_where_the_early_releases_keep_it_too(flux: Flux
 
 
 @on_both_releases
-def test_a_role_that_may_not_read_the_servers_own_tables_is_told_the_release_by_the_others(
+def test_the_release_is_recognised_even_if_the_role_cannot_read_the_tables_of_the_server(
     flux: Fluxbase, release: SchemaRelease
 ) -> None:
     with connect(flux.database) as connection:
         connection.execute(b"SET ROLE anon")
         inspected = find_relations(connection)
-        # And where such a table has another form than is known.
+        # And if such a table has an unknown form.
         connection.execute(b"RESET ROLE")
         table = "migrations.fluxbase" if release is SchemaRelease.STABLE else "platform.declarative_state"
         column = "version" if release is SchemaRelease.STABLE else "schema_fingerprint"
@@ -182,8 +183,8 @@ def test_a_role_that_may_not_read_the_servers_own_tables_is_told_the_release_by_
 
 
 @on_the_stable_release
-def test_legacy_webhook_secrets_of_40_hexadecimal_digits_are_no_wrong_key(flux: Fluxbase) -> None:
-    """Up to 2026.3.5 the server stored them as they came, and 2026.3.6 leaves them: valid base64 of 30 bytes."""
+def test_legacy_webhook_secrets_of_40_hexadecimal_digits_do_not_look_like_a_wrong_key(flux: Fluxbase) -> None:
+    """Until 2026.3.5 the server stored them as they came, and 2026.3.6 leaves them: valid base64 of 30 bytes."""
     legacy = {flux.github(text): text for text in (secrets.token_hex(20) for _ in range(12))}
     flux.provider("GOCSPX-plaintext", encrypted=False)
     flux.user(TOTP)
@@ -208,8 +209,8 @@ def test_legacy_webhook_secrets_of_40_hexadecimal_digits_are_no_wrong_key(flux: 
 
 
 @on_the_stable_release
-def test_a_database_as_the_first_releases_made_it_has_plaintext_where_later_ones_seal(flux: Fluxbase) -> None:
-    """Up to 2026.1.11 the column of TOTP secrets is too narrow for a seal."""
+def test_a_database_of_the_first_releases_has_plaintext_where_later_ones_seal(flux: Fluxbase) -> None:
+    """Until 2026.1.11, the column of TOTP secrets is too narrow for a sealed value."""
     flux.rows("ALTER TABLE auth.users ALTER COLUMN totp_secret TYPE varchar(32)")
     flux.rows("UPDATE migrations.fluxbase SET version = 63")
     assert found(flux).release.name == "2026.1.10 to 2026.1.11"
@@ -226,7 +227,7 @@ def test_a_database_as_the_first_releases_made_it_has_plaintext_where_later_ones
 
 
 def test_with_both_tables_of_providers_the_values_of_both_move(flux: Fluxbase) -> None:
-    """A server that went back to 2026.3.6 without its database makes the old table beside the new one."""
+    """A server that went back to 2026.3.6 and kept its database creates the old table next to the new one."""
     fill(flux)
     flux.rows("CREATE SCHEMA dashboard")
     flux.rows("CREATE TABLE dashboard.oauth_providers (LIKE platform.oauth_providers INCLUDING ALL)")
@@ -252,7 +253,7 @@ def test_with_both_tables_of_providers_the_values_of_both_move(flux: Fluxbase) -
 
 
 @on_the_stable_release
-def test_triggers_of_the_stable_release_are_named_where_they_can_not_be_kept_silent(flux: Fluxbase) -> None:
+def test_triggers_of_the_stable_release_that_cannot_be_silenced_are_named(flux: Fluxbase) -> None:
     trigger = "update_dashboard_oauth_providers_updated_at"
     flux.rows(f"ALTER TABLE dashboard.oauth_providers ENABLE ALWAYS TRIGGER {trigger}")
     with connect(flux.database) as connection:

@@ -1,6 +1,7 @@
-"""A job that was interrupted in its closing census looks again at what it had looked at before the interruption.
+"""A job that was interrupted in its catch-up pass reads again what it had read before the interruption.
 
-The stateful test found these: hours may lie between an interruption and the resumption, and a server writes on.
+The stateful test found these cases. Hours can pass between an interruption and the resumption, and a server still
+writes.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ _TABLES = [SECRETS.rpartition(".")[0], GITHUB.rpartition(".")[0]]
 
 
 @dataclass
-class _InCensus:
-    """Acts when the closing census begins, and stops the job when it has done with a table.
+class _InCatchUp:
+    """Acts when the catch-up pass begins, and stops the job when the pass has completed a table.
 
     Attributes:
         stop: is asked to stop.
         table: the table.
-        before: what happens when the census begins; in the main pass nothing is done.
+        before: what happens when the catch-up pass begins; in the main pass nothing is done.
         main: what happens at the first batch of the main pass.
     """
 
@@ -36,7 +37,7 @@ class _InCensus:
     _pass: int = 0
 
     def notify(self, event: Event) -> None:
-        """Take note of an event."""
+        """React to an event."""
         if isinstance(event, PassStarted):
             self._pass = event.number
             if event.number == 1:
@@ -56,11 +57,11 @@ def _versions(flux: Fluxbase) -> set[tuple[int, ...]]:
 @pytest.mark.parametrize("last", _TABLES)
 @pytest.mark.parametrize("written", _TABLES)
 def test_what_was_written_between_interruption_and_resumption_is_found(flux: Fluxbase, last: str, written: str) -> None:
-    """The census has seen the first table, or all of them, and the process dies. A server seals under the old key."""
+    """The catch-up pass has read one table, or all of them, and the process dies. A server seals under the old key."""
     flux.secrets(3)
     flux.github(seal(OLD, "hook"))
     stop = Stop()
-    assert flux.run(stop=stop, observer=_InCensus(stop, last)).state == "interrupted"
+    assert flux.run(stop=stop, observer=_InCatchUp(stop, last)).state == "interrupted"
     if written == _TABLES[0]:
         flux.secret(seal(OLD, "written meanwhile"))
     else:
@@ -72,8 +73,8 @@ def test_what_was_written_between_interruption_and_resumption_is_found(flux: Flu
     assert _versions(flux) == {(2,)}
 
 
-def test_a_census_that_was_interrupted_with_something_unexamined_skips_nothing(flux: Fluxbase) -> None:
-    """The interrupted census had met an open transaction in one table, and had not come to another one yet."""
+def test_a_catch_up_pass_that_was_interrupted_with_something_unexamined_skips_nothing(flux: Fluxbase) -> None:
+    """The interrupted pass had found an open transaction in one table, and had not yet read another table."""
     flux.secrets(3)
     flux.github(seal(OLD, "hook"))
     stop = Stop()
@@ -85,7 +86,7 @@ def test_a_census_that_was_interrupted_with_something_unexamined_skips_nothing(f
         report = flux.run(
             stop=stop,
             wait_s=0.0,
-            observer=_InCensus(
+            observer=_InCatchUp(
                 stop,
                 _TABLES[0],
                 begins=open_transaction,

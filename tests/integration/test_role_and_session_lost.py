@@ -1,4 +1,4 @@
-"""A role that loses its sight while a job runs, and sessions whose settings somebody has taken away."""
+"""A role that can no longer see all rows while a job runs, and sessions whose settings were removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCHEMAS = "functions, app, platform, auth, branching"
 
 @pytest.fixture
 def seeing(flux: Fluxbase, role: Role) -> Role:
-    """A role that sees every row, as long as it has BYPASSRLS; then all secrets but one that is described as hidden."""
+    """A role that sees every row while it has BYPASSRLS. Without it, one secret that is marked as hidden is missing."""
     flux.rows(f"ALTER ROLE {role.name} BYPASSRLS")
     flux.rows(f"GRANT USAGE ON SCHEMA {_SCHEMAS} TO {role.name}")
     flux.rows(f"GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA {_SCHEMAS} TO {role.name}")
@@ -27,10 +27,10 @@ def seeing(flux: Fluxbase, role: Role) -> Role:
 
 
 def lose_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on every session of a worker comes from a pool that has forgotten what was set at its beginning."""
+    """From now on, every session of a worker comes from a pool that has lost the settings made at its beginning."""
 
     def reset(database: object, access: Access) -> Connection:
-        connection = connect_for_values(database, access)  # type: ignore[arg-type]  # handed on
+        connection = connect_for_values(database, access)  # type: ignore[arg-type]  # passed on
         connection.execute("RESET ALL")
         return connection
 
@@ -38,10 +38,10 @@ def lose_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("settings", ["kept", "lost"])
-def test_a_role_that_loses_its_sight_during_a_job_is_told_and_not_served_half(
+def test_a_role_that_loses_its_view_of_all_rows_during_a_job_gets_an_error_and_not_a_part(
     flux: Fluxbase, seeing: Role, monkeypatch: pytest.MonkeyPatch, settings: str
 ) -> None:
-    """Behind the cursor a server writes an old value into a row that the role can't see any more."""
+    """Behind the cursor, a server writes an old value into a row that the role cannot see any more."""
     hidden, *_ = flux.secrets(6)
     spot = Spot(SECRETS, hidden, ())
 
@@ -69,8 +69,8 @@ def test_a_role_that_loses_its_sight_during_a_job_is_told_and_not_served_half(
     assert flux.everything()[spot] == Opened((2,), b"late")
 
 
-def test_every_session_asks_not_to_be_served_half(flux: Fluxbase) -> None:
-    """Also where it reads what is no value: the list of branches, for one."""
+def test_every_session_demands_an_error_instead_of_a_part_of_the_rows(flux: Fluxbase) -> None:
+    """Also when it reads other things than values, for example the list of branches."""
     with connect(flux.database) as connection:
         assert connection.execute("SHOW row_security").fetchone() == ("off",)
 
@@ -90,21 +90,21 @@ def test_a_session_that_lost_its_settings_fires_no_trigger(full: Fluxbase, monke
     assert report.state == "completed"
     assert report.total.updated > len(TABLES)
     assert full.rows("SELECT * FROM public.fired") == []
-    # And they do fire for others, so this test could fail.
+    # They do fire for others, so this test could fail.
     full.rows("UPDATE auth.users SET totp_secret = totp_secret")
     assert full.value("SELECT count(*) FROM public.fired") > 0
 
 
 @pytest.mark.parametrize(("quiet", "setting"), [(True, "replica"), (False, "origin")])
-def test_a_session_for_values_is_quiet_from_its_beginning_where_that_is_allowed(
+def test_a_session_for_values_silences_triggers_from_its_beginning_if_that_is_allowed(
     flux: Fluxbase, *, quiet: bool, setting: str
 ) -> None:
     with connect_for_values(flux.database, Access(quiet=quiet)) as connection:
         assert connection.execute("SHOW session_replication_role").fetchone() == (setting,)
 
 
-def test_what_a_batch_sets_ends_with_it(flux: Fluxbase) -> None:
-    """A session that goes back to a pool hands nothing of ours on to others."""
+def test_the_settings_of_a_batch_end_with_the_batch(flux: Fluxbase) -> None:
+    """A session that goes back to a pool passes none of our settings on to others."""
     names = ("synchronous_commit", "session_replication_role", "row_security")
 
     def shown(connection: Connection) -> list[object]:

@@ -1,4 +1,4 @@
-"""The way back proves that it can before it writes anything."""
+"""A rollback proves that it is possible before it writes anything."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_everything_is_opened_and_counted_before_the_first_write(flux: Fluxbase)
     counts = _prepare(flux, watching)
 
     assert counts == Counts(scanned=12, re_encrypted=7, already_current=2, undecryptable=3)
-    told = [(event.message, event.warning) for event in watching.events if isinstance(event, Message)]
-    assert told == [
+    messages = [(event.message, event.warning) for event in watching.events if isinstance(event, Message)]
+    assert messages == [
         ("Dry count: 12 secrets, of which 7 open and would move to version 1; 2 are under it already", False),
         ("3 secrets open under no key and would stay as they are", True),
     ]
@@ -48,13 +48,13 @@ def test_everything_is_opened_and_counted_before_the_first_write(flux: Fluxbase)
     assert {entry.id for entry in report.quarantine} == set(bad)
 
 
-def test_a_rollback_that_goes_on_does_not_count_again(flux: Fluxbase) -> None:
+def test_a_resumed_rollback_does_not_count_again(flux: Fluxbase) -> None:
     flux.secrets(12, NEW)
     stop_after(flux, 2, **_BACK)
     assert _prepare(flux, Watching()) is None
 
 
-def test_a_rollback_whose_key_is_missing_or_another_is_refused_before_anything_is_written(flux: Fluxbase) -> None:
+def test_a_rollback_with_a_missing_or_different_key_is_refused_before_anything_is_written(flux: Fluxbase) -> None:
     flux.secrets(12, NEW)
     places, relations = flux.places(), flux.relations()
     with pytest.raises(ConfigurationError, match="version 1"):
@@ -64,7 +64,7 @@ def test_a_rollback_whose_key_is_missing_or_another_is_refused_before_anything_i
     assert (flux.places(), flux.relations()) == (places, relations)
 
 
-def test_there_and_back_and_there_and_back_again_with_edits_in_between(flux: Fluxbase) -> None:
+def test_a_rotation_and_its_rollback_work_twice_with_edits_in_between(flux: Fluxbase) -> None:
     rows = flux.secrets(10)
     flux.run()
     flux.rows("UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s", seal(NEW, "edited"), rows[0])

@@ -1,4 +1,4 @@
-"""Rotations that need a hand, fail, or are not what the schedule thought; in process, with real servers."""
+"""Rotations that need a person, fail, or are not as the schedule expected; in this process, with real servers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def versions(rotating: Rotating) -> set[tuple[int, ...]]:
     return {each.versions for each in opened.values() if each.versions}
 
 
-def test_a_file_that_is_not_ours_is_changed_by_a_person_and_the_rotation_goes_on(
+def test_a_person_changes_a_file_that_the_tool_cannot_write_and_the_rotation_continues(
     rotating: Rotating, calendar: Calendar
 ) -> None:
     path = rotating.directory / "fluxbase.yaml"
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_ours_is_changed_by_a_person_and_the_rotation_goes_on
     assert set(rotating.keys()) == {1, 2}
 
 
-def test_a_reload_command_that_fails_stops_before_the_first_value_and_is_run_again(
+def test_a_reload_command_that_fails_stops_the_rotation_before_the_first_value_and_is_run_again(
     rotating: Rotating, calendar: Calendar
 ) -> None:
     rotating.change("/reloads", "/reloads; exit 7")
@@ -87,7 +87,7 @@ def test_a_reload_command_that_fails_stops_before_the_first_value_and_is_run_aga
     assert (rotating.directory / "reloads").read_text() == "x\n" * 3
 
 
-def test_a_rotation_that_was_rolled_back_from_is_given_up_and_its_key_never_taken_again(
+def test_a_rotation_that_was_rolled_back_is_abandoned_and_its_key_is_never_used_again(
     rotating: Rotating, calendar: Calendar, state: Callable[[], str]
 ) -> None:
     rotating.change("/reloads", "/reloads; exit 7")
@@ -108,10 +108,10 @@ def test_a_rotation_that_was_rolled_back_from_is_given_up_and_its_key_never_take
     assert versions(rotating) == {(3,)}
 
 
-def test_a_new_key_that_is_disabled_before_the_values_move_is_not_sealed_under(
+def test_a_new_key_that_is_disabled_before_the_values_move_is_not_used_to_seal(
     rotating: Rotating, calendar: Calendar
 ) -> None:
-    """Somebody disables it in the moment in which servers are reloaded."""
+    """A person disables it at the moment when the servers are reloaded."""
 
     def disable(step: RotationStep, moment: Moment) -> None:
         if (step, moment) == (RotationStep.RELOAD, Moment.DONE):
@@ -132,7 +132,7 @@ def test_a_new_key_that_is_disabled_before_the_values_move_is_not_sealed_under(
     assert versions(rotating) == {(2,)}
 
 
-def test_a_version_set_back_by_hand_is_asked_about_rather_than_overruled(
+def test_a_version_that_was_set_back_by_hand_causes_a_question_and_is_not_overruled(
     rotating: Rotating, calendar: Calendar
 ) -> None:
     rotating.change("/reloads", "/reloads; exit 7")
@@ -148,7 +148,7 @@ def test_a_version_set_back_by_hand_is_asked_about_rather_than_overruled(
     assert versions(rotating) == {(1,)}
 
 
-def test_values_that_nothing_opens_are_told_with_their_place_and_keep_old_keys_alive(
+def test_undecryptable_values_are_reported_with_their_location_and_keep_old_keys_alive(
     rotating: Rotating, calendar: Calendar
 ) -> None:
     rotating.configure(retain=0)
@@ -168,7 +168,7 @@ def test_values_that_nothing_opens_are_told_with_their_place_and_keep_old_keys_a
     assert set(rotating.keys()) == {1, 2}
 
 
-def test_a_place_that_refuses_to_destroy_a_key_does_not_hold_up_the_rotation(
+def test_a_key_source_that_refuses_to_destroy_a_key_does_not_stop_the_rotation(
     rotating: Rotating, calendar: Calendar
 ) -> None:
     rotating.configure(retain=0, cooling_off="0")
@@ -190,7 +190,7 @@ def test_a_place_that_refuses_to_destroy_a_key_does_not_hold_up_the_rotation(
     assert rotating.endpoint.kinds.count("key.destroyed") == 1
 
 
-def test_a_key_that_nobody_has_configured_is_not_taken_for_the_new_one(rotating: Rotating, calendar: Calendar) -> None:
+def test_a_key_that_is_not_configured_does_not_count_as_the_new_key(rotating: Rotating, calendar: Calendar) -> None:
     rotating.vault.put("keys/v2", key="ab" * 32)
 
     with pytest.raises(ConfigurationError, match="there is a key of version 2 already"):
@@ -228,7 +228,7 @@ def test_a_key_that_is_configured_and_not_made_yet_is_made_where_its_entry_says(
     assert sum(each.versions == (2,) for each in opened.values()) == 40
 
 
-def test_keys_of_the_environment_wait_for_somebody_to_make_the_next_one(rotating: Rotating, calendar: Calendar) -> None:
+def test_keys_of_the_environment_wait_until_a_person_makes_the_next_key(rotating: Rotating, calendar: Calendar) -> None:
     rotating.change("provider: vault", "provider: env")
     rotating.change(f"{{{{ vault `{rotating.vault.mount}/keys/v1` }}}}", "${KEY_1}")
     calendar.environ |= {"KEY_1": FIRST_KEY, "KEY_2": "cd" * 32}
@@ -257,7 +257,9 @@ def test_without_auto_reencrypt_the_key_changes_and_the_values_wait(rotating: Ro
     assert set(rotating.keys()) == {1, 2}
 
 
-def test_what_an_earlier_run_did_not_live_to_send_is_sent_by_the_next(rotating: Rotating, calendar: Calendar) -> None:
+def test_notifications_that_a_killed_run_did_not_send_are_sent_by_the_next_run(
+    rotating: Rotating, calendar: Calendar
+) -> None:
     rotating.endpoint.answers = [404, 404]
     assert calendar.run().undelivered == ("127.0.0.1 answered 404",) * 2
     rotating.rows("UPDATE fluxbase_rotation.rotation_notice SET ended_at = NULL, error = NULL WHERE kind LIKE '%%ed'")
@@ -268,7 +270,7 @@ def test_what_an_earlier_run_did_not_live_to_send_is_sent_by_the_next(rotating: 
     assert [each.headers["webhook-id"] for each in first] == [each.headers["webhook-id"] for each in second]
 
 
-def test_a_young_key_is_not_rotated_unless_that_is_asked_for(rotating: Rotating, calendar: Calendar) -> None:
+def test_a_young_key_is_not_rotated_without_an_explicit_request(rotating: Rotating, calendar: Calendar) -> None:
     rotating.change("enabled: true", "enabled: true\n      min_age: 60d")
     calendar.run()
     calendar.now += timedelta(days=40)
@@ -284,16 +286,16 @@ def test_a_young_key_is_not_rotated_unless_that_is_asked_for(rotating: Rotating,
 def test_keys_of_aws_kms_are_made_wrapped_and_destroyed_by_rotations(
     rotating: Rotating, calendar: Calendar, kms: Kms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first key is the environment's: this is what moving to KMS looks like too."""
+    """The first key is in the environment. So this test also shows a move to KMS."""
     rotating.configure(retain=0, cooling_off="0")
     rotating.change("provider: vault", f"provider: aws_kms\n    kms_key_id: {kms.key()}")
     rotating.change(
         f'key: "{{{{ vault `{rotating.vault.mount}/keys/v1` }}}}"', 'provider: env\n        key: "${KEY_1}"'
     )
     calendar.environ["KEY_1"] = FIRST_KEY
-    # Past the moments that the database will write down.
+    # After the times that the database will record.
     calendar.now += timedelta(hours=1)
-    # boto3 looks into the environment of the process.
+    # boto3 reads the environment of the process.
     for name, value in kms.environment(rotating.directory).items():
         monkeypatch.setenv(name, value)
 

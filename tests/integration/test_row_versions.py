@@ -1,4 +1,4 @@
-"""Which row versions a pass reads: those from before the job for the main pass, whatever comes while it reads."""
+"""Which row versions a pass reads. The main pass reads those from before the job, even if others write meanwhile."""
 
 from __future__ import annotations
 
@@ -31,16 +31,18 @@ from tests.fixtures.fluxbase import KEYS, NEW, Fluxbase, ring_of, seal
 FIVE = Limits(rows=5, bytes=1 << 20)
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_what_is_committed_between_two_statements_of_one_reading_is_not_old(flux: Fluxbase, *, packed: bool) -> None:
-    """The second statement sees it, and PostgreSQL tells ages by the newest transaction at the first one."""
+@pytest.mark.parametrize("in_blocks", [True, False])
+def test_what_is_committed_between_two_statements_of_one_read_does_not_count_as_old(
+    flux: Fluxbase, *, in_blocks: bool
+) -> None:
+    """The second statement sees it. PostgreSQL computes ages from the newest transaction at the first statement."""
     changed, *rest = flux.secrets(5)
     began = int(flux.value("SELECT pg_snapshot_xmax(pg_current_snapshot())"))
     with connect_for_values(flux.database, Access()) as connection:
         reader = Reader(inspect(connection, write=True).relations[0])
 
         def read() -> set[bytes]:
-            if packed:
+            if in_blocks:
                 (rows,) = (reader.list_blocks(connection, WHOLE_TABLE, 99, began=began) or {}).values()
                 return {rows.id(index) for index in range(len(rows))}
             return {row[ID] for row in reader.list_rows(connection, WHOLE_TABLE, 99, BeforeJob(began))}
@@ -52,11 +54,12 @@ def test_what_is_committed_between_two_statements_of_one_reading_is_not_old(flux
         assert read() == {each.bytes for each in rest}
 
 
-def test_a_shard_that_two_threads_have_had_is_counted_once(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a restart of the server leases are freed, and a shard may come to two threads of one runner.
+def test_a_shard_that_two_threads_had_is_counted_once(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart of the server, leases are released, and a shard can go to two threads of one runner.
 
-    One writes a batch while the other reads. That one loses its batch, gets the shard again at the very place to which
-    its own would have led, and goes on with what it had read: among it must be nothing that the first one wrote.
+    One writes a batch while the other one reads. The second thread loses its batch and gets the shard again, with the
+    same cursor to which its batch would have led. It continues with the rows that it had read. These rows must not
+    contain anything that the first thread wrote.
     """
     flux.secrets(20)
     monkeypatch.setattr(reader, "_AT_A_TIME", 5)

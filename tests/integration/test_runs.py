@@ -1,4 +1,4 @@
-"""`--run-name`: identical processes share one job, whoever comes first, at once, again or late."""
+"""`--run-name`: identical processes share one job, in any order: at the same time, again, or late."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.test_jobs import alive, state_of, stop_after, versions
 _BACK: dict[str, Any] = {"source": None, "target": 1, "kind": JobKind.ROLLBACK, "reason": "why"}
 
 
-def test_the_first_begins_and_one_that_comes_after_the_end_reports_it_and_writes_nothing(flux: Fluxbase) -> None:
+def test_the_first_begins_and_one_that_starts_after_the_end_reports_the_job_and_writes_nothing(flux: Fluxbase) -> None:
     flux.secrets(6)
     flux.secret(seal(STRANGER, "x"))
     first = flux.run(run_name="a")
@@ -34,12 +34,12 @@ def test_the_first_begins_and_one_that_comes_after_the_end_reports_it_and_writes
     assert (late.job, late.state, late.exit_code) == (first.job, "completed", ExitCode.UNDECRYPTABLE_LEFT)
     assert (late.locations, late.quarantine, late.handled) == (first.locations, first.quarantine, 0)
     assert flux.places() == places
-    # Another run is another job, which finds what has come since.
+    # Another run is another job. It finds what is new since then.
     assert flux.run(run_name="b").job != first.job
     assert versions(flux) == [2] * (6 + len(later))
 
 
-def test_one_that_comes_again_goes_on_with_the_job(flux: Fluxbase) -> None:
+def test_a_process_that_starts_again_resumes_the_job(flux: Fluxbase) -> None:
     flux.secrets(9)
     stopped = stop_after(flux, 1, run_name="a")
     watching = Watching()
@@ -48,7 +48,7 @@ def test_one_that_comes_again_goes_on_with_the_job(flux: Fluxbase) -> None:
     assert watching.told[0] == f"Resuming job {stopped.job}: 33% done"
 
 
-def test_one_that_comes_while_another_works_joins_it(flux: Fluxbase) -> None:
+def test_a_process_that_starts_while_another_works_joins_it(flux: Fluxbase) -> None:
     flux.secrets(9)
     stopped = stop_after(flux, 1)
     watching = Watching()
@@ -56,11 +56,11 @@ def test_one_that_comes_while_another_works_joins_it(flux: Fluxbase) -> None:
         report = flux.run(run_name="a", observer=watching)
     assert (report.job, report.state) == (stopped.job, "completed")
     assert watching.told[0] == f"Joining job {stopped.job}: 33% done"
-    # The job was another's, but this run has worked on it too.
+    # The job began in another run, but this run has worked on it too.
     assert flux.run(run_name="a").job == stopped.job
 
 
-def test_a_run_does_not_push_aside_another_job_that_is_alive(flux: Fluxbase) -> None:
+def test_a_run_does_not_supersede_another_job_that_is_alive(flux: Fluxbase) -> None:
     flux.secrets(6)
     stopped = stop_after(flux, 1, run_name="a")
     with alive(flux, stopped.job), pytest.raises(JobRunningError):
@@ -70,8 +70,8 @@ def test_a_run_does_not_push_aside_another_job_that_is_alive(flux: Fluxbase) -> 
     assert state_of(flux, stopped.job) == "superseded"
 
 
-def test_a_run_whose_job_was_given_up_begins_no_other(flux: Fluxbase) -> None:
-    """Or a pod that is started again and again would undo the rollback."""
+def test_a_run_whose_job_was_superseded_begins_no_other_job(flux: Fluxbase) -> None:
+    """Otherwise a pod that starts again and again would undo the rollback."""
     flux.secrets(6)
     stopped = stop_after(flux, 1, run_name="a")
     flux.run(**_BACK)
@@ -95,7 +95,9 @@ def prepared_run(flux: Fluxbase, run_name: str) -> JobRun:
     return JobRun(flux.database, ring, prepare(flux.database, ring, request), stop=Stop(), observer=NullObserver())
 
 
-def test_one_that_was_prepared_before_another_of_its_run_began_and_ended_finds_the_job_done(flux: Fluxbase) -> None:
+def test_a_process_that_prepared_before_another_one_of_its_run_began_and_ended_finds_the_job_done(
+    flux: Fluxbase,
+) -> None:
     flux.secrets(6)
     second = prepared_run(flux, "a")
     first = flux.run(run_name="a")
@@ -103,7 +105,7 @@ def test_one_that_was_prepared_before_another_of_its_run_began_and_ended_finds_t
     assert flux.value("SELECT count(*) FROM fluxbase_rotation.job") == 1
 
 
-def test_one_that_was_prepared_before_another_of_its_run_began_joins_it(flux: Fluxbase) -> None:
+def test_a_process_that_prepared_before_another_one_of_its_run_began_joins_it(flux: Fluxbase) -> None:
     flux.secrets(6)
     second = prepared_run(flux, "a")
     stopped = stop_after(flux, 1, run_name="a")
@@ -113,13 +115,13 @@ def test_one_that_was_prepared_before_another_of_its_run_began_joins_it(flux: Fl
     assert versions(flux) == [2] * 6
 
 
-def test_a_job_that_another_process_of_the_run_begins_between_two_looks_is_gone_on_with(
+def test_a_job_that_another_process_of_the_run_begins_between_two_looks_is_resumed(
     flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flux.secrets(9)
     stopped = stop_after(flux, 1, run_name="a")
     look, looks = JobStore.unfinished, count(1)
-    # What a look that came before the other process's commit has seen.
+    # What a look from before the commit of the other process saw.
     monkeypatch.setattr(JobStore, "unfinished", lambda store: None if next(looks) == 2 else look(store))
     watching = Watching()
     report = flux.run(run_name="a", observer=watching)

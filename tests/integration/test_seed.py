@@ -1,4 +1,4 @@
-"""The demo's tables and rows: as Fluxbase has them, and sealed as counted."""
+"""The demo's tables and rows: they are as in Fluxbase, and as many values are sealed as reported."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def users_key(master: bytes, user_id: UUID | None) -> bytes:
 
 
 def sealed_leaves(document: object) -> Iterator[str]:
-    """The strings of a document that have the form of a seal."""
+    """The strings of a document that have the form of a sealed value."""
     if isinstance(document, dict):
         document = list(document.values())
     if isinstance(document, list):
@@ -95,7 +95,7 @@ def sealed_leaves(document: object) -> Iterator[str]:
 
 
 def values(conn: Connection, release: SchemaRelease) -> Iterator[tuple[str, str, UUID | None, bool]]:
-    """Every value of the sealed columns: location, text, the user whose key sealed it, whether it may be no seal."""
+    """Every value of the sealed columns: location, text, the user whose key sealed it, whether it may be plaintext."""
     for location in COLUMNS_OF[release]:
         table, _, column = location.rpartition(".")
         user = "user_id" if table == "app.settings" else "NULL"
@@ -107,10 +107,10 @@ def values(conn: Connection, release: SchemaRelease) -> Iterator[tuple[str, str,
                 yield location, text, user_id, plain and location in PLAINTEXT
 
 
-def census(
+def count_values(
     conn: Connection, release: SchemaRelease = SchemaRelease.MAIN
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """How many values of each location the old and the new key open, and how many are plaintext."""
+    """How many values of each location the old key and the new key open, and how many are plaintext."""
     old: Counter[str] = Counter()
     new: Counter[str] = Counter()
     plaintext: Counter[str] = Counter()
@@ -134,17 +134,17 @@ def as_counters(report: SeedReport) -> tuple[Counter[str], Counter[str], Counter
 
 @on_both_releases
 @pytest.mark.parametrize("count", [MIN_COUNT, 11, 37, 1000])
-def test_exactly_as_many_values_are_sealed_as_asked_for_and_each_under_the_key_that_the_report_says(
+def test_the_requested_number_of_values_is_sealed_each_under_the_key_in_the_report(
     conn: Connection, release: SchemaRelease, count: int
 ) -> None:
     report = seed(conn, count=count, old_key=OLD_KEY, new_key=NEW_KEY, rng_seed=count)
-    assert census(conn, release) == as_counters(report)
+    assert count_values(conn, release) == as_counters(report)
     assert report.total == count
     assert report.new == round(0.15 * count)
 
 
 @on_both_releases
-def test_of_a_thousand_values_850_are_old_and_150_new_and_every_location_has_both(
+def test_of_a_thousand_values_850_are_old_and_150_are_new_and_every_location_has_both(
     conn: Connection, release: SchemaRelease
 ) -> None:
     report = seed(conn, count=1000, old_key=OLD_KEY, new_key=NEW_KEY, rng_seed=1)
@@ -157,9 +157,9 @@ def test_of_a_thousand_values_850_are_old_and_150_new_and_every_location_has_bot
 
 
 @pytest.mark.parametrize(("share", "old", "new"), [(0.0, 100, 0), (0.5, 50, 50), (0.97, 3, 97), (1.0, 0, 100)])
-def test_any_share_of_new_values_can_be_had(conn: Connection, share: float, old: int, new: int) -> None:
+def test_any_share_of_new_values_is_possible(conn: Connection, share: float, old: int, new: int) -> None:
     report = seed(conn, count=100, old_key=OLD_KEY, new_key=NEW_KEY, new_share=share, rng_seed=1)
-    counted_old, counted_new, _ = census(conn)
+    counted_old, counted_new, _ = count_values(conn)
     assert (counted_old.total(), counted_new.total()) == (report.old, report.new) == (old, new)
 
 
@@ -168,7 +168,7 @@ def test_fewer_values_than_locations_are_refused(conn: Connection) -> None:
         seed(conn, count=MIN_COUNT - 1, old_key=OLD_KEY, new_key=NEW_KEY, rng_seed=1)
 
 
-def test_the_same_seed_makes_the_same_rows_but_never_the_same_seals(conn: Connection) -> None:
+def test_the_same_seed_makes_the_same_rows_but_never_the_same_sealed_values(conn: Connection) -> None:
     def rows() -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
         with conn.transaction(force_rollback=True):
             seed(conn, count=50, old_key=OLD_KEY, new_key=NEW_KEY, rng_seed=3)
@@ -191,7 +191,7 @@ def test_memory_stays_flat(conn: Connection) -> None:
     assert peak < 4_000_000
 
 
-def test_settings_of_users_are_sealed_with_the_users_key_and_flagged_or_not(seeded: Connection) -> None:
+def test_settings_of_users_are_sealed_with_the_derived_key_with_and_without_the_flag(seeded: Connection) -> None:
     kinds = seeded.execute(
         "SELECT DISTINCT user_id IS NULL, is_secret FROM app.settings WHERE encrypted_value IS NOT NULL"
     ).fetchall()
@@ -225,7 +225,7 @@ def test_a_row_of_oauth_tokens_has_one_two_or_three_values(seeded: Connection) -
     assert counts.fetchall() == [(1,), (2,), (3,)]
 
 
-def test_settings_documents_keep_their_numbers_and_hold_seals_at_several_depths(seeded: Connection) -> None:
+def test_settings_documents_keep_their_numbers_and_hold_sealed_values_at_several_depths(seeded: Connection) -> None:
     documents = seeded.execute("SELECT settings::text FROM platform.instance_settings").fetchall()
     assert len(documents) > 1
     for (document,) in documents:
@@ -288,13 +288,13 @@ def test_force_hides_rows_from_the_owner_too(seeded: Connection, release: Schema
         seeded.execute("ALTER TABLE functions.secrets OWNER TO demo_owner")
         seeded.execute("SET LOCAL ROLE demo_owner")
         seen = seeded.execute("SELECT count(*) FROM functions.secrets").fetchone() or (0,)
-    # The main branch shows a session without a tenant the rows without a tenant.
+    # The main branch shows a session without a tenant only the rows without a tenant.
     assert seen < everything
     assert (seen == (0,)) == (release is SchemaRelease.STABLE)
 
 
 @on_both_releases
-def test_row_security_off_turns_the_silence_into_an_error(seeded: Connection) -> None:
+def test_row_security_off_turns_missing_rows_into_an_error(seeded: Connection) -> None:
     seeded.execute("SET ROLE authenticated")
     seeded.execute("SET row_security = off")
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
@@ -302,7 +302,7 @@ def test_row_security_off_turns_the_silence_into_an_error(seeded: Connection) ->
 
 
 @on_both_releases
-def test_the_service_role_may_read_and_write_all_rows_but_neither_make_schemas_nor_silence_triggers(
+def test_the_service_role_can_read_and_write_all_rows_but_cannot_create_schemas_or_silence_triggers(
     seeded: Connection, release: SchemaRelease
 ) -> None:
     tables = tables_of(release)
@@ -328,7 +328,7 @@ def test_the_service_role_may_read_and_write_all_rows_but_neither_make_schemas_n
         if table != "functions.secret_versions"
     ],
 )
-def test_an_update_moves_updated_at_only_where_fluxbase_has_a_trigger_and_never_in_replica_mode(
+def test_an_update_changes_updated_at_only_where_fluxbase_has_a_trigger_and_never_in_replica_mode(
     seeded: Connection, table: str
 ) -> None:
     def touched() -> tuple[Any, ...] | None:
@@ -345,7 +345,9 @@ def test_an_update_moves_updated_at_only_where_fluxbase_has_a_trigger_and_never_
         assert touched() == (False, False)
 
 
-def test_a_webhook_trigger_copies_the_sealed_totp_secret_out_unless_in_replica_mode(seeded: Connection) -> None:
+def test_a_webhook_trigger_copies_the_sealed_totp_secret_to_another_table_except_in_replica_mode(
+    seeded: Connection,
+) -> None:
     seeded.execute("INSERT INTO auth.webhooks (name, url) VALUES ('demo', 'https://demo.example.invalid/hook')")
     seeded.execute("SELECT auth.create_webhook_trigger('auth', 'users')")
     one = "(SELECT id FROM auth.users WHERE totp_secret IS NOT NULL LIMIT 1)"
@@ -359,8 +361,8 @@ def test_a_webhook_trigger_copies_the_sealed_totp_secret_out_unless_in_replica_m
     assert seeded.execute(copies).fetchone() == (1,)
 
 
-def test_the_tables_can_be_made_in_several_databases_of_one_server(fluxbase_database: str) -> None:
-    """Roles belong to the server, so the second database finds them there."""
+def test_the_tables_can_be_created_in_several_databases_of_one_server(fluxbase_database: str) -> None:
+    """Roles belong to the server, so the second database finds them already there."""
     with psycopg.connect(fluxbase_database) as conn:
         for release in (SchemaRelease.STABLE, SchemaRelease.MAIN):
             for (schema,) in conn.execute(
@@ -372,6 +374,6 @@ def test_the_tables_can_be_made_in_several_databases_of_one_server(fluxbase_data
         assert conn.execute("SELECT count(*) FROM functions.secrets").fetchone() == (0,)
 
 
-def test_each_test_has_a_database_of_its_own(conn: Connection, fluxbase_database: str) -> None:
+def test_each_test_has_a_separate_database(conn: Connection, fluxbase_database: str) -> None:
     assert fluxbase_database.endswith(conn.info.dbname)
     assert conn.execute("SELECT count(*) FROM functions.secrets").fetchone() == (0,)

@@ -1,4 +1,4 @@
-"""A trigger that appears while a job runs, and keeps us from writing or undoes it."""
+"""A trigger that appears while a job runs, and prevents our writes or undoes them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def old_values(flux: Fluxbase) -> int:
 
 
 def make_trigger(flux: Fluxbase, body: str) -> None:
-    """A trigger that fires for us too."""
+    """A trigger that also fires for our writes."""
     flux.rows(f"CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$")
     flux.rows(
         "CREATE TRIGGER meddle BEFORE UPDATE ON functions.secrets FOR EACH ROW EXECUTE FUNCTION public.meddle();"
@@ -38,7 +38,7 @@ def drop_trigger(flux: Fluxbase) -> None:
 
 
 def run_with(flux: Fluxbase, step: Step, *actions: Callable[[], object]) -> JobReport:
-    """A job in which somebody acts when its first batches come to a step, one action for each."""
+    """Run a job, with one action for each of its first batches when they reach a step."""
     left = iter(actions)
 
     def act() -> None:
@@ -52,7 +52,7 @@ def run_with(flux: Fluxbase, step: Step, *actions: Callable[[], object]) -> JobR
 
 @pytest.fixture
 def six(flux: Fluxbase) -> Fluxbase:
-    """Two batches of three values; the last row is one that the triggers know."""
+    """Two batches of three values. The last row is one that the triggers act on."""
     rows = flux.secrets(6)
     flux.rows("UPDATE functions.secrets SET description = %s WHERE id = %s", _HELD, rows[5])
     return flux
@@ -67,8 +67,8 @@ def six(flux: Fluxbase) -> Fluxbase:
         pytest.param(PUTS_BACK_ONE, 1, id="puts an old value of the second batch back"),
     ],
 )
-def test_a_trigger_that_appears_in_mid_job_is_never_called_success(six: Fluxbase, body: str, left: int) -> None:
-    """Preflight saw no trigger, so nothing but the writing itself can tell that rows were not written."""
+def test_a_job_is_not_a_success_if_a_trigger_appears_while_it_runs(six: Fluxbase, body: str, left: int) -> None:
+    """Preflight saw no trigger. So only the write can show that rows were not written."""
     report = run_with(six, Step.COMMITTED, lambda: make_trigger(six, body))
 
     assert old_values(six) == left
@@ -79,8 +79,8 @@ def test_a_trigger_that_appears_in_mid_job_is_never_called_success(six: Fluxbase
 
 
 @pytest.mark.parametrize("body", [REFUSES_ALL, REFUSES_ONE])
-def test_what_a_trigger_refused_for_a_while_is_done_by_the_census(six: Fluxbase, body: str) -> None:
-    """The trigger is gone when the census comes. The rows are as old as they were, and no other writer's news."""
+def test_what_a_trigger_refused_for_a_while_is_done_by_the_catch_up_pass(six: Fluxbase, body: str) -> None:
+    """The trigger is gone when the catch-up pass begins. The rows are as old as before; no writer changed them."""
     report = run_with(six, Step.COMMITTED, lambda: make_trigger(six, body), lambda: drop_trigger(six))
 
     assert (report.state, report.remaining, old_values(six)) == ("completed", 0, 0)

@@ -1,4 +1,4 @@
-"""Old values that are written late: while there is nothing to do, or in a transaction that was open all the time."""
+"""Old values that are written late: while there is nothing to do, or in a transaction that is open for a long time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def old_values(flux: Fluxbase) -> int:
 
 
 def run_with(flux: Fluxbase, step: Step, action: Callable[[], object]) -> JobReport:
-    """A job in which somebody acts when its first batch of secrets comes to a step."""
+    """Run a job, with an action when its first batch of secrets reaches a step."""
     meddler = Watching(step, action, table="functions.secrets")
     report = flux.run(observer=meddler)
     assert meddler.acted
@@ -29,7 +29,7 @@ def run_with(flux: Fluxbase, step: Step, action: Callable[[], object]) -> JobRep
 
 
 def test_an_old_value_written_while_there_is_nothing_to_do_is_found(flux: Fluxbase) -> None:
-    """The main pass finds every value under the new key and writes nothing; a census must follow all the same."""
+    """The main pass finds every value under the new key and writes nothing. A catch-up pass must follow anyway."""
     rows = flux.secrets(4, NEW)
     change = "UPDATE functions.secrets SET encrypted_value = %s WHERE id = %s"
 
@@ -40,7 +40,7 @@ def test_an_old_value_written_while_there_is_nothing_to_do_is_found(flux: Fluxba
 
 
 def test_an_old_value_written_while_the_database_is_empty_is_found(flux: Fluxbase) -> None:
-    """Not even a shard: the relation has no page when the job begins."""
+    """There is not even a shard: the relation has no page when the job begins."""
     added: list[UUID] = []
     flux.user()
     meddler = Watching(Step.COMMITTED, lambda: added.append(flux.secret(seal(OLD, "late"))), table="auth.users")
@@ -72,14 +72,14 @@ def test_a_transaction_that_was_open_when_the_job_began_hides_nothing(flux: Flux
     assert opened[Spot(SECRETS, added[0], ())] == Opened((2,), b"added")
 
 
-def test_every_pass_looks_back_to_transactions_that_were_open_when_the_one_before_began(flux: Fluxbase) -> None:
-    """Each census reads what came since the pass before began, and what was open then comes later."""
+def test_every_pass_reads_what_was_in_open_transactions_when_the_pass_before_began(flux: Fluxbase) -> None:
+    """A catch-up pass reads what is new since the pass before began. Transactions that were open then commit later."""
     new = NewJob(JobKind.RE_ENCRYPT, 1, 2, None, {}, "", full_census=False, total_rows=0, shard_layouts={})
     with psycopg.connect(flux.url) as writer, flux.connect() as ours, flux.connect() as other:
         jobs = JobStore(ours)
         jobs.schema.ensure()
         (open_one,) = writer.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
-        # Later ones have come to their end, so the newest transaction is not the oldest that is open.
+        # Later transactions have ended, so the newest transaction is not the oldest open one.
         other.execute("SELECT pg_current_xact_id()")
         job = jobs.create(new)
         begun = jobs.get(job)

