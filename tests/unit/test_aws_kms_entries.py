@@ -74,7 +74,7 @@ def test_an_entry_without_a_ciphertext_is_a_missing_key(options: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "expected_text"),
     [
         (entry("hunter2" * 5), "the key at the place is a key itself"),
         (entry("hunter2" * 5, ciphertext=TEXT), "the key at the place is a key itself"),
@@ -88,11 +88,13 @@ def test_an_entry_without_a_ciphertext_is_a_missing_key(options: dict[str, Any])
         (entry(ciphertext=TEXT, encryption_context="hunter2"), "`encryption_context` at the place is not a mapping"),
     ],
 )
-def test_an_unusable_setting_is_named_by_its_place_and_its_value_is_not_shown(made: KeyEntry, told: str) -> None:
+def test_an_unusable_setting_is_named_by_its_place_and_its_value_is_not_shown(
+    made: KeyEntry, expected_text: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(made)
     assert not isinstance(caught.value, KeyAbsentError)
-    assert told in caught.value.message
+    assert expected_text in caught.value.message
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
 
 
@@ -121,7 +123,7 @@ def test_an_arn_is_found_in_the_service_s_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected_text"),
     [
         (aws.NoCredentialsError(), "there are no AWS credentials"),
         (aws.NoRegionError(), "no AWS region is known"),
@@ -144,9 +146,9 @@ def test_an_arn_is_found_in_the_service_s_words() -> None:
         (ValueError("Invalid endpoint: mark"), "the configuration of AWS can't be used (ValueError)"),
     ],
 )
-def test_an_error_of_boto3_becomes_one_line_without_the_values_that_it_quotes(error: Any, told: str) -> None:
+def test_an_error_of_boto3_becomes_one_line_without_the_values_that_it_quotes(error: Any, expected_text: str) -> None:
     made = explained(error, CALL)
-    assert made.message.startswith(f"it failed: {told}")
+    assert made.message.startswith(f"it failed: {expected_text}")
     assert made.hint
     assert "mark" not in f"{made.message} {made.hint}"
     assert "{" not in f"{made.message} {made.hint}"

@@ -163,11 +163,11 @@ def test_other_fields_of_an_entry_are_options_and_are_not_shown(tmp_path: Path) 
     ],
 )
 def test_an_unusable_entry_is_named_by_its_place(tmp_path: Path, section: str, message: str) -> None:
-    told = refusal(tmp_path, section)
-    assert told.startswith("fluxbase.yaml: security.encryption.")
-    assert message in told
-    assert "hunter2" not in told
-    assert HEX not in told
+    error = refusal(tmp_path, section)
+    assert error.startswith("fluxbase.yaml: security.encryption.")
+    assert message in error
+    assert "hunter2" not in error
+    assert HEX not in error
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class Holder:
         pytest.param(DatabaseSettings.from_url(f"postgresql://somebody:{MARK}@host/db"), id="a database URL"),
         pytest.param(
             ProviderContext(EncryptionSettings(keys=(KeyEntry(1, "env", "a place", Secret(MARK)),)), {}),
-            id="what a provider is told",
+            id="what a provider is everything",
         ),
         pytest.param(TextArray([KEY]), id="values for the database"),
         pytest.param(LeafEdit(("a",), MARK), id="a leaf for a document"),
@@ -67,9 +67,9 @@ def test_a_key_shows_its_version_and_its_fingerprint() -> None:
 def test_the_traceback_of_a_value_that_does_not_open_holds_no_part_of_it(text: bytes) -> None:
     with pytest.raises(SealError) as caught:
         Sealer(KEY).open_text(text)
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.args)
-    assert MARK not in told
-    assert text.decode() not in told
+    everything = "".join(traceback.format_exception(caught.value)) + repr(caught.value.args)
+    assert MARK not in everything
+    assert text.decode() not in everything
 
 
 def test_two_equal_keys_are_refused_without_showing_them() -> None:

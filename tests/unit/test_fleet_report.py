@@ -110,10 +110,10 @@ def test_as_json_the_name_is_a_field(capsys: pytest.CaptureFixture[str]) -> None
     messages.heard(instance(), InstanceMessage("warning", "look", {"location": "a.b.c"}))
     messages.heard(instance(), InstanceMessage("error", "no", {"hint": "do"}))
 
-    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    for each in told:
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    for each in lines:
         del each["time"]
-    assert told == [
+    assert lines == [
         {"level": "warning", "message": "look", "location": "a.b.c", "instance": "eu"},
         {"level": "error", "message": "no", "hint": "do", "instance": "eu"},
     ]

@@ -186,7 +186,7 @@ def test_a_jobs_total_and_rate_cover_all_its_locations() -> None:
     assert report.rate_per_second == 5.0
 
 
-def census(key_version: int | None, by_version: dict[int, int], undecryptable: int) -> CensusReport:
+def report_of(key_version: int | None, by_version: dict[int, int], undecryptable: int) -> CensusReport:
     scanned = sum(by_version.values()) + undecryptable
     return CensusReport(
         key_version=key_version,
@@ -201,11 +201,11 @@ def census(key_version: int | None, by_version: dict[int, int], undecryptable: i
 @pytest.mark.parametrize(
     ("report", "found", "code"),
     [
-        (census(1, {2: 5}, 0), 0, ExitCode.DONE),
-        (census(1, {1: 3, 2: 5}, 0), 3, ExitCode.CHECK_SAYS_NO),
-        (census(1, {1: 3, 2: 5}, 2), 3, ExitCode.CHECK_SAYS_NO),
-        (census(None, {1: 3, 2: 5}, 0), 8, ExitCode.DONE),
-        (census(None, {1: 3, 2: 5}, 2), 8, ExitCode.UNDECRYPTABLE_LEFT),
+        (report_of(1, {2: 5}, 0), 0, ExitCode.DONE),
+        (report_of(1, {1: 3, 2: 5}, 0), 3, ExitCode.CHECK_SAYS_NO),
+        (report_of(1, {1: 3, 2: 5}, 2), 3, ExitCode.CHECK_SAYS_NO),
+        (report_of(None, {1: 3, 2: 5}, 0), 8, ExitCode.DONE),
+        (report_of(None, {1: 3, 2: 5}, 2), 8, ExitCode.UNDECRYPTABLE_LEFT),
     ],
 )
 def test_an_audit_ends_the_command_with_the_exit_code_of_its_result(
@@ -217,4 +217,4 @@ def test_an_audit_ends_the_command_with_the_exit_code_of_its_result(
 
 
 def test_an_audit_lists_every_version_of_the_ring_even_those_that_nothing_needs() -> None:
-    assert census(1, {2: 5}, 0).by_version == {1: 0, 2: 5}
+    assert report_of(1, {2: 5}, 0).by_version == {1: 0, 2: 5}

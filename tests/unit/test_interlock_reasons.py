@@ -51,7 +51,7 @@ def test_an_unfinished_job_is_named() -> None:
 
 def test_values_are_counted_by_location_and_the_database_is_named_if_there_are_several() -> None:
     found = {"app.settings.encrypted_value": 2, "auth.users.totp_secret": 0, "public.notes.body": 1}
-    census = NeededBy("main", found, 3, unlisted=frozenset({"public.notes.body"}))
+    needed_by = NeededBy("main", found, 3, unlisted=frozenset({"public.notes.body"}))
     alone = [
         (
             "2 values open under version 4 (app.settings.encrypted_value 2): "
@@ -67,8 +67,8 @@ def test_values_are_counted_by_location_and_the_database_is_named_if_there_are_s
             "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
         ),
     ]
-    assert interlocks.while_needed(4, [census], accept_undecryptable=False) == alone
-    assert interlocks.while_needed(4, [census], accept_undecryptable=True) == alone[:2]
+    assert interlocks.while_needed(4, [needed_by], accept_undecryptable=False) == alone
+    assert interlocks.while_needed(4, [needed_by], accept_undecryptable=True) == alone[:2]
 
     both = {"app.settings.encrypted_value": 2, "auth.users.totp_secret": 1}
     secondary = NeededBy("branch_a", both, 1)

@@ -75,20 +75,20 @@ def test_any_other_text_is_refused_with_its_place_and_never_quoted(text: str) ->
         parse_key(text, PLACE)
     assert caught.value.exit_code is ExitCode.USAGE
     assert PLACE in caught.value.message
-    told = f"{caught.value!r} {caught.value.message} {caught.value.hint}"
-    assert not text.strip() or text.strip()[:12] not in told
+    shown = f"{caught.value!r} {caught.value.message} {caught.value.hint}"
+    assert not text.strip() or text.strip()[:12] not in shown
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 @given(st.text(max_size=80))
 def test_a_key_without_exactly_32_bytes_is_refused_and_not_shown(rest: str) -> None:
-    told = ""
+    shown = ""
     try:
         assert len(parse_key(f"\N{SNOWMAN}{rest}", PLACE)) == 32
     except ConfigurationError as error:
-        told = f"{error} {error.hint}"
-    assert "\N{SNOWMAN}" not in told
+        shown = f"{error} {error.hint}"
+    assert "\N{SNOWMAN}" not in shown
 
 
 @given(st.text(alphabet=string.hexdigits + " \t\r\n", min_size=64, max_size=64))
