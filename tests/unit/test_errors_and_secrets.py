@@ -43,7 +43,7 @@ class Holder:
         pytest.param(DatabaseSettings.from_url(f"postgresql://somebody:{MARK}@host/db"), id="a database URL"),
         pytest.param(
             ProviderContext(EncryptionSettings(keys=(KeyEntry(1, "env", "a place", Secret(MARK)),)), {}),
-            id="what a provider is everything",
+            id="what a provider is told",
         ),
         pytest.param(TextArray([KEY]), id="values for the database"),
         pytest.param(LeafEdit(("a",), MARK), id="a leaf for a document"),
