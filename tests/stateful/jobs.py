@@ -118,14 +118,14 @@ def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word], pass_number
     while True:
         assert pipe.poll(_PATIENCE_S), "the job hangs"
         try:
-            kind, told = pipe.recv()
+            kind, sent = pipe.recv()
         except EOFError:
             raise AssertionError("the job's process has vanished") from None
         if kind == "end":
-            ending: Ending = pickle.loads(told)  # noqa: S301  # from our own child
+            ending: Ending = pickle.loads(sent)  # noqa: S301  # from our own child
             assert ending.state != "broken", ending.what
             return replace(ending, last_pass=pass_number)
-        step, table, passed = told
+        step, table, passed = sent
         # A run that resumes reports pass 0, also when it resumes a later pass.
         pass_number = pass_number if passed is None else max(pass_number, passed)
         word = at_step(AtStep(number, step, table, pass_number, pid))
@@ -160,15 +160,15 @@ class _Asker:
 
     def notify(self, event: Event) -> None:
         """Report an event."""
-        told: tuple[Any, ...]
+        sent: tuple[Any, ...]
         if isinstance(event, BatchStep):
-            told = (event.step, event.table, None)
+            sent = (event.step, event.table, None)
         elif isinstance(event, PassStarted):
-            told = (None, None, event.number)
+            sent = (None, None, event.number)
         else:
             return
         with self._lock:
-            self._pipe.send(("step", told))
+            self._pipe.send(("step", sent))
             if self._pipe.recv() is Word.STOP:
                 self._stop.request(signal.SIGTERM)
 
@@ -189,7 +189,7 @@ def _run(pipe: Pipe, database: DatabaseSettings, keyring: Keyring, request: JobR
         return _account(JobRun(database, keyring, prepared, stop=stop, observer=_Asker(pipe, stop)).run())
     except FluxbaseCliError as error:
         return Ending("refused", f"{type(error).__name__}: {error.message}")
-    except BaseException:  # noqa: BLE001  # told by the parent
+    except BaseException:  # noqa: BLE001  # reported by the parent
         return Ending("broken", traceback.format_exc())
 
 

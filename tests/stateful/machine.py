@@ -63,7 +63,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def every_value_is_what_the_model_says(self) -> None:
         """The only check: by an independent reader, after every step."""
-        self.model.judge(self.world.read(), self._allowed)
+        self.model.compare(self.world.read(), self._allowed)
         self._allowed = {}
 
     def teardown(self) -> None:
@@ -96,7 +96,7 @@ class Machine(RuleBasedStateMachine):
         self.world.end_held(self.model, commit=commit)
 
     @rule(table=NUMBERS, how=st.sampled_from(["VACUUM", "VACUUM (FULL)", "CLUSTER", "REINDEX TABLE", "REWRITE"]))
-    def do_upkeep(self, table: int, how: str) -> None:
+    def maintain_a_table(self, table: int, how: str) -> None:
         """The operator vacuums a table, or rewrites it."""
         name = self.world.layout.tables[table % len(self.world.layout.tables)].name
         if how == "CLUSTER":
@@ -134,14 +134,14 @@ class Machine(RuleBasedStateMachine):
             self._run_job(job.goal, run, rollback=job.rollback)
 
     @rule(to=TARGETS, rollback=st.booleans(), run=BROKEN_RUNS, rewrite=st.booleans(), again=QUIET_RUNS)
-    def break_off_and_resume(self, to: int, rollback: bool, run: Run, rewrite: bool, again: Run) -> None:  # noqa: FBT001
+    def interrupt_and_resume(self, to: int, rollback: bool, run: Run, rewrite: bool, again: Run) -> None:  # noqa: FBT001
         """A job that is interrupted, and the same command again, perhaps after all tables were rewritten."""
         goal = Goal(None, self._least_used(to))
         self._run_job(goal, run, rollback=rollback, restart=not rollback)
         self.every_value_is_what_the_model_says()
         if self.model.job is not None:
             for table in range(len(self.world.layout.tables)) if rewrite else ():
-                self.do_upkeep(table, "VACUUM (FULL)")
+                self.maintain_a_table(table, "VACUUM (FULL)")
             self._run_job(goal, again, rollback=rollback)
 
     @rule(to=TARGETS, run=RUNS)
@@ -262,7 +262,7 @@ class Machine(RuleBasedStateMachine):
             assert ending.state == "completed", ending
             ending = replace(ending, last_pass=max(ending.last_pass, disturbance.overtaken.last_pass))
         if ending.state == "killed":
-            self.world.wait_until_nobody_is_left()
+            self.world.wait_until_the_process_is_gone()
         return ending, disturbance
 
     # --- audits and keys ------------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ class Model:
 
     # --- checking -------------------------------------------------------------------------------------------------
 
-    def judge(self, found: Contents, allowed: Mapping[Spot, frozenset[Layers]]) -> None:
+    def compare(self, found: Contents, allowed: Mapping[Spot, frozenset[Layers]]) -> None:
         """Compare with what an independent reader found, and record where values stand now.
 
         Args:

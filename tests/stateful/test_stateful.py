@@ -28,8 +28,7 @@ _SETTINGS = settings(
     # Each example empties a database and fills it: this is slow, and smaller data would not change that.
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     print_blob=True,
-    # Shrinking a story can take five minutes. It can be left out by those who only want to know whether there is a
-    # fault.
+    # Shrinking a story can take five minutes. It is not needed to find out whether there is a fault.
     phases=[Phase.reuse, Phase.generate, *_SHRINK],
 )
 

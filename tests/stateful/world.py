@@ -179,7 +179,7 @@ class World:
             " WHERE datname = current_database() AND application_name = 'fluxbase-cli'"
         )
 
-    def wait_until_nobody_is_left(self) -> None:
+    def wait_until_the_process_is_gone(self) -> None:
         """Wait until the server has noticed that the product's process has ended."""
         until(lambda: not self._sessions(), "the server notices that the process is gone")
 
