@@ -1,7 +1,7 @@
-"""Fixtures that every test may use; each stands in a file of its own below `fixtures`.
+"""Fixtures for all tests. Each stands in a separate file under `fixtures`.
 
-What the tests start must get the signals that it is sent, also where the suite runs in the background of a script: its
-shell has SIGINT and SIGQUIT ignored.
+Programs that the tests start must receive the signals that are sent to them, also when the suite runs in the background
+of a script: the shell of such a script ignores SIGINT and SIGQUIT.
 """
 
 import signal
@@ -13,7 +13,7 @@ for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.S
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _default)
 
-# What helpers assert is told with its values too, as it is in a test.
+# Failed assertions in fixtures show their values too, as in a test.
 pytest.register_assert_rewrite("tests.fixtures")
 
 pytest_plugins = [
@@ -34,7 +34,7 @@ pytest_plugins = [
     "tests.fixtures.plugin",
 ]
 
-#: What takes long. `.ci/run` runs it; the README's command leaves it out (see the markers in pyproject.toml).
+#: Tests that take long. `.ci/run` runs them; the README's command leaves them out (see the markers in pyproject.toml).
 _SLOW = (
     "faults/",
     # Each of these starts the command as a process, often many times.
@@ -52,7 +52,7 @@ _NOT_SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long, by its file."""
+    """Mark the tests that take long, by their file."""
     for item in items:
         path = item.path.relative_to(Path(__file__).parent).as_posix()
         if path.startswith(_SLOW) and not path.startswith(_NOT_SLOW):

@@ -2,12 +2,13 @@
 
     python -m tests.bench [--rows 1000000] [--value-bytes 40] [--rounds 5] [--chart FILE] [-- options of re-encrypt]
 
-In one run and in turns, each on a fresh copy of the same database: `secrets re-encrypt` against one UPDATE of the same
-column and against that UPDATE split over as many connections as there are workers, and `secrets audit` against psql's
-COPY of the table to nowhere. At the end, how long a writer of single rows has to wait meanwhile. On an embedded server
-with PostgreSQL's default settings, or on that of `--database-url` (as a superuser; two databases come and go there).
+All are measured in one run and in turns, each on a fresh copy of the same database. `secrets re-encrypt` is compared
+with one UPDATE of the same column, and with that UPDATE split over as many connections as there are workers. `secrets
+audit` is compared with psql's COPY of the table to nowhere. At the end, it measures how long a writer of single rows
+waits meanwhile. The server is an embedded one with PostgreSQL's default settings, or that of `--database-url` (as a
+superuser; two databases are created and dropped there).
 
-Not a test: nothing is asserted, since another machine has other figures.
+This is not a test: it asserts nothing, because the figures differ between machines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ratios as a chart: a bar for the median, a whisker for the spread, and a line at 1. SVG is only text."""
+"""The ratios as a chart: a bar for the median, a whisker for the spread, and a line at 1. An SVG is written as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contest: rounds in which all take turns, so that the machine's moods fall on all alike."""
+"""The contest: all take turns in each round, so that changes in the machine's speed affect all equally."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Contest:
     Attributes:
         rows: rows of `functions.secrets`.
         value_bytes: bytes of each plaintext.
-        rounds: how often everybody takes a turn.
+        rounds: how often each contestant takes a turn.
         concurrency: workers, and connections of the split UPDATE.
         options: further options of `re-encrypt`.
     """
@@ -50,20 +50,20 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Time over time, round by round."""
+    """One time divided by another, for each round."""
 
     name: str
     values: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The ratio to go by."""
+        """The median, which is the result."""
         return statistics.median(self.values)
 
 
 @dataclass(slots=True)
 class Results:
-    """What came of it."""
+    """The results."""
 
     contest: Contest
     server: str
@@ -88,7 +88,7 @@ class Results:
 
 
 def hold(contest: Contest, databases: Databases) -> Results:
-    """Hold the contest; each turn is on a fresh copy, but for the readers, who leave it as it is."""
+    """Hold the contest. Each turn is on a fresh copy, except for the readers, which do not change it."""
     with psycopg.connect(databases.server_url) as connection:
         results = Results(contest, str(connection.info.parameter_status("server_version")))
     for number in range(contest.rounds):

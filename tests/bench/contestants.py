@@ -1,4 +1,4 @@
-"""Those who take part: the tool's commands as processes, and PostgreSQL's own statements. Each returns its seconds."""
+"""The contestants: the tool's commands as processes, and PostgreSQL's own statements. Each returns its seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Finished:
 
     Attributes:
         seconds: wall time, start-up included.
-        peak_mb: the most memory that its processes had at a time, in MB; what they share is counted once.
+        peak_mb: the most memory that its processes had at the same time, in MB; what they share is counted once.
     """
 
     seconds: float
@@ -44,7 +44,7 @@ def single_update(url: str) -> float:
 
 
 def split_update(url: str, connections: int) -> float:
-    """The same over several connections, each with an equal part of the table's pages: what is fastest."""
+    """The same over several connections, each with an equal part of the table's pages: the fastest way."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT pg_relation_size('functions.secrets') / 8192").fetchone()
     blocks = row[0] if row else 0
@@ -76,7 +76,7 @@ def audit(url: str, databases: Databases) -> Finished:
 
 
 def copy_out(url: str) -> float:
-    """A COPY by psql of the whole table, to nowhere; the driver's where there is no psql."""
+    """A COPY by psql of the whole table, to nowhere; by the driver where there is no psql."""
     start = time.perf_counter()
     psql = _psql()
     if psql is not None:
@@ -114,6 +114,6 @@ def _run(arguments: list[str], url: str, databases: Databases) -> Finished:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
-    # Kilobytes, except on macOS, where it is bytes.
+    # Kilobytes, except on macOS, which uses bytes.
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return Finished(seconds, max(memory.peak_mb, usage.ru_maxrss / unit))

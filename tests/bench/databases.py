@@ -1,4 +1,4 @@
-"""The data: a source database that is filled once, and a fresh copy of it for each that is measured."""
+"""The data: a source database that is filled once, and a fresh copy of it for each measurement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from psycopg import sql
 from fluxbase_cli.demo.tables import create_tables
 from fluxbase_cli.seal import Sealer
 
-#: Sealing a value anew for each row of many and large ones would take longer than all else.
+#: For many large rows, a new seal for each row would take longer than everything else.
 _DIFFERENT_LARGE_VALUES = 64
 _LARGE_BYTES = 64 * 1024
 
@@ -51,7 +51,7 @@ class Databases:
                 databases._maintain(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(each)))
 
     def fresh_copy(self) -> str:
-        """Make the copy anew and return its URL. Ends with a checkpoint, so that all begin alike."""
+        """Make a new copy and return its URL. Ends with a checkpoint, so that all begin alike."""
         copy = sql.Identifier(f"{self.name}_copy")
         self._maintain(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(copy))
         self._maintain(

@@ -2,11 +2,11 @@
 
     python -m tests.bench.deep [--rows 1000000] [--rounds 5] [--workers 4] [--json FILE]
 
-A table that nobody listed, with names, digests in hex, uuids, JSON documents and JSON web tokens, and ten sealed values
-among them. In one run and in turns: the deep audit of the database; `SELECT count(*)` with the filter that the census
-has the server apply to each column; and for comparison one with the shortest filter that comes to mind. The server may
-use its parallel workers for the two statements. On an embedded server with PostgreSQL's default settings, or on that
-of `--database-url` (as a superuser; a database comes and goes there).
+The table is in no list of locations. It has names, digests in hex, uuids, JSON documents and JSON web tokens, and ten
+sealed values among them. These are measured in one run and in turns: the deep audit of the database; `SELECT count(*)`
+with the filter that the audit runs on the server for each column; and for comparison one with the shortest obvious
+filter. The server may use its parallel workers for the two statements. The server is an embedded one with PostgreSQL's
+default settings, or that of `--database-url` (as a superuser; a database is created and dropped there).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _census(url: str, workers: int) -> float:
 
 
 def _count(url: str, conditions: Iterable[sql.Composable]) -> float:
-    """Count for each column the values that a condition lets through; so that all are asked of every row."""
+    """Count for each column the values that match a condition, so that the condition runs on every row."""
     counts = sql.SQL(", ").join(sql.SQL("count(*) FILTER (WHERE {})").format(each) for each in conditions)
     statement = sql.SQL("SELECT {} FROM {} AS t").format(counts, sql.Identifier(_TABLE))
     with psycopg.connect(url, autocommit=True) as connection:
@@ -127,7 +127,7 @@ def _count(url: str, conditions: Iterable[sql.Composable]) -> float:
 
 
 def _own_filter() -> Iterator[sql.Composed]:
-    """What the census has the server ask; JSON is printed once, as it is there."""
+    """The filter that the audit runs on the server; JSON is converted to text once, as in the audit."""
     for column in _COLUMNS:
         value = sql.SQL('({} COLLATE "C")').format(sql.SQL(column))
         run = sql.SQL("{} ~ {}").format(value, sql.Literal(RUN))

@@ -9,18 +9,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-#: How often it is looked at, in seconds.
+#: How often the memory is read, in seconds.
 _LOOK_S = 0.1
-#: What a process has for itself, and of what it shares its part: Linux' proc(5), in kB.
+#: The memory that only the process uses, and its part of the shared memory: Linux' proc(5), in kB.
 _PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(slots=True)
 class Memory:
-    """What was seen.
+    """The measured memory.
 
     Attributes:
-        peak_mb: the most, in MB; 0 where the system does not tell.
+        peak_mb: the most, in MB; 0 where the system does not report it.
     """
 
     peak_mb: float = 0.0
@@ -28,7 +28,7 @@ class Memory:
 
 @contextmanager
 def measured(pid: int) -> Iterator[Memory]:
-    """Watch a process and its children for the length of a block."""
+    """Watch a process and its children until the block ends."""
     memory, ended = Memory(), threading.Event()
 
     def watch() -> None:
@@ -46,7 +46,7 @@ def measured(pid: int) -> Iterator[Memory]:
 
 def _pss_kb(pid: int) -> int:
     total = 0
-    # It may end while we look.
+    # The process may end while we look.
     with suppress(OSError):
         found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
         total = int(found[1]) if found else 0

@@ -57,7 +57,7 @@ def _waits(name: str, waits: Waits) -> str:
 
 
 def as_dict(results: Results) -> dict[str, Any]:
-    """All figures, round by round."""
+    """All figures, for each round."""
     return {
         "contest": asdict(results.contest),
         "machine": results.machine,

@@ -17,7 +17,7 @@ FROM pg_stat_user_tables WHERE schemaname = 'functions' AND relname = 'secrets'
 
 @dataclass(slots=True)
 class Traces:
-    """The difference that it made.
+    """The changes that it caused.
 
     Attributes:
         wal_mb: WAL written, in MB of 10^6 bytes.
@@ -33,7 +33,7 @@ class Traces:
 
 @contextmanager
 def traced(url: str) -> Iterator[Traces]:
-    """Look before and after the block; the figures are there once it is over."""
+    """Measure before and after the block; the figures are there after the block."""
     traces = Traces()
     before = _state(url)
     yield traces

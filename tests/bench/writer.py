@@ -1,4 +1,4 @@
-"""The application: a writer of single rows that goes on while something large is under way, and takes its times."""
+"""The application: a writer of single rows that writes while something large runs, and measures its times."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Waits:
     ms: list[float] = field(default_factory=list)
 
     def quantile(self, share: float) -> float:
-        """The time that this share of the writes kept within."""
+        """The time within which this share of the writes ended."""
         return self.ms[min(int(share * len(self.ms)), len(self.ms) - 1)] if self.ms else 0.0
 
 
 @contextmanager
 def writing(url: str) -> Iterator[Waits]:
-    """Write single rows, chosen at random (ids are random, so their pages are too), for the length of the block."""
+    """Write single rows, chosen at random (ids are random, so their pages are too), until the block ends."""
     waits, ended = Waits(), threading.Event()
 
     def write() -> None:

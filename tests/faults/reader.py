@@ -37,7 +37,7 @@ _SEALED_COLUMNS = {*(column for columns in _TEXTS.values() for column in columns
 _KEYS = {2: NEW_KEY, 1: OLD_KEY}
 
 #: Where a value is: `schema.table.column`, the row's id, the path in the document.
-Ctid = tuple[str, str, tuple[str, ...]]
+ValuePlace = tuple[str, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class Contents:
         rest: every other column of every row, by table and id.
     """
 
-    values: Mapping[Ctid, Value]
-    unopened: Mapping[Ctid, str]
+    values: Mapping[ValuePlace, Value]
+    unopened: Mapping[ValuePlace, str]
     rest: Mapping[tuple[str, str], Any]
 
     @property
-    def lost(self) -> tuple[Ctid, ...]:
+    def lost(self) -> tuple[ValuePlace, ...]:
         """Where the values are that could not be opened, in a database without plaintext."""
         return tuple(self.unopened)
 
@@ -73,7 +73,7 @@ class Contents:
         return Counter(value.version for value in self.values.values())
 
     @property
-    def plaintexts(self) -> Mapping[Ctid, bytes]:
+    def plaintexts(self) -> Mapping[ValuePlace, bytes]:
         """The plaintexts, for values under any key."""
         return {place: value.plaintext for place, value in self.values.items()}
 
@@ -81,8 +81,8 @@ class Contents:
 def read(url: str, keys: Mapping[int, bytes] | None = None) -> Contents:
     """Open everything, with the two keys of the tests or with other keys."""
     keys = _KEYS if keys is None else keys
-    values: dict[Ctid, Value] = {}
-    unopened: dict[Ctid, str] = {}
+    values: dict[ValuePlace, Value] = {}
+    unopened: dict[ValuePlace, str] = {}
     rest: dict[tuple[str, str], Any] = {}
     with psycopg.connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -97,7 +97,7 @@ def read(url: str, keys: Mapping[int, bytes] | None = None) -> Contents:
 
 def _stored(
     connection: psycopg.Connection[Any], rest: dict[tuple[str, str], Any]
-) -> Iterator[tuple[Ctid, str, str | None]]:
+) -> Iterator[tuple[ValuePlace, str, str | None]]:
     there = {
         table
         for (table,) in connection.execute(

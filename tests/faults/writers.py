@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import sql
 
-from tests.faults.reader import Ctid
+from tests.faults.reader import ValuePlace
 from tests.fixtures.command import NEW_KEY, OLD_KEY
 
 #: The columns that a row of each table needs besides its sealed values. `%s` stands for a unique text.
@@ -76,21 +76,21 @@ class Writers:
         places: where all sealed values are.
     """
 
-    def __init__(self, url: str, number: int, places: Iterable[Ctid]) -> None:
+    def __init__(self, url: str, number: int, places: Iterable[ValuePlace]) -> None:
         self._url = url
         self._ended = threading.Event()
         self._switched = threading.Event()
         self._failures: list[BaseException] = []
         #: What must be there in the end; None for deleted values.
-        self.written: dict[Ctid, bytes | None] = {}
-        self._touched: set[Ctid] = set()
+        self.written: dict[ValuePlace, bytes | None] = {}
+        self._touched: set[ValuePlace] = set()
         #: How often rows were inserted, updated and deleted, by operation and table.
         self.done: Counter[tuple[str, str]] = Counter()
         with psycopg.connect(url) as connection:
             connection.execute(_NO_FOREIGN_KEYS)
             users = {str(row): str(user) for row, user in connection.execute("SELECT id, user_id FROM app.settings")}
         self._users = {row: user for row, user in users.items() if user != "None"}
-        shares: list[dict[str, dict[str, list[Ctid]]]] = [defaultdict(dict) for _ in range(number)]
+        shares: list[dict[str, dict[str, list[ValuePlace]]]] = [defaultdict(dict) for _ in range(number)]
         for place in sorted(places):
             table = place[0].rpartition(".")[0]
             shares[hash(place[1]) % number][table].setdefault(place[1], []).append(place)
@@ -102,7 +102,7 @@ class Writers:
         return {*self.done}
 
     @property
-    def touched(self) -> frozenset[Ctid]:
+    def touched(self) -> frozenset[ValuePlace]:
         """All values that the writers may have changed."""
         return frozenset(self._touched)
 
@@ -123,11 +123,11 @@ class Writers:
                 thread.join()
         assert self._failures == []
 
-    def plaintexts(self, before: Mapping[Ctid, bytes]) -> dict[Ctid, bytes]:
+    def plaintexts(self, before: Mapping[ValuePlace, bytes]) -> dict[ValuePlace, bytes]:
         """What must be there in the end, computed from what was there before the writers began."""
         return {place: text for place, text in {**before, **self.written}.items() if text is not None}
 
-    def _body(self, own: dict[str, dict[str, list[Ctid]]]) -> None:
+    def _body(self, own: dict[str, dict[str, list[ValuePlace]]]) -> None:
         try:
             with psycopg.connect(self._url, autocommit=True, application_name="fluxbase-server") as connection:
                 chance = random.Random()  # noqa: S311  # the order of the writes is no secret
@@ -139,7 +139,7 @@ class Writers:
             self._failures.append(error)
 
     def _write(
-        self, connection: psycopg.Connection[Any], own: dict[str, dict[str, list[Ctid]]], chance: random.Random
+        self, connection: psycopg.Connection[Any], own: dict[str, dict[str, list[ValuePlace]]], chance: random.Random
     ) -> None:
         table = chance.choice([*_ROWS])
         rows = own[table]
@@ -162,7 +162,7 @@ class Writers:
         plaintext = f"written-{uuid4()}".encode()
         return plaintext, seal(key, plaintext, user)
 
-    def _update(self, connection: psycopg.Connection[Any], table: str, place: Ctid) -> None:
+    def _update(self, connection: psycopg.Connection[Any], table: str, place: ValuePlace) -> None:
         location, row, path = place
         plaintext, text = self._sealed(self._users.get(row) if table == "app.settings" else None)
         if table == _DOCUMENTS:
@@ -174,14 +174,14 @@ class Writers:
         assert updated.rowcount == 1
         self.written[place] = plaintext
 
-    def _insert(self, connection: psycopg.Connection[Any], table: str, rows: dict[str, list[Ctid]]) -> None:
+    def _insert(self, connection: psycopg.Connection[Any], table: str, rows: dict[str, list[ValuePlace]]) -> None:
         row = str(uuid4())
         columns: dict[str, Any] = {"id": row}
         for name, value in _ROWS[table].items():
             columns[name] = value.replace("%s", str(uuid4())) if isinstance(value, str) else value
         if table == "app.settings":
             self._users[row] = columns["user_id"]
-        places: dict[Ctid, bytes] = {}
+        places: dict[ValuePlace, bytes] = {}
         if table == _DOCUMENTS:
             texts = []
             for path in _LEAVES:

@@ -38,7 +38,7 @@ class Interrupting:
         self._action()
 
 
-def run_audit(
+def audit_of(
     flux: Fluxbase, version: int, *, observer: Observer | None = None, wait_s: float = WRITERS_WAIT_S
 ) -> AuditReport:
     """An audit with an observer."""
@@ -95,7 +95,7 @@ def test_a_migration_that_rewrites_a_table_during_the_audit_waits_and_hides_noth
                 failures.append("waited")
 
     observer = Interrupting(lambda event: isinstance(event, PassStarted), alter)
-    report = run_audit(flux, 1, observer=observer)
+    report = audit_of(flux, 1, observer=observer)
     assert observer.done
     assert failures == ["waited"]
     assert (report.found, report.exit_code) == (40, ExitCode.CHECK_SAYS_NO)
@@ -107,7 +107,7 @@ def test_an_audit_waits_for_an_open_transaction_that_wrote_a_value(flux: Fluxbas
     with open_transaction(flux) as writer:
         insert_secret(writer, seal(OLD, "not committed yet"), "late")
         observer = Interrupting(lambda event: isinstance(event, Waiting), getattr(writer, end))
-        report = run_audit(flux, 1, observer=observer, wait_s=30.0)
+        report = audit_of(flux, 1, observer=observer, wait_s=30.0)
     assert observer.done
     assert report.unexamined == ()
     assert report.found == (1 if end == "commit" else 0)
@@ -117,7 +117,7 @@ def test_an_open_transaction_that_does_not_end_is_named_and_the_audit_proves_not
     flux.secrets(3, NEW)
     with open_transaction(flux) as writer:
         insert_secret(writer, seal(OLD, "never committed"), "late")
-        report = run_audit(flux, 1, wait_s=0.2)
+        report = audit_of(flux, 1, wait_s=0.2)
         pid = writer.info.backend_pid
     (left,) = report.unexamined
     assert (left.kind, left.where) == (UnexaminedKind.TRANSACTION, f"of process {pid}")
@@ -131,13 +131,13 @@ def test_a_prepared_transaction_is_named_by_its_name(prepared: Fluxbase) -> None
         insert_secret(writer, seal(OLD, "prepared"), "late")
         writer.execute("PREPARE TRANSACTION 'orphan'")
     try:
-        report = run_audit(prepared, 1, wait_s=0.2)
+        report = audit_of(prepared, 1, wait_s=0.2)
         (left,) = report.unexamined
         assert (left.kind, left.where) == (UnexaminedKind.PREPARED_TRANSACTION, "'orphan'")
         assert report.exit_code == ExitCode.UNDECRYPTABLE_LEFT
     finally:
         prepared.rows("COMMIT PREPARED 'orphan'")
-    after = run_audit(prepared, 1)
+    after = audit_of(prepared, 1)
     assert (after.found, after.unexamined) == (1, ())
 
 
@@ -149,7 +149,7 @@ def test_readers_and_writers_of_other_tables_cause_no_waiting(flux: Fluxbase) ->
         other.execute("CREATE TABLE elsewhere (id integer)")
         other.execute("INSERT INTO elsewhere VALUES (1)")
         observer = Interrupting(lambda event: isinstance(event, Waiting), list)
-        report = run_audit(flux, 1, observer=observer, wait_s=20.0)
+        report = audit_of(flux, 1, observer=observer, wait_s=20.0)
     assert (report.unexamined, observer.done) == ((), False)
     assert report.exit_code == ExitCode.DONE
 
@@ -160,7 +160,7 @@ def test_an_audit_also_reads_what_a_transaction_commits_while_it_reads(flux: Flu
     with open_transaction(flux) as writer:
         insert_secret(writer, seal(OLD, "committed in the midst"), "late")
         observer = Interrupting(lambda event: isinstance(event, PassStarted), writer.commit)
-        report = run_audit(flux, 1, observer=observer, wait_s=0.0)
+        report = audit_of(flux, 1, observer=observer, wait_s=0.0)
     assert observer.done
     assert (report.found, report.unexamined) == (1, ())
 
@@ -173,7 +173,7 @@ def test_a_value_written_in_a_savepoint_is_read_too(flux: Fluxbase) -> None:
         insert_secret(writer, seal(OLD, "in a savepoint"), "late")
         writer.execute("RELEASE inner_one")
         observer = Interrupting(lambda event: isinstance(event, PassStarted), writer.commit)
-        report = run_audit(flux, 1, observer=observer, wait_s=0.0)
+        report = audit_of(flux, 1, observer=observer, wait_s=0.0)
     assert (report.found, report.unexamined) == (1, ())
 
 
@@ -287,7 +287,7 @@ def test_a_partition_that_is_attached_during_an_audit_is_read_too(flux: Fluxbase
     partition(flux)
     low_secrets(flux, 10)
     observer = Interrupting(lambda event: isinstance(event, PassStarted), lambda: attach_high(flux, 4))
-    assert run_audit(flux, 1, observer=observer).found == 14
+    assert audit_of(flux, 1, observer=observer).found == 14
 
 
 def test_a_job_fails_when_a_sealed_table_is_renamed_and_resumes_when_it_is_back(flux: Fluxbase) -> None:
@@ -316,10 +316,10 @@ def test_a_table_that_inherits_is_read_and_written_separately(flux: Fluxbase) ->
             f"archived {number}",
             seal(OLD, "archived"),
         )
-    assert run_audit(flux, 1).found == 50
+    assert audit_of(flux, 1).found == 50
     report = flux.run(limits=FEW)
     assert (report.state, report.total.re_encrypted, values_under(flux, 1)) == ("completed", 50, 0)
-    assert run_audit(flux, 1).exit_code == ExitCode.DONE
+    assert audit_of(flux, 1).exit_code == ExitCode.DONE
     # The archive is one of the relations, and no row of it moved into the parent.
     assert int(flux.value("SELECT count(*) FROM ONLY functions.secrets")) == 25
 

@@ -24,16 +24,16 @@ class Disturbance:
 
     Args:
         world: the database.
-        model: is told what is written.
-        run: what shall happen when.
-        quiet: nothing happens at all.
+        model: records what is written.
+        run: what happens at which step.
+        quiet: nothing happens.
         other: another process joins the job.
 
     Attributes:
-        written: the rows that others have written, and the pass in which they did.
+        written: the rows that others have written, and in which pass.
         open_in_last_pass: whether something was written and not committed when the last pass began.
-        before_the_first_step: whether the job's fate has come before its first step.
-        overtaken: how another process has ended that did some of the job's work meanwhile.
+        before_the_first_step: whether the disturbance came before the job's first step.
+        overtaken: how another process ended that did some of the job's work meanwhile.
     """
 
     def __init__(self, world: World, model: Model, run: Run, other: Callable[[], Ending], *, quiet: bool) -> None:
@@ -50,7 +50,7 @@ class Disturbance:
         self._behind = 0
 
     def __call__(self, at: AtStep) -> Word:
-        """Do what shall happen at a step."""
+        """Do what the run says for this step."""
         if not self._quiet:
             self._end_held(at)
             self._write(at)
@@ -69,7 +69,7 @@ class Disturbance:
         return _WORDS.get(self._run.fate, Word.GO)
 
     def _end_held(self, at: AtStep) -> None:
-        """End the open transaction when its time has come, or when the job is about to wait for its rows."""
+        """End the open transaction at its step, or when the job is about to wait for its rows."""
         held = self._world.held
         if held is None:
             return
@@ -84,7 +84,7 @@ class Disturbance:
             self.overtaken = self._other()
         finally:
             os.kill(at.pid, signal.SIGCONT)
-        # The job may be over; then nothing would be done about what is written now.
+        # The job may have ended; then it would not process what is written now.
         self._quiet = True
 
     def _write(self, at: AtStep) -> None:

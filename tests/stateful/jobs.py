@@ -1,8 +1,8 @@
-"""Runs a job in a process of its own, and does to it what can be done to a process.
+"""Runs a job in a separate process, and does to it what can be done to a process.
 
-The process is forked, since starting Python anew would take longer than the job. At each step it tells us and waits
-for our word, so that what happens meanwhile (another writer, a cut connection, the process's death) happens at exactly
-that step, as often as the example is tried.
+The process is forked, because starting Python again would take longer than the job. At each step it sends a message and
+waits for our answer. So what happens meanwhile (another writer, a cut connection, the process's death) happens at
+exactly that step, each time the example runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PATIENCE_S = 60.0
 
 
 class Word(Enum):
-    """What a job is told at a step."""
+    """The answer to a job at a step."""
 
     GO = "go"
     STOP = "stop"
@@ -51,7 +51,7 @@ class AtStep:
         number: of the step, from 0, in this run.
         step: of a batch; None where a pass begins.
         table: the batch's table.
-        pass_number: 0 in the main pass, then that of the closing census.
+        pass_number: 0 in the main pass, then that of the catch-up pass.
         pid: the job's process.
     """
 
@@ -69,7 +69,7 @@ class Ending:
     Attributes:
         state: `completed`, `interrupted`, `failed`, `dry-run`, `refused` or `killed`.
         what: the error's text.
-        remaining: values that are left, by the report.
+        remaining: values that are left, from the report.
         counts: by location, without zeros.
         bad: what was reported, as location, id and path.
         last_pass: the last pass that the job has begun, in this run or before.
@@ -86,7 +86,7 @@ class Ending:
 def run_job(
     database: DatabaseSettings, keyring: Keyring, request: JobRequest, at_step: Callable[[AtStep], Word], passed: int
 ) -> Ending:
-    """Run a job to its end, whichever that is.
+    """Run a job until it ends in any way.
 
     Args:
         database: where.
@@ -96,7 +96,7 @@ def run_job(
         passed: the last pass that the job has begun in an earlier run.
 
     Raises:
-        AssertionError: it hangs, or ended with an error that nobody should meet.
+        AssertionError: it hangs, or ended with an error that must not occur.
     """
     ours, theirs = multiprocessing.get_context("fork").Pipe()
     with warnings.catch_warnings():
@@ -118,15 +118,15 @@ def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word], pass_number
     while True:
         assert pipe.poll(_PATIENCE_S), "the job hangs"
         try:
-            kind, told = pipe.recv()
+            kind, sent = pipe.recv()
         except EOFError:
             raise AssertionError("the job's process has vanished") from None
         if kind == "end":
-            ending: Ending = pickle.loads(told)  # noqa: S301  # from our own child
+            ending: Ending = pickle.loads(sent)  # noqa: S301  # from our own child
             assert ending.state != "broken", ending.what
             return replace(ending, last_pass=pass_number)
-        step, table, passed = told
-        # A run that resumes tells of pass 0, whatever pass it goes on with.
+        step, table, passed = sent
+        # A run that resumes reports pass 0, also when it resumes a later pass.
         pass_number = pass_number if passed is None else max(pass_number, passed)
         word = at_step(AtStep(number, step, table, pass_number, pid))
         number += 1
@@ -137,7 +137,7 @@ def _listen(pipe: Pipe, pid: int, at_step: Callable[[AtStep], Word], pass_number
 
 
 def _end(pid: int) -> None:
-    """Make sure that a child is gone."""
+    """Make sure that a child has ended."""
     deadline = time.monotonic() + _PATIENCE_S
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
@@ -151,7 +151,7 @@ def _end(pid: int) -> None:
 
 
 class _Asker:
-    """Tells the parent of each step, and waits for its word."""
+    """Reports each step to the parent, and waits for its answer."""
 
     def __init__(self, pipe: Pipe, stop: Stop) -> None:
         self._pipe = pipe
@@ -159,26 +159,26 @@ class _Asker:
         self._lock = threading.Lock()
 
     def notify(self, event: Event) -> None:
-        """Tell of an event."""
-        told: tuple[Any, ...]
+        """Report an event."""
+        sent: tuple[Any, ...]
         if isinstance(event, BatchStep):
-            told = (event.step, event.table, None)
+            sent = (event.step, event.table, None)
         elif isinstance(event, PassStarted):
-            told = (None, None, event.number)
+            sent = (None, None, event.number)
         else:
             return
         with self._lock:
-            self._pipe.send(("step", told))
+            self._pipe.send(("step", sent))
             if self._pipe.recv() is Word.STOP:
                 self._stop.request(signal.SIGTERM)
 
 
 def _child(pipe: Pipe, database: DatabaseSettings, keyring: Keyring, request: JobRequest) -> None:
-    """Do as the command does; never return."""
+    """Do what the command does; never return."""
     try:
         pipe.send(("end", pickle.dumps(_run(pipe, database, keyring, request))))
     finally:
-        # Nothing of what the test session wants done at its own end.
+        # Do nothing of what the test session does at its own end.
         os._exit(0)
 
 
@@ -189,7 +189,7 @@ def _run(pipe: Pipe, database: DatabaseSettings, keyring: Keyring, request: JobR
         return _account(JobRun(database, keyring, prepared, stop=stop, observer=_Asker(pipe, stop)).run())
     except FluxbaseCliError as error:
         return Ending("refused", f"{type(error).__name__}: {error.message}")
-    except BaseException:  # noqa: BLE001  # told by the parent
+    except BaseException:  # noqa: BLE001  # reported by the parent
         return Ending("broken", traceback.format_exc())
 
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: A settings document: each `%s` is a leaf that may hold a seal, the numbers must survive to the letter.
+#: A settings document: each `%s` is a leaf that may hold a seal; the numbers must stay exactly as they are written.
 DOCUMENT = (
     '{"email": {"smtp_port": 587, "smtp_password": "%s"}, "hooks": [{"token": "%s", "ratio": 1.10}],'
     ' "note": "%s", "limits": [1E+3, -0.0, 12345678901234567890123456789]}'
 )
 #: Where the leaves of `DOCUMENT` are.
 LEAVES = (("email", "smtp_password"), ("hooks", "0", "token"), ("note",))
-#: The leaf whose name says nothing of a secret: what looks like a seal there is just a string.
+#: The leaf whose name does not name a secret: a text there that looks like a seal is just a string.
 NAMELESS = ("note",)
 
 
@@ -28,11 +28,11 @@ class Table:
         name: as `schema.table`.
         columns: the sealed columns.
         nullable: those of them that may be NULL.
-        others: what else a new row needs; `%s` stands for something that no other row has.
+        others: what else a new row needs; `%s` stands for a unique text.
         empty_is_damage: whether the server never stores an empty text here.
         legacy: whether a text that can't be a seal is plaintext from before the server sealed the column.
         owned: whether a row may belong to a user, whose key then seals its values.
-        flagged: whether a row says of itself that it is sealed.
+        flagged: whether a row has a flag that says that it is sealed.
         document: whether the column is a JSON document with seals in it.
     """
 
@@ -49,12 +49,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Layout:
-    """What the tables of one range of releases are.
+    """The tables of one range of releases.
 
     Attributes:
         name: the releases.
         tables: the tables with sealed values.
-        upgrade: the SQL that makes it of the other layout.
+        upgrade: the SQL that makes this layout from the other one.
     """
 
     name: str

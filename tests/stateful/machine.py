@@ -62,8 +62,8 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def every_value_is_what_the_model_says(self) -> None:
-        """The one judgement: by an independent reader, after every step."""
-        self.model.judge(self.world.read(), self._allowed)
+        """The only check: by an independent reader, after every step."""
+        self.model.compare(self.world.read(), self._allowed)
         self._allowed = {}
 
     def teardown(self) -> None:
@@ -86,7 +86,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.held is None)
     @rule(writes=st.lists(WRITES, min_size=1, max_size=3).map(tuple))
     def begin_a_transaction(self, writes: tuple[Write, ...]) -> None:
-        """A writer begins a transaction and keeps it open over what follows."""
+        """A writer begins a transaction and keeps it open during the next rules."""
         self.world.hold(self.model, writes)
 
     @precondition(lambda self: self.world.held is not None)
@@ -96,8 +96,8 @@ class Machine(RuleBasedStateMachine):
         self.world.end_held(self.model, commit=commit)
 
     @rule(table=NUMBERS, how=st.sampled_from(["VACUUM", "VACUUM (FULL)", "CLUSTER", "REINDEX TABLE", "REWRITE"]))
-    def do_upkeep(self, table: int, how: str) -> None:
-        """The operator vacuums a table, or has it written anew."""
+    def maintain_a_table(self, table: int, how: str) -> None:
+        """The operator vacuums a table, or rewrites it."""
         name = self.world.layout.tables[table % len(self.world.layout.tables)].name
         if how == "CLUSTER":
             how = f"CLUSTER {name} USING {name.rpartition('.')[2]}_pkey"
@@ -106,13 +106,13 @@ class Machine(RuleBasedStateMachine):
         else:
             how = f"{how} {name}"
         self.world.execute(how)
-        # Rows stand elsewhere now, so that some are met twice by a job, or only by its census.
+        # Rows have other ctids now, so a job reads some twice, or only in a catch-up pass.
         self.model.others_have_written()
 
     @precondition(lambda self: self.model.layout is STABLE and self.world.held is None)
     @rule()
     def upgrade(self) -> None:
-        """The server is upgraded: a table moves to another schema, and another one comes."""
+        """The server is upgraded: a table moves to another schema, and a new one appears."""
         self.world.upgrade(MAIN)
         self.model.move(MAIN)
 
@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(to=TARGETS, from_=st.none() | VERSIONS, restart=st.booleans(), run=RUNS)
     def re_encrypt(self, to: int, from_: int | None, restart: bool, run: Run) -> None:  # noqa: FBT001
-        """A re-encryption, whatever stands unfinished."""
+        """A re-encryption, also if another job is unfinished."""
         goal = Goal(None if from_ is None else self._pick(from_), self._least_used(to))
         self._run_job(goal, run, rollback=False, restart=restart)
 
@@ -134,24 +134,24 @@ class Machine(RuleBasedStateMachine):
             self._run_job(job.goal, run, rollback=job.rollback)
 
     @rule(to=TARGETS, rollback=st.booleans(), run=BROKEN_RUNS, rewrite=st.booleans(), again=QUIET_RUNS)
-    def break_off_and_resume(self, to: int, rollback: bool, run: Run, rewrite: bool, again: Run) -> None:  # noqa: FBT001
-        """A job that is broken off, and the same command again, perhaps after all tables were written anew."""
+    def interrupt_and_resume(self, to: int, rollback: bool, run: Run, rewrite: bool, again: Run) -> None:  # noqa: FBT001
+        """A job that is interrupted, and the same command again, perhaps after all tables were rewritten."""
         goal = Goal(None, self._least_used(to))
         self._run_job(goal, run, rollback=rollback, restart=not rollback)
         self.every_value_is_what_the_model_says()
         if self.model.job is not None:
             for table in range(len(self.world.layout.tables)) if rewrite else ():
-                self.do_upkeep(table, "VACUUM (FULL)")
+                self.maintain_a_table(table, "VACUUM (FULL)")
             self._run_job(goal, again, rollback=rollback)
 
     @rule(to=TARGETS, run=RUNS)
     def roll_back(self, to: int, run: Run) -> None:
-        """A rollback, perhaps of what is half finished."""
+        """A rollback, perhaps of an unfinished job."""
         self._run_job(Goal(None, self._least_used(to)), run, rollback=True)
 
     @rule(to=VERSIONS, from_=st.none() | VERSIONS, limits=LIMITS, workers=st.sampled_from([1, 2]))
     def do_a_dry_run(self, to: int, from_: int | None, limits: Limits, workers: int) -> None:
-        """A dry run counts and touches nothing."""
+        """A dry run counts and changes nothing."""
         goal = Goal(None if from_ is None else self._pick(from_), self._pick(to))
         with self.world.nothing_written():
             run = Run(Fate.NOTHING, Moment(None, 0), (), None, limits, workers, 0, held_commits=False)
@@ -178,16 +178,16 @@ class Machine(RuleBasedStateMachine):
         ending, disturbance = self._job(goal, run, rollback=rollback, restart=restart, passed=job.passed)
         job.passed = ending.last_pass
         if ending.state == "refused" and run.fate is Fate.CUT and disturbance.before_the_first_step:
-            # Cut before a worker has begun: the command ends with exit 1, and the job stays for the next one.
+            # Cut before a worker has begun: the command ends with exit 1, and the next command continues the job.
             assert "DatabaseError" in ending.what, ending
             ending = replace(ending, state="interrupted")
         self._settle(job, ending, disturbance)
 
     def _settle(self, job: Job, ending: Ending, disturbance: Disturbance) -> None:
-        """Say what each value may be after a run, and compare what the run says of itself."""
+        """Decide what each value may be after a run, and check what the run reports."""
         completed = ending.state == "completed"
         if self.world.has_open_writes:
-            # Nobody knows what that transaction is about to commit.
+            # It is not known what that transaction will commit.
             assert not completed, ending
         if ending.state == "failed":
             assert disturbance.open_in_last_pass, ending
@@ -196,7 +196,7 @@ class Machine(RuleBasedStateMachine):
         self._allowed = {
             spot: frozenset(
                 {job.goal.after(value.layers)}
-                # What is written behind the last census stays as it is, and only that.
+                # Only what is written after the last catch-up pass stays as it is.
                 if completed and (job.passed == 0 or disturbance.written.get(spot.row) != job.passed)
                 else {value.layers, job.goal.after(value.layers)}
             )
@@ -238,13 +238,13 @@ class Machine(RuleBasedStateMachine):
             EngineGoal(goal.target, source=goal.source),
             reason="stateful test",
             limits=run.limits,
-            # What a batch may hold must not depend on the machine.
+            # The size of a batch must not depend on the machine.
             batch_s=None,
             workers=run.workers,
             restart=restart,
             dry_run=dry_run,
             wait_s=WRITERS_WAIT_S,
-            # The share of damaged values is the example's choice.
+            # The example chooses the share of damaged values.
             accept_undecryptable=True,
         )
 
@@ -262,14 +262,14 @@ class Machine(RuleBasedStateMachine):
             assert ending.state == "completed", ending
             ending = replace(ending, last_pass=max(ending.last_pass, disturbance.overtaken.last_pass))
         if ending.state == "killed":
-            self.world.wait_until_nobody_is_left()
+            self.world.wait_until_the_process_is_gone()
         return ending, disturbance
 
     # --- audits and keys ------------------------------------------------------------------------------------------
 
     @rule(version=st.none() | VERSIONS, limits=LIMITS, workers=st.sampled_from([1, 2]))
     def audit(self, version: int | None, limits: Limits, workers: int) -> None:
-        """An audit says what the model says, and touches nothing."""
+        """An audit reports what the model says, and changes nothing."""
         asked = None if version is None else self._pick(version)
         with self.world.nothing_written():
             report = self.world.audit(self.model, asked, limits=limits, workers=workers)
@@ -292,7 +292,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.newest < MOST_VERSIONS)
     @rule()
     def make_a_key(self) -> None:
-        """The next version gets a key; the number of a destroyed one never comes back."""
+        """The next version gets a key; the number of a destroyed key is never used again."""
         self.model.newest += 1
         self.model.ring.add(self.model.newest)
 
@@ -310,7 +310,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.job is None and self.world.held is None)
     @rule(table=NUMBERS, column=st.integers(0, 2), now=st.booleans(), deep=st.booleans())
     def destroy_a_key_that_hardly_anything_needs(self, table: int, column: int, now: bool, deep: bool) -> None:  # noqa: FBT001
-        """A server stores one value under the key that the fewest values need, and then it is to be destroyed."""
+        """A server stores one value under the key that the fewest values need, and then that key must be destroyed."""
         others = self.model.ring - {self.model.server}
         chosen = min(others, key=lambda v: (self.model.needing(v), -v), default=None)
         if chosen is None or (self.model.needing(chosen) and self.model.newest < MOST_VERSIONS):
@@ -331,7 +331,7 @@ class Machine(RuleBasedStateMachine):
             or model.job is not None
             or model.needing(chosen) > 0
             or (bool(model.bad) and not accept)
-            # What is about to be committed may need any key.
+            # The values that will be committed may need any key.
             or self.world.has_open_writes
             or (step == "confirm" and (chosen not in model.disabled or not cooled))
         )
@@ -364,7 +364,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(version=VERSIONS)
     def enable_a_key(self, version: int) -> None:
-        """The first step is taken back."""
+        """The first step is undone."""
         chosen = self._pick(version)
         with self.world.nothing_written() if chosen in self.model.disabled else nullcontext():
             self.world.enable(self.model, chosen)
@@ -376,6 +376,6 @@ class Machine(RuleBasedStateMachine):
         return versions[number % len(versions)]
 
     def _least_used(self, number: int) -> int:
-        """One of the versions that have a key, those first that the fewest values need."""
+        """One of the versions that have a key; those that the fewest values need come first."""
         versions = sorted(self.model.ring, key=lambda version: (self.model.needing(version), version))
         return versions[number % len(versions)]

@@ -14,7 +14,7 @@ from tests.stateful.reader import Contents, Layers, Row, Spot, has_the_form_of_a
 
 
 class Outcome(Enum):
-    """What an audit must say of a text."""
+    """What an audit must report for a text."""
 
     OPENED = "opened"
     PLAINTEXT = "plaintext"
@@ -46,13 +46,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a job does to seals: those under the source, or all, come under the target."""
+    """What a job does to seals: those under the source, or all, move to the target."""
 
     source: int | None
     target: int
 
     def moves(self, version: int) -> bool:
-        """Whether a seal under that version is made anew."""
+        """Whether a seal under that version is resealed."""
         return version != self.target and self.source in (None, version)
 
     def after(self, layers: Layers) -> Layers:
@@ -69,9 +69,9 @@ class Job:
         goal: what it does.
         ring: the versions that it was begun with.
         layout: the tables that it was begun with.
-        expected: the counts that it must come to, by location; None where others have written since it began.
+        expected: the counts that it must have, by location; None where others have written since it began.
         bad: the values that it must report.
-        passed: the last pass that it has begun: 0 is the main pass, then come the closing censuses.
+        passed: the last pass that it has begun: 0 is the main pass, then come the catch-up passes.
     """
 
     rollback: bool
@@ -85,7 +85,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a write has done to one row: its new values, or None where the row is gone."""
+    """What a write did to one row: its new values, or None where the row was deleted."""
 
     row: Row
     values: Mapping[Spot, Value | None] | None
@@ -100,7 +100,7 @@ class Model:
         values: every text of the sealed columns.
         rest: the other columns of every row.
         ring: the versions that have a key.
-        newest: the newest version that there ever was.
+        newest: the newest version that ever existed.
         server: the version that the server seals with.
         disabled: the versions whose keys are disabled.
         job: the unfinished job.
@@ -119,7 +119,7 @@ class Model:
     # --- writes ---------------------------------------------------------------------------------------------------
 
     def take(self, effect: Effect, rest: Mapping[str, Any] | None) -> None:
-        """Take note of a write that was committed."""
+        """Record a write that was committed."""
         if effect.values is None:
             self.rest.pop(effect.row)
             for spot in [spot for spot in self.values if spot.row == effect.row]:
@@ -135,7 +135,7 @@ class Model:
         self.others_have_written()
 
     def move(self, layout: Layout) -> None:
-        """The server was upgraded: its tables are others now, and hold the same rows."""
+        """The server was upgraded: its tables have changed, and hold the same rows."""
         names = {
             old.name: new.name
             for old in self.layout.tables
@@ -148,12 +148,12 @@ class Model:
         self.values = {spot._replace(row=rows[spot.row]): value for spot, value in self.values.items()}
 
     def others_have_written(self) -> None:
-        """The unfinished job's counts can't be foretold any more."""
+        """The unfinished job's counts can't be predicted any more."""
         if self.job is not None:
             self.job.expected = None
 
     def rows(self, table: Table, *, but: Iterable[Row] = ()) -> list[Row]:
-        """The rows of a table, but for some."""
+        """The rows of a table, except some."""
         left_out = set(but)
         return [row for row in self.rest if row.table == table.name and row not in left_out]
 
@@ -165,10 +165,10 @@ class Model:
         """The table of a row."""
         return next(table for table in self.layout.tables if table.name == row.table)
 
-    # --- what must be said ----------------------------------------------------------------------------------------
+    # --- what must be reported ------------------------------------------------------------------------------------
 
     def outcome(self, spot: Spot) -> Outcome:
-        """What an audit must say of a value."""
+        """What an audit must report for a value."""
         value, table = self.values[spot], self.table(spot.row)
         if value.layers:
             return Outcome.OPENED
@@ -193,7 +193,7 @@ class Model:
         return sum(any(layer.version == version for layer in value.layers) for value in self.values.values())
 
     def audit(self) -> dict[str, tuple[int, dict[int, int], int, int]]:
-        """By location: sealed values, how many need each version, plaintexts, undecryptable ones."""
+        """By location: sealed values, how many need each version, plaintexts, undecryptable values."""
         said = {}
         for table in self.layout.tables:
             for column in table.columns:
@@ -208,7 +208,7 @@ class Model:
         return said
 
     def counts(self, goal: Goal) -> dict[str, dict[str, int]]:
-        """By location: what a job that nobody disturbs must count; without zeros."""
+        """By location: what a job without disturbances must count; without zeros."""
         counted: dict[str, Counter[str]] = {
             f"{table.name}.{column}": Counter() for table in self.layout.tables for column in table.columns
         }
@@ -228,10 +228,10 @@ class Model:
                 counts.update(["plaintext"])
         return {location: dict(counts) for location, counts in counted.items()}
 
-    # --- judging --------------------------------------------------------------------------------------------------
+    # --- checking -------------------------------------------------------------------------------------------------
 
-    def judge(self, found: Contents, allowed: Mapping[Spot, frozenset[Layers]]) -> None:
-        """Compare with what an independent reader has found, and take over where values stand now.
+    def compare(self, found: Contents, allowed: Mapping[Spot, frozenset[Layers]]) -> None:
+        """Compare with what an independent reader found, and record where values stand now.
 
         Args:
             found: what is there.

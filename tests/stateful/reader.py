@@ -1,4 +1,4 @@
-"""Reads and opens what a database holds, without anything of the product: what it says of its own work is no proof."""
+"""Reads and opens what a database holds, without the product's code: the product's own report is not a proof."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def key_of(version: int) -> bytes:
 
 #: A key that the product never gets.
 STRANGER = 0
-#: More versions than a run comes to.
+#: More versions than a run can reach.
 _VERSIONS = range(1, 20)
 
 
@@ -84,7 +84,7 @@ def seal(version: int, plaintext: str, user: str | None = None) -> str:
 
 
 def has_the_form_of_a_seal(text: bytes) -> bool:
-    """Whether Go's decoder takes it, and it is long enough."""
+    """Whether Go's decoder accepts it, and it is long enough."""
     text = text.replace(b"\r", b"").replace(b"\n", b"")
     try:
         return len(text) % 4 == 0 and len(base64.b64decode(text, validate=True)) >= 28
@@ -94,7 +94,7 @@ def has_the_form_of_a_seal(text: bytes) -> bool:
 
 @cache
 def open_all(stored: str, user: str | None) -> Opened:
-    """Open all layers of a text, with every key that there ever was; no layers where none opens it."""
+    """Open all layers of a text, with every key that ever existed; no layers where none opens it."""
     layers: Layers = ()
     text = stored.encode()
     while (layer := _open_layer(text, user)) is not None:
@@ -131,7 +131,7 @@ class Contents:
 
 
 def read(connection: psycopg.Connection[Any], layout: Layout) -> Contents:
-    """Read all tables as they are at one moment."""
+    """Read all tables in one snapshot."""
     contents = Contents()
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -160,7 +160,7 @@ def _take(table: Table, record: tuple[Any, ...], contents: Contents) -> None:
     rest = dict(columns)
     if table.document:
         name = table.columns[0]
-        # Numbers as they are written: 1.10 is not 1.1.
+        # Numbers as they are written: 1.10 differs from 1.1.
         root = json.loads(document, parse_float=_as_written, parse_int=_as_written)
         contents.texts |= {Spot(row, name, path): leaf for path, leaf in _leaves(root, ())}
         rest[name] = _without_strings(root)
@@ -195,7 +195,7 @@ def _without_strings(node: Any) -> Any:
 
 
 def places(connection: psycopg.Connection[Any], layout: Layout) -> dict[str, list[tuple[Any, ...]]]:
-    """Where every row version is, and which transaction made it: any write changes it."""
+    """The ctid of every row version, and the transaction that made it: any write changes it."""
     return {
         table.name: connection.execute(
             f"SELECT id, ctid::text, xmin::text FROM {table.name} ORDER BY id".encode()

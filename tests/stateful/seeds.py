@@ -1,4 +1,4 @@
-"""What every example begins with: a handful of rows in each sealed table, most of them under version 1."""
+"""The first rows of every example: a few rows in each sealed table, most of them under version 1."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def _insert(table: int, *cells: Cell, flag: bool | None = True) -> Write:
     return Write(What.INSERT, table, 0, cells, flag=flag)
 
 
-#: Three rows of each table; in tables with more than one value the cells go round.
+#: Three rows of each table; in tables with more than one value, the cells rotate.
 SEEDS: tuple[Write, ...] = (
     *(_insert(table, _BEFORE_JOB, _BEFORE_JOB, _NEW) for table in range(_TABLES)),
     *(_insert(table, _BEFORE_JOB, _PLAIN, _TWICE, flag=None) for table in range(_TABLES)),
     *(_insert(table, _MASTER, _NEW, _BEFORE_JOB) for table in range(_TABLES)),
-    # The first version of a row never comes back to its place; a later one can.
+    # No later row version gets the ctid of the first one; later ctids can be used again.
     *(Write(What.TOUCH, table, 0, (_BEFORE_JOB,)) for table in range(_TABLES)),
 )

@@ -1,4 +1,4 @@
-"""What may happen: writes, jobs and what disturbs them, as Hypothesis draws them."""
+"""What may happen: writes, jobs and what disturbs them, as Hypothesis generates them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stateful.writer import Cell, How, What, Write
 
 #: More than the steps of a job over a seeded database.
 _LAST_STEP = 160
-#: Versions that a run may come to.
+#: Versions that a run may reach.
 MOST_VERSIONS = 5
 
 
@@ -29,12 +29,12 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Meanwhile:
-    """A write of somebody else at a step of a job.
+    """A write of another client at a step of a job.
 
     Attributes:
-        at: the step; it waits for the next one at which a writer can get his locks.
+        at: the step; the write waits for the next step at which a writer can get its locks.
         write: what is written.
-        here: whether it comes instead between the reading and the writing of a batch of its table.
+        here: whether it comes between the reading and the writing of a batch of its table instead.
     """
 
     at: int
@@ -44,7 +44,7 @@ class Meanwhile:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment of a job: that of a step, or of the beginning of a pass, at which as many of its kind lie behind."""
+    """A moment of a job: a step, or the beginning of a pass, after so many others of the same kind."""
 
     step: Step | None
     behind: int
@@ -59,10 +59,10 @@ class Run:
         at: when that happens.
         meanwhile: what others write.
         each_time: a write to another row and column between the reading and the writing of each batch, in its table.
-        limits, workers: as the job is told.
+        limits, workers: the options of the job.
         held_ends_at: the step at which the open transaction ends, if there is one.
         held_commits: whether it commits.
-        other_stops_at: the step at which a process stops that has overtaken it; None where it does all that is left.
+        other_stops_at: the step at which the process stops that took over; None where it does all that is left.
     """
 
     fate: Fate
@@ -76,7 +76,7 @@ class Run:
     other_stops_at: int | None = None
 
 
-# Mostly what a server does; each of the others often enough to meet the rest.
+# Mostly what a server does; each of the other kinds often enough to occur together with the rest.
 _HOWS = st.sampled_from([*[How.SERVER] * 4, *[How.STALE] * 6, *How])
 _CELLS = st.builds(Cell, _HOWS, st.integers(0, 4))
 NUMBERS = st.integers(0, 30)
@@ -103,7 +103,7 @@ _EACH_TIME = st.none() | st.builds(
     cells=_THREE_CELLS,
     column=st.integers(0, 5),
 )
-# Of each step there are at least as many as there are tables, but in a closing census.
+# Each kind of step occurs at least once for each table, except in a catch-up pass.
 _OTHER_STOPS_AT = st.none() | st.integers(1, 15)
 _MOMENTS = st.one_of(
     st.builds(Moment, st.just(None), st.integers(0, 2)),
@@ -134,7 +134,7 @@ QUIET_RUNS = st.builds(
     st.booleans(),
     _OTHER_STOPS_AT,
 )
-#: Runs that do not come to their end, most of them.
+#: Runs of which most do not end normally.
 BROKEN_RUNS = st.builds(
     Run,
     st.sampled_from([Fate.KILLED, Fate.KILLED, Fate.STOPPED, Fate.CUT, Fate.OVERTAKEN]),
@@ -148,5 +148,5 @@ BROKEN_RUNS = st.builds(
     _OTHER_STOPS_AT,
 )
 VERSIONS = st.integers(0, MOST_VERSIONS)
-# Mostly the version under which the fewest values are, so that there is something to do.
+# Mostly the version under which the fewest values are, so that there is work to do.
 TARGETS = st.sampled_from([0, 0, 0, 1, 2])

@@ -1,6 +1,6 @@
-"""Random stories of a database, its servers and its operator, each step judged by an independent reader.
+"""Random stories of a database, its servers and its operator; an independent reader checks each step.
 
-`FLUXBASE_TEST_STATEFUL_MINUTES` says how long it goes on.
+`FLUXBASE_TEST_STATEFUL_MINUTES` says how long it runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.stateful.machine import Machine
 from tests.stateful.world import World
 
-#: In the ordinary suite a few seconds, so that what it is made of does not rot.
+#: A few seconds in the ordinary suite, so that the code of these tests keeps working.
 _MINUTES = float(os.environ.get("FLUXBASE_TEST_STATEFUL_MINUTES", "0.1"))
 _SHRINK = [] if os.environ.get("FLUXBASE_TEST_STATEFUL_SHRINK") == "0" else [Phase.shrink]
 _SETTINGS = settings(
@@ -25,10 +25,10 @@ _SETTINGS = settings(
     stateful_step_count=25,
     # A step may be a whole job, and the machine may be busy.
     deadline=None,
-    # Each example empties a database and fills it: slow by nature, and nothing that smaller data would mend.
+    # Each example empties a database and fills it: this is slow, and smaller data would not change that.
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     print_blob=True,
-    # To shrink a story can take five minutes; who only wants to know whether there is a fault may leave it out.
+    # Shrinking a story can take five minutes. It is not needed to find out whether there is a fault.
     phases=[Phase.reuse, Phase.generate, *_SHRINK],
 )
 

@@ -1,4 +1,4 @@
-"""The real database of a run, and all that is done to it; the machine decides what and when."""
+"""The real database of a run, and all that is done to it; the machine decides what happens, and when."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.stateful.model import Effect, Model
 from tests.stateful.reader import Contents, Row, key_of, places, read
 from tests.stateful.writer import Connection, Write, Writer
 
-#: Rows stand for themselves: what is deleted takes no other row with it.
+#: No foreign keys: deleting a row deletes no other row.
 _NO_FOREIGN_KEYS = """
 DO $$
 DECLARE
@@ -38,11 +38,12 @@ BEGIN
 END
 $$
 """
-#: A write that waits for a row of ours longer than this is given up, as a server's request would be in the end.
+#: A write that waits longer than this for one of our locks is given up, as a server's request would be in the end.
 _SESSION = "SET lock_timeout = '300ms'; SET statement_timeout = '20s'"
 
 
-#: How long the product waits for open transactions, in seconds: whoever keeps one open here does nothing meanwhile.
+#: How long the product waits for open transactions, in seconds: here, a writer with an open transaction does nothing
+#: meanwhile.
 WRITERS_WAIT_S = 0.1
 
 
@@ -53,7 +54,7 @@ class Held:
     Attributes:
         writer: writes in it.
         effects: what it has done.
-        locked: tables in which it holds rows that others may want.
+        locked: tables in which it locks rows that others may need.
     """
 
     writer: Writer
@@ -70,7 +71,7 @@ class World:
     """One database with one layout, emptied before each example.
 
     Args:
-        url: a database with the tables that the demo creates, all of it ours.
+        url: a database with the tables that the demo creates, used by nothing else.
         directory: an empty folder, where no configuration is found.
     """
 
@@ -113,7 +114,7 @@ class World:
     # --- writing --------------------------------------------------------------------------------------------------
 
     def write(self, model: Model, writes: tuple[Write, ...]) -> list[Effect]:
-        """Write, and tell the model; what waits for a lock too long is left out."""
+        """Write, and record it in the model; a write that waits too long for a lock is left out."""
         done: list[Effect] = []
         for write in writes:
             try:
@@ -136,7 +137,7 @@ class World:
             held.effects += effects
 
     def end_held(self, model: Model, *, commit: bool) -> list[Effect]:
-        """End the open transaction; return what it has changed."""
+        """End the open transaction; return what it changed."""
         held, self.held = self.held, None
         assert held is not None
         self._second.execute("COMMIT" if commit else "ROLLBACK")
@@ -151,7 +152,7 @@ class World:
         """Whether something is written and not committed."""
         return self.held is not None and bool(self.held.effects)
 
-    # --- upkeep ---------------------------------------------------------------------------------------------------
+    # --- maintenance ----------------------------------------------------------------------------------------------
 
     def upgrade(self, layout: Layout) -> None:
         """Give the database the tables of other releases."""
@@ -161,12 +162,12 @@ class World:
             self.layout = layout
 
     def execute(self, statement: str) -> None:
-        """Run a statement as a superuser; what waits for a lock too long is left out."""
+        """Run a statement as a superuser; if it waits too long for a lock, it is left out."""
         with contextlib.suppress(psycopg.errors.LockNotAvailable):
             self._connection.execute(statement.encode())
 
     def let_leases_run_out(self) -> None:
-        """As if nobody had done anything for longer than a lease lasts."""
+        """Act as if no runner had done anything for longer than a lease lasts."""
         self._connection.execute(
             "UPDATE fluxbase_rotation.shard SET lease_until = now() - interval '1 hour' WHERE lease_until IS NOT NULL"
         )
@@ -178,8 +179,8 @@ class World:
             " WHERE datname = current_database() AND application_name = 'fluxbase-cli'"
         )
 
-    def wait_until_nobody_is_left(self) -> None:
-        """Wait until the server has noticed that the product's process is gone."""
+    def wait_until_the_process_is_gone(self) -> None:
+        """Wait until the server has noticed that the product's process has ended."""
         until(lambda: not self._sessions(), "the server notices that the process is gone")
 
     def _sessions(self) -> int:
@@ -189,7 +190,7 @@ class World:
         ).fetchone()
         return int(found[0]) if found else 0
 
-    # --- looking --------------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------------------
 
     def read(self) -> Contents:
         """All that the sealed tables hold, by an independent reader."""
@@ -197,7 +198,7 @@ class World:
 
     @contextmanager
     def nothing_written(self) -> Iterator[None]:
-        """Within the block not one row may be written."""
+        """No row may be written within the block."""
         before = places(self._connection, self.layout)
         yield
         assert places(self._connection, self.layout) == before, "rows were written"
@@ -206,12 +207,12 @@ class World:
 
     @staticmethod
     def ring(model: Model) -> Keyring:
-        """The keys that there are."""
+        """The keys that exist."""
         keys = (Key(version, key_of(version), "env", f"version {version}") for version in sorted(model.ring))
         return Keyring(tuple(keys), active=model.server)
 
     def audit(self, model: Model, version: int | None, *, limits: Limits, workers: int) -> AuditReport:
-        """Take a census."""
+        """Run an audit."""
         return run_audit(
             self.database,
             self.ring(model),
@@ -232,11 +233,11 @@ class World:
     def destroy(
         self, model: Model, request: DestroyRequest, *, cooling_off: str, warn: Callable[[str], None] = lambda _: None
     ) -> DestroyOutcome:
-        """Take a step of a destruction."""
+        """Take a step to destroy a key."""
         settings, environ = self._settings(model, cooling_off)
         return Destruction(settings, environ, request, stop=Stop(), observer=NullObserver(), warn=warn).run()
 
     def enable(self, model: Model, version: int) -> None:
-        """Take the first step of a destruction back."""
+        """Undo the first step to destroy a key."""
         settings, environ = self._settings(model, "7d")
         enable_key(settings, environ, version, warn=lambda _: None)

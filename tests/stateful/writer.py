@@ -1,4 +1,4 @@
-"""A Fluxbase server as the database sees it: it inserts, updates, deletes, copies, and vacuums now and then."""
+"""A Fluxbase server as the database sees it: it inserts, updates, deletes, copies, and sometimes vacuums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Connection = psycopg.Connection[Any]
 
 #: Spreads consecutive ids over the whole range, the same in every run.
 _ID_STEP = 0x9E3779B97F4A7C15F39CC0605CEDC835
-#: So often a row is updated so that its newest version comes to the place where the first one was.
+#: A row is updated up to so many times, until its newest version has the ctid of the first one.
 _TRIES = 6
 
 
@@ -41,7 +41,7 @@ class How(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value to be written: how, and which of the versions is meant."""
+    """A value that will be written: how, and which of the versions is meant."""
 
     how: How
     version: int = 0
@@ -61,7 +61,7 @@ class What(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write; the numbers choose among what there is."""
+    """One write; the numbers choose among the rows, columns and versions that exist."""
 
     what: What
     table: int
@@ -75,8 +75,8 @@ class Writer:
     """Writes as servers do, over one connection.
 
     Args:
-        connection: in autocommit, or in a transaction that somebody else ends.
-        model: tells what there is. Nothing is told to it.
+        connection: in autocommit, or in a transaction that another object ends.
+        model: is read to see what exists. It is not changed.
         numbers: how many things were made so far, shared by all writers.
     """
 
@@ -90,7 +90,7 @@ class Writer:
 
         Args:
             write: what to do.
-            but: rows that are somebody else's for now.
+            but: rows that another transaction has locked.
         """
         table = self._model.layout.tables[write.table % len(self._model.layout.tables)]
         rows = self._model.rows(table, but=but)
@@ -125,8 +125,8 @@ class Writer:
         return self._numbers[0]
 
     def _text(self, cell: Cell, user: str | None) -> str:  # noqa: PLR0911  # one for each way
-        """The text to store."""
-        # No shorter than a secret that somebody would store.
+        """The text that is stored."""
+        # No shorter than a realistic secret.
         plaintext = f"plaintext number {self._number():015}"
         versions = sorted(self._model.ring)
         any_version = versions[cell.version % len(versions)]
@@ -216,7 +216,7 @@ class Writer:
         return Effect(row, {Spot(row, column): value})
 
     def _touch(self, row: Row) -> Effect:
-        """As the server does when it starts: it sets `tenant_id` where that is NULL."""
+        """Do what the server does when it starts: set `tenant_id` where it is NULL."""
         self._run(f"UPDATE {row.table} SET tenant_id = NULL WHERE id = %s", row.id)
         return Effect(row, {})
 
@@ -239,7 +239,7 @@ class Writer:
         assert record is not None
         return [Effect(to, {Spot(to, "encrypted_value"): Value.of(record[0], None)})]
 
-    # --- places ---------------------------------------------------------------------------------------------------
+    # --- ctids ----------------------------------------------------------------------------------------------------
 
     def _place(self, row: Row) -> str:
         record = self._connection.execute(f"SELECT ctid::text FROM {row.table} WHERE id = %s".encode(), [row.id])
@@ -248,22 +248,22 @@ class Writer:
 
     def _vacuum(self, table: str) -> None:
         if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            # Where somebody else is at it, it is left out.
+            # If another session uses the table, the vacuum is left out.
             with contextlib.suppress(psycopg.errors.LockNotAvailable):
                 self._connection.execute(f"VACUUM (INDEX_CLEANUP on) {table}".encode())
 
     def _return(self, table: Table, row: Row, write: Write) -> Effect:
-        """The newest version of the row comes to the place that a job may have read, with another value in it."""
+        """Give the row's newest version the ctid that a job may have read, with another value in it."""
         place = self._place(row)
         values: dict[Spot, Value | None] = {}
         for number in range(_TRIES):
-            # A NULL and an empty text would say less than another secret.
+            # A NULL or an empty text would test less than another secret.
             try:
                 effect = self._update(table, row, write, write.cells[number % len(write.cells)])
             except psycopg.errors.LockNotAvailable:
                 if not values:
                     raise
-                # A batch has come to the row meanwhile; what was written before stays.
+                # A batch has reached the row meanwhile; what was written before stays.
                 break
             values |= effect.values or {}
             self._vacuum(row.table)

@@ -1,4 +1,4 @@
-"""What an entry says of a wrapped key, and what becomes of boto3's errors."""
+"""What an entry for a wrapped key may say, and how boto3's errors are reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_entry_with_a_ciphertext_is_all_that_is_needed() -> None:
 
 
 @pytest.mark.parametrize("text", [f" {TEXT}\n", "\n".join((TEXT[:76], TEXT[76:])), f"{TEXT[:9]} {TEXT[9:]}"])
-def test_white_space_in_a_ciphertext_does_no_harm(text: str) -> None:
+def test_white_space_in_a_ciphertext_is_ignored(text: str) -> None:
     assert read(entry(ciphertext=text)).ciphertext == BLOB
 
 
@@ -54,27 +54,27 @@ def test_white_space_in_a_ciphertext_does_no_harm(text: str) -> None:
         ({"region": "eu-west-1"}, None, (None, "eu-west-1")),
     ],
 )
-def test_the_entry_counts_for_more_than_the_section_and_the_section_than_nothing(
+def test_the_entry_overrides_the_section_and_the_section_overrides_the_default(
     options: dict[str, Any], section: str | None, expected: tuple[str | None, str | None]
 ) -> None:
     wrapped = read(entry(ciphertext=TEXT, **options), section)
     assert (wrapped.kms_key_id, wrapped.region) == expected
 
 
-def test_a_context_of_its_own_is_taken_as_it_is_written() -> None:
+def test_the_context_of_an_entry_is_taken_as_it_is_written() -> None:
     context = {"Tenant": Secret("A"), "": Secret("")}
     assert read(entry(ciphertext=TEXT, encryption_context=context)).context == {"Tenant": "A", "": ""}
 
 
 @pytest.mark.parametrize("options", [{}, {"ciphertext": ""}, {"ciphertext": " \n"}, {"kms_key_id": ARN}])
-def test_an_entry_without_a_ciphertext_is_a_key_that_is_not_there(options: dict[str, Any]) -> None:
+def test_an_entry_without_a_ciphertext_is_a_missing_key(options: dict[str, Any]) -> None:
     with pytest.raises(KeyAbsentError, match="the key at the place has no ciphertext") as caught:
         read(entry(**options))
     assert "keys generate --store" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "expected_text"),
     [
         (entry("hunter2" * 5), "the key at the place is a key itself"),
         (entry("hunter2" * 5, ciphertext=TEXT), "the key at the place is a key itself"),
@@ -88,11 +88,13 @@ def test_an_entry_without_a_ciphertext_is_a_key_that_is_not_there(options: dict[
         (entry(ciphertext=TEXT, encryption_context="hunter2"), "`encryption_context` at the place is not a mapping"),
     ],
 )
-def test_what_can_not_be_used_is_told_by_its_place_and_not_by_its_value(made: KeyEntry, told: str) -> None:
+def test_an_unusable_setting_is_named_by_its_place_and_its_value_is_not_shown(
+    made: KeyEntry, expected_text: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(made)
     assert not isinstance(caught.value, KeyAbsentError)
-    assert told in caught.value.message
+    assert expected_text in caught.value.message
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
 
 
@@ -110,7 +112,7 @@ def test_what_can_not_be_used_is_told_by_its_place_and_not_by_its_value(made: Ke
         (None, None),
     ],
 )
-def test_only_the_arn_of_a_key_tells_a_region(name: str | None, region: str | None) -> None:
+def test_only_the_arn_of_a_key_gives_a_region(name: str | None, region: str | None) -> None:
     assert region_of_arn(name) == region
 
 
@@ -121,7 +123,7 @@ def test_an_arn_is_found_in_the_service_s_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected_text"),
     [
         (aws.NoCredentialsError(), "there are no AWS credentials"),
         (aws.NoRegionError(), "no AWS region is known"),
@@ -144,14 +146,14 @@ def test_an_arn_is_found_in_the_service_s_words() -> None:
         (ValueError("Invalid endpoint: mark"), "the configuration of AWS can't be used (ValueError)"),
     ],
 )
-def test_the_errors_of_boto3_become_a_line_without_what_they_quote(error: Any, told: str) -> None:
+def test_an_error_of_boto3_becomes_one_line_without_the_values_that_it_quotes(error: Any, expected_text: str) -> None:
     made = explained(error, CALL)
-    assert made.message.startswith(f"it failed: {told}")
+    assert made.message.startswith(f"it failed: {expected_text}")
     assert made.hint
     assert "mark" not in f"{made.message} {made.hint}"
     assert "{" not in f"{made.message} {made.hint}"
 
 
-def test_neither_boto3_nor_botocore_is_loaded_by_who_has_no_wrapped_key() -> None:
+def test_without_a_wrapped_key_neither_boto3_nor_botocore_is_loaded() -> None:
     code = "import sys, fluxbase_cli.keyring.aws_kms; sys.exit(bool({'boto3', 'botocore'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -1,4 +1,4 @@
-"""Where the database is, and what is shown of it."""
+"""Where the database is, and what the output shows of its address."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_variable_beats_the_file_and_an_empty_one_does_not(
     assert load(tmp_path, FILE, {name: ""}).connection_parameters() == before
 
 
-def test_admin_user_and_admin_password_fall_back_each_on_its_own(tmp_path: Path) -> None:
+def test_admin_user_and_admin_password_fall_back_independently(tmp_path: Path) -> None:
     for text, user, password in (
         ("{user: u, password: p, admin_user: U}", "U", "p"),
         ("{user: u, password: p, admin_password: P}", "u", "P"),
@@ -112,12 +112,12 @@ def test_the_option_beats_the_variable_and_that_beats_the_section(tmp_path: Path
     assert database.describe() == "boss@host:6001/file-db"
 
 
-def test_under_a_url_the_section_may_be_as_wrong_as_it_likes(tmp_path: Path) -> None:
+def test_with_a_url_errors_in_the_section_do_not_matter(tmp_path: Path) -> None:
     assert load(tmp_path, "database: {port: x, ssl_mode: y}", {}, "postgresql://h/d").describe() == "h/d"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "'5432x'", "54.32", "05432", "0x10", "true", "[]", "5_432"])
-def test_a_port_must_be_one(tmp_path: Path, port: str) -> None:
+def test_a_port_must_be_valid(tmp_path: Path, port: str) -> None:
     assert "fluxbase.yaml: database.port" in refusal(tmp_path, f"database: {{port: {port}}}")
 
 
@@ -134,13 +134,13 @@ def test_an_ssl_mode_must_be_one_of_libpqs_and_is_not_echoed(tmp_path: Path) -> 
     assert "hunter2" not in message
 
 
-def test_a_plain_number_or_boolean_is_the_text_it_is_written_as(tmp_path: Path) -> None:
+def test_a_number_or_boolean_without_quotes_is_taken_as_text(tmp_path: Path) -> None:
     database = load(tmp_path, "database: {password: 123456, user: on, database: 7}")
     assert (database.password.reveal(), database.user, database.database) == ("123456", "on", "7")
 
 
 @pytest.mark.parametrize("value", ["0123", "1_000", "12e34", "0x1F", "12:34:56", "2024-01-01", "9999999999999999999"])
-def test_a_password_that_yaml_takes_for_something_else_must_be_quoted(tmp_path: Path, value: str) -> None:
+def test_a_password_that_yaml_does_not_read_as_text_must_be_quoted(tmp_path: Path, value: str) -> None:
     message = refusal(tmp_path, f"database: {{password: {value}}}")
     assert "fluxbase.yaml: database.password is not text: put quotes around it" in message
     assert value not in message.replace("0123 or 12e34", "")
@@ -259,6 +259,6 @@ def test_where_libpq_accepts_a_url_that_we_accept_it_sees_the_same_parts(url: st
     assert (settings.database or "") == (theirs.get("dbname") or "")
 
 
-def test_settings_made_in_code_need_nothing() -> None:
+def test_settings_can_be_made_in_code_without_arguments() -> None:
     assert DatabaseSettings().describe() == "postgres@localhost:5432/fluxbase"
     assert DatabaseSettings(host="::1", password=Secret("")).describe() == "postgres@[::1]:5432/fluxbase"

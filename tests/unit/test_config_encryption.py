@@ -1,4 +1,4 @@
-"""Which keys there are, and who makes them."""
+"""Which keys the configuration names, and which provider reads each of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def load(directory: Path, text: str = "", environ: dict[str, str] | None = None,
 
 
 def encryption(directory: Path, section: str, environ: dict[str, str] | None = None) -> Settings:
-    """Load a file that has only this section, given in YAML's flow style."""
+    """Load a file that has only this section, in YAML's flow style."""
     return load(directory, f"security:\n  encryption: {section}\n", environ)
 
 
@@ -38,7 +38,7 @@ def keys(settings: Settings) -> list[tuple[int, str, str, str]]:
     return [(key.version, key.provider, key.value.reveal(), key.source) for key in settings.encryption.keys]
 
 
-def test_the_keys_of_the_file_are_sorted_by_version_and_know_their_place(tmp_path: Path) -> None:
+def test_the_keys_of_the_file_are_sorted_by_version_and_record_their_place(tmp_path: Path) -> None:
     settings = encryption(tmp_path, '{keys: [{version: 2, key: "${NEW}"}, {version: 1, key: old}]}', {"NEW": "new"})
     assert keys(settings) == [
         (1, "env", "old", "fluxbase.yaml: security.encryption.keys[1].key"),
@@ -76,7 +76,7 @@ def test_without_either_the_servers_one_key_is_version_1(tmp_path: Path, environ
     assert settings.warnings == ()
 
 
-def test_no_key_at_all_is_for_the_keyring_to_complain_of(tmp_path: Path) -> None:
+def test_a_configuration_without_keys_is_accepted_here_and_refused_by_the_keyring(tmp_path: Path) -> None:
     settings = encryption(tmp_path, "{active_key_version: 2}")
     assert settings.encryption.keys == ()
     assert settings.encryption.active_key_version == 2
@@ -87,7 +87,8 @@ def test_no_key_at_all_is_for_the_keyring_to_complain_of(tmp_path: Path) -> None
     ("entry", "configured", "expected"),
     [
         ("key: k", None, "env"),
-        # Moving to Vault begins with a ring whose old key is still a text; such a text must not be sent away.
+        # A move to Vault begins with a key ring whose old key is still written as text. That text must not be sent to
+        # Vault.
         ("key: k", "vault", "env"),
         ("key: k", "aws_kms", "env"),
         ("key: k", "company-hsm", "company-hsm"),
@@ -106,7 +107,7 @@ def test_no_key_at_all_is_for_the_keyring_to_complain_of(tmp_path: Path) -> None
         ("region: r", "aws_kms", "aws_kms"),
     ],
 )
-def test_the_provider_is_told_or_found_by_the_form_of_the_key(
+def test_the_provider_is_the_named_one_or_follows_from_the_form_of_the_key(
     tmp_path: Path, entry: str, configured: str | None, expected: str
 ) -> None:
     provider = "" if configured is None else f"provider: {configured}, "
@@ -115,24 +116,24 @@ def test_the_provider_is_told_or_found_by_the_form_of_the_key(
     assert settings.encryption.provider == configured
 
 
-def test_the_form_of_a_key_counts_after_its_expansion(tmp_path: Path) -> None:
+def test_variables_in_a_key_are_expanded_before_its_form_is_looked_at(tmp_path: Path) -> None:
     settings = encryption(tmp_path, '{keys: [{version: 1, key: "${K}"}]}', {"K": "{{ vault `a/b` }}"})
     assert settings.encryption.keys[0].provider == "vault"
     assert load(tmp_path, "", {"FLUXBASE_SECRET_KEY_1": "{{ vault `a/b` }}"}).encryption.keys[0].provider == "vault"
 
 
 @pytest.mark.parametrize("provider", ["vault", "aws_kms"])
-def test_a_key_of_a_variable_stays_a_text_under_a_provider_that_refers(tmp_path: Path, provider: str) -> None:
+def test_a_key_from_a_variable_stays_text_when_the_provider_takes_references(tmp_path: Path, provider: str) -> None:
     settings = encryption(tmp_path, f"{{provider: {provider}}}", {"FLUXBASE_SECRET_KEY_1": HEX})
     assert [entry.provider for entry in settings.encryption.keys] == ["env"]
 
 
-def test_the_servers_one_key_is_never_handed_to_another_provider_as_a_name(tmp_path: Path) -> None:
+def test_the_servers_single_key_is_never_given_to_another_provider_as_a_name(tmp_path: Path) -> None:
     settings = load(tmp_path, f"encryption_key: '{HEX}'\nsecurity: {{encryption: {{provider: vault}}}}\n")
     assert settings.encryption.keys[0].provider == "env"
 
 
-def test_other_fields_of_an_entry_are_options_and_hidden(tmp_path: Path) -> None:
+def test_other_fields_of_an_entry_are_options_and_are_not_shown(tmp_path: Path) -> None:
     entry = "version: 1, Ciphertext: c, REGION: eu, retries: 3, context: {App: a, TENANT: 7}, note: ~"
     (key,) = encryption(tmp_path, f"{{keys: [{{{entry}}}]}}").encryption.keys
     assert key.source == "fluxbase.yaml: security.encryption.keys[0]"
@@ -161,12 +162,12 @@ def test_other_fields_of_an_entry_are_options_and_hidden(tmp_path: Path) -> None
         (f"{{provider: '{HEX}'}}", "security.encryption.provider is not the name of a provider"),
     ],
 )
-def test_an_entry_that_can_not_be_used_is_told_by_its_place(tmp_path: Path, section: str, message: str) -> None:
-    told = refusal(tmp_path, section)
-    assert told.startswith("fluxbase.yaml: security.encryption.")
-    assert message in told
-    assert "hunter2" not in told
-    assert HEX not in told
+def test_an_unusable_entry_is_named_by_its_place(tmp_path: Path, section: str, message: str) -> None:
+    error = refusal(tmp_path, section)
+    assert error.startswith("fluxbase.yaml: security.encryption.")
+    assert message in error
+    assert "hunter2" not in error
+    assert HEX not in error
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_a_version_may_be_text(tmp_path: Path, version: str, number: int) -> Non
 @pytest.mark.parametrize(
     "key", ["1" * 64, "0" * 64, "12e" + "3" * 29, "1" * 32, "0x" + "a" * 30, "true", "2024-01-01", ".5"]
 )
-def test_a_key_that_yaml_takes_for_a_number_must_be_quoted_and_is_not_echoed(tmp_path: Path, key: str) -> None:
+def test_a_key_that_yaml_reads_as_a_number_must_be_quoted_and_is_not_shown(tmp_path: Path, key: str) -> None:
     message = refusal(tmp_path, f"{{keys: [{{version: 1, key: {key}}}]}}")
     assert message == "fluxbase.yaml: security.encryption.keys[0].key is not text: put quotes around it"
     with pytest.raises(ConfigurationError, match=r"fluxbase\.yaml: encryption_key is not text: put quotes around it"):
@@ -193,14 +194,14 @@ def test_a_key_that_yaml_takes_for_a_number_must_be_quoted_and_is_not_echoed(tmp
     assert keys(load(tmp_path, f"encryption_key: '{key}'\n"))[0][2] == key
 
 
-def test_one_version_twice_is_told_with_both_places(tmp_path: Path) -> None:
+def test_a_version_that_stands_twice_is_refused_with_both_places(tmp_path: Path) -> None:
     message = refusal(tmp_path, "{keys: [{version: 2, key: a}, {version: 1, key: b}, {version: '2', key: c}]}")
     assert "key version 2 is configured twice" in message
     assert "fluxbase.yaml: security.encryption.keys[0].key" in message
     assert "fluxbase.yaml: security.encryption.keys[2].key" in message
 
 
-def test_a_leading_zero_in_a_variables_name_makes_no_other_version(tmp_path: Path) -> None:
+def test_a_leading_zero_in_a_variables_name_does_not_change_the_version(tmp_path: Path) -> None:
     assert keys(load(tmp_path, "", {"FLUXBASE_SECRET_KEY_02": "k"}))[0][0] == 2
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, "", {"FLUXBASE_SECRET_KEY_01": "a"}, "FLUXBASE_SECRET_KEY_1=b\n")
@@ -209,7 +210,7 @@ def test_a_leading_zero_in_a_variables_name_makes_no_other_version(tmp_path: Pat
 
 
 @pytest.mark.parametrize("suffix", ["_abc", "_", "", "_0", "_-1", "_1_OLD", "_٢", "_99999999999", "_" + "9" * 5000])
-def test_a_variable_without_a_version_in_its_name_is_passed_over_and_told(tmp_path: Path, suffix: str) -> None:
+def test_a_variable_without_a_version_in_its_name_is_ignored_with_a_warning(tmp_path: Path, suffix: str) -> None:
     settings = load(tmp_path, "", {f"FLUXBASE_SECRET_KEY{suffix}": "hunter2", "FLUXBASE_SECRET_KEY_1": "k"})
     assert [key[0] for key in keys(settings)] == [1]
     (warning,) = settings.warnings
@@ -217,7 +218,7 @@ def test_a_variable_without_a_version_in_its_name_is_passed_over_and_told(tmp_pa
     assert "hunter2" not in warning
 
 
-def test_keys_that_are_there_but_do_not_count_are_told(tmp_path: Path) -> None:
+def test_keys_that_are_not_used_cause_a_warning(tmp_path: Path) -> None:
     text = "encryption_key: single\nsecurity: {encryption: {keys: [{version: 1, key: a}]}}\n"
     environ = {"FLUXBASE_SECRET_KEY_3": "three", "FLUXBASE_SECRET_KEY_x": "x", "FLUXBASE_SECRET_KEYS": "unrelated"}
     assert load(tmp_path, text, environ).warnings == (
@@ -231,7 +232,7 @@ def test_keys_that_are_there_but_do_not_count_are_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_key_that_is_in_the_ring_by_another_way_is_not_called_unused(tmp_path: Path) -> None:
+def test_a_key_that_is_also_in_the_ring_from_another_source_is_not_called_unused(tmp_path: Path) -> None:
     text = """
     security:
       encryption:
@@ -269,7 +270,7 @@ def test_the_effective_version_is_the_active_one_or_the_highest(
     assert EncryptionSettings().effective_key_version is None
 
 
-def test_an_active_version_without_a_key_is_told_by_its_place(tmp_path: Path) -> None:
+def test_an_active_version_without_a_key_is_refused_with_its_place(tmp_path: Path) -> None:
     message = refusal(tmp_path, "{active_key_version: 4, keys: [{version: 3, key: a}, {version: 1, key: b}]}")
     assert message.startswith("fluxbase.yaml: security.encryption.active_key_version is 4,")
     assert "(configured: 1, 3)" in message
@@ -292,7 +293,7 @@ def test_an_active_version_must_be_a_positive_whole_number(tmp_path: Path, versi
     ).replace(" is not text: put quotes around it", " must be a whole number")
 
 
-def test_the_rotation_is_off_unless_it_is_said(tmp_path: Path) -> None:
+def test_the_rotation_is_off_by_default(tmp_path: Path) -> None:
     assert load(tmp_path).encryption.key_rotation == KeyRotationSettings(
         enabled=False, schedule=None, auto_reencrypt=False, retain_old_keys=None, notification_webhook=None
     )
@@ -302,7 +303,7 @@ ROTATION = """{kms_key_id: alias/k, provider: env, key_rotation: {enabled: true,
   auto_reencrypt: yes, retain_old_keys: 2, notification_webhook: "https://hooks/T0ken"}}"""
 
 
-def test_the_rotation_is_read(tmp_path: Path) -> None:
+def test_the_settings_of_the_rotation_are_read(tmp_path: Path) -> None:
     settings = encryption(tmp_path, ROTATION).encryption
     assert settings.kms_key_id == "alias/k"
     assert settings.key_rotation == KeyRotationSettings(
@@ -335,7 +336,7 @@ def test_every_setting_of_the_section_has_its_variable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rotation", ["enabled: maybe", "auto_reencrypt: 2", "retain_old_keys: -1", "schedule: [a]"])
-def test_a_rotation_that_can_not_be_understood_is_told_by_its_place(tmp_path: Path, rotation: str) -> None:
+def test_an_invalid_setting_of_the_rotation_is_named_by_its_place(tmp_path: Path, rotation: str) -> None:
     name = rotation.partition(":")[0]
     message = refusal(tmp_path, f"{{key_rotation: {{{rotation}}}}}")
     assert message.startswith(f"fluxbase.yaml: security.encryption.key_rotation.{name}")

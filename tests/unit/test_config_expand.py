@@ -1,4 +1,4 @@
-"""`${VAR}` in the strings of the file."""
+"""`${VAR}` in the strings of the configuration file."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def load(directory: Path, text: str, environ: dict[str, str] | None = None) -> S
         "{NAME}",
     ],
 )
-def test_any_other_dollar_is_left_alone(text: str) -> None:
+def test_a_dollar_sign_that_begins_no_reference_stays(text: str) -> None:
     assert expand(text, lambda _: "value", "place") == (text, ())
 
 
-def test_what_was_put_in_is_not_looked_at_again() -> None:
+def test_an_inserted_value_is_not_expanded_again() -> None:
     variables = {"A": "${B}", "B": "b"}
     assert expand("${A}-${B}-${A}", variables.get, "place") == ("${B}-b-${B}", ("A", "B"))
 
@@ -56,7 +56,7 @@ def test_what_was_put_in_is_not_looked_at_again() -> None:
 def test_references_become_values_and_the_rest_stays(
     parts: list[tuple[str, str]], variables: dict[str, str], default: str
 ) -> None:
-    # Between the pieces stands a letter, so that no two of them make a reference together.
+    # A letter stands between the pieces, so that two pieces together do not make a reference.
     written = "".join(f"{text}|${{{name}}}|" for text, name in parts)
     expected = "".join(f"{text}|{variables.get(name, default)}|" for text, name in parts)
     expanded = expand(written, lambda name: variables.get(name, default), "place")
@@ -75,7 +75,7 @@ def test_without_variables_a_text_stays_or_is_refused_by_name(text: str) -> None
 
 
 @pytest.mark.parametrize("environ", [{}, {"DB_PASSWORD": ""}])
-def test_an_unset_variable_is_told_with_file_path_and_name(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_an_unset_variable_is_reported_with_file_path_and_name(tmp_path: Path, environ: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, "database:\n  password: 'hunter2${DB_PASSWORD}'\n", environ)
     assert "fluxbase.yaml: database.password refers to ${DB_PASSWORD}" in caught.value.message
@@ -120,7 +120,7 @@ def test_environment_variables_are_never_expanded(tmp_path: Path) -> None:
     assert settings.encryption.keys[0].value.reveal() == "${B}"
 
 
-def test_what_is_beaten_is_not_expanded(tmp_path: Path) -> None:
+def test_a_setting_that_is_overridden_is_not_expanded(tmp_path: Path) -> None:
     text = "database: {password: '${UNSET}', host: '${UNSET}'}\nencryption_key: '${UNSET}'\n"
     environ = {"FLUXBASE_DATABASE_URL": "postgresql://u@h/d", "FLUXBASE_SECRET_KEY_1": "k"}
     settings = load(tmp_path, text, environ)

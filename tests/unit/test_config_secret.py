@@ -1,4 +1,4 @@
-"""Nothing that the configuration hands out or complains of shows a secret, and loading it costs little."""
+"""The configuration shows no secret, in values or in errors, and loading it costs little."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MARK = "hunter2"
 
 
 @given(st.text())
-def test_a_secret_shows_nothing_and_hands_itself_over_when_asked(text: str) -> None:
+def test_a_secret_shows_nothing_and_gives_its_text_only_when_asked(text: str) -> None:
     secret = Secret(text)
     assert secret.reveal() == text
     assert {repr(secret), str(secret), f"{secret}", f"{secret!r}", f"{secret:>20}", f"{secret:.1}"} == {"***"}
@@ -33,7 +33,7 @@ def test_a_secret_shows_nothing_and_hands_itself_over_when_asked(text: str) -> N
     assert hash(secret) == hash(Secret(text))
 
 
-def test_a_secret_is_no_text() -> None:
+def test_a_secret_is_not_a_string() -> None:
     secret = Secret(MARK)
     assert not isinstance(secret, str)
     assert secret != MARK

@@ -1,4 +1,4 @@
-"""Which files are read, in which order, and what is said of those that can't be."""
+"""Which files are read, in which order, and the errors for files that can't be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def refusal(directory: Path, environ: dict[str, str] | None = None, config: Path
         load(directory, environ, config)
     assert caught.value.exit_code is ExitCode.USAGE
     assert "\n" not in caught.value.message
-    # A chained exception would carry the snippet of the file that the message leaves out.
+    # A chained exception would contain the part of the file that the message leaves out.
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     return caught.value.message
@@ -30,7 +30,7 @@ def refusal(directory: Path, environ: dict[str, str] | None = None, config: Path
 
 @pytest.fixture
 def workdir(tmp_path: Path) -> Path:
-    """A working directory whose parent is ours too, since `../.env` is looked for."""
+    """A working directory inside a directory of the test, because `../.env` is searched too."""
     directory = tmp_path / "work"
     directory.mkdir()
     return directory
@@ -42,7 +42,7 @@ def put(path: Path, text: str) -> Path:
     return path
 
 
-def test_without_any_file_the_servers_defaults_hold(workdir: Path) -> None:
+def test_without_any_file_the_servers_defaults_apply(workdir: Path) -> None:
     settings = load(workdir)
     assert (settings.config_file, settings.env_file) == (None, None)
     assert settings.database.describe() == "postgres@localhost:5432/fluxbase"
@@ -82,17 +82,17 @@ def test_a_named_file_must_exist(workdir: Path) -> None:
 
 
 @pytest.mark.parametrize("config", [None, Path("fluxbase.yaml")])
-def test_a_folder_in_the_place_of_the_file_is_told(workdir: Path, config: Path | None) -> None:
+def test_a_folder_in_the_place_of_the_file_is_refused(workdir: Path, config: Path | None) -> None:
     (workdir / "fluxbase.yaml").mkdir()
     assert refusal(workdir, config=config) == "fluxbase.yaml can't be read: Is a directory"
 
 
-def test_a_loop_of_links_is_told(workdir: Path) -> None:
+def test_a_loop_of_links_is_refused(workdir: Path) -> None:
     (workdir / "fluxbase.yaml").symlink_to("fluxbase.yaml")
     assert "fluxbase.yaml can't be read" in refusal(workdir)
 
 
-def test_a_folder_that_may_not_be_searched_is_worth_a_warning(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_searched_causes_a_warning(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Path.stat
 
     def stat(path: Path, *, follow_symlinks: bool = True) -> object:
@@ -100,7 +100,7 @@ def test_a_folder_that_may_not_be_searched_is_worth_a_warning(workdir: Path, mon
             raise PermissionError
         return original(path, follow_symlinks=follow_symlinks)
 
-    # As root, which tests often run as, no folder is closed.
+    # Root can read every folder, and tests often run as root.
     monkeypatch.setattr(Path, "stat", stat)
     warnings = load(workdir).warnings
     assert len(warnings) == 2
@@ -116,7 +116,7 @@ def test_the_env_file_is_searched_for_in_the_servers_order(workdir: Path) -> Non
         assert settings.database.source == f"{name}: FLUXBASE_DATABASE_HOST"
 
 
-def test_a_virtual_environment_named_env_is_no_env_file(workdir: Path) -> None:
+def test_a_virtual_environment_named_env_is_not_taken_for_an_env_file(workdir: Path) -> None:
     (workdir / ".env").mkdir()
     put(workdir / ".env.local", "FLUXBASE_DATABASE_HOST=local\n")
     assert load(workdir).database.host == "local"
@@ -132,13 +132,13 @@ def test_quotes_comments_and_exports_in_the_env_file_are_understood(workdir: Pat
     assert (database.host, database.user, database.database) == ("h", "u # no comment", "d")
 
 
-def test_a_line_of_the_env_file_that_makes_no_sense_is_told_by_its_number(workdir: Path) -> None:
+def test_an_invalid_line_of_the_env_file_is_reported_with_its_number(workdir: Path) -> None:
     put(workdir / ".env", "A=1\n\n\nFLUXBASE_DATABASE_PASSWORD='hunter2\n")
     message = refusal(workdir)
     assert message == ".env can't be understood at line 4"
 
 
-def test_a_dollar_in_the_env_file_is_kept_and_told_since_the_server_replaces_it(workdir: Path) -> None:
+def test_a_dollar_in_the_env_file_is_kept_with_a_warning_because_the_server_replaces_it(workdir: Path) -> None:
     put(
         workdir / ".env",
         "FLUXBASE_DATABASE_PASSWORD=pa$SS\nFLUXBASE_DATABASE_USER='u$ER'\nFLUXBASE_DATABASE_HOST=h # $5\nOTHER=a$B\n",
@@ -152,7 +152,7 @@ def test_a_dollar_in_the_env_file_is_kept_and_told_since_the_server_replaces_it(
 
 
 @pytest.mark.parametrize("name", ["fluxbase.yaml", ".env"])
-def test_a_file_that_is_not_utf8_is_refused_without_its_bytes(workdir: Path, name: str) -> None:
+def test_a_file_that_is_not_utf8_is_refused_and_its_bytes_are_not_shown(workdir: Path, name: str) -> None:
     (workdir / name).write_bytes(b"a: 'hunter2 \xff'\n")
     assert refusal(workdir) == f"{name} is not UTF-8 (byte 13)"
 
@@ -160,19 +160,19 @@ def test_a_file_that_is_not_utf8_is_refused_without_its_bytes(workdir: Path, nam
 @pytest.mark.parametrize(
     ("name", "text"), [("fluxbase.yaml", "database: {host: h}"), (".env", "FLUXBASE_DATABASE_HOST=h")]
 )
-def test_a_byte_order_mark_is_passed_over(workdir: Path, name: str, text: str) -> None:
+def test_a_byte_order_mark_is_ignored(workdir: Path, name: str, text: str) -> None:
     (workdir / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert load(workdir).database.host == "h"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n", "~\n"])
-def test_an_empty_file_says_nothing(workdir: Path, text: str) -> None:
+def test_an_empty_file_sets_nothing(workdir: Path, text: str) -> None:
     put(workdir / "fluxbase.yaml", text)
     assert load(workdir).database.describe() == "postgres@localhost:5432/fluxbase"
 
 
 @pytest.mark.parametrize("text", ["- a\n", "hunter2\n", "12\n"])
-def test_a_file_that_is_no_mapping_is_refused(workdir: Path, text: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_refused(workdir: Path, text: str) -> None:
     put(workdir / "fluxbase.yaml", text)
     assert "must be a mapping" in refusal(workdir)
 
@@ -188,18 +188,18 @@ def test_a_file_that_is_no_mapping_is_refused(workdir: Path, text: str) -> None:
         ("a: 1\n---\npassword: hunter2\n", "line 2, column 1"),
     ],
 )
-def test_what_is_no_yaml_is_told_by_line_and_column_and_not_quoted(workdir: Path, text: str, place: str) -> None:
+def test_invalid_yaml_is_reported_by_line_and_column_and_not_quoted(workdir: Path, text: str, place: str) -> None:
     put(workdir / "fluxbase.yaml", text)
     assert refusal(workdir) == f"fluxbase.yaml is not valid YAML at {place}"
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "a: " + "{a: " * 3000])
-def test_a_file_nested_without_end_is_one_line_too(workdir: Path, text: str) -> None:
+def test_a_file_that_is_nested_too_deeply_gives_an_error_of_one_line_too(workdir: Path, text: str) -> None:
     put(workdir / "fluxbase.yaml", text)
     assert "fluxbase.yaml is not valid YAML" in refusal(workdir)
 
 
-def test_a_name_twice_is_refused_wherever_it_stands(workdir: Path) -> None:
+def test_a_name_that_stands_twice_is_refused_at_every_level(workdir: Path) -> None:
     put(workdir / "fluxbase.yaml", "storage:\n  s3: {a: 1}\n  s3: {b: 2}\n")
     assert refusal(workdir) == "fluxbase.yaml has the same name twice in one mapping (line 3)"
 
@@ -218,7 +218,9 @@ def test_a_name_twice_is_refused_wherever_it_stands(workdir: Path) -> None:
         ),
     ],
 )
-def test_a_name_twice_in_different_case_is_refused_and_not_quoted(workdir: Path, text: str, place: str) -> None:
+def test_a_name_that_stands_twice_in_different_case_is_refused_and_not_quoted(
+    workdir: Path, text: str, place: str
+) -> None:
     put(workdir / "fluxbase.yaml", text)
     assert refusal(workdir) == place
 
@@ -233,13 +235,13 @@ def test_names_are_read_in_any_case_at_every_level(workdir: Path) -> None:
     assert [entry.version for entry in settings.encryption.keys] == [3]
 
 
-def test_a_merge_gives_what_the_mapping_does_not_say_itself(workdir: Path) -> None:
+def test_a_merge_adds_only_the_names_that_the_mapping_does_not_have(workdir: Path) -> None:
     put(workdir / "fluxbase.yaml", "base: &base {host: h, port: 1}\ndatabase:\n  <<: *base\n  port: 2\n")
     database = load(workdir).database
     assert (database.host, database.port) == ("h", 2)
 
 
-def test_nothing_in_the_servers_other_sections_can_stop_us(workdir: Path) -> None:
+def test_errors_in_the_servers_other_sections_are_ignored(workdir: Path) -> None:
     put(
         workdir / "fluxbase.yaml",
         "storage:\n  s3: {secret: '${UNSET}', since: 2024-13-45, x: !custom y, n: 0x, 12: 13}\n"
@@ -249,12 +251,12 @@ def test_nothing_in_the_servers_other_sections_can_stop_us(workdir: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["database: 7\n", "database: [a]\n", "security: {encryption: x}\n"])
-def test_a_section_that_is_no_mapping_is_told(workdir: Path, text: str) -> None:
+def test_a_section_that_is_not_a_mapping_is_refused(workdir: Path, text: str) -> None:
     put(workdir / "fluxbase.yaml", text)
     assert "must be a mapping" in refusal(workdir)
 
 
-def test_a_section_with_nothing_in_it_is_as_good_as_none(workdir: Path) -> None:
+def test_an_empty_section_is_treated_as_a_missing_one(workdir: Path) -> None:
     put(workdir / "fluxbase.yaml", "database:\nsecurity:\n  encryption:\n    keys:\n    provider:\n")
     assert load(workdir).encryption.keys == ()
 
@@ -279,7 +281,7 @@ def test_the_real_environment_wins_and_an_empty_variable_is_unset(
 ) -> None:
     environment = Environment(real, EnvFile(values=file))
     found = environment.get(name)
-    # godotenv never touches a variable that exists, empty or not; viper takes an empty one for none.
+    # godotenv never changes a variable that exists, empty or not; viper treats an empty variable as unset.
     expected = {**file, **real}.get(name, "")
     assert (found.value if found else "") == expected
     assert (found is None) == (expected == "")
@@ -288,7 +290,7 @@ def test_the_real_environment_wins_and_an_empty_variable_is_unset(
         assert found.place == (f"environment: {name}" if name in real else f".env: {name}")
 
 
-def test_an_empty_variable_of_the_process_switches_that_of_the_env_file_off(workdir: Path) -> None:
+def test_an_empty_variable_of_the_process_disables_the_variable_of_the_env_file(workdir: Path) -> None:
     put(workdir / ".env", "FLUXBASE_DATABASE_HOST=dotenv\n")
     put(workdir / "fluxbase.yaml", "database: {host: file}")
     assert load(workdir).database.host == "dotenv"

@@ -56,7 +56,7 @@ def test_the_section_is_read_and_shows_no_secret(tmp_path: Path) -> None:
     assert "marker" not in repr(settings)
 
 
-def test_without_the_section_vaults_own_variables_decide(tmp_path: Path) -> None:
+def test_without_the_section_vaults_own_variables_are_used(tmp_path: Path) -> None:
     assert vault(tmp_path, "security: {}") == VaultSettings()
 
 
@@ -67,7 +67,7 @@ def test_every_setting_has_its_variable(tmp_path: Path) -> None:
     assert (settings.namespace, settings.auth.secret_id) == ("other", Secret("newer"))
 
 
-def test_an_unknown_method_is_told_by_its_place(tmp_path: Path) -> None:
+def test_an_unknown_method_is_refused_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         vault(tmp_path, "security: {encryption: {vault: {auth: {method: hunter2}}}}")
     assert caught.value.message == (
@@ -75,6 +75,6 @@ def test_an_unknown_method_is_told_by_its_place(tmp_path: Path) -> None:
     )
 
 
-def test_a_secret_that_yaml_takes_for_a_number_is_refused(tmp_path: Path) -> None:
+def test_a_secret_that_yaml_reads_as_a_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="put quotes around it"):
         vault(tmp_path, "security: {encryption: {vault: {auth: {secret_id: 0123}}}}")

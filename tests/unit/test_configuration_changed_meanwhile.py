@@ -1,4 +1,4 @@
-"""fluxbase.yaml is changed by somebody else between our reading and our replacing it."""
+"""Somebody else changes fluxbase.yaml after we have read it and before we replace it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def change_meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
-    """Somebody acts when the file was read and its new text is made."""
+    """Call a function after the file was read and its new text was made."""
     edited = yaml_edit.edit_text
 
     def edit_text(text: str, change: Change) -> str:
@@ -33,19 +33,19 @@ def change_meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], objec
     monkeypatch.setattr(yaml_edit, "edit_text", edit_text)
 
 
-def test_what_somebody_else_has_written_meanwhile_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_somebody_else_wrote_meanwhile_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_meanwhile(monkeypatch, lambda: path.write_text(_THEIRS))
 
     with pytest.raises(CantEditError, match="somebody else is changing it just now"):
         edit_file(path, Change(2))
 
     assert path.read_text() == _THEIRS
-    # Neither a copy nor a half-written file is left beside it.
+    # No copy and no half-written file stays next to it.
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_a_file_that_was_replaced_meanwhile_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As editors do it: another file gets the name."""
+    """Editors do this: they give the name to another file."""
     other = path.with_name("other")
     other.write_text(_THEIRS)
     change_meanwhile(monkeypatch, lambda: other.replace(path))
@@ -56,7 +56,7 @@ def test_a_file_that_was_replaced_meanwhile_stays(path: Path, monkeypatch: pytes
     assert path.read_text() == _THEIRS
 
 
-def test_a_file_that_is_gone_meanwhile_is_not_made_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_was_deleted_meanwhile_is_not_created_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_meanwhile(monkeypatch, path.unlink)
 
     with pytest.raises(CantEditError, match="No such file"):
@@ -65,7 +65,7 @@ def test_a_file_that_is_gone_meanwhile_is_not_made_anew(path: Path, monkeypatch:
     assert not path.exists()
 
 
-def test_a_file_that_nobody_touches_is_changed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_nobody_else_changes_is_changed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_meanwhile(monkeypatch, lambda: None)
 
     backup = edit_file(path, Change(2))

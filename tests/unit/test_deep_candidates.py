@@ -1,4 +1,4 @@
-"""Finding what has the form of a seal in any text: nothing that an encoder does to a seal hides it."""
+"""Finding in any text what has the form of a seal: no encoding hides a seal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fluxbase_cli.proof.candidates import find_in_bytes, find_in_text
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES
 from tests.fixtures.fluxbase import OLD, break_lines, seal
 
-#: Sizes of plaintexts, so that each padding occurs, and the shortest seal.
+#: Sizes of plaintexts, so that each padding occurs, and the shortest seal too.
 SIZES = st.sampled_from([0, 1, 2, 3, 7, 20, 33, 100, 700])
 RAW = SIZES.map(lambda size: os.urandom(28 + size))
 DELIMITERS = st.sampled_from(list(" \t\n\"'<>(){}[]:;,.|&*#@!?-_~^$\x00é€"))
@@ -60,7 +60,7 @@ def test_a_seal_behind_an_equals_sign_or_a_slash_is_found(raw: bytes, name: str)
 
 
 @given(RAW, st.integers(min_value=1, max_value=4), st.sampled_from(["\\/", "\\u002f", "\\u002F"]), st.booleans())
-def test_json_in_strings_of_json_hides_nothing(raw: bytes, depth: int, slash: str, everything: bool) -> None:  # noqa: FBT001
+def test_a_seal_in_json_inside_json_strings_is_found(raw: bytes, depth: int, slash: str, everything: bool) -> None:  # noqa: FBT001
     text = text_of(raw)
     if everything:
         inner = escape_everything(text)
@@ -82,7 +82,7 @@ def test_an_escaped_character_before_a_seal_does_not_hide_it(raw: bytes, depth: 
 
 
 @given(RAW, st.integers(min_value=0, max_value=3))
-def test_line_breaks_within_a_seal_hide_nothing(raw: bytes, depth: int) -> None:
+def test_a_seal_with_line_breaks_is_found(raw: bytes, depth: int) -> None:
     text = text_of(raw)
     value = break_lines(text)
     for _ in range(depth):
@@ -97,7 +97,7 @@ def test_a_seal_that_an_encoder_broke_into_lines_is_found(width: int, around: st
     for line_end in ("\n", "\r\n"):
         lines = line_end.join(text[start : start + width] for start in range(0, len(text), width))
         if width <= 4 and "word" in around:
-            # Words of four letters and fewer look like such lines.
+            # Words of four letters or fewer look like such lines.
             continue
         assert text.encode() in texts(around % lines)
 
@@ -109,14 +109,14 @@ def test_a_seal_on_two_lines_among_many_words_is_found() -> None:
 
 
 @given(RAW)
-def test_percent_signs_hide_nothing(raw: bytes) -> None:
+def test_a_seal_with_percent_encoding_is_found(raw: bytes) -> None:
     text = text_of(raw)
     assert text.encode() in texts(f"grant_type=refresh&token={quote(text, safe='')}&x=1")
     assert text.encode() in texts(json.dumps(json.dumps({"body": f"token={quote(text, safe='')}&x=1"})))
 
 
 @given(RAW)
-def test_bytea_printed_as_text_hides_neither_a_text_nor_a_decoded_seal(raw: bytes) -> None:
+def test_a_text_seal_and_a_decoded_seal_are_found_in_bytea_printed_as_text(raw: bytes) -> None:
     text = text_of(raw)
     for data in (raw, text.encode(), b'{"a": "' + text.encode() + b'"}'):
         printed = "\\x" + data.hex()
@@ -133,7 +133,7 @@ def test_bytes_may_be_a_decoded_seal_or_a_text(raw: bytes) -> None:
     assert text not in set(find_in_bytes(raw, len(raw) - 1))
 
 
-def test_a_large_text_is_searched_as_a_small_one_is() -> None:
+def test_a_large_text_is_searched_like_a_small_one() -> None:
     seals = [text_of(os.urandom(40)) for _ in range(20)]
     words = " ".join(["the", "customer", "called/asked", "a=b", "c\\d"] * 1_000)
     value = f" {words} ".join(seals) + json.dumps(json.dumps({"a": seals[0].replace("/", "\\/")}))
@@ -154,19 +154,19 @@ def test_a_large_text_is_searched_as_a_small_one_is() -> None:
         "A" * 39 + "=" * 4,
     ],
 )
-def test_what_is_no_seal_is_left_out(value: str) -> None:
+def test_a_text_that_is_not_a_seal_is_left_out(value: str) -> None:
     assert texts(value) <= {("A" * 39 + "=").encode()}
 
 
 @given(st.binary(max_size=300))
-def test_whatever_is_found_has_the_form_of_a_seal(value: bytes) -> None:
+def test_everything_that_is_found_has_the_form_of_a_seal(value: bytes) -> None:
     for found in find_in_bytes(value, MAX_RAW_BYTES):
         assert re.fullmatch(rb"[A-Za-z0-9+/]{38,}={0,2}", found)
         assert len(base64.b64decode(found)) >= 28
 
 
 @given(st.text(alphabet='Aa0+/=\\un%x\r\n2bfF "', max_size=400))
-def test_no_text_breaks_the_search(value: str) -> None:
+def test_no_text_makes_the_search_fail(value: str) -> None:
     for found in find_in_text(value.encode()):
         assert len(found) % 4 == 0
 

@@ -1,4 +1,4 @@
-"""Trying keys on what has the form of a seal: the ring's own, and those of users that the row names."""
+"""Trying keys on texts with the form of a seal: the keys of the key ring, and those of users that the row names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_value_sealed_twice_counts_for_both_keys(opener: ValueOpener) -> None:
 
 
 @pytest.mark.parametrize("form", [str, lambda user: str(user).upper(), lambda user: f'{{"user_id":"{user}"}}'])
-def test_the_key_of_a_user_whom_the_row_names_is_tried(opener: ValueOpener, form: object) -> None:
+def test_the_key_of_a_user_that_the_row_names_is_tried(opener: ValueOpener, form: object) -> None:
     user = uuid4()
     row = form(user)  # type: ignore[operator]  # one of the parameters
     assert look(opener, seal(OLD, "x", user), f"{uuid4()} {row} {uuid4()}") == [(USER_1,)]
@@ -76,7 +76,7 @@ def test_a_seal_that_stands_twice_in_a_value_counts_once(opener: ValueOpener) ->
     assert look(opener, f"{text} {text} {seal(OLD, 'y')}") == [(MASTER_1,)] * 2
 
 
-def test_what_a_value_holds_beyond_the_limit_is_not_passed_over_in_silence(opener: ValueOpener) -> None:
+def test_what_a_value_holds_beyond_the_limit_is_reported(opener: ValueOpener) -> None:
     texts = " ".join(b64encode(os.urandom(45)).decode() for _ in range(MOST_DOUBTS + 1))
     looked = opener.look(texts.encode(), is_bytes=False, most_raw=MAX_RAW_BYTES)
     assert isinstance(looked, OpenResult)

@@ -1,4 +1,4 @@
-"""Lengths of time in the configuration."""
+"""Durations in the configuration."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from fluxbase_cli.errors import ConfigurationError
         ("0s", timedelta(0)),
     ],
 )
-def test_a_number_and_a_unit_are_a_length_of_time(text: str, length: timedelta) -> None:
+def test_a_number_and_a_unit_are_a_duration(text: str, length: timedelta) -> None:
     assert parse_duration(text) == length
 
 
 @pytest.mark.parametrize("text", ["", " ", "7", "d", "-7d", "7 days", "1.5d", "7y", "7d!", "٣d"])
-def test_anything_else_is_refused_with_its_place_and_never_quoted(text: str) -> None:
+def test_any_other_text_is_refused_with_its_place_and_never_quoted(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_duration(text, "fluxbase.yaml: min_age")
 
@@ -37,7 +37,7 @@ def test_anything_else_is_refused_with_its_place_and_never_quoted(text: str) -> 
     assert "7d" in (caught.value.hint or "")
 
 
-def test_a_length_that_no_date_can_carry_is_refused() -> None:
+def test_a_duration_too_long_for_a_date_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="longer than 100 years"):
         parse_duration("999999999w")
 
@@ -53,5 +53,5 @@ def test_a_length_that_no_date_can_carry_is_refused() -> None:
         (timedelta(minutes=90), "1h30m"),
     ],
 )
-def test_a_length_of_time_is_written_in_its_two_largest_units(length: timedelta, text: str) -> None:
+def test_a_duration_is_written_in_its_two_largest_units(length: timedelta, text: str) -> None:
     assert format_duration(length) == text

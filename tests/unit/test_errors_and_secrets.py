@@ -1,4 +1,4 @@
-"""What is shown of keys and values: nothing. What is told of errors: what is wrong, what to do, and an exit code."""
+"""Keys and values are never shown. Each error says what is wrong and what to do, and has an exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shown(thing: object) -> str:
 
 @dataclass(frozen=True)
 class Holder:
-    """Somebody's data class that holds a thing."""
+    """A data class of another author that holds an object."""
 
     thing: object
 
@@ -67,9 +67,9 @@ def test_a_key_shows_its_version_and_its_fingerprint() -> None:
 def test_the_traceback_of_a_value_that_does_not_open_holds_no_part_of_it(text: bytes) -> None:
     with pytest.raises(SealError) as caught:
         Sealer(KEY).open_text(text)
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.args)
-    assert MARK not in told
-    assert text.decode() not in told
+    everything = "".join(traceback.format_exception(caught.value)) + repr(caught.value.args)
+    assert MARK not in everything
+    assert text.decode() not in everything
 
 
 def test_two_equal_keys_are_refused_without_showing_them() -> None:
@@ -86,7 +86,7 @@ def test_two_equal_keys_are_refused_without_showing_them() -> None:
         f"host=127.0.0.1 port=1 user=somebody password='{MARK}' dbname=nowhere",
     ],
 )
-def test_a_server_that_does_not_answer_is_told_without_the_password(url: str) -> None:
+def test_a_server_that_does_not_answer_is_reported_without_the_password(url: str) -> None:
     with pytest.raises(errors.DatabaseError) as caught:
         connect_or_explain(DatabaseSettings.from_url(url))
     assert caught.value.exit_code is ExitCode.FAILED
@@ -95,7 +95,7 @@ def test_a_server_that_does_not_answer_is_told_without_the_password(url: str) ->
     assert MARK not in "".join(traceback.format_exception(caught.value))
 
 
-def test_an_address_that_libpq_can_not_read_is_told_without_quoting_it() -> None:
+def test_an_address_that_libpq_can_not_read_is_refused_and_not_quoted() -> None:
     settings = DatabaseSettings(url=Secret(f"postgresql://u:{MARK}@[h/d"), source="--database-url")
     with pytest.raises(errors.ConfigurationError) as caught:
         connect(settings)
@@ -121,7 +121,7 @@ def test_every_error_is_listed_here() -> None:
 
 
 @pytest.mark.parametrize(("kind", "code"), ERRORS.items())
-def test_an_error_has_a_message_a_hint_and_the_exit_code_of_the_design(kind: type[FluxbaseCliError], code: int) -> None:
+def test_an_error_has_a_message_a_hint_and_the_documented_exit_code(kind: type[FluxbaseCliError], code: int) -> None:
     error = kind("what is wrong", hint="what to do")
     assert (str(error), error.message, error.hint, int(error.exit_code)) == (
         "what is wrong",
@@ -132,10 +132,10 @@ def test_an_error_has_a_message_a_hint_and_the_exit_code_of_the_design(kind: typ
     assert kind("alone").hint is None
 
 
-def test_the_exit_codes_are_those_of_the_design() -> None:
+def test_the_exit_codes_are_the_documented_ones() -> None:
     assert sorted(int(code) for code in ExitCode) == [0, 1, 2, 3, 4, 5, 6, 130, 143]
 
 
-def test_a_secret_can_not_be_pickled_within_other_things() -> None:
+def test_an_object_that_holds_a_secret_can_not_be_pickled() -> None:
     with pytest.raises(TypeError):
         pickle.dumps(Holder(Secret(MARK)))

@@ -29,7 +29,7 @@ def refused(tmp_path: Path, text: str) -> ConfigurationError:
     return caught.value
 
 
-def test_the_documented_file_is_read_as_it_says(tmp_path: Path) -> None:
+def test_the_documented_file_is_read_as_documented(tmp_path: Path) -> None:
     file = tmp_path / "places.yaml"
     file.write_text(_DOCUMENTED.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     read = read_places(file)
@@ -48,12 +48,12 @@ def test_the_documented_file_is_read_as_it_says(tmp_path: Path) -> None:
     assert catalogue_digest(read.catalogue) != catalogue_digest()
 
 
-def test_without_a_file_there_are_the_places_of_the_releases() -> None:
+def test_without_a_file_the_locations_are_those_of_the_releases() -> None:
     assert read_places(None).catalogue == CATALOGUE
 
 
 @pytest.mark.parametrize("text", ["", "{}", "locations:\nskip: []\n"])
-def test_a_file_that_says_nothing_changes_nothing(tmp_path: Path, text: str) -> None:
+def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
     file = tmp_path / "places.yaml"
     file.write_text(text, encoding="utf-8")
     assert read_places(file).catalogue == CATALOGUE
@@ -80,19 +80,19 @@ def test_a_file_that_says_nothing_changes_nothing(tmp_path: Path, text: str) -> 
         ("a: &a [x]\nb: [*a, *a]", "aliases", "Write the values out"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_what_to_do(tmp_path: Path, text: str, message: str, hint: str) -> None:
+def test_a_mistake_is_reported_with_its_place_and_a_hint(tmp_path: Path, text: str, message: str, hint: str) -> None:
     error = refused(tmp_path, text)
     assert message in error.message
     assert hint in (error.hint or "")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="can't be read"):
         read_places(tmp_path / "missing.yaml")
 
 
 @given(st.text(max_size=200))
-def test_no_text_ends_in_anything_but_places_or_one_clear_line(
+def test_every_text_gives_locations_or_an_error_of_one_line(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     file = tmp_path_factory.mktemp("places") / "places.yaml"

@@ -1,4 +1,4 @@
-"""`with_fleet` gives any command the two options, and passes on what was given, whatever its type."""
+"""`with_fleet` adds two options to any command, and passes the given options on, of every type."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def lines_of(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, **v
     return lines[0]
 
 
-def test_what_was_given_is_passed_on_as_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_options_are_passed_on_as_they_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = lines_of(
         tmp_path,
         monkeypatch,
@@ -67,13 +67,13 @@ def test_what_was_given_is_passed_on_as_it_was_read(tmp_path: Path, monkeypatch:
 
     assert line == [
         *(sys.executable, "-P", "-m", "fluxbase_cli.cli.instance", "look"),
-        # Relative to where we are, not to where the instance is.
+        # Relative to our working directory, not to that of the instance.
         *("--depth=deep", f"--places={tmp_path / 'places.yaml'}", "--only=-a", "--only=b c", "--unsorted"),
         *("--yes", "--debug", "--output=json", "--log-format=json"),
     ]
 
 
-def test_what_was_not_given_is_left_to_the_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_that_were_not_given_are_left_to_the_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = lines_of(tmp_path, monkeypatch, "look", "--fleet", "fleet.yaml", "--parallel", "2")
 
     assert line[4:] == ["look", "--yes", "--output=json", "--log-format=json"]

@@ -17,7 +17,7 @@ from fluxbase_cli.fleet.outcome import InstanceResult, worst
 
 _GOOD = "instances:\n  - {name: eu, config: eu/fluxbase.yaml}\n  - {name: us, config: us/fluxbase.yaml}\n"
 _ROOT = Path(__file__).parents[2]
-#: Names of the page that stand for an explicit list in the code, not for a prefix.
+#: Names on the page that stand for an explicit list in the code, not for a prefix.
 _GLOBS = {"XDG_*", "PGSSL*", "KRB5*"}
 _MARKER = "the-secret-marker"
 
@@ -51,7 +51,7 @@ def refusal(folder: Path, text: str | bytes) -> ConfigurationError:
     return error
 
 
-def test_paths_begin_at_the_folder_of_the_file(folder: Path) -> None:
+def test_paths_are_relative_to_the_folder_of_the_file(folder: Path) -> None:
     (folder / "eu" / "work").mkdir()
     (folder / "secrets.env").write_text("OLD='a$b'\nNEW=c\n")
     text = "instances:\n- name: eu\n  config: eu/fluxbase.yaml\n  directory: eu/work\n  env_file: secrets.env\n"
@@ -150,7 +150,7 @@ def test_an_alias_is_refused(folder: Path, text: str) -> None:
 
 
 def test_a_bomb_of_aliases_costs_nothing(folder: Path) -> None:
-    """Each entry merges the one above ten times: a million pairs in the last one."""
+    """Each entry merges the one above it ten times: a million pairs in the last one."""
     text = "instances:\n- &l0 {name: eu, config: eu/fluxbase.yaml}\n"
     for number in range(1, 7):
         text += f"- &l{number} {{<<: [{', '.join([f'*l{number - 1}'] * 10)}]}}\n"
@@ -162,12 +162,12 @@ def test_a_bomb_of_aliases_costs_nothing(folder: Path) -> None:
     assert time.process_time() - started < 0.5
 
 
-def test_deep_nesting_is_no_crash(folder: Path) -> None:
+def test_deep_nesting_is_refused_without_a_crash(folder: Path) -> None:
     assert "is not valid YAML" in refusal(folder, "[" * 1_000).message
 
 
 @pytest.mark.parametrize("what", ["absent", "folder", "pipe"])
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path, what: str) -> None:
+def test_a_path_that_is_not_a_file_is_refused_at_once(tmp_path: Path, what: str) -> None:
     path = tmp_path / "fleet.yaml"
     if what == "folder":
         path.mkdir()
@@ -188,7 +188,9 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, what: str) -> None:
         (f"this is no 'assignment {_MARKER}", "can't be understood at line 1"),
     ],
 )
-def test_a_mistake_in_an_env_file_is_told_before_anything_is_touched(folder: Path, line: str, what: str) -> None:
+def test_a_mistake_in_an_env_file_is_reported_before_any_instance_is_started(
+    folder: Path, line: str, what: str
+) -> None:
     (folder / "eu.env").write_text(f"{line}\n")
 
     error = refusal(folder, "instances:\n- {name: eu, config: eu/fluxbase.yaml, env_file: eu.env}\n")
@@ -200,7 +202,7 @@ def test_a_mistake_in_an_env_file_is_told_before_anything_is_touched(folder: Pat
 # --- the environment --------------------------------------------------------------------------------------------------
 
 
-def test_an_instance_gets_what_is_named_and_its_own_variables(folder: Path) -> None:
+def test_an_instance_gets_the_named_variables_and_its_own(folder: Path) -> None:
     (folder / "eu.env").write_text("OLD_SECRET_KEY=of-eu\nVAULT_TOKEN=of-eu\n")
     text = (
         "instances:\n- {name: eu, config: eu/fluxbase.yaml, env_file: eu.env}\n- {name: us, config: us/fluxbase.yaml}\n"
@@ -252,8 +254,8 @@ def test_the_example_is_a_fleet_whose_configurations_can_be_read() -> None:
         assert not settings.warnings
 
 
-def test_what_passes_is_what_is_documented(folder: Path) -> None:
-    """Every name of the page's table passes, and every name that passes is in the table."""
+def test_the_variables_that_are_passed_on_are_the_documented_ones(folder: Path) -> None:
+    """Every name in the page's table is passed on, and every name that is passed on is in the table."""
     page = (_ROOT / "docs" / "operators" / "fleet.md").read_text(encoding="utf-8")
     table = page[page.index("| passes | why |") : page.index("Nothing else passes")]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
@@ -267,7 +269,7 @@ def test_what_passes_is_what_is_documented(folder: Path) -> None:
     assert set(passed) == {name.replace("*", "X") for name in documented - _GLOBS}
 
 
-def test_the_order_of_exit_codes_is_what_is_documented() -> None:
+def test_the_order_of_exit_codes_is_the_documented_one() -> None:
     page = (_ROOT / "docs" / "operators" / "fleet.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([0-9, ]+) \| `([a-z-]+)` \|", page, re.MULTILINE)
     codes = [(int(code), outcome) for cell, outcome in rows for code in cell.split(",")]

@@ -1,4 +1,4 @@
-"""What is told of a fleet: the worst exit code, a line each, and what instances say meanwhile."""
+"""The report on a fleet: the worst exit code, one line for each instance, and their messages while they run."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def ended(code: int | None, result: dict[str, Any] | None = None, error: str | N
     return InstanceResult(instance(), code, 2.4, result, error)
 
 
-def test_the_worst_code_is_that_after_which_most_is_left_to_do() -> None:
+def test_the_worst_code_is_the_one_that_leaves_most_to_do() -> None:
     for better, worse in itertools.combinations(reversed(_WORST_FIRST), 2):
         assert worst([better, worse]) == worst([worse, better]) == worse
     assert worst([]) == 0
-    # Killed, or a code that is not ours.
+    # Killed, or a code that the tool does not use.
     assert worst([137, 6]) == worst([7, 6]) == 1
 
 
@@ -45,7 +45,7 @@ def test_the_worst_code_is_that_after_which_most_is_left_to_do() -> None:
         ([0, 143], None, 143),
     ],
 )
-def test_a_signal_decides_where_it_cut_something_short(
+def test_a_signal_decides_the_code_where_it_interrupted_something(
     codes: list[int | None], signal: int | None, expected: int
 ) -> None:
     assert FleetResult(tuple(ended(code) for code in codes), signal).exit_code == expected
@@ -75,7 +75,7 @@ def test_a_signal_decides_where_it_cut_something_short(
         ("another command", ended(0, {"a": 1}), "✓ eu: 2s"),
     ],
 )
-def test_an_instances_line(command: str, result: InstanceResult, line: str) -> None:
+def test_the_line_of_an_instance_says_how_it_ended(command: str, result: InstanceResult, line: str) -> None:
     assert next(iter(fleet_lines(command, FleetResult((result,))))) == line
 
 
@@ -89,10 +89,10 @@ def test_the_summary_counts_by_outcome() -> None:
     assert (data["done"], data["failed"], data["exit_code"]) == (2, 4, 130)
 
 
-# --- meanwhile --------------------------------------------------------------------------------------------------------
+# --- while instances run ----------------------------------------------------------------------------------------------
 
 
-def test_each_line_of_a_message_has_the_instances_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_line_of_a_message_begins_with_the_instances_name(capsys: pytest.CaptureFixture[str]) -> None:
     messages = FleetMessages(Messages())
 
     messages.heard(instance(), InstanceMessage("info", "Now set:\n\n    a: 1\x1b[2J\n", {}))
@@ -110,17 +110,17 @@ def test_as_json_the_name_is_a_field(capsys: pytest.CaptureFixture[str]) -> None
     messages.heard(instance(), InstanceMessage("warning", "look", {"location": "a.b.c"}))
     messages.heard(instance(), InstanceMessage("error", "no", {"hint": "do"}))
 
-    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    for each in told:
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    for each in lines:
         del each["time"]
-    assert told == [
+    assert lines == [
         {"level": "warning", "message": "look", "location": "a.b.c", "instance": "eu"},
         {"level": "error", "message": "no", "hint": "do", "instance": "eu"},
     ]
 
 
-def test_progress_of_many_instances_does_not_flood(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every instance tells its progress every five seconds."""
+def test_many_instances_do_not_flood_the_output_with_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every instance reports its progress every five seconds."""
     now = [0.0]
     messages = FleetMessages(Messages(), clock=lambda: now[0])
     messages.started(instance())

@@ -1,4 +1,4 @@
-"""What a job wants of a value, and how values are counted."""
+"""What the goal of a job makes of a value, and how values are counted."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def seal(*versions: int) -> tuple[Layer, ...]:
         (Goal(2, source=2), 2, 2),
     ],
 )
-def test_only_the_source_moves_or_everything_without_one(goal: Goal, version: int, becomes: int) -> None:
+def test_only_seals_of_the_source_move_or_all_when_there_is_no_source(goal: Goal, version: int, becomes: int) -> None:
     assert goal.version_for(version) == becomes
     assert goal.moves(version) == (version != becomes)
 
 
-def test_each_layer_becomes_what_it_shall_and_stays_derived_or_not() -> None:
+def test_each_layer_moves_as_the_goal_says_and_keeps_its_kind_of_key() -> None:
     had = (Layer(1, derived=True), Layer(3, derived=False), Layer(2, derived=True))
     assert Goal(2, source=1).layers_for(had) == (
         Layer(2, derived=True),
@@ -54,7 +54,7 @@ def test_each_layer_becomes_what_it_shall_and_stays_derived_or_not() -> None:
 
 
 @given(goal=st.builds(Goal, st.integers(1, 4), source=st.none() | st.integers(1, 4)), had=layers)
-def test_a_goal_is_reached_by_carrying_it_out_once(goal: Goal, had: tuple[Layer, ...]) -> None:
+def test_a_second_run_with_the_same_goal_changes_nothing(goal: Goal, had: tuple[Layer, ...]) -> None:
     has = goal.layers_for(had)
     assert not goal.moves_any(has)
     assert goal.layers_for(has) == has
@@ -104,7 +104,7 @@ def test_counts_are_true_when_any_of_them_is(name: str) -> None:
     assert not Counts()
 
 
-def test_a_tally_counts_by_the_goal_and_each_value_in_one_place_only() -> None:
+def test_a_tally_counts_each_value_once_according_to_the_goal() -> None:
     tally = Tally(plaintext=4, undecryptable=3)
     tally.opened.update({seal(1): 10, seal(2): 20, seal(3): 30, seal(2, 1): 5})
     assert tally.scanned == 68
@@ -121,13 +121,13 @@ def test_a_tally_counts_by_the_goal_and_each_value_in_one_place_only() -> None:
     assert tally.moving(Goal(2)) == 45
 
 
-def test_a_value_sealed_twice_needs_both_keys_and_one_of_one_key_needs_it_once() -> None:
+def test_a_value_with_layers_of_two_keys_needs_both_and_of_one_key_needs_it_once() -> None:
     tally = Tally()
     tally.opened.update({seal(2, 1): 3, seal(1, 1): 4, (Layer(1, derived=True),): 5})
     assert tally.by_version() == {1: 12, 2: 3}
 
 
-def test_a_tally_taken_out_again_leaves_nothing() -> None:
+def test_a_tally_minus_itself_is_empty() -> None:
     tally = Tally(plaintext=1, undecryptable=2)
     tally.opened[seal(1)] = 3
     other = Tally()
@@ -171,22 +171,22 @@ def job(state: str, *, undecryptable: int = 0, signal: int | None = None) -> Job
         (job("interrupted"), ExitCode.SIGINT),
     ],
 )
-def test_a_job_ends_the_command_with_the_code_that_the_design_says(report: JobReport, code: int) -> None:
+def test_a_job_ends_the_command_with_the_documented_exit_code(report: JobReport, code: int) -> None:
     assert report.exit_code == code
 
 
-def test_only_a_job_that_came_to_its_end_is_done() -> None:
+def test_only_a_job_that_ended_normally_is_done() -> None:
     not_done = (JobState.INTERRUPTED, JobState.FAILED, JobState.SUPERSEDED)
     assert [state for state in not_done if job(state.value).exit_code == ExitCode.DONE] == []
 
 
-def test_a_jobs_total_and_rate_are_of_all_its_locations() -> None:
+def test_a_jobs_total_and_rate_cover_all_its_locations() -> None:
     report = job("completed", undecryptable=1)
     assert report.total == Counts(scanned=3, undecryptable=1)
     assert report.rate_per_second == 5.0
 
 
-def census(key_version: int | None, by_version: dict[int, int], undecryptable: int) -> AuditReport:
+def report_of(key_version: int | None, by_version: dict[int, int], undecryptable: int) -> AuditReport:
     scanned = sum(by_version.values()) + undecryptable
     return AuditReport(
         key_version=key_version,
@@ -201,18 +201,18 @@ def census(key_version: int | None, by_version: dict[int, int], undecryptable: i
 @pytest.mark.parametrize(
     ("report", "found", "code"),
     [
-        (census(1, {2: 5}, 0), 0, ExitCode.DONE),
-        (census(1, {1: 3, 2: 5}, 0), 3, ExitCode.CHECK_SAYS_NO),
-        (census(1, {1: 3, 2: 5}, 2), 3, ExitCode.CHECK_SAYS_NO),
-        (census(None, {1: 3, 2: 5}, 0), 8, ExitCode.DONE),
-        (census(None, {1: 3, 2: 5}, 2), 8, ExitCode.UNDECRYPTABLE_LEFT),
+        (report_of(1, {2: 5}, 0), 0, ExitCode.DONE),
+        (report_of(1, {1: 3, 2: 5}, 0), 3, ExitCode.CHECK_SAYS_NO),
+        (report_of(1, {1: 3, 2: 5}, 2), 3, ExitCode.CHECK_SAYS_NO),
+        (report_of(None, {1: 3, 2: 5}, 0), 8, ExitCode.DONE),
+        (report_of(None, {1: 3, 2: 5}, 2), 8, ExitCode.UNDECRYPTABLE_LEFT),
     ],
 )
-def test_a_census_ends_the_command_with_its_answer(report: AuditReport, found: int, code: int) -> None:
+def test_an_audit_ends_the_command_with_the_exit_code_of_its_result(report: AuditReport, found: int, code: int) -> None:
     assert report.found == found
     assert report.exit_code == code
     assert report.plaintext == 7
 
 
-def test_a_census_lists_every_version_of_the_ring_also_those_that_nothing_needs() -> None:
-    assert census(1, {2: 5}, 0).by_version == {1: 0, 2: 5}
+def test_an_audit_lists_every_version_of_the_ring_even_those_that_nothing_needs() -> None:
+    assert report_of(1, {2: 5}, 0).by_version == {1: 0, 2: 5}

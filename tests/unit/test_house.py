@@ -1,4 +1,4 @@
-"""How the repository itself is kept: sizes of files, words, links. What other tools check is in `.ci/run`."""
+"""Rules for the repository: sizes of files, words, links. `.ci/run` has what other tools check."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _MOST_LINES = 400
 _FOLDERS = ("fluxbase_cli", "tests", "docs", "examples", ".ci")
-#: Pages that quote other things' words: what was said at the time, and the list of the words itself.
+#: Pages that must contain those words: a test of them, and the list of the words.
 _QUOTING = frozenset({"docs/glossary.md", "tests/unit/test_house.py"})
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
@@ -79,7 +79,7 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     text = _CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))
     named = set(re.findall(r"`((?:[\w.*-]+/)+[\w.*-]+\.(?:py|sql|toml|yaml))`", text))
     folders = (_ROOT, _ROOT / "fluxbase_cli", _ROOT / "tests", page.parent)
-    # Examples of names that a user chooses are in the pages for operators.
+    # The pages for operators have examples of names that a user chooses.
     if "developers" in page.parts:
         assert [name for name in sorted(named) if not any(list(folder.glob(name)) for folder in folders)] == []
 
@@ -98,7 +98,7 @@ def _unwanted() -> re.Pattern[str]:
 
 
 def _prose(path: Path) -> Iterator[tuple[int, str]]:
-    """The texts for readers of a file, each with its line."""
+    """The texts of a file that people read, each with its line."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
         yield 1, _CODE_BLOCK.sub(lambda match: "\n" * match[0].count("\n"), text)

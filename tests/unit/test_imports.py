@@ -1,4 +1,4 @@
-"""The layers of docs/developers/architecture.md, and a sentence at the head of every module."""
+"""The layers of docs/developers/architecture.md, and a docstring at the top of every module."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_imports_point_downward_only() -> None:
 
 
 @pytest.mark.parametrize("module", _MODULES, ids=lambda path: str(path.relative_to(_ROOT)))
-def test_every_module_begins_with_a_sentence(module: Path) -> None:
+def test_every_module_begins_with_a_docstring(module: Path) -> None:
     docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
 
     assert docstring

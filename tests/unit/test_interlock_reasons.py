@@ -1,4 +1,4 @@
-"""What an operator reads when a key may not be destroyed: each reason to the letter, with the way out."""
+"""What an operator reads when a key may not be destroyed: the exact text of each reason, with the way out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WEEK = timedelta(days=7)
 
 
 def shown(moment: datetime) -> str:
-    """A moment in the time zone of the machine."""
+    """A time in the time zone of the machine."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
@@ -49,9 +49,9 @@ def test_an_unfinished_job_is_named() -> None:
     ]
 
 
-def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_several() -> None:
+def test_values_are_counted_by_location_and_the_database_is_named_if_there_are_several() -> None:
     found = {"app.settings.encrypted_value": 2, "auth.users.totp_secret": 0, "public.notes.body": 1}
-    census = NeededBy("main", found, 3, unlisted=frozenset({"public.notes.body"}))
+    needed_by = NeededBy("main", found, 3, unlisted=frozenset({"public.notes.body"}))
     alone = [
         (
             "2 values open under version 4 (app.settings.encrypted_value 2): "
@@ -67,8 +67,8 @@ def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_s
             "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
         ),
     ]
-    assert interlocks.while_needed(4, [census], accept_undecryptable=False) == alone
-    assert interlocks.while_needed(4, [census], accept_undecryptable=True) == alone[:2]
+    assert interlocks.while_needed(4, [needed_by], accept_undecryptable=False) == alone
+    assert interlocks.while_needed(4, [needed_by], accept_undecryptable=True) == alone[:2]
 
     both = {"app.settings.encrypted_value": 2, "auth.users.totp_secret": 1}
     secondary = NeededBy("branch_a", both, 1)
@@ -86,7 +86,7 @@ def test_values_are_counted_by_place_and_the_database_is_named_where_there_are_s
     assert secondary.total == 3
 
 
-def test_the_order_of_the_steps_is_told() -> None:
+def test_the_reason_says_the_order_of_the_steps() -> None:
     assert interlocks.before_it_is_disabled(3, disabled=False) == [
         (
             "version 3 is not disabled yet: `fluxbase-cli keys destroy --key-version 3` without --confirm does that, "
@@ -98,7 +98,7 @@ def test_the_order_of_the_steps_is_told() -> None:
     ]
 
 
-def test_what_must_be_waited_for_is_told_with_its_end() -> None:
+def test_a_waiting_time_is_named_with_its_end() -> None:
     assert interlocks.before_it_has_cooled_off(NOW, WEEK, NOW) == [
         f"it cools off for 7d since it was disabled, until {shown(NOW + WEEK)}: wait, or pass --now in an emergency"
     ]
@@ -111,7 +111,7 @@ def test_what_must_be_waited_for_is_told_with_its_end() -> None:
     ]
 
 
-def test_others_at_work_are_named() -> None:
+def test_a_standby_and_concurrent_work_are_reasons_to_refuse() -> None:
     assert interlocks.on_a_standby(standby=False) == []
     assert interlocks.on_a_standby(standby=True) == [
         "this server is a standby, which is read-only and does not see what its primary writes: use the primary"
@@ -127,7 +127,7 @@ def test_others_at_work_are_named() -> None:
     ]
 
 
-def test_a_key_that_somebody_else_has_destroyed_is_not_destroyed_twice() -> None:
+def test_a_key_that_another_command_destroyed_is_not_destroyed_twice() -> None:
     destroyed = KeyRecord(1, "58352c770942498e", KeyEvent.DESTROYED, NOW, "postgres", "ann", "host-a", None, {})
     assert interlocks.after_it_was_destroyed(None) == []
     assert interlocks.after_it_was_destroyed(destroyed) == ["it was destroyed meanwhile, by ann on host-a"]
@@ -135,7 +135,7 @@ def test_a_key_that_somebody_else_has_destroyed_is_not_destroyed_twice() -> None
     assert interlocks.after_it_was_destroyed(disabled) == []
 
 
-def test_the_fingerprint_that_would_confirm_is_told() -> None:
+def test_the_reason_shows_the_fingerprint_that_confirms() -> None:
     assert interlocks.unless_confirmed("58352c770942498e", "5fbbcb26efd25aa5") == [
         "--confirm does not name this key: its fingerprint is 58352c770942498e"
     ]

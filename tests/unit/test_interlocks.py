@@ -1,4 +1,4 @@
-"""The rules that keep a key from being destroyed, one by one."""
+"""The interlocks, the rules that keep a key from being destroyed, one by one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def needed(found: int = 0, undecryptable: int = 0, database: str = "main") -> Ne
     )
 
 
-def test_the_active_key_is_needed_by_definition() -> None:
+def test_the_active_key_is_always_needed() -> None:
     assert len(interlocks.while_active(2, 2)) == 1
     assert interlocks.while_active(1, 2) == []
 
 
-def test_a_single_value_that_needs_it_is_enough_and_is_named_with_its_place() -> None:
+def test_one_value_that_needs_the_key_is_enough_and_its_location_is_named() -> None:
     (reason,) = interlocks.while_needed(1, [needed(found=1)], accept_undecryptable=True)
     assert "1 value opens under version 1" in reason
     assert "functions.secrets.encrypted_value 1" in reason
@@ -30,12 +30,12 @@ def test_a_single_value_that_needs_it_is_enough_and_is_named_with_its_place() ->
     assert interlocks.while_needed(1, [needed()], accept_undecryptable=False) == []
 
 
-def test_a_value_in_a_database_beside_it_counts_too_and_the_database_is_named() -> None:
+def test_a_value_in_another_database_counts_too_and_the_database_is_named() -> None:
     (reason,) = interlocks.while_needed(1, [needed(), needed(found=3, database="branch_a")], accept_undecryptable=False)
     assert "database branch_a" in reason
 
 
-def test_values_that_nothing_opens_are_accepted_only_when_that_is_said() -> None:
+def test_undecryptable_values_are_accepted_only_with_the_option() -> None:
     (reason,) = interlocks.while_needed(1, [needed(undecryptable=2)], accept_undecryptable=False)
     assert "--accept-undecryptable" in reason
     assert interlocks.while_needed(1, [needed(undecryptable=2)], accept_undecryptable=True) == []
@@ -46,26 +46,26 @@ def test_the_second_step_needs_the_first() -> None:
     assert interlocks.before_it_is_disabled(1, disabled=True) == []
 
 
-def test_the_cooling_off_time_runs_from_the_moment_at_which_it_was_disabled() -> None:
+def test_the_cooling_off_time_begins_when_the_key_is_disabled() -> None:
     assert interlocks.before_it_has_cooled_off(NOW - WEEK, WEEK, NOW) == []
     assert len(interlocks.before_it_has_cooled_off(NOW - WEEK + timedelta(seconds=1), WEEK, NOW)) == 1
     assert interlocks.before_it_has_cooled_off(None, WEEK, NOW) == []
     assert interlocks.before_it_has_cooled_off(NOW, timedelta(0), NOW) == []
 
 
-def test_backups_keep_it_for_as_long_as_they_reach_back() -> None:
+def test_the_backup_horizon_keeps_the_key() -> None:
     month = timedelta(days=30)
     assert len(interlocks.before_backups_have_passed(None, NOW - WEEK, month, NOW)) == 1
     assert interlocks.before_backups_have_passed(None, NOW - month, month, NOW) == []
     assert interlocks.before_backups_have_passed(None, None, month, NOW) == []
 
 
-def test_a_date_to_keep_it_until_is_kept() -> None:
+def test_the_key_is_kept_until_the_configured_date() -> None:
     assert len(interlocks.before_backups_have_passed(NOW + WEEK, None, timedelta(0), NOW)) == 1
     assert interlocks.before_backups_have_passed(NOW, None, timedelta(0), NOW) == []
 
 
-def test_only_its_own_fingerprint_confirms_it() -> None:
+def test_only_the_fingerprint_of_the_key_confirms() -> None:
     assert interlocks.unless_confirmed("58352c770942498e", "58352C770942498E ") == []
     assert interlocks.unless_confirmed("58352c770942498e", None) == []
     (reason,) = interlocks.unless_confirmed("58352c770942498e", "5fbbcb26efd25aa5")

@@ -1,4 +1,4 @@
-"""Where a key stands, as its history tells it."""
+"""The state of a key, as its history shows it."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def history_of(*events: tuple[int, str, KeyEvent]) -> KeyHistory:
         ((KeyEvent.DISABLED, KeyEvent.REWRAPPED), KeyState.DISABLED),
     ],
 )
-def test_the_last_event_says_where_a_key_stands(events: tuple[KeyEvent, ...], state: KeyState) -> None:
+def test_the_last_event_gives_the_state_of_a_key(events: tuple[KeyEvent, ...], state: KeyState) -> None:
     assert history_of(*((1, "aa", event) for event in events)).state(1, "aa") is state
 
 
-def test_another_key_under_the_same_version_has_a_history_of_its_own() -> None:
+def test_another_key_under_the_same_version_has_a_separate_history() -> None:
     history = history_of((1, "aa", KeyEvent.DESTROYED), (1, "bb", KeyEvent.CREATED))
     assert history.state(1, "aa") is KeyState.DESTROYED
     assert history.state(1, "bb") is KeyState.ENABLED
     assert not history.may_be_gone(1)
 
 
-def test_a_key_may_be_gone_from_the_moment_at_which_its_destruction_was_begun() -> None:
+def test_a_key_may_be_gone_as_soon_as_its_destruction_has_begun() -> None:
     assert not history_of((1, "aa", KeyEvent.DISABLED)).may_be_gone(1)
     assert history_of((1, "aa", KeyEvent.DISABLED), (1, "aa", KeyEvent.DESTROYING)).may_be_gone(1)
     assert not history_of().may_be_gone(1)
@@ -62,7 +62,7 @@ def test_nothing_is_sealed_under_a_disabled_or_destroyed_key() -> None:
             refuse_as_target(history_of((1, key.fingerprint, event)), key)
 
 
-def test_a_version_is_to_come_until_a_key_of_it_was_made_or_a_job_moved_to_it() -> None:
+def test_a_version_counts_as_new_until_its_key_was_made_or_a_job_moved_to_it() -> None:
     history = KeyHistory(history_of((2, "bb", KeyEvent.CREATED)).records, targets=frozenset({3}))
     assert [version for version in range(1, 6) if history.is_to_come(version)] == [1, 4, 5]
 

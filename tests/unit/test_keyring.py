@@ -1,4 +1,4 @@
-"""Keys as they are written, the ring that holds them, and the providers that fetch them."""
+"""The forms in which keys are written, the key ring that holds them, and the providers that read them."""
 
 from __future__ import annotations
 
@@ -70,25 +70,25 @@ def test_a_key_is_hex_or_base64_or_32_bytes_of_text(text: str, key: bytes) -> No
         pytest.param(base64.b64encode(FIRST).decode() + "\n", id="base64 with a line break"),
     ],
 )
-def test_anything_else_is_refused_by_its_place_and_never_quoted(text: str) -> None:
+def test_any_other_text_is_refused_with_its_place_and_never_quoted(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_key(text, PLACE)
     assert caught.value.exit_code is ExitCode.USAGE
     assert PLACE in caught.value.message
-    told = f"{caught.value!r} {caught.value.message} {caught.value.hint}"
-    assert not text.strip() or text.strip()[:12] not in told
+    shown = f"{caught.value!r} {caught.value.message} {caught.value.hint}"
+    assert not text.strip() or text.strip()[:12] not in shown
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 @given(st.text(max_size=80))
-def test_a_key_has_32_bytes_or_is_refused_without_a_word_of_it(rest: str) -> None:
-    told = ""
+def test_a_key_without_exactly_32_bytes_is_refused_and_not_shown(rest: str) -> None:
+    shown = ""
     try:
         assert len(parse_key(f"\N{SNOWMAN}{rest}", PLACE)) == 32
     except ConfigurationError as error:
-        told = f"{error} {error.hint}"
-    assert "\N{SNOWMAN}" not in told
+        shown = f"{error} {error.hint}"
+    assert "\N{SNOWMAN}" not in shown
 
 
 @given(st.text(alphabet=string.hexdigits + " \t\r\n", min_size=64, max_size=64))
@@ -100,7 +100,7 @@ def test_64_characters_are_a_key_only_if_each_is_a_hex_digit(text: str) -> None:
             parse_key(text, PLACE)
 
 
-def test_white_space_around_a_key_is_told() -> None:
+def test_white_space_around_a_key_causes_a_warning() -> None:
     with pytest.raises(ConfigurationError, match="white space"):
         parse_key(FIRST.hex() + "\n", PLACE)
 
@@ -113,7 +113,7 @@ def test_a_generated_key_can_be_read_and_is_never_the_same(encoding: Encoding) -
     assert {len(text) for text in made} == {{"hex": 64, "base64": 44, "raw": 32}[encoding.value]}
 
 
-def test_a_raw_key_is_what_todays_server_takes_in_any_file() -> None:
+def test_a_raw_key_has_the_form_that_todays_server_reads_from_any_file() -> None:
     allowed = set(string.ascii_letters + string.digits + "-_")
     assert all(set(generate_key(Encoding.RAW)) <= allowed for _ in range(50))
 
@@ -140,12 +140,12 @@ def test_no_key_at_all_is_refused() -> None:
         Keyring(())
 
 
-def test_one_version_twice_is_refused() -> None:
+def test_a_version_that_stands_twice_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="twice"):
         Keyring((Key(1, FIRST), Key(1, SECOND)))
 
 
-def test_one_key_under_two_versions_is_refused_by_its_places() -> None:
+def test_one_key_under_two_versions_is_refused_with_both_places() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Keyring((Key(3, FIRST, source="place three"), Key(2, SECOND), Key(1, FIRST, source="place one")))
     assert "versions 1 and 3 are the same key" in caught.value.message
@@ -155,11 +155,11 @@ def test_one_key_under_two_versions_is_refused_by_its_places() -> None:
 
 
 @pytest.mark.parametrize("sample", sorted(SAMPLE_KEYS))
-def test_a_sample_key_is_warned_of(sample: bytes) -> None:
+def test_a_sample_key_causes_a_warning(sample: bytes) -> None:
     assert any("sample key" in warning for warning in Key(1, sample).warnings)
 
 
-def test_the_sample_keys_are_those_of_the_specification_and_other_keys_are_not_warned_of() -> None:
+def test_only_the_sample_keys_of_the_specification_cause_a_warning() -> None:
     assert {
         b"your-32-character-encryption-key",
         b"CHANGEME-exactly-32-bytes-random",
@@ -184,13 +184,13 @@ def test_the_ring_is_loaded_from_the_configuration() -> None:
     assert {key.provider for key in ring.keys} == {"env"}
 
 
-def test_a_key_that_cannot_be_read_is_told_by_its_place() -> None:
+def test_a_key_that_cannot_be_read_is_named_by_its_place() -> None:
     with pytest.raises(ConfigurationError, match="place 2") as caught:
         load_keyring(encryption(entry(1, FIRST.hex()), entry(2, "hunter2")), {})
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_an_unknown_provider_is_told_with_those_that_are_installed() -> None:
+def test_an_unknown_provider_is_refused_with_a_list_of_the_installed_ones() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_keyring(encryption(entry(1, FIRST.hex(), "teapot")), {})
     assert "'teapot'" in caught.value.message
@@ -199,7 +199,7 @@ def test_an_unknown_provider_is_told_with_those_that_are_installed() -> None:
 
 
 class Counting:
-    """A provider from somebody else's package."""
+    """A provider from another author's package."""
 
     made: list[ProviderContext]
     fetched: list[int]
@@ -225,7 +225,7 @@ def somebody_elses_package(monkeypatch: pytest.MonkeyPatch) -> type[Counting]:
     return Counting
 
 
-def test_a_provider_of_somebody_elses_package_is_made_once_and_asked_once_a_key(
+def test_a_provider_of_another_package_is_created_once_and_asked_once_for_each_key(
     somebody_elses_package: type[Counting],
 ) -> None:
     settings = encryption(entry(1, "", "counting"), entry(2, "", "counting"))

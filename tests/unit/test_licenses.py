@@ -1,4 +1,4 @@
-"""The licenses of what we depend on must fit ours (Apache-2.0)."""
+"""The licenses of our dependencies must be compatible with ours (Apache-2.0)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def _runtime_dependencies() -> list[str]:
 
 
 @pytest.mark.parametrize("name", _runtime_dependencies())
-def test_the_license_of_a_dependency_fits(name: str) -> None:
+def test_the_license_of_a_dependency_is_compatible(name: str) -> None:
     fields = metadata.metadata(name)
-    told = [text[:200] for name in ("License-Expression", "License") for text in fields.get_all(name) or ()]
-    told += [line for line in fields.get_all("Classifier") or () if line.startswith("License")]
-    assert any(_FITTING.search(text) for text in told), told
+    declared = [text[:200] for name in ("License-Expression", "License") for text in fields.get_all(name) or ()]
+    declared += [line for line in fields.get_all("Classifier") or () if line.startswith("License")]
+    assert any(_FITTING.search(text) for text in declared), declared

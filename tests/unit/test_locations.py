@@ -1,4 +1,4 @@
-"""The catalogue of sealed locations, against a table of what the server's releases seal."""
+"""The catalogue of locations, compared with a table of what the server's releases seal."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def location_of(line: Line) -> str:
     return line.location
 
 
-def test_the_specification_was_read_whole() -> None:
+def test_the_specification_was_read_completely() -> None:
     heading = SPECIFICATION.read_text(encoding="utf-8").splitlines()[0]
     assert "9 tables, 11 columns" in heading
     assert len({line.location.rpartition(".")[0] for line in LINES}) == 9
     assert len(LINES) == 11
 
 
-def test_the_catalogue_is_the_specification_no_more_and_no_less() -> None:
+def test_the_catalogue_is_exactly_the_specification() -> None:
     assert set(COLUMNS) == {line.location for line in LINES}
     assert len({table.qualified for table in CATALOGUE}) == len(CATALOGUE)
 

@@ -1,4 +1,4 @@
-"""Notifications over TLS: whom they are sent to is always known."""
+"""Notifications over TLS: they are sent only to a server whose identity is proven."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fluxbase_cli.notifications.recipient import Webhook
 
 
 def certificate(folder: Path, address: str) -> Path:
-    """A file with a certificate for an address, signed by itself, and its key."""
+    """A file with a self-signed certificate for an address, and its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
     made = (
@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(params=["127.0.0.1", "127.0.0.2"])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Webhook, Path, bool]]:
-    """An endpoint at 127.0.0.1, the file with its certificate, and whether that is for this address."""
+    """An endpoint at 127.0.0.1, the file with its certificate, and whether the certificate is for this address."""
     path = certificate(tmp_path, request.param)
     server = HTTPServer(("127.0.0.1", 0), _Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -74,10 +74,10 @@ def notification() -> Notification:
     return Notification(uuid4(), NotificationType.TEST, datetime.now(UTC), "a test")
 
 
-def test_a_certificate_of_nobody_whom_the_system_trusts_is_refused_for_good(
+def test_a_certificate_that_the_system_does_not_trust_is_refused_without_a_retry(
     served: tuple[Webhook, Path, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What other programs are told to trust counts for nothing here.
+    # A setting that makes other programs trust the certificate has no effect here.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(served[1]))
     with pytest.raises(DeliveryError, match=r"127\.0\.0\.1: its certificate can't be trusted") as caught:
         post(served[0], notification())
@@ -85,7 +85,7 @@ def test_a_certificate_of_nobody_whom_the_system_trusts_is_refused_for_good(
     assert "hook" not in str(caught.value)
 
 
-def test_the_authority_of_ssl_cert_file_is_trusted_for_the_host_that_it_names(
+def test_a_certificate_in_ssl_cert_file_is_trusted_only_for_the_host_that_it_names(
     served: tuple[Webhook, Path, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     webhook, path, names_the_host = served

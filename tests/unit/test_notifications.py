@@ -1,4 +1,4 @@
-"""Notifications: their form, their signature, and an endpoint that misbehaves."""
+"""Notifications: their form, their signature, and delivery to an endpoint that fails."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def impatient(endpoint: Endpoint, *, patience_s: float = 5.0, most_waiting: int 
     return WebhookNotifier(webhook(endpoint), first_pause_s=0.001, retry_limit_s=patience_s, most_waiting=most_waiting)
 
 
-def test_an_independent_verifier_takes_the_signature_and_the_form(endpoint: Endpoint) -> None:
+def test_an_independent_verifier_accepts_the_signature_and_the_form(endpoint: Endpoint) -> None:
     sent = notification()
 
     post(webhook(endpoint), sent)
@@ -77,7 +77,7 @@ def test_the_example_of_the_documentation_verifies(endpoint: Endpoint) -> None:
     assert not genuine({**request.headers, "webhook-timestamp": "1000000000"}, request.body, SECRET)
 
 
-def test_a_secret_written_as_whsec_is_the_one_that_libraries_take(endpoint: Endpoint) -> None:
+def test_a_secret_in_the_whsec_form_is_read_like_libraries_read_it(endpoint: Endpoint) -> None:
     written = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
     post(Webhook(Secret(endpoint.url), Secret(written)), notification())
@@ -92,7 +92,7 @@ def test_without_a_secret_nothing_is_signed(endpoint: Endpoint) -> None:
     assert "webhook-signature" not in endpoint.requests[0].headers
 
 
-def test_the_form_for_chats_is_a_text(endpoint: Endpoint) -> None:
+def test_the_form_for_chats_is_plain_text(endpoint: Endpoint) -> None:
     post(replace(webhook(endpoint), form=Format.SLACK), notification(kind=NotificationType.FINISHED))
 
     assert endpoint.requests[0].json == {
@@ -100,7 +100,7 @@ def test_the_form_for_chats_is_a_text(endpoint: Endpoint) -> None:
     }
 
 
-def test_an_endpoint_that_is_busy_twice_gets_it_the_third_time_under_the_same_id(endpoint: Endpoint) -> None:
+def test_after_two_busy_answers_the_third_attempt_delivers_with_the_same_id(endpoint: Endpoint) -> None:
     endpoint.answers = [503, 429]
     notifier = impatient(endpoint)
 
@@ -113,7 +113,7 @@ def test_an_endpoint_that_is_busy_twice_gets_it_the_third_time_under_the_same_id
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410])
-def test_what_the_endpoint_refuses_is_not_sent_again(endpoint: Endpoint, status: int) -> None:
+def test_a_notification_that_the_endpoint_refuses_is_not_sent_again(endpoint: Endpoint, status: int) -> None:
     endpoint.answers = [status]
     notifier = impatient(endpoint)
 
@@ -133,7 +133,7 @@ def test_a_redirect_is_not_followed(endpoint: Endpoint) -> None:
     assert len(endpoint.requests) == 1
 
 
-def test_an_endpoint_that_is_down_costs_all_attempts_once_and_is_told_without_its_url() -> None:
+def test_an_endpoint_that_is_down_uses_all_attempts_once_and_is_reported_without_its_url() -> None:
     tried: list[int] = []
 
     def deliver(where: Webhook, what: Notification) -> None:
@@ -151,7 +151,7 @@ def test_an_endpoint_that_is_down_costs_all_attempts_once_and_is_told_without_it
     assert len(tried) == 4 + 4
 
 
-def test_an_endpoint_that_hangs_holds_up_neither_the_rotation_nor_its_end(endpoint: Endpoint) -> None:
+def test_an_endpoint_that_hangs_delays_neither_the_rotation_nor_its_end(endpoint: Endpoint) -> None:
     endpoint.hold.set()
     notifier = impatient(endpoint, patience_s=0.3, most_waiting=3)
 
@@ -168,7 +168,7 @@ def test_an_endpoint_that_hangs_holds_up_neither_the_rotation_nor_its_end(endpoi
     assert set(errors) == {"too many notifications are waiting", "127.0.0.1: not delivered in time"}
 
 
-def test_whatever_happens_in_the_thread_is_told_and_stops_nothing(endpoint: Endpoint) -> None:
+def test_an_error_in_the_thread_is_reported_and_does_not_stop_the_rotation(endpoint: Endpoint) -> None:
     def broken(_where: Webhook, _what: Notification) -> None:
         raise RuntimeError(MARK)
 
@@ -180,49 +180,49 @@ def test_whatever_happens_in_the_thread_is_told_and_stops_nothing(endpoint: Endp
     assert [delivery.error for delivery in notifier.deliveries()] == ["127.0.0.1: unexpected RuntimeError"] * 2
 
 
-class Message:
+class FakeJob:
     def __init__(self) -> None:
         self.now = 0.0
-        self.said: list[tuple[NotificationType, str]] = []
-        self.notices = ProgressNotifications(
-            lambda kind, message, _detail: self.said.append((kind, message)), clock=self.clock
+        self.sent: list[tuple[NotificationType, str]] = []
+        self.observer = ProgressNotifications(
+            lambda kind, message, _detail: self.sent.append((kind, message)), clock=self.clock
         )
-        self.notices.notify(PassStarted(0, {"a.b.c": 600, "a.b.d": 600, "e.f.g": 400}, {}))
+        self.observer.notify(PassStarted(0, {"a.b.c": 600, "a.b.d": 600, "e.f.g": 400}, {}))
 
     def clock(self) -> float:
         return self.now
 
     def rows(self, number: int, *, seconds: float) -> None:
         self.now += seconds
-        self.notices.notify(BatchDone("a.b", number, {}, 0))
+        self.observer.notify(BatchDone("a.b", number, {}, 0))
 
 
-def test_progress_is_told_every_tenth_of_the_way() -> None:
-    told = Message()
+def test_progress_is_sent_after_every_tenth_of_the_work() -> None:
+    job = FakeJob()
     for _ in range(100):
-        told.rows(10, seconds=30)
+        job.rows(10, seconds=30)
 
-    assert told.said == [
+    assert job.sent == [
         (NotificationType.PROGRESS, f"Re-encryption: {percent}% done") for percent in range(10, 100, 10)
     ]
 
 
-def test_progress_is_told_once_a_minute_at_most() -> None:
-    told = Message()
+def test_progress_is_sent_once_a_minute_at_most() -> None:
+    job = FakeJob()
     for _ in range(100):
-        told.rows(10, seconds=1)
+        job.rows(10, seconds=1)
 
-    assert told.said == [(NotificationType.PROGRESS, "Re-encryption: 60% done")]
+    assert job.sent == [(NotificationType.PROGRESS, "Re-encryption: 60% done")]
 
 
-def test_waiting_is_told_once_a_minute_for_each_reason() -> None:
-    told = Message()
+def test_waiting_is_sent_once_a_minute_for_each_reason() -> None:
+    job = FakeJob()
     for reason in ("lock", "lock", "replica 3.5 s behind", "replica 4 s behind", "lock"):
-        told.notices.notify(Waiting(reason, 1.0))
-    told.now += 61
-    told.notices.notify(Waiting("lock", 1.0))
+        job.observer.notify(Waiting(reason, 1.0))
+    job.now += 61
+    job.observer.notify(Waiting("lock", 1.0))
 
-    assert [message for _, message in told.said] == [
+    assert [message for _, message in job.sent] == [
         "Waiting: lock",
         "Waiting: replica 3.5 s behind",
         "Waiting: lock",

@@ -1,4 +1,4 @@
-"""Opening values with the keys of a ring, layer by layer, and sealing them anew in the same layers."""
+"""Opening values with the keys of a key ring, layer by layer, and resealing them in the same layers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def masters(*versions: int) -> tuple[Layer, ...]:
 
 @pytest.mark.parametrize("version", KEYS)
 @pytest.mark.parametrize("first", [None, 1, 2, 3])
-def test_every_key_of_the_ring_opens_what_it_sealed_whichever_is_tried_first(version: int, first: int | None) -> None:
+def test_every_key_of_the_ring_opens_what_it_sealed_in_any_order_of_trying(version: int, first: int | None) -> None:
     opener = Opener(RING, first=first)
     assert opener.open(Sealer(KEYS[version]).seal(b"text")) == (masters(version), b"text")
 
@@ -63,7 +63,7 @@ def test_the_key_that_opened_the_last_value_is_tried_first(monkeypatch: pytest.M
     assert len(tried) == 19
 
 
-def test_many_values_are_opened_with_the_likely_key_and_what_needs_more_is_left() -> None:
+def test_many_values_are_opened_with_the_likely_key_and_the_others_are_left() -> None:
     opener = Opener(RING, first=1)
     likely, other, double = seal_in(masters(1), b"text"), seal_in(masters(2), b"text"), seal_in(masters(1, 1), b"text")
     stored = [likely, None, other, double, b"", likely]
@@ -73,19 +73,19 @@ def test_many_values_are_opened_with_the_likely_key_and_what_needs_more_is_left(
     assert [new and Sealer(KEYS[2]).open_text(new) for new in resealed] == [b"text", None, None, None, None, b"text"]
 
 
-def test_a_stray_changes_nothing_for_the_next_values_and_a_majority_does() -> None:
+def test_one_value_under_another_key_does_not_change_the_likely_key_and_a_majority_does() -> None:
     opener = Opener(RING, first=1)
-    usual, stray = seal_in(masters(1), b"text"), seal_in(masters(2), b"text")
-    opener.open_each([usual, usual, stray], 3)
-    opener.open(stray)
+    usual, rare = seal_in(masters(1), b"text"), seal_in(masters(2), b"text")
+    opener.open_each([usual, usual, rare], 3)
+    opener.open(rare)
     assert opener.likely == masters(1)
-    assert opener.open_each([usual, stray, stray], 3) == [1, 2]
-    opener.open(stray)
+    assert opener.open_each([usual, rare, rare], 3) == [1, 2]
+    opener.open(rare)
     assert opener.likely == masters(2)
-    assert opener.open_each([usual, stray, stray], 3) == [0]
+    assert opener.open_each([usual, rare, rare], 3) == [0]
 
 
-def test_values_of_all_versions_in_turn_are_each_told_right() -> None:
+def test_values_of_all_versions_in_turn_are_opened_correctly() -> None:
     opener = Opener(RING)
     turns = [1, 2, 3, 3, 1, 2, 2, 1] * 3
     assert [opener.open(Sealer(KEYS[version]).seal(b"%d" % version)) for version in turns] == [
@@ -93,7 +93,7 @@ def test_values_of_all_versions_in_turn_are_each_told_right() -> None:
     ]
 
 
-def test_what_no_key_opens_and_what_is_no_seal_are_told_apart() -> None:
+def test_a_seal_that_no_key_opens_and_a_text_that_is_no_seal_give_different_errors() -> None:
     opener = Opener(RING)
     for user in (None, USER):
         with pytest.raises(NotMyKeyError):
@@ -113,12 +113,12 @@ def test_a_users_value_is_opened_with_the_users_key_and_no_other_users() -> None
             opener.open(stored, user)
 
 
-def test_a_users_value_under_the_master_key_is_opened_too_and_stays_so() -> None:
+def test_a_users_value_under_the_master_key_is_opened_too_and_stays_under_a_master_key() -> None:
     opener = Opener(RING)
     layers, plaintext = opener.open(Sealer(KEYS[1]).seal(b"text"), USER)
     assert (layers, plaintext) == (masters(1), b"text")
-    anew = reseal(plaintext, opener.sealers(masters(2), USER))
-    assert Sealer(KEYS[2]).open_text(anew) == b"text"
+    resealed = reseal(plaintext, opener.sealers(masters(2), USER))
+    assert Sealer(KEYS[2]).open_text(resealed) == b"text"
 
 
 @given(
@@ -126,18 +126,18 @@ def test_a_users_value_under_the_master_key_is_opened_too_and_stays_so() -> None
     target=st.lists(st.sampled_from(sorted(KEYS)), min_size=3, max_size=3),
     plaintext=st.binary(max_size=60),
 )
-def test_a_value_of_any_layers_is_opened_to_the_bottom_and_resealed_in_as_many(
+def test_a_value_with_several_layers_is_opened_completely_and_resealed_with_as_many(
     layers: tuple[Layer, ...], target: list[int], plaintext: bytes
 ) -> None:
     opener = Opener(RING)
     assert opener.open(seal_in(layers, plaintext), USER) == (layers, plaintext)
     wanted = tuple(Layer(version, layer.derived) for version, layer in zip(target, layers, strict=False))
-    anew = reseal(plaintext, opener.sealers(wanted, USER))
-    text = anew
+    resealed = reseal(plaintext, opener.sealers(wanted, USER))
+    text = resealed
     for layer in wanted:
         text = Sealer(key_of(layer, USER)).open_text(text)
     assert text == plaintext
-    assert opener.open(anew, USER) == (wanted, plaintext)
+    assert opener.open(resealed, USER) == (wanted, plaintext)
 
 
 def test_a_line_break_inside_an_inner_seal_hides_no_layer() -> None:
@@ -162,14 +162,14 @@ def test_resealing_seals_with_fresh_nonces() -> None:
 
 
 class Forgetful(Sealer):
-    """Opens to something else than was sealed, as broken memory might have it."""
+    """Opens to another text than the sealed one, as broken memory could do."""
 
     def open_text(self, text: bytes) -> bytes:
         return super().open_text(text) + b"!"
 
 
 class Mangling(Sealer):
-    """Seals what it can't open again."""
+    """Seals a text so that it can't be opened again."""
 
     def seal(self, plaintext: bytes) -> bytes:
         sealed = super().seal(plaintext)
@@ -177,7 +177,7 @@ class Mangling(Sealer):
 
 
 class Truncating(Sealer):
-    """Hands out less than a seal."""
+    """Returns less than a seal."""
 
     def seal(self, plaintext: bytes) -> bytes:
         return super().seal(plaintext)[:30]
@@ -185,7 +185,7 @@ class Truncating(Sealer):
 
 @pytest.mark.parametrize("broken", [Forgetful, Mangling, Truncating])
 @pytest.mark.parametrize("place", ["alone", "outer", "inner"])
-def test_what_does_not_reopen_to_the_same_plaintext_is_never_handed_out(broken: type[Sealer], place: str) -> None:
+def test_a_seal_that_does_not_open_to_the_same_plaintext_is_never_returned(broken: type[Sealer], place: str) -> None:
     good, bad = Sealer(KEYS[1]), broken(KEYS[2])
     sealers = {"alone": (bad,), "outer": (bad, good), "inner": (good, bad)}[place]
     with pytest.raises(ReopenError) as caught:
@@ -196,29 +196,27 @@ def test_what_does_not_reopen_to_the_same_plaintext_is_never_handed_out(broken: 
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_of_many_values_none_is_handed_out_when_one_does_not_reopen(
-    place: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_one_of_many_values_does_not_reopen_none_is_returned(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Sealer(KEYS[2])
     reopen, reopened = target._decrypt, count()
-    # The cipher is right for all but one, which it gives another plaintext.
+    # The cipher is correct for all values but one. For that one it returns another plaintext.
     monkeypatch.setattr(target, "_decrypt", lambda *seal: reopen(*seal) + b"!" * (next(reopened) == place))
     with pytest.raises(ReopenError):
         Sealer(KEYS[1]).reseal_each(target, [Sealer(KEYS[1]).seal(b"text")] * 3, 3)
 
 
-def test_many_values_are_resealed_each_to_its_own() -> None:
+def test_each_of_many_values_is_resealed_with_its_own_text() -> None:
     plaintexts = [b"", b"text", b"text", b"longer text"]
     new = Sealer(KEYS[1]).reseal_each(Sealer(KEYS[2]), [Sealer(KEYS[1]).seal(each) for each in plaintexts], 4)
     assert [text and Sealer(KEYS[2]).open_text(text) for text in new] == plaintexts
     assert Sealer(KEYS[1]).reseal_each(Sealer(KEYS[2]), [], 0) == []
 
 
-# --- the edges --------------------------------------------------------------------------------------------------------
+# --- edge cases -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layer", [Layer(2, derived=False), Layer(2, derived=True)], ids=["master", "derived"])
-def test_one_reading_of_the_systems_randomness_serves_the_nonces_of_many_values(
+def test_one_read_of_the_systems_randomness_gives_the_nonces_of_many_values(
     layer: Layer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readings: list[int] = []
@@ -237,7 +235,7 @@ def test_one_reading_of_the_systems_randomness_serves_the_nonces_of_many_values(
 
 @pytest.mark.parametrize("version", KEYS)
 @pytest.mark.parametrize("derived", [False, True], ids=["master", "derived"])
-def test_whichever_key_opened_the_last_value_is_tried_first(
+def test_the_key_of_any_version_that_opened_the_last_value_is_tried_first(
     version: int,
     derived: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
@@ -256,7 +254,7 @@ def test_whichever_key_opened_the_last_value_is_tried_first(
     monkeypatch.setattr(Sealer, "open", spy)
     assert opener.open(seal_in(layers, b"text"), user) == (layers, b"text")
     assert len(tried) == 1
-    # What one user's key has shown holds for other values too.
+    # The opener uses what it learned from one user's value for the values of other users too.
     assert opener.open(seal_in(layers, b"text", OTHER_USER), other) == (layers, b"text")
     assert opener.open(seal_in(masters(version), b"text")) == (masters(version), b"text")
     assert len(tried) == 3
@@ -277,26 +275,26 @@ def test_a_users_key_is_derived_once_and_the_keys_of_few_users_are_kept(monkeypa
         opener.sealers(layers, user)
     opener.sealers(layers, users[-1])
     assert derived == users
-    # Others have come since; memory does not grow with the users of a table.
+    # The key was dropped after many other users: memory does not grow with the number of users in a table.
     opener.sealers(layers, users[0])
     assert derived == [*users, users[0]]
 
 
-def test_as_many_strays_as_others_change_nothing() -> None:
+def test_half_of_the_values_under_another_key_do_not_change_the_likely_key() -> None:
     opener = Opener(RING, first=1)
-    usual, stray = seal_in(masters(1), b"text"), seal_in(masters(2), b"text")
-    assert opener.open_each([usual, stray], 2) == [1]
-    opener.open(stray)
+    usual, rare = seal_in(masters(1), b"text"), seal_in(masters(2), b"text")
+    assert opener.open_each([usual, rare], 2) == [1]
+    opener.open(rare)
     assert opener.likely == masters(1)
-    new = opener.reseal_each(Sealer(KEYS[3]), [stray, usual], 2)
+    new = opener.reseal_each(Sealer(KEYS[3]), [rare, usual], 2)
     assert new[0] is None
-    opener.open(stray)
+    opener.open(rare)
     assert opener.likely == masters(1)
-    opener.reseal_each(Sealer(KEYS[3]), [stray, usual, stray], 3)
-    opener.open(stray)
+    opener.reseal_each(Sealer(KEYS[3]), [rare, usual, rare], 3)
+    opener.open(rare)
     assert opener.likely == masters(2)
 
 
-def test_without_a_first_version_the_newest_is_likely() -> None:
+def test_without_a_first_version_the_newest_is_the_likely_one() -> None:
     assert Opener(RING).likely == masters(3)
     assert Opener(RING, first=2).likely == masters(2)

@@ -1,4 +1,4 @@
-"""How fast a job goes, and how that is said."""
+"""The pace of a job, and how it is shown."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _details(seconds: float, rows: int, *, alive: bool = True, pace: Pace | None
     )
 
 
-def test_two_readings_tell_the_rate_and_what_is_left() -> None:
+def test_two_readings_give_the_rate_and_the_time_left() -> None:
     later = paced(_details(0, 100), _details(10, 600))
 
     assert later.summary.pace == Pace(rate_per_s=100.0, eta_s=8.0)
@@ -58,33 +58,33 @@ def test_two_readings_tell_the_rate_and_what_is_left() -> None:
     assert details_data(later)["eta_seconds"] == 8.0
 
 
-def test_one_reading_keeps_the_rate_since_the_job_was_taken_up() -> None:
+def test_one_reading_keeps_the_rate_since_the_job_was_resumed() -> None:
     first = _details(5, 100, pace=Pace(40.0, 22.5))
 
     assert paced(first, first) == first
 
 
-def test_a_job_that_nobody_works_on_or_that_stands_still_has_no_end_in_sight() -> None:
+def test_a_job_without_a_runner_or_without_progress_has_no_expected_end() -> None:
     assert paced(_details(0, 100), _details(10, 100, alive=False)).summary.pace is None
     assert paced(_details(0, 100), _details(10, 100)).summary.pace == Pace(0.0, None)
 
 
-def test_a_job_that_has_ended_has_no_rate_though_a_runner_is_still_leaving() -> None:
+def test_a_job_that_has_ended_has_no_rate_even_while_a_runner_is_still_ending() -> None:
     details = _details(10, 1000)
     ended = replace(details, summary=replace(details.summary, job=replace(_JOB, state=JobState.COMPLETED)))
 
     assert paced(_details(0, 100), ended) == ended
 
 
-def test_in_the_closing_census_no_time_is_promised() -> None:
+def test_in_a_catch_up_pass_no_time_left_is_shown() -> None:
     details = _details(10, 1000, pace=Pace(100.0, None))
-    closing = replace(details, summary=replace(details.summary, job=replace(_JOB, pass_number=2)))
+    catching_up = replace(details, summary=replace(details.summary, job=replace(_JOB, pass_number=2)))
 
-    assert headline(closing).endswith("100 secrets/s, catch-up pass 2")
+    assert headline(catching_up).endswith("100 secrets/s, catch-up pass 2")
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0s"), (59.4, "59s"), (59.6, "1m 00s"), (200, "3m 20s"), (7500, "2h 05m")]
 )
-def test_time_is_said_as_people_say_it(seconds: float, text: str) -> None:
+def test_a_time_is_shown_in_units_that_people_use(seconds: float, text: str) -> None:
     assert span(seconds) == text

@@ -1,4 +1,4 @@
-"""Rates, batch sizes and lags, on a clock that the test winds."""
+"""Rates, batch sizes and lags, on a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fluxbase_cli.engine.throttle.pacing import (
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -37,7 +37,7 @@ def clock() -> Clock:
 
 
 @pytest.mark.parametrize(("rate", "batch"), [(1000.0, 100), (1000.0, 1000), (3.0, 10), (0.5, 1)])
-def test_the_rate_is_kept_whatever_the_size_of_batches(clock: Clock, rate: float, batch: int) -> None:
+def test_the_rate_is_kept_for_every_size_of_batches(clock: Clock, rate: float, batch: int) -> None:
     rate_limiter = RateLimiter(clock)
     rate_limiter.limit(rate)
     began, done = clock.now, 0
@@ -69,13 +69,13 @@ def test_time_without_work_is_not_saved_up(clock: Clock) -> None:
     assert rate_limiter.delay_s() == pytest.approx(1.0)
 
 
-def test_without_a_rate_nobody_waits(clock: Clock) -> None:
+def test_without_a_rate_there_is_no_wait(clock: Clock) -> None:
     rate_limiter = RateLimiter(clock)
     rate_limiter.book(10**9)
     assert rate_limiter.delay_s() == 0
 
 
-def test_another_rate_holds_at_once(clock: Clock) -> None:
+def test_another_rate_applies_at_once(clock: Clock) -> None:
     rate_limiter = RateLimiter(clock)
     rate_limiter.limit(1)
     rate_limiter.book(3600)
@@ -91,7 +91,7 @@ def test_another_rate_holds_at_once(clock: Clock) -> None:
 
 
 def run(size: BatchSize, clock: Clock, seconds: float, *, fixed_s: float = 0.0, per_row_s: float = 0.0) -> list[int]:
-    """Do batches for some time on a server with these costs; return their sizes."""
+    """Run batches for some time on a server with these costs; return their sizes."""
     until, sizes = clock.now + seconds, []
     while clock.now < until:
         rows = size.rows
@@ -126,21 +126,21 @@ def test_they_grow_again_when_the_server_is_fast_again(clock: Clock) -> None:
     assert size.rows == 1000
 
 
-def test_a_far_server_gets_full_batches_since_small_ones_take_as_long(clock: Clock) -> None:
+def test_a_distant_server_gets_full_batches_because_small_ones_take_as_long(clock: Clock) -> None:
     sizes = run(BatchSize(1000, 0.1, clock), clock, 300, fixed_s=0.25, per_row_s=10e-6)
 
     assert sizes[-1] == 1000 or sizes.count(1000) > 0.8 * len(sizes)
     assert min(sizes) >= 500
 
 
-def test_batches_that_are_bounded_by_their_bytes_shrink_from_what_they_held(clock: Clock) -> None:
+def test_batches_that_are_limited_by_bytes_shrink_from_the_rows_that_they_held(clock: Clock) -> None:
     size = BatchSize(1000, 0.1, clock)
     for _ in range(8):
         size.took(300, 0.11)
     assert size.rows == 150
 
 
-def test_the_last_short_batch_of_a_stretch_says_nothing(clock: Clock) -> None:
+def test_the_short_last_batch_of_a_range_is_not_counted(clock: Clock) -> None:
     size = BatchSize(1000, 0.1, clock)
     for _ in range(7):
         size.took(1000, 0.101)
@@ -150,13 +150,13 @@ def test_the_last_short_batch_of_a_stretch_says_nothing(clock: Clock) -> None:
     assert size.rows == 500
 
 
-def test_a_size_that_was_asked_for_is_kept(clock: Clock) -> None:
+def test_a_requested_size_is_kept(clock: Clock) -> None:
     size = BatchSize(5000, None, clock)
     assert size.on_lock_conflict() is None
     assert set(run(size, clock, 30, per_row_s=1.0)) == {5000}
 
 
-def test_lock_trouble_makes_batches_smaller_at_once_and_for_a_while(clock: Clock) -> None:
+def test_a_lock_conflict_makes_batches_smaller_at_once_and_for_a_while(clock: Clock) -> None:
     size = BatchSize(1000, 0.1, clock)
     assert [size.on_lock_conflict() for _ in range(7)] == [500, 250, 125, 62, 31, 15, 10]
     assert size.on_lock_conflict() is None
@@ -166,7 +166,7 @@ def test_lock_trouble_makes_batches_smaller_at_once_and_for_a_while(clock: Clock
     assert size.rows == 1000
 
 
-def test_a_single_batch_that_takes_for_ever_is_enough(clock: Clock) -> None:
+def test_a_single_batch_that_takes_very_long_is_enough(clock: Clock) -> None:
     size = BatchSize(1000, 0.1, clock)
     size.took(1000, 3.0)
     assert size.rows == 500
@@ -180,13 +180,13 @@ def test_a_small_upper_bound_is_never_raised(clock: Clock) -> None:
 
 
 def took(size: BatchSize, rows: int, *times: float) -> int:
-    """Do batches of so many rows; return the size that was decided on."""
+    """Run batches of so many rows; return the size that was decided."""
     for time_s in times:
         size.took(rows, time_s)
     return size.rows
 
 
-def test_eight_batches_decide_by_the_one_in_their_middle(clock: Clock) -> None:
+def test_the_median_of_eight_batches_decides(clock: Clock) -> None:
     mixed = [0.101, 0.01, 0.101, 0.01, 0.101, 0.01, 0.101]
     size = BatchSize(1000, 0.1, clock)
     assert took(size, 1000, *mixed) == 1000
@@ -195,7 +195,7 @@ def test_eight_batches_decide_by_the_one_in_their_middle(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("rows", "decided"), [(499, 499), (498, 999)])
-def test_a_batch_of_half_the_rows_still_says_something(clock: Clock, rows: int, decided: int) -> None:
+def test_a_batch_of_half_the_rows_is_still_counted(clock: Clock, rows: int, decided: int) -> None:
     size = BatchSize(999, 0.1, clock)
     took(size, 999, 0.101)
     assert took(size, rows, *[0.101] * 7) == decided
@@ -205,10 +205,10 @@ def test_a_size_is_a_whole_number_of_rows(clock: Clock) -> None:
     assert took(BatchSize(1000, 0.1, clock), 301, *[0.11] * 8) == 150
 
 
-def test_times_at_the_very_bounds_change_nothing(clock: Clock) -> None:
+def test_times_exactly_at_the_bounds_change_nothing(clock: Clock) -> None:
     size = BatchSize(1000, 0.125, clock)
     assert took(size, 1000, *[0.125] * 8) == 1000
-    # One batch that has taken as long as eight may is not yet enough.
+    # One batch that took as long as eight batches may take is not enough.
     assert took(BatchSize(1000, 0.125, clock), 1000, 1.0) == 1000
     size.on_lock_conflict()
     clock.sleep(60)
@@ -226,10 +226,10 @@ def test_a_size_that_may_grow_is_doubled(clock: Clock) -> None:
     assert took(size, 500, *[0.05] * 8) == 1000
 
 
-def test_halving_has_helped_when_a_quarter_of_the_time_is_gone(clock: Clock) -> None:
+def test_halving_has_helped_when_batches_take_a_quarter_less_time(clock: Clock) -> None:
     for after, decided in ((0.1875, 250), (0.19, 1000)):
         size = BatchSize(1000, 0.125, clock)
-        # As many as it takes to be sure, where they take far longer than they may.
+        # As many batches as a safe decision needs when each takes far too long.
         assert took(size, 1000, *[0.25] * 5) == 500
         assert took(size, 500, *[after] * 6) == decided
 
@@ -266,7 +266,7 @@ def test_a_lag_is_a_time_or_a_size_or_both(text: str, lag: MaxLag, shown: str) -
 
 
 @pytest.mark.parametrize("text", ["", "soon", "10 parsecs", "-1s", "1s,2s", "1MB,2MB", "1s,", "1e3", "ms"])
-def test_what_is_no_lag_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_lag_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^"):
         MaxLag.parse(text)
 
@@ -280,8 +280,8 @@ def test_a_standby_may_be_too_late_by_time_or_by_size() -> None:
     assert not late.exceeds(MaxLag())
 
 
-def test_a_standby_that_stands_still_falls_behind_by_the_clock(clock: Clock) -> None:
-    """PostgreSQL's own replay_lag can stay empty then."""
+def test_a_standby_that_stands_still_falls_behind_as_time_passes(clock: Clock) -> None:
+    """PostgreSQL's own replay_lag can stay empty in this case."""
     lag = LagEstimator()
     lag.note(clock.now, 1000)
     assert lag.seconds_behind(clock.now, 1000) == 0
@@ -296,7 +296,7 @@ def test_a_standby_that_stands_still_falls_behind_by_the_clock(clock: Clock) -> 
     assert lag.seconds_behind(clock.now, 3000) == 0
 
 
-def test_an_idle_primary_leaves_nobody_behind(clock: Clock) -> None:
+def test_no_standby_is_behind_an_idle_primary(clock: Clock) -> None:
     lag = LagEstimator()
     for _ in range(10):
         lag.note(clock.now, 1000)
@@ -304,19 +304,19 @@ def test_an_idle_primary_leaves_nobody_behind(clock: Clock) -> None:
     assert lag.seconds_behind(clock.now, 1000) == 0
 
 
-def test_what_is_no_lag_is_named() -> None:
+def test_the_error_names_the_text_that_is_not_a_lag() -> None:
     with pytest.raises(ValueError, match=r"^10 parsecs$"):
         MaxLag.parse("10 parsecs")
 
 
-def test_a_standby_may_be_just_as_late_as_was_said() -> None:
+def test_a_standby_may_be_exactly_as_late_as_the_limit() -> None:
     late = ReplicaLag("replica", 10.0, 1024)
     assert not late.exceeds(MaxLag(10.0, 1024))
     assert late.exceeds(MaxLag(10.0, 1023))
     assert late.exceeds(MaxLag(9.9, 1024))
 
 
-def test_an_idle_hour_does_not_make_a_standby_that_stands_still_look_younger(clock: Clock) -> None:
+def test_an_idle_hour_does_not_make_the_lag_of_a_standby_that_stands_still_smaller(clock: Clock) -> None:
     lag = LagEstimator()
     for _ in range(5_000):
         lag.note(clock.now, 1000)
@@ -335,18 +335,18 @@ def test_no_more_than_an_hour_of_samples_is_kept(clock: Clock) -> None:
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
-def test_frequent_checkpoints_are_told_once() -> None:
+def test_frequent_checkpoints_are_reported_once() -> None:
     watch = CheckpointMonitor()
     assert watch.note(0, 7, 0) is None
     assert watch.note(5, 8, 500 * 1024**2) is None
-    told = watch.note(20, 9, 2000 * 1024**2)
-    assert told is not None
-    assert "100 MB of WAL a second" in told
-    assert "2 checkpoints in 20s" in told
+    message = watch.note(20, 9, 2000 * 1024**2)
+    assert message is not None
+    assert "100 MB of WAL a second" in message
+    assert "2 checkpoints in 20s" in message
     assert watch.note(25, 20, 3000 * 1024**2) is None
 
 
-def test_what_was_before_the_job_does_not_count() -> None:
+def test_checkpoints_before_the_job_do_not_count() -> None:
     watch = CheckpointMonitor()
     assert watch.note(100, 7, 5 * 1024**3) is None
     assert watch.note(160, 9, 5 * 1024**3 + 600 * 1024**2) == (
@@ -355,7 +355,7 @@ def test_what_was_before_the_job_does_not_count() -> None:
     )
 
 
-def test_rare_checkpoints_are_not_worth_a_word() -> None:
+def test_rare_checkpoints_are_not_reported() -> None:
     watch = CheckpointMonitor()
     assert [watch.note(60.0 * n, n, 10**9 * n) for n in range(20)] == [None] * 20
 

@@ -1,4 +1,4 @@
-"""Telling plaintext from seals where both may stand."""
+"""Distinguishing plaintext from seals in a column that may hold both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLAINTEXTS = {
 
 
 @pytest.mark.parametrize("text", _PLAINTEXTS.values(), ids=_PLAINTEXTS.keys())
-def test_what_random_bytes_do_not_look_like_is_no_seal(text: bytes) -> None:
+def test_a_text_that_random_bytes_would_not_give_is_no_seal(text: bytes) -> None:
     assert is_no_seal(text)
 
 
@@ -37,18 +37,18 @@ def test_a_seal_is_never_taken_for_plaintext(plaintext: bytes, key: bytes) -> No
     assert not is_no_seal(seal(key, plaintext).encode())
 
 
-def test_a_seal_with_line_breaks_is_still_one() -> None:
+def test_a_seal_with_line_breaks_is_still_a_seal() -> None:
     text = seal(b"k" * 32, "a secret").encode()
     assert not is_no_seal(text[:10] + b"\r\n" + text[10:])
 
 
-def test_a_seal_of_fewer_bytes_than_a_secret_has_is_none() -> None:
+def test_a_text_too_short_for_the_columns_secrets_is_no_seal() -> None:
     text = seal(b"k" * 32, "12345").encode()
     assert is_no_seal(text, least_plaintext=6)
     assert not is_no_seal(text, least_plaintext=5)
 
 
-def test_mixed_letters_and_digits_alone_could_be_a_seal_and_many_of_them_could_not() -> None:
+def test_a_short_text_of_letters_and_digits_could_be_a_seal_and_a_long_one_could_not() -> None:
     tokens = ["".join(secrets.choice("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ2345") for _ in range(48))]
     tokens *= 12
     assert not is_no_seal(tokens[0].encode())
@@ -56,7 +56,7 @@ def test_mixed_letters_and_digits_alone_could_be_a_seal_and_many_of_them_could_n
     assert not hold_no_seals([tokens[0].encode()])
 
 
-def test_one_symbol_is_enough_for_many_texts_to_be_seals() -> None:
+def test_one_symbol_in_many_texts_is_enough_to_take_them_for_seals() -> None:
     assert not hold_no_seals([b"a" * 400, b"a" * 400, b"a+b" * 20])
 
 
@@ -64,15 +64,15 @@ def test_no_texts_are_no_evidence() -> None:
     assert not hold_no_seals([])
 
 
-def test_a_length_that_is_wrong_by_one_is_no_der() -> None:
+def test_a_text_whose_length_is_wrong_by_one_is_no_der() -> None:
     assert not is_no_seal(base64.b64encode(_DER + b"\xff"))
 
 
-# --- the edges --------------------------------------------------------------------------------------------------------
+# --- edge cases -------------------------------------------------------------------------------------------------------
 
-#: Letters of both cases and digits, over and over; it decodes to bytes that are no text.
+#: Letters of both cases and digits, repeated; it decodes to bytes that are not text.
 _MIXED = b"Qz7Lk2Vb9Xn4Rt6Ym1Pc8Wd3Hs5Jf0Ga" * 20
-#: The fewest characters of which none is a symbol, so that random bytes have less than one chance in a million.
+#: With this many characters and no symbol, the chance that they are random bytes is below one in a million.
 _ENOUGH = 436
 
 
@@ -81,12 +81,12 @@ def test_letters_and_digits_alone_are_evidence_from_436_characters_on() -> None:
     assert is_no_seal(_MIXED[:_ENOUGH])
     assert not is_no_seal(_MIXED[: _ENOUGH - 4])
     assert not is_no_seal(_MIXED[: _ENOUGH - 1] + b"+")
-    # The same of several texts together.
+    # The same for several texts together.
     assert hold_no_seals([_MIXED[:400], _MIXED[: _ENOUGH - 400]])
     assert not hold_no_seals([_MIXED[:400], _MIXED[: _ENOUGH - 401]])
 
 
-def test_line_breaks_are_left_out_and_nothing_else_is() -> None:
+def test_only_line_breaks_are_ignored() -> None:
     assert is_no_seal(b"0123456789abcdef0123\r\n456789abcdef01234567\n")
     text = b"X+XrXnX/XzX7" * 4  # 36 bytes, 8 of them a plaintext's
     assert not is_no_seal(text, least_plaintext=8)
@@ -94,18 +94,18 @@ def test_line_breaks_are_left_out_and_nothing_else_is() -> None:
     assert is_no_seal(text, least_plaintext=9)
 
 
-def test_the_seal_of_nothing_is_a_seal() -> None:
+def test_the_seal_of_the_empty_text_is_a_seal() -> None:
     assert not is_no_seal(seal(b"k" * 32, "").encode())
 
 
-def test_symbols_are_the_two_characters_of_base64_that_are_no_letters_and_no_digits() -> None:
+def test_symbols_are_the_two_base64_characters_that_are_neither_letters_nor_digits() -> None:
     assert has_symbols(b"a+b")
     assert has_symbols(b"ab/")
     assert not has_symbols(b"Ab0=")
 
 
 def _sequence(header: str, length: int) -> bytes:
-    """Base64 of a header in hexadecimal digits and so many bytes that are no text, behind it."""
+    """Base64 of a header in hexadecimal digits, followed by so many bytes that are not text."""
     return base64.b64encode(bytes.fromhex(header) + b"\xfe\x01\x9c" * (length // 3) + b"\x80" * (length % 3))
 
 
@@ -128,5 +128,5 @@ def _sequence(header: str, length: int) -> bytes:
         pytest.param(_sequence("3080", 60), False, id="a length that is not told"),
     ],
 )
-def test_only_a_sequence_whose_length_is_right_is_der(text: bytes, der: bool) -> None:  # noqa: FBT001
+def test_only_a_sequence_of_the_right_length_is_der(text: bytes, der: bool) -> None:  # noqa: FBT001
     assert is_no_seal(text) == der

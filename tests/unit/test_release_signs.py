@@ -1,4 +1,4 @@
-"""The release of a database, told from its signs: every release that is known, and what looks like one and is not."""
+"""Recognizing the release of a database from its signs: all known releases, and databases that only look like one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def later(
         totp_length=255,
         tenant_ids=frozenset({"auth.users", "functions.secrets"}),
         migration=96 if early else None,
-        # Only the first digits tell.
+        # Only the first digits are significant.
         fingerprint=None if fingerprint is None else fingerprint.ljust(64, "0"),
     )
 
@@ -76,7 +76,7 @@ def later(
         (96, 255, "2026.2.3 to 2026.3.6"),
     ],
 )
-def test_a_stable_release_is_told_by_its_newest_migration(migration: int, totp_length: int, name: str) -> None:
+def test_a_stable_release_is_recognized_by_its_newest_migration(migration: int, totp_length: int, name: str) -> None:
     release = tell_release(stable(migration=migration, totp_length=totp_length))
     assert (release.name, release.layouts) == (name, DASHBOARD)
 
@@ -97,7 +97,7 @@ def test_a_stable_release_is_told_by_its_newest_migration(migration: int, totp_l
         (None, False, "2026.3.7-rc.11 or later"),
     ],
 )
-def test_a_later_release_is_told_by_its_fingerprint_or_by_where_it_would_keep_it(
+def test_a_later_release_is_recognized_by_its_fingerprint_or_by_the_place_for_it(
     fingerprint: str | None,
     early: bool,  # noqa: FBT001
     name: str,
@@ -106,25 +106,25 @@ def test_a_later_release_is_told_by_its_fingerprint_or_by_where_it_would_keep_it
     assert (release.name, release.layouts) == (name, PLATFORM)
 
 
-def test_a_server_that_could_not_read_its_own_schema_is_no_newer_one() -> None:
+def test_a_server_that_could_not_read_its_schema_is_not_taken_for_a_newer_one() -> None:
     signs = later()
     unknown = Signs(signs.tables, signs.schemas, tenant_ids=signs.tenant_ids, fingerprint="unknown")
     assert tell_release(unknown).name == "2026.3.7-rc.11 or later"
 
 
-def test_an_upgrade_that_broke_off_before_it_kept_a_fingerprint_is_of_the_later_layout() -> None:
+def test_an_upgrade_that_failed_before_it_stored_a_fingerprint_has_the_later_layout() -> None:
     tables = _SHARED | {"platform.oauth_providers", "platform.users"}
     release = tell_release(Signs(tables, frozenset({"platform"}), totp_length=255))
     assert (release.name, release.layouts) == ("2026.3.7-rc.1 or later", PLATFORM)
 
 
-def test_with_both_tables_of_providers_both_layouts_must_be_there() -> None:
+def test_with_both_tables_of_providers_both_layouts_are_assumed() -> None:
     release = tell_release(later(secondary=frozenset({"dashboard.oauth_providers", "migrations.fluxbase"})))
     assert release.layouts == DASHBOARD | PLATFORM
     assert release.name.startswith("between 2026.3.6 and 2026.3.7-rc.1")
 
 
-def test_a_newer_migration_than_any_that_is_known_is_told() -> None:
+def test_a_migration_newer_than_all_known_ones_is_reported() -> None:
     release = tell_release(stable(migration=97))
     assert (release.name, release.layouts) == ("unknown, looks newer than 2026.3.6", DASHBOARD)
 
@@ -132,7 +132,7 @@ def test_a_newer_migration_than_any_that_is_known_is_told() -> None:
 @pytest.mark.parametrize(
     ("migration", "totp_length", "name"),
     [
-        # The server lowers the number when an older one is started, and undoes nothing.
+        # When an older server is started, it lowers the number and undoes no migration.
         (63, 255, "2026.1.13 to 2026.3.6"),
         (87, 255, "2026.1.13 to 2026.3.6"),
         (96, 32, "2026.1.4 to 2026.1.11"),
@@ -140,31 +140,29 @@ def test_a_newer_migration_than_any_that_is_known_is_told() -> None:
         (12, 32, "2026.1.4 to 2026.1.11"),
         (None, 255, "2026.1.13 to 2026.3.6"),
         (None, 32, "2026.1.4 to 2026.1.11"),
-        # Somebody has made the column a text.
+        # Somebody changed the type of the column to text.
         (None, None, "2026.1.13 to 2026.3.6"),
         (96, None, "2026.2.3 to 2026.3.6"),
     ],
 )
-def test_the_tables_are_right_where_the_number_is_wrong(
-    migration: int | None, totp_length: int | None, name: str
-) -> None:
+def test_when_the_number_is_wrong_the_tables_decide(migration: int | None, totp_length: int | None, name: str) -> None:
     release = tell_release(stable(migration=migration, totp_length=totp_length))
     assert (release.name, release.layouts) == (name, DASHBOARD)
 
 
-def test_where_the_table_of_providers_was_renamed_its_schema_tells() -> None:
+def test_when_the_table_of_providers_was_renamed_the_schema_decides() -> None:
     assert tell_release(stable(without=frozenset({"dashboard.oauth_providers"}))).layouts == DASHBOARD
     for early in (False, True):
         renamed = later(without=frozenset({"platform.oauth_providers"}), early=early)
         assert tell_release(renamed).layouts == PLATFORM
 
 
-def test_a_schema_platform_of_the_operators_own_does_not_make_a_stable_database_a_later_one() -> None:
+def test_a_schema_platform_that_the_operator_made_does_not_make_a_stable_release_a_later_one() -> None:
     own = frozenset({"platform.users", "platform.tenants", "platform.events"})
     assert tell_release(stable(secondary=own)).layouts == DASHBOARD
 
 
-def test_where_the_signs_of_both_layouts_meet_and_no_table_of_providers_is_there_neither_is_believed() -> None:
+def test_signs_of_both_layouts_without_a_table_of_providers_give_no_release() -> None:
     own = frozenset({"platform.users"})
     release = tell_release(stable(without=frozenset({"dashboard.oauth_providers"}), secondary=own))
     assert (release.name, release.layouts) == ("unknown", frozenset())

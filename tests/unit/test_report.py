@@ -1,4 +1,4 @@
-"""What is printed, without a database: closing lines, tables, structured output, progress and messages."""
+"""The output without a database: last lines, tables, structured output, progress and messages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _ENTRY = QuarantineEntry(_SETTINGS, _ID, ("email", "smtp_password"), "no key ope
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_closing_form_of_the_design() -> None:
+def test_the_last_lines_of_a_job_have_the_documented_form() -> None:
     text = "\n".join([job_title(JobKind.RE_ENCRYPT, 1, 2), *job_lines(_REPORT)])
 
     assert text == (
@@ -65,12 +65,12 @@ def test_the_closing_form_of_the_design() -> None:
         (JobKind.ROLLBACK, None, "Rolling back secrets to version 2..."),
     ],
 )
-def test_titles(kind: JobKind, source: int | None, title: str) -> None:
+def test_each_kind_of_job_has_a_title(kind: JobKind, source: int | None, title: str) -> None:
     assert job_title(kind, source, 2) == title
 
 
 @pytest.mark.parametrize("state", ["interrupted", "failed"])
-def test_no_tick_stands_before_what_did_not_come_to_its_end(state: str) -> None:
+def test_a_job_that_did_not_end_normally_has_no_check_mark(state: str) -> None:
     lines = list(job_lines(replace(_REPORT, state=state, error="disk full")))
 
     assert not any(line.startswith("✓") for line in lines)
@@ -79,11 +79,11 @@ def test_no_tick_stands_before_what_did_not_come_to_its_end(state: str) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "whole"), [(0.0, 1), (0.4, 1), (1.6, 2), (45.2, 45)])
-def test_seconds_are_whole_and_never_none(seconds: float, whole: int) -> None:
+def test_seconds_are_whole_and_at_least_one(seconds: float, whole: int) -> None:
     assert whole_seconds(seconds) == whole
 
 
-def test_what_could_not_be_opened_is_listed_up_to_a_length() -> None:
+def test_undecryptable_values_are_listed_up_to_a_limit() -> None:
     short = list(quarantine_lines([_ENTRY], 3))
     long = list(quarantine_lines([_ENTRY] * 60, 3))
 
@@ -113,7 +113,7 @@ def test_an_audit_in_text() -> None:
     assert whole[-1] == ["total", "7", "15", "1", "0"]
 
 
-def test_a_table_is_aligned_and_has_no_blanks_at_its_ends() -> None:
+def test_a_table_is_aligned_and_has_no_blanks_at_the_ends_of_lines() -> None:
     assert list(table(("A", "NUMBER"), [("first", "1"), ("x", "22222222")], right=(1,))) == [
         "A        NUMBER",
         "first         1",
@@ -142,7 +142,7 @@ def test_exit_codes_of_a_job(report: JobReport, code: int) -> None:
 
 
 def test_a_superseded_job_is_no_success() -> None:
-    """Another process pushed it aside before its end: values are still under the old key."""
+    """Another process superseded it before its end: some values are still under the old key."""
     assert replace(_REPORT, state="superseded").exit_code != 0
 
 
@@ -173,7 +173,7 @@ def test_versions_are_texts_in_order() -> None:
     assert audit_report(_census(None, 7))["locations"][1]["by_version"] == {"1": 0, "2": 5}
 
 
-def test_what_yaml_could_take_for_something_else_stays_a_text() -> None:
+def test_a_text_that_yaml_could_read_as_another_type_stays_a_text() -> None:
     reason = "no: {yes}\n- 1"
 
     assert yaml.safe_load(to_yaml(job_report(replace(_REPORT, reason=reason))))["reason"] == reason
@@ -182,7 +182,7 @@ def test_what_yaml_could_take_for_something_else_stays_a_text() -> None:
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
-def test_messages_as_text_as_json_and_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_are_written_as_text_or_as_json_or_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
     Messages().warn("mind the gap")
     Messages(quiet=True).warn("nothing")
     Messages(as_json=True).tell("two\nlines", percent=7)
@@ -198,7 +198,7 @@ def test_messages_as_text_as_json_and_not_at_all(capsys: pytest.CaptureFixture[s
 
 
 def test_a_signal_in_the_middle_of_a_message_does_not_stop_the_program() -> None:
-    """The handler tells something too, from the same thread and in the middle of a `print`."""
+    """The handler prints a message too, in the same thread, in the middle of a `print`."""
     program = """
         import os, signal, sys
         from fluxbase_cli.cli.signals import stop_on_signals
@@ -242,7 +242,7 @@ def _batch(rows: int, scanned: int, *, pass_number: int = 0) -> BatchDone:
     return BatchDone("functions.secrets", rows, {"encrypted_value": Counts(scanned=scanned)}, pass_number)
 
 
-def test_progress_is_known_by_events() -> None:
+def test_progress_follows_from_events() -> None:
     state = ProgressState()
     assert (state.percent, state.eta_s) == (99, None)
 
@@ -253,21 +253,21 @@ def test_progress_is_known_by_events() -> None:
     assert state.eta_s is not None
     assert state.rate_per_s > 0
     state.apply(_batch(50, 50))
-    # The end is said by the closing census alone.
+    # Only the catch-up pass reports the end.
     assert (state.rows_done, state.percent) == (110, 99)
     state.apply(PassStarted(1, {}, {}))
     state.apply(_batch(0, 3, pass_number=1))
     assert (state.rows_done, state.values) == (110, 99)
 
 
-def test_an_empty_database_is_no_division_by_zero() -> None:
+def test_an_empty_database_causes_no_division_by_zero() -> None:
     state = ProgressState()
     state.apply(PassStarted(0, dict.fromkeys(_ROWS, 0), {}))
 
     assert (state.percent, state.eta_s) == (99, None)
 
 
-def test_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_is_written_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     now = [0.0]
     with LineProgress(Messages(), every_s=5.0, clock=lambda: now[0]) as progress:
         progress.notify(PassStarted(0, _ROWS, {}))
@@ -283,9 +283,7 @@ def test_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize("make", [LineProgress, lambda messages: TableProgress(messages, color=False)])
-def test_what_is_told_and_waited_for_is_said_at_once(
-    capsys: pytest.CaptureFixture[str], make: type[LineProgress]
-) -> None:
+def test_messages_and_waits_are_written_at_once(capsys: pytest.CaptureFixture[str], make: type[LineProgress]) -> None:
     progress = make(Messages())
     progress.notify(Message("Resuming job 1: 7% done"))
     progress.notify(Message("look here", warning=True))
@@ -298,7 +296,7 @@ def test_what_is_told_and_waited_for_is_said_at_once(
     ]
 
 
-def test_the_table_takes_all_events(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_accepts_all_events(capsys: pytest.CaptureFixture[str]) -> None:
     with TableProgress(Messages(), color=False) as progress:
         progress.notify(PassStarted(0, _ROWS, {_SETTINGS: 10}))
         progress.notify(_batch(50, 49))
@@ -308,7 +306,7 @@ def test_the_table_takes_all_events(capsys: pytest.CaptureFixture[str]) -> None:
         progress.notify(_batch(0, 1, pass_number=1))
 
 
-def test_the_display_fits_where_stderr_goes(
+def test_the_display_depends_on_where_stderr_goes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(progress_for(Messages(quiet=True), color=True), QuietProgress)
@@ -321,7 +319,7 @@ def test_the_display_fits_where_stderr_goes(
     assert capsys.readouterr().err == ""
 
 
-def test_a_wait_for_others_is_told_without_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wait_for_others_is_shown_without_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress(Messages())
     progress.notify(Waiting("the job was paused by ann on db1", None))
 

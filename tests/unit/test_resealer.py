@@ -1,4 +1,4 @@
-"""Judging rows without a database: what is sealed under which key, what it becomes, and what is reported."""
+"""Processing rows without a database: which key sealed a value, what it becomes, and what is reported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_without_a_goal_nothing_is_edited() -> None:
     assert result.tallies[0].by_version() == {1: 1}
 
 
-def test_a_value_that_no_key_opens_is_reported_by_its_place_and_left() -> None:
+def test_an_undecryptable_value_is_reported_with_its_location_and_left() -> None:
     result = resealer("functions.secrets", row_of(5, seal(STRANGER)))
     assert result.edits == []
     assert result.quarantine == [QuarantineEntry("functions.secrets.encrypted_value", UUID(int=5), (), NO_KEY)]
@@ -81,7 +81,7 @@ def test_a_value_that_no_key_opens_is_reported_by_its_place_and_left() -> None:
     [(b"", EMPTY), (b"   ", NOT_A_SEAL), (b"plain", NOT_A_SEAL), (b" " + seal(OLD), NOT_A_SEAL)],
     ids=["empty", "blanks", "plaintext", "a blank before a seal"],
 )
-def test_where_the_server_always_seals_anything_else_is_damage(stored: bytes, reason: str) -> None:
+def test_where_the_server_always_seals_every_other_text_is_damage(stored: bytes, reason: str) -> None:
     for table in ("functions.secrets", "functions.secret_versions"):
         result = resealer(table, row_of(1, stored))
         assert reasons(result) == [reason]
@@ -91,7 +91,7 @@ def test_where_the_server_always_seals_anything_else_is_damage(stored: bytes, re
 @pytest.mark.parametrize(
     "name", ["app.settings", "platform.oauth_providers", "auth.users", "branching.github_config", "auth.oauth_tokens"]
 )
-def test_null_and_the_empty_text_are_no_values_elsewhere(name: str) -> None:
+def test_in_other_columns_null_and_the_empty_text_are_no_values(name: str) -> None:
     table = TABLES[name]
     helpers = [None] * (table.user_column is not None) + [True] * (table.flag_column is not None)
     rows = [row_of(n, *[text] * len(table.columns), *helpers) for n, text in enumerate((None, b""))]
@@ -113,13 +113,13 @@ def test_a_legacy_plaintext_is_counted_and_neither_touched_nor_reported(stored: 
     assert counts(result) == Counts(plaintext=1)
 
 
-def test_what_has_the_form_of_a_seal_is_reported_also_where_plaintext_may_stand() -> None:
+def test_a_text_with_the_form_of_a_seal_is_reported_even_where_plaintext_is_allowed() -> None:
     result = resealer("auth.users", row_of(1, seal(STRANGER)))
     assert reasons(result) == [NO_KEY]
     assert counts(result) == Counts(scanned=1, undecryptable=1)
 
 
-def test_each_token_of_a_row_is_judged_on_its_own_and_the_row_is_edited_once() -> None:
+def test_each_token_of_a_row_is_processed_separately_and_the_row_is_edited_once() -> None:
     result = resealer(
         "auth.oauth_tokens",
         row_of(1, seal(OLD, b"a"), b"ya29.legacy", seal(NEW)),
@@ -138,7 +138,7 @@ def test_each_token_of_a_row_is_judged_on_its_own_and_the_row_is_edited_once() -
 
 
 @pytest.mark.parametrize("flag", [True, False, None])
-def test_a_provider_is_resealed_if_a_key_opens_it_whatever_its_flag_says(flag: bool | None) -> None:  # noqa: FBT001
+def test_a_provider_is_resealed_if_a_key_opens_it_even_if_its_flag_says_plaintext(flag: bool | None) -> None:  # noqa: FBT001
     result = resealer("platform.oauth_providers", row_of(1, seal(OLD), flag))
     assert len(result.edits) == 1
     assert counts(result) == Counts(scanned=1, re_encrypted=1, updated=1)
@@ -179,7 +179,7 @@ def test_a_users_setting_without_its_user_is_reported() -> None:
     assert reasons(resealer("app.settings", row_of(1, theirs, None))) == [NO_KEY]
 
 
-def test_both_seals_of_a_double_seal_become_new() -> None:
+def test_both_layers_of_a_value_sealed_twice_move_to_the_new_key() -> None:
     result = resealer("functions.secrets", row_of(1, seal(NEW, seal(OLD))), row_of(2, seal(OLD, seal(NEW))))
     for _, (new,) in result.edits:
         assert Sealer(NEW).open_text(Sealer(NEW).open_text(new)) == b"text"
@@ -187,7 +187,7 @@ def test_both_seals_of_a_double_seal_become_new() -> None:
     assert counts(result) == Counts(scanned=2, re_encrypted=2, updated=2)
 
 
-def test_a_value_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_does_not_reopen_stops_the_processing(monkeypatch: pytest.MonkeyPatch) -> None:
     original = Sealer.seal
     stored = seal(OLD)
     monkeypatch.setattr(Sealer, "seal", lambda self, plaintext: original(self, plaintext + b"!"))
@@ -195,7 +195,7 @@ def test_a_value_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.Monke
         resealer("functions.secrets", row_of(1, stored))
 
 
-def test_one_value_among_many_that_does_not_reopen_ends_the_judging(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_value_among_many_that_does_not_reopen_stops_the_processing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [row_of(number, seal(OLD, b"%d" % number)) for number in range(5)]
     its = RowResealer(shape_of("functions.secrets"), Opener(RING, first=1), GOAL)
     assert len(its.process(RowList(rows)).edits) == 5
@@ -207,7 +207,7 @@ def test_one_value_among_many_that_does_not_reopen_ends_the_judging(monkeypatch:
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
-def test_whatever_key_is_likely_every_row_gets_its_own_verdict(first: int) -> None:
+def test_for_every_likely_key_each_row_gets_its_own_result(first: int) -> None:
     stored = [seal(OLD, b"1"), seal(NEW, b"2"), seal(STRANGER), seal(OLD, b"3"), b"", seal(THIRD), seal(OLD, seal(OLD))]
     rows = [row_of(number, text) for number, text in enumerate(stored * 3)]
     result = RowResealer(shape_of("functions.secrets"), Opener(RING, first=first), GOAL).process(RowList(rows))
@@ -229,7 +229,7 @@ def paths(result: ResealResult) -> list[tuple[str, ...]]:
     return [leaf.path for _, (leaves,) in result.edits for leaf in leaves]
 
 
-def test_seals_are_found_at_any_depth_of_a_document_and_only_they_are_edited() -> None:
+def test_seals_at_any_depth_of_a_document_are_found_and_only_they_are_edited() -> None:
     old = seal(OLD).decode()
     root = {
         "email": {"smtp_password": old, "smtp_port": 587, "from": "a@b"},
@@ -246,11 +246,11 @@ def test_seals_are_found_at_any_depth_of_a_document_and_only_they_are_edited() -
     assert counts(result) == Counts(scanned=6, re_encrypted=4, updated=4, already_current=1, other_versions=1)
 
 
-def test_a_document_that_is_itself_a_seal_is_edited_at_its_root() -> None:
+def test_a_document_that_is_a_single_seal_is_edited_at_its_root() -> None:
     assert paths(resealer("platform.instance_settings", row_of(1, document(seal(OLD).decode())))) == [()]
 
 
-def test_an_unopened_seal_in_a_document_is_reported_only_where_its_path_names_a_secret() -> None:
+def test_an_undecryptable_text_in_a_document_is_reported_only_if_its_path_names_a_secret() -> None:
     strange = seal(STRANGER).decode()
     root = {"email": {"smtp_password": strange, "logo": strange}, "api_keys": [strange], "x": [strange], "key": "short"}
     result = resealer("platform.instance_settings", row_of(1, document(root)))
@@ -259,14 +259,14 @@ def test_an_unopened_seal_in_a_document_is_reported_only_where_its_path_names_a_
     assert counts(result) == Counts(scanned=2, undecryptable=2)
 
 
-def test_a_document_too_deep_to_walk_is_reported_and_the_others_are_done() -> None:
+def test_a_document_too_deep_to_walk_is_reported_and_the_others_are_processed() -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
     result = resealer("platform.instance_settings", row_of(1, deep), row_of(2, document([seal(OLD).decode()])))
     assert [(entry.id, entry.reason) for entry in result.quarantine] == [(UUID(int=1), TOO_DEEP)]
     assert len(result.edits) == 1
 
 
-def test_the_judge_knows_its_own_writing_again_and_no_one_elses() -> None:
+def test_the_resealer_recognizes_what_it_wrote_and_not_what_others_wrote() -> None:
     rows = [row_of(n, seal(OLD)) for n in range(3)]
     its = RowResealer(shape_of("functions.secrets"), Opener(RING), GOAL)
     edits = its.process(RowList(rows)).edits
@@ -277,7 +277,7 @@ def test_the_judge_knows_its_own_writing_again_and_no_one_elses() -> None:
     assert its.written(edits, now) == {rows[0][1]}
 
 
-def test_the_judge_knows_its_own_document_again_also_when_something_else_in_it_moved() -> None:
+def test_the_resealer_recognizes_its_document_even_if_something_else_in_it_changed() -> None:
     its = RowResealer(shape_of("platform.instance_settings"), Opener(RING), GOAL)
     edits = its.process(RowList([row_of(n, document({"a": seal(OLD).decode()})) for n in range(3)])).edits
     leaf = edits[0][1][0][0]
@@ -311,7 +311,7 @@ def count_strings(root: object) -> int:
 
 
 @given(root=json_trees, ascii_only=st.booleans())
-def test_the_walk_finds_every_string_once_and_by_the_path_that_leads_to_it(root: object, ascii_only: bool) -> None:  # noqa: FBT001
+def test_the_walk_finds_every_string_once_and_with_its_path(root: object, ascii_only: bool) -> None:  # noqa: FBT001
     found = list(strings(json.dumps(root, ensure_ascii=ascii_only).encode()))
     assert len(found) == count_strings(root)
     assert len({path for path, _ in found}) == len(found)
@@ -323,12 +323,12 @@ def test_the_walk_does_not_convert_numbers() -> None:
     assert list(strings(b'[%s, 1e400, -%s.5, "x"]' % (digits, digits))) == [(("3",), "x")]
 
 
-def test_the_walk_goes_deep() -> None:
+def test_the_walk_reaches_deep_levels() -> None:
     assert [text for _, text in strings(b"[" * 150 + b'"x"' + b"]" * 150)] == ["x"]
 
 
 @given(root=json_trees, seals=st.lists(st.sampled_from([OLD, NEW, THIRD]), max_size=4))
-def test_of_any_document_exactly_the_old_seals_are_edited(root: object, seals: list[bytes]) -> None:
+def test_in_any_document_exactly_the_old_seals_are_edited(root: object, seals: list[bytes]) -> None:
     tree = {"rest": root, "sealed": [seal(key).decode() for key in seals]}
     result = resealer("platform.instance_settings", row_of(1, document(tree)))
     assert sorted(paths(result)) == [("sealed", str(n)) for n, key in enumerate(seals) if key == OLD]

@@ -1,4 +1,4 @@
-"""The edges of judging: rows that travel packed, tokens, strings beside seals, and telling one's own writing."""
+"""Edge cases of the resealer: row blocks, tokens, strings next to seals, and recognizing what it wrote."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from tests.unit.test_resealer import (
 )
 from tests.unit.test_row_block import packed
 
-#: Letters and digits as a provider makes tokens of them; each alone could be a seal.
+#: Letters and digits, as providers make tokens; each one alone could be a seal.
 TOKEN = b"Qz7Lk2Vb9Xn4Rt6Ym1Pc8Wd3Hs5Jf0Ga7Ue2Zi9Bo4Kx6TQz"
 SECRETS = shape_of("functions.secrets")
 
 
-# --- packed rows ------------------------------------------------------------------------------------------------------
+# --- row blocks -------------------------------------------------------------------------------------------------------
 
 
-def test_packed_rows_that_all_move_are_handed_on_packed() -> None:
+def test_a_row_block_in_which_all_values_move_is_returned_as_a_row_block() -> None:
     whole, rows = packed([seal(OLD, b"%d" % number) for number in range(5)])
     result = RowResealer(SECRETS, Opener(RING, first=1), GOAL).process(whole)
 
@@ -52,7 +52,7 @@ def test_packed_rows_that_all_move_are_handed_on_packed() -> None:
     assert counts(result) == Counts(scanned=5, re_encrypted=5, updated=5)
 
 
-def test_packed_rows_of_which_none_moves_are_not_written() -> None:
+def test_a_row_block_in_which_no_value_moves_is_not_written() -> None:
     whole, _ = packed([seal(NEW)] * 3)
     for goal in (GOAL, None):
         result = RowResealer(SECRETS, Opener(RING, first=2), goal).process(whole)
@@ -62,7 +62,7 @@ def test_packed_rows_of_which_none_moves_are_not_written() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
-def test_among_packed_rows_each_stray_gets_a_verdict_of_its_own(first: int) -> None:
+def test_in_a_row_block_each_value_that_differs_gets_its_own_result(first: int) -> None:
     stored = [seal(OLD, b"0"), b"", seal(THIRD), seal(NEW, seal(OLD, b"3")), seal(STRANGER), seal(OLD, b"5"), seal(NEW)]
     whole, rows = packed(stored)
     result = RowResealer(SECRETS, Opener(RING, first=first), GOAL).process(whole)
@@ -78,7 +78,7 @@ def test_among_packed_rows_each_stray_gets_a_verdict_of_its_own(first: int) -> N
     )
 
 
-def test_a_version_that_seals_nothing_is_not_found() -> None:
+def test_a_version_that_sealed_no_value_is_not_counted() -> None:
     whole, rows = packed([seal(STRANGER)] * 2)
     for first in (1, 2):
         for stored in (whole, RowList(rows)):
@@ -86,7 +86,7 @@ def test_a_version_that_seals_nothing_is_not_found() -> None:
             assert result.tallies[0].by_version() == {}
 
 
-def test_a_text_beside_a_document_that_moves_stays_what_it_is() -> None:
+def test_a_text_next_to_a_document_that_moves_stays_unchanged() -> None:
     columns = (SealedColumn("document", Form.JSON), SealedColumn("text"))
     table = SealedTable("app", "further", columns)
     its = RowResealer(Relation(table, "app", "further", columns, None, None), Opener(RING), GOAL)
@@ -95,7 +95,7 @@ def test_a_text_beside_a_document_that_moves_stays_what_it_is() -> None:
     assert (leaf.path, text) == (("0",), row[3])
 
 
-def test_values_under_the_likely_key_are_done_in_one_go_in_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_under_the_likely_key_are_processed_together_in_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_value_alone(*_arguments: object) -> None:
         raise AssertionError
 
@@ -110,7 +110,7 @@ def test_values_under_the_likely_key_are_done_in_one_go_in_every_column(monkeypa
 # --- plaintext --------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_sample_has_shown_to_be_tokens_is_plaintext_in_its_own_column_alone() -> None:
+def test_values_that_the_sample_shows_to_be_tokens_are_plaintext_only_in_that_column() -> None:
     assert not is_no_seal(TOKEN)
     shown = frozenset({"auth.oauth_tokens.access_token"})
     its = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING), GOAL, shown)
@@ -139,14 +139,14 @@ def test_a_seal_of_fewer_bytes_than_the_columns_secrets_have_is_plaintext() -> N
     result = resealer("branching.github_config", row_of(1, short), row_of(2, long), row_of(3, short))
     assert [entry.id.int for entry in result.quarantine] == [2]
     assert counts(result) == Counts(scanned=1, undecryptable=1, plaintext=2)
-    # Where nothing is known of their length, both may be seals.
+    # Without a known minimum length, both may be seals.
     assert reasons(resealer("auth.users", row_of(1, short), row_of(2, long))) == [NO_KEY, NO_KEY]
 
 
 # --- several columns --------------------------------------------------------------------------------------------------
 
 
-def test_of_two_columns_both_are_judged() -> None:
+def test_both_of_two_columns_are_processed() -> None:
     relation = replace(shape_of("auth.oauth_tokens"), columns=shape_of("auth.oauth_tokens").columns[:2])
     rows = [row_of(1, seal(NEW), seal(OLD, b"b")), row_of(2, seal(OLD, b"a"), None)]
     result = RowResealer(relation, Opener(RING), GOAL).process(RowList(rows))
@@ -158,7 +158,7 @@ def test_of_two_columns_both_are_judged() -> None:
     assert counts(result, 1) == Counts(scanned=1, re_encrypted=1, updated=1)
 
 
-def test_of_two_documents_each_is_judged_and_known_again_by_itself() -> None:
+def test_each_of_two_documents_is_processed_and_recognized_separately() -> None:
     columns = (SealedColumn("first", Form.JSON), SealedColumn("second", Form.JSON))
     table = SealedTable("app", "further", columns)
     its = RowResealer(Relation(table, "app", "further", columns, None, None), Opener(RING), GOAL)
@@ -166,7 +166,7 @@ def test_of_two_documents_each_is_judged_and_known_again_by_itself() -> None:
     first, second = document({"logo": "x"}), document({"b": old, "api_key": seal(STRANGER).decode()})
     result = its.process(RowList([row_of(1, first, second)]))
 
-    # Of the document that stays as it is no leaf is written.
+    # For the document that stays the same, no leaf is written.
     ((row, (nothing, (leaf,))),) = result.edits
     assert (nothing, leaf.path) == ([], ("b",))
     assert its.written(result.edits, {row[1]: row_of(1, first, document({"b": leaf.value}))}) == {row[1]}
@@ -174,7 +174,7 @@ def test_of_two_documents_each_is_judged_and_known_again_by_itself() -> None:
     assert [(entry.location, entry.path) for entry in result.quarantine] == [("app.further.second", ("api_key",))]
     assert counts(result, 0) == Counts()
     assert counts(result, 1) == Counts(scanned=2, re_encrypted=1, updated=1, undecryptable=1)
-    # Neither does a document that is not there have any.
+    # A document that is missing has no leaf either.
     ((_, (nothing, leaves)),) = its.process(RowList([row_of(2, None, second)])).edits
     assert (nothing, len(leaves)) == ([], 1)
 
@@ -194,13 +194,13 @@ OTHER_STRINGS = {
 
 @pytest.mark.parametrize("other", OTHER_STRINGS.values(), ids=OTHER_STRINGS.keys())
 @pytest.mark.parametrize("name", ["logo", "api_key"])
-def test_no_other_string_hides_the_seals_before_and_behind_it(name: str, other: str) -> None:
+def test_no_other_string_hides_the_seals_before_and_after_it(name: str, other: str) -> None:
     old = seal(OLD).decode()
     tree = {"first": old, name: other, "last": old}
     assert sorted(paths(resealer("platform.instance_settings", row_of(1, document(tree))))) == [("first",), ("last",)]
 
 
-def test_a_secret_that_is_plainly_no_seal_is_not_reported_in_a_document() -> None:
+def test_a_secret_that_clearly_is_no_seal_is_not_reported_in_a_document() -> None:
     tree = {"api_key": "0123456789abcdef" * 4, "client_secret": "A" * 41}
     assert may_be_seal(b"A" * 41)
     result = resealer("platform.instance_settings", row_of(1, document(tree)))
@@ -208,7 +208,7 @@ def test_a_secret_that_is_plainly_no_seal_is_not_reported_in_a_document() -> Non
     assert counts(result) == Counts()
 
 
-def test_no_document_is_no_value_and_the_next_one_is_judged() -> None:
+def test_a_missing_document_is_no_value_and_the_next_one_is_processed() -> None:
     result = resealer("platform.instance_settings", row_of(1, None), row_of(2, document([seal(OLD).decode()])))
     assert [row[1][-1] for row, _ in result.edits] == [2]
     assert result.quarantine == []
@@ -227,7 +227,7 @@ def test_a_document_too_deep_to_walk_is_counted_and_reported_as_a_whole() -> Non
 # --- what was written -------------------------------------------------------------------------------------------------
 
 
-def test_a_row_of_several_columns_is_ones_own_writing_only_when_all_of_them_are() -> None:
+def test_a_row_with_several_columns_is_recognized_only_if_all_columns_are() -> None:
     its = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING), GOAL)
     rows = [row_of(n, seal(OLD), seal(NEW), seal(OLD)) for n in range(4)]
     edits = its.process(RowList(rows)).edits
@@ -242,7 +242,7 @@ def test_a_row_of_several_columns_is_ones_own_writing_only_when_all_of_them_are(
     assert its.written(edits, {}) == set()
 
 
-def test_a_document_is_ones_own_writing_only_when_all_of_its_leaves_are() -> None:
+def test_a_document_is_recognized_only_if_all_its_leaves_are() -> None:
     its = RowResealer(shape_of("platform.instance_settings"), Opener(RING), GOAL)
     old = seal(OLD).decode()
     rows = [row_of(n, document({"a": old, "b": [old]})) for n in range(4)]

@@ -54,7 +54,7 @@ def test_a_second_time_nothing_changes() -> None:
     assert edit_text(edited, Change(3, VAULT)) == edited
 
 
-#: Each with `|` where something is put in, and what that is.
+#: Each has a `|` at the place where text is inserted, and the inserted text.
 STYLES = [
     ("security: {encryption: {active_key_version: 1, keys: [{version: 1, key: a}|]}}\n", ', {version: 2, key: "b"}'),
     (
@@ -85,7 +85,7 @@ def test_the_style_of_the_file_is_followed(marked: str, added: str) -> None:
     assert edit_text(marked.replace("|", ""), Change(2, {"key": "b"})) == after
 
 
-def test_a_file_that_says_nothing_of_the_active_version_says_it_then() -> None:
+def test_a_file_without_the_active_version_gets_it() -> None:
     text = "security:\n  encryption:\n    keys:\n      - {version: 1, key: a}\n"
     empty = "security:\n  encryption:\n    active_key_version:\n    keys: [{version: 1, key: a}]\n"
 
@@ -112,12 +112,12 @@ def test_a_file_that_says_nothing_of_the_active_version_says_it_then() -> None:
         ),
     ],
 )
-def test_what_only_people_should_change_is_left_to_them(text: str, why: str) -> None:
+def test_a_file_that_only_a_person_can_change_safely_is_left_unchanged(text: str, why: str) -> None:
     with pytest.raises(CantEditError, match=why):
         edit_text(text, Change(2, {"key": "b"}))
 
 
-def test_the_file_keeps_its_mode_and_the_file_as_it_was_stays_beside_it(tmp_path: Path) -> None:
+def test_the_file_keeps_its_mode_and_a_copy_of_the_old_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "fluxbase.yaml"
     path.write_text(FILE, encoding="utf-8")
     path.chmod(0o640)
@@ -158,12 +158,12 @@ def test_a_file_that_is_read_only_is_left_alone(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["fluxbase.yaml"]
 
 
-def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CantEditError, match="No such file"):
         edit_file(tmp_path / "fluxbase.yaml", Change(3))
 
 
-def test_what_to_change_by_hand_is_written_as_it_would_stand_in_the_file() -> None:
+def test_the_change_to_make_by_hand_is_shown_as_it_would_stand_in_the_file() -> None:
     written = yaml.safe_load("\n".join(Change(3, VAULT).lines()))
 
     assert written == {"security": {"encryption": {"active_key_version": 3, "keys": [{"version": 3, **VAULT}]}}}

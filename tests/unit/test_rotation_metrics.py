@@ -1,4 +1,4 @@
-"""The figures for Prometheus."""
+"""The metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def samples(text: str) -> dict[tuple[str, str | None], float]:
     }
 
 
-def test_what_is_known_is_written_whole_and_what_is_not_is_left_out(tmp_path: Path) -> None:
+def test_known_metrics_are_written_completely_and_unknown_ones_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "fluxbase.prom"
     metrics = Metrics()
     metrics.update(Figures(NOW, succeeded=False, by_version={1: 3, 2: 997}))
@@ -59,6 +59,6 @@ def test_what_is_known_is_written_whole_and_what_is_not_is_left_out(tmp_path: Pa
     assert [each.name for each in tmp_path.iterdir()] == ["fluxbase.prom"]
 
 
-def test_a_file_that_cant_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_cant_be_written_gives_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"x\.prom can't be written: No such file or directory"):
         Metrics().write(tmp_path / "nowhere" / "x.prom")

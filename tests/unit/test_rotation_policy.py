@@ -16,14 +16,14 @@ MARK = "secret-marker"
 
 
 def policy(directory: Path, section: str, **environ: str) -> Policy:
-    """Read a section given in YAML's flow style."""
+    """Read a section in YAML's flow style."""
     text = f"security:\n  encryption:\n    key_rotation: {section}\n"
     (directory / "fluxbase.yaml").write_text(text, encoding="utf-8")
     settings = load_settings(directory=directory, environ=environ, system_directory=directory / "etc")
     return read_policy(settings.encryption.key_rotation)
 
 
-def test_the_section_of_the_design_is_read(tmp_path: Path) -> None:
+def test_the_documented_section_is_read(tmp_path: Path) -> None:
     read = policy(
         tmp_path,
         """
@@ -58,7 +58,7 @@ def test_the_section_of_the_design_is_read(tmp_path: Path) -> None:
     assert "hooks.example.com/security" not in repr(read)
 
 
-def test_without_the_section_nothing_is_on(tmp_path: Path) -> None:
+def test_without_the_section_nothing_is_enabled(tmp_path: Path) -> None:
     assert policy(tmp_path, "{}") == Policy()
 
 
@@ -69,7 +69,7 @@ def test_a_secret_in_the_form_of_standard_webhooks_is_decoded(tmp_path: Path) ->
     assert read.webhook.signing_key == MARK.encode()
 
 
-def test_the_command_may_be_a_variable(tmp_path: Path) -> None:
+def test_the_command_may_come_from_a_variable(tmp_path: Path) -> None:
     variable = "FLUXBASE_SECURITY_ENCRYPTION_KEY_ROTATION_RELOAD_COMMAND"
     assert policy(
         tmp_path, "{reload_command: [no]}", **{variable: "systemctl reload 'my fluxbase'"}
@@ -104,7 +104,7 @@ def test_the_command_may_be_a_variable(tmp_path: Path) -> None:
         ("{reload_command: ['', secret-marker]}", "reload_command begins with an empty word"),
     ],
 )
-def test_what_cant_be_used_is_one_line_with_its_place_and_without_its_value(
+def test_an_unusable_setting_gives_one_line_with_its_place_and_without_its_value(
     tmp_path: Path, section: str, message: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -20,7 +20,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_it_is_due_from_the_minute_that_the_schedule_names() -> None:
+def test_a_rotation_is_due_from_the_minute_that_the_schedule_names() -> None:
     last = at("2026-10-01 02:00:03")
 
     before = decide_due(MONTHLY, at("2026-11-01 01:59:59"), last_rotation=last, active_since=last)
@@ -31,7 +31,7 @@ def test_it_is_due_from_the_minute_that_the_schedule_names() -> None:
     assert then.why == "the schedule named 2026-11-01 02:00 UTC, the last rotation began at 2026-10-01 02:00 UTC"
 
 
-def test_three_missed_dates_are_made_good_by_one_rotation() -> None:
+def test_one_rotation_is_enough_after_three_missed_dates() -> None:
     late = at("2026-11-17 09:00")
 
     due = decide_due(MONTHLY, late, last_rotation=at("2026-08-01 02:00"), active_since=None)
@@ -41,7 +41,7 @@ def test_three_missed_dates_are_made_good_by_one_rotation() -> None:
     assert (after.due, after.next) == (False, at("2026-12-01 02:00"))
 
 
-def test_a_key_younger_than_the_minimum_age_is_not_rotated_before_it_has_come_to_that_age() -> None:
+def test_a_key_is_not_rotated_before_it_reaches_the_minimum_age() -> None:
     forced = at("2026-10-30 12:00")
 
     young = decide_due(MONTHLY, at("2026-11-01 02:00"), last_rotation=forced, active_since=forced, min_age=WEEK)
@@ -62,24 +62,24 @@ def test_the_first_rotation_is_due_when_nothing_is_known_of_the_key() -> None:
     start=st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda age: at("2020-01-01 00:00") + age),
     steps=st.lists(st.timedeltas(timedelta(minutes=1), timedelta(days=70)), max_size=40),
 )
-def test_looked_at_whenever_one_rotation_follows_the_dates_since_the_last_look(
+def test_after_each_check_one_rotation_covers_all_dates_since_the_last_check(
     start: datetime, steps: list[timedelta]
 ) -> None:
     last, now = start, start
     for step in steps:
         now += step
         dates_between = MONTHLY.last_before(now) != MONTHLY.last_before(last)
-        verdict = decide_due(MONTHLY, now, last_rotation=last, active_since=last)
-        assert verdict.due == dates_between
-        if verdict.due:
+        decision = decide_due(MONTHLY, now, last_rotation=last, active_since=last)
+        assert decision.due == dates_between
+        if decision.due:
             last = now
 
 
-def test_the_time_zone_is_that_of_the_place_summer_time_included() -> None:
+def test_the_time_zone_is_the_configured_one_with_summer_time() -> None:
     berlin = parse_schedule("30 2 * * *", ZoneInfo("Europe/Berlin"), "the test")
 
     assert berlin.next_after(at("2026-03-27 12:00")) == at("2026-03-28 01:30")
-    # On the night when 2:30 is left out, cron runs at 3:00.
+    # On the night in which 2:30 does not exist, cron runs at 3:00.
     assert berlin.next_after(at("2026-03-28 12:00")) == at("2026-03-29 01:00")
     assert berlin.next_after(at("2026-03-29 12:00")) == at("2026-03-30 00:30")
 
@@ -102,7 +102,7 @@ def test_the_names_of_cron_are_known() -> None:
         ("* * * * 5#2/3", "bad day-of-week"),
     ],
 )
-def test_a_wrong_expression_is_told_by_its_place_and_field(expression: str, what: str) -> None:
+def test_a_wrong_expression_is_refused_with_its_place_and_field(expression: str, what: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_schedule(expression, ZoneInfo("UTC"), "fluxbase.yaml: schedule")
 

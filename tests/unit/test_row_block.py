@@ -1,4 +1,4 @@
-"""Packed rows: what `array_send` returns, taken apart, and judged as the same rows are as tuples."""
+"""Row blocks: decoding what `array_send` returns, and processing a block with the same result as its rows alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ texts = st.one_of(
 
 
 def sent(elements: Sequence[bytes]) -> bytes:
-    """An array in its binary form, as PostgreSQL documents it; its header says nothing that is looked at."""
+    """An array in its binary form, as PostgreSQL documents it. Nothing in its header is looked at."""
     return bytes(20) + b"".join(len(element).to_bytes(4, "big") + element for element in elements)
 
 
@@ -50,7 +50,7 @@ def packed(stored: Sequence[bytes]) -> tuple[RowBlock, list[Row]]:
 
 
 @given(st.lists(texts, min_size=1, max_size=30), st.integers(0, 30), st.integers(0, 30))
-def test_what_was_packed_is_unpacked_whole_or_in_part(stored: list[bytes], first: int, end: int) -> None:
+def test_a_row_block_gives_its_rows_completely_or_in_part(stored: list[bytes], first: int, end: int) -> None:
     whole, rows = packed(stored)
     assert [whole.row(index) for index in range(len(whole))] == rows
     part = whole[first:end]
@@ -62,7 +62,7 @@ def test_what_was_packed_is_unpacked_whole_or_in_part(stored: list[bytes], first
 
 
 @given(st.lists(st.lists(texts, min_size=1, max_size=10), min_size=1, max_size=5))
-def test_parts_are_joined_to_what_they_are_together(parts: list[list[bytes]]) -> None:
+def test_joined_parts_hold_the_rows_of_all_parts(parts: list[list[bytes]]) -> None:
     whole = RowBlock.joined([packed(part)[0] for part in parts])
     rows = [row for part in parts for row in packed(part)[1]]
     assert [whole.row(index) for index in range(len(whole))] == rows
@@ -71,7 +71,7 @@ def test_parts_are_joined_to_what_they_are_together(parts: list[list[bytes]]) ->
 
 
 @given(st.lists(texts, min_size=1, max_size=30), st.sampled_from([None, Goal(2, source=1), Goal(2)]))
-def test_packed_rows_are_judged_as_each_alone(stored: list[bytes], goal: Goal | None) -> None:
+def test_a_row_block_is_processed_like_its_rows_one_by_one(stored: list[bytes], goal: Goal | None) -> None:
     whole, rows = packed(stored)
     together = RowResealer(SHAPE, Opener(RING, first=1), goal).process(whole)
     alone = [RowResealer(SHAPE, Opener(RING, first=1), goal).process(RowList([row])) for row in rows]
@@ -85,13 +85,13 @@ def test_packed_rows_are_judged_as_each_alone(stored: list[bytes], goal: Goal | 
     assert opened == {row: Opener(RING).open(new) for each in alone for row, (new,) in each.edits}
 
 
-def test_each_value_gets_a_nonce_of_its_own() -> None:
+def test_each_value_gets_its_own_nonce() -> None:
     whole, _ = packed([Sealer(OLD).seal(b"the same")] * 500)
     edits = RowResealer(SHAPE, Opener(RING, first=1), Goal(2, source=1)).process(whole).edits
     assert len({new for _, (new,) in edits}) == len(edits) == 500
 
 
-def test_a_value_that_does_not_open_again_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_does_not_open_again_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, _ = packed([Sealer(OLD).seal(b"text")] * 3)
     target = Sealer(NEW)
     monkeypatch.setattr(target, "_decrypt", Sealer(OLD)._decrypt)
@@ -99,13 +99,13 @@ def test_a_value_that_does_not_open_again_is_not_handed_out(monkeypatch: pytest.
         Sealer(OLD).reseal_each(target, whole.each_text(), len(whole))
 
 
-def test_a_packed_row_tells_no_value() -> None:
+def test_the_text_form_of_a_row_block_shows_no_value() -> None:
     secret = Sealer(OLD).seal(os.urandom(20))
     assert secret.decode() not in repr(packed([secret])[0])
 
 
 @given(st.lists(st.integers(1, 400), max_size=40), st.integers(1, 20), st.integers(1, 2_000))
-def test_what_fits_is_bounded_by_rows_and_by_bytes(sizes: list[int], rows: int, size: int) -> None:
+def test_the_part_that_fits_is_limited_by_rows_and_by_bytes(sizes: list[int], rows: int, size: int) -> None:
     listed: list[Row] = [(Ctid(0, n).tid, UUID(int=n).bytes, None, each) for n, each in enumerate(sizes)]
     fit = RowList(listed).fitting(Limits(rows, size))
     assert fit.tuples() == listed[: len(fit)]

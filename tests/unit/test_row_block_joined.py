@@ -1,4 +1,4 @@
-"""Packed rows of unlike lengths, joined: the cases that random ones meet too rarely to be relied on."""
+"""Joined row blocks with values of different lengths: cases that random data hits too rarely."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fluxbase_cli.store.row_block import RowBlock
 from tests.unit.test_row_block import packed
 
-#: Texts of three lengths, each unlike all others in what it holds.
+#: Texts of three lengths. Each differs from all others in its content.
 SHORT = [b"s%02d" % number for number in range(4)]
 LONG = [b"l%06d" % number for number in range(4)]
 EMPTY = [b""] * 4
@@ -35,7 +35,7 @@ PINNED = [
 
 
 def assert_joined(parts: Parts, *, first: int = 0, end: int = 99) -> None:
-    """Joined they are what they are one behind the other, also where each is a part of what was listed."""
+    """The joined block holds all rows in order, also where each block is a part of a listed one."""
     cut = [[*part][first:end] for part in parts]
     whole = RowBlock.joined([packed(part)[0][first:end] for part in parts])
     rows = [row for part in parts for row in packed(part)[1][first:end]]
@@ -49,7 +49,7 @@ def assert_joined(parts: Parts, *, first: int = 0, end: int = 99) -> None:
 
 
 @pytest.mark.parametrize("parts", PINNED)
-def test_parts_are_joined_whole(parts: Parts) -> None:
+def test_complete_blocks_are_joined(parts: Parts) -> None:
     assert_joined(parts)
 
 
@@ -64,5 +64,5 @@ def test_parts_of_parts_are_joined(parts: Parts, first: int, end: int) -> None:
 @given(st.lists(st.sampled_from([SHORT, LONG, EMPTY, [*SHORT, *LONG]]), min_size=1, max_size=4), st.integers(0, 3))
 @example(parts=[SHORT, LONG], first=0)
 @example(parts=[SHORT, LONG, SHORT], first=1)
-def test_any_parts_are_joined(parts: Parts, first: int) -> None:
+def test_parts_of_any_size_are_joined(parts: Parts, first: int) -> None:
     assert_joined(parts, first=first)

@@ -1,4 +1,4 @@
-"""The runbook's commands are commands; that their output is real, `make runbook` sees to."""
+"""The commands of the runbook exist. `make runbook` checks that their output is real."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def test_the_runbook_has_commands_with_their_output() -> None:
 
 
 @pytest.mark.parametrize("line", sorted(set(_COMMANDS)))
-def test_each_command_of_the_runbook_is_understood(line: str) -> None:
+def test_each_command_of_the_runbook_is_accepted(line: str) -> None:
     group, name, *rest = shlex.split(line.partition(" 2>")[0])
     program: Any = typer.main.get_command(make_app())
     context = program.context_class(program)
     commands = program.get_command(context, group)
     command = commands.get_command(context, name)
     assert command is not None
-    # Raises where an option or its value is not understood.
+    # Raises an error if an option or its value is not understood.
     command.make_context(name, rest, parent=context)

@@ -1,4 +1,4 @@
-"""The seal, against values that Fluxbase's own code sealed and against properties that hold for all texts and keys."""
+"""The seal, checked with values that Fluxbase's own code sealed and with properties of all texts and keys."""
 
 from __future__ import annotations
 
@@ -74,18 +74,18 @@ def name_of(vector: Vector) -> str:
 
 
 def direct_open(key: bytes, text: bytes) -> bytes:
-    """What the server does, in the words of `cryptography`."""
+    """Open as the server does, with `cryptography` only."""
     raw = base64.b64decode(text, validate=True)
     return AESGCM(key).decrypt(raw[:12], raw[12:], None)
 
 
-def test_the_vectors_are_all_there() -> None:
+def test_all_vectors_are_there() -> None:
     assert len(VECTORS) == 25
     assert len(USER_VECTORS) == 7
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=name_of)
-def test_what_fluxbase_sealed_opens_to_the_plaintext(vector: Vector) -> None:
+def test_a_value_that_fluxbase_sealed_opens_to_the_plaintext(vector: Vector) -> None:
     sealer = Sealer(vector.key)
     assert sealer.open_text(vector.sealed) == vector.plaintext
     assert sealer.open(decode(vector.sealed)) == vector.plaintext
@@ -100,7 +100,7 @@ def test_a_users_key_is_derived_as_fluxbase_derives_it(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=name_of)
-def test_what_we_seal_opens_without_us_and_is_as_long_as_what_fluxbase_sealed(vector: Vector) -> None:
+def test_our_seal_opens_with_other_code_and_is_as_long_as_that_of_fluxbase(vector: Vector) -> None:
     sealed = Sealer(vector.key).seal(vector.plaintext)
     assert direct_open(vector.key, sealed) == vector.plaintext
     assert len(sealed) == len(vector.sealed)
@@ -129,7 +129,7 @@ def test_the_empty_text_has_a_seal_of_forty_characters() -> None:
 
 
 @given(key=keys, other=keys, plaintext=plaintexts)
-def test_another_key_says_not_mine_and_never_not_a_seal(key: bytes, other: bytes, plaintext: bytes) -> None:
+def test_another_key_gives_not_my_key_and_never_not_a_seal(key: bytes, other: bytes, plaintext: bytes) -> None:
     if key == other:
         return
     sealed = Sealer(key).seal(plaintext)
@@ -140,7 +140,7 @@ def test_another_key_says_not_mine_and_never_not_a_seal(key: bytes, other: bytes
 
 
 @given(plaintext=plaintexts, data=st.data())
-def test_a_seal_with_one_bit_changed_is_opened_by_nobody(plaintext: bytes, data: st.DataObject) -> None:
+def test_no_key_opens_a_seal_with_one_changed_bit(plaintext: bytes, data: st.DataObject) -> None:
     raw = bytearray(decode(Sealer(KEY).seal(plaintext)))
     bit = data.draw(st.integers(0, 8 * len(raw) - 1))
     raw[bit // 8] ^= 1 << bit % 8
@@ -149,7 +149,7 @@ def test_a_seal_with_one_bit_changed_is_opened_by_nobody(plaintext: bytes, data:
 
 
 @given(plaintext=plaintexts, breaks=st.lists(st.tuples(st.integers(0, 500), st.sampled_from([b"\r", b"\n", b"\r\n"]))))
-def test_line_breaks_anywhere_change_nothing(plaintext: bytes, breaks: list[tuple[int, bytes]]) -> None:
+def test_line_breaks_at_any_place_change_nothing(plaintext: bytes, breaks: list[tuple[int, bytes]]) -> None:
     sealed = Sealer(KEY).seal(plaintext)
     text = sealed
     for place, line_break in breaks:
@@ -204,18 +204,18 @@ URL_SAFE = base64.urlsafe_b64encode(b"\xff" * 40)
         pytest.param(b"\x00" * 40, id="NUL bytes"),
     ],
 )
-def test_what_the_server_would_not_decode_is_no_seal(text: bytes) -> None:
+def test_a_text_that_the_server_can_not_decode_is_no_seal(text: bytes) -> None:
     for attempt in (decode, Sealer(KEY).open_text):
         with pytest.raises(NotASealError):
             attempt(text)
 
 
-def test_a_text_truncated_to_whole_groups_is_a_seal_that_nobody_opens() -> None:
+def test_a_seal_truncated_to_whole_groups_is_a_seal_that_no_key_opens() -> None:
     with pytest.raises(NotMyKeyError):
         Sealer(KEY).open_text(Sealer(KEY).seal(b"x" * 60)[:60])
 
 
-def test_28_bytes_are_the_fewest() -> None:
+def test_a_seal_has_at_least_28_bytes() -> None:
     assert len(decode(base64.b64encode(b"x" * 28))) == 28
 
 
@@ -228,7 +228,7 @@ def test_not_mine_and_not_a_seal_are_different_and_both_are_seal_errors() -> Non
 
 @st.composite
 def nearly_seals(draw: st.DrawFn) -> bytes:
-    """Base64 of about 28 bytes, spoiled here and there."""
+    """Base64 of about 28 bytes, with errors at some places."""
     text = base64.b64encode(draw(st.binary(min_size=26, max_size=34)))
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(text)))
@@ -245,7 +245,7 @@ def open_alone(sealer: Sealer, text: bytes | None) -> bytes | None:
 
 
 @given(st.lists(st.none() | nearly_seals() | plaintexts.map(Sealer(KEY).seal) | plaintexts.map(Sealer(OTHER_KEY).seal)))
-def test_many_texts_are_opened_as_each_alone_but_for_line_breaks(texts: list[bytes | None]) -> None:
+def test_many_texts_are_opened_like_each_alone_except_those_with_line_breaks(texts: list[bytes | None]) -> None:
     sealer = Sealer(KEY)
     opened = [open_alone(sealer, text) for text in texts]
     left = [number for number, plaintext in enumerate(opened) if plaintext is None or may_be_seal(plaintext)]
@@ -256,14 +256,14 @@ def test_many_texts_are_opened_as_each_alone_but_for_line_breaks(texts: list[byt
         assert new is None or direct_open(OTHER_KEY, new) == plaintext
 
 
-def test_what_has_line_breaks_is_left_to_be_opened_alone() -> None:
+def test_a_text_with_line_breaks_is_left_to_be_opened_alone() -> None:
     sealed = Sealer(KEY).seal(b"text")
     assert Sealer(KEY).open_each([sealed[:4] + b"\r\n" + sealed[4:], sealed, sealed + b"===="]) == [0, 2]
 
 
 @given(st.lists(plaintexts))
-def test_many_plaintexts_are_sealed_as_each_alone_and_under_nonces_of_their_own(many: list[bytes]) -> None:
-    # With a character that no seal has, so that none is left to be looked at alone.
+def test_many_plaintexts_are_sealed_like_each_alone_and_with_different_nonces(many: list[bytes]) -> None:
+    # With a character that no seal contains, so that no text is left to be checked alone.
     many = [plaintext + b"!" for plaintext in many]
     texts = Sealer(OTHER_KEY).reseal_each(Sealer(KEY), map(Sealer(OTHER_KEY).seal, many), len(many))
     new = [text for text in texts if text is not None]
@@ -272,7 +272,7 @@ def test_many_plaintexts_are_sealed_as_each_alone_and_under_nonces_of_their_own(
 
 
 @given(nearly_seals())
-def test_a_text_is_decoded_exactly_when_go_decodes_it_and_may_be_seal_refuses_none_of_these(text: bytes) -> None:
+def test_we_decode_exactly_what_go_decodes_and_may_be_seal_accepts_all_of_it(text: bytes) -> None:
     unwrapped = text.replace(b"\r", b"").replace(b"\n", b"")
     body = unwrapped.rstrip(b"=")
     canonical = len(unwrapped) % 4 == 0 and len(unwrapped) - len(body) <= 2 and body.translate(None, ALPHABET) == b""
@@ -318,7 +318,7 @@ def test_a_users_key_depends_on_the_master_key_and_on_the_user() -> None:
     assert {len(key) for key in derived} == {32}
 
 
-def test_a_fingerprint_names_a_key_and_tells_nothing_of_it() -> None:
+def test_a_fingerprint_identifies_a_key_and_reveals_nothing_of_it() -> None:
     assert fingerprint(KEY) == fingerprint(bytes(KEY))
     assert fingerprint(KEY) != fingerprint(OTHER_KEY)
     assert len(fingerprint(KEY)) == 16

@@ -1,4 +1,4 @@
-"""The edges of the seal: where the randomness of a nonce goes, and plaintexts as long as the shortest seal."""
+"""Edge cases of the seal: the randomness of nonces, and plaintexts as long as the shortest seal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from fluxbase_cli.seal import MIN_TEXT_BYTES, Sealer, decode, nonces
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
-#: More than one reading of the system's randomness serves.
+#: More than one read of the system's randomness is enough for.
 MANY = 1_000
 
 
 @pytest.fixture
 def handed_out(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What the system's randomness has handed out, in order."""
+    """The bytes that the system's randomness returned, in order."""
     real: Callable[[int], bytes] = os.urandom
     blocks: list[bytes] = []
 
@@ -28,14 +28,14 @@ def handed_out(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return blocks
 
 
-def test_no_byte_of_randomness_serves_two_nonces(handed_out: list[bytes]) -> None:
+def test_no_random_byte_is_used_for_two_nonces(handed_out: list[bytes]) -> None:
     source = nonces()
     taken = b"".join(next(source) for _ in range(MANY))
     assert len(taken) == 12 * MANY
     assert b"".join(handed_out).startswith(taken)
 
 
-def test_one_reading_of_the_systems_randomness_serves_many_nonces(handed_out: list[bytes]) -> None:
+def test_one_read_of_the_systems_randomness_gives_many_nonces(handed_out: list[bytes]) -> None:
     source = nonces()
     for _ in range(MANY):
         next(source)
@@ -58,7 +58,7 @@ def test_a_sealer_takes_its_nonces_from_the_source_that_it_was_given() -> None:
         pytest.param(b"a sentence that is longer than forty characters.", False, id="a sentence"),
     ],
 )
-def test_of_many_only_plaintexts_that_may_be_seals_are_left_to_be_looked_at_alone(
+def test_of_many_texts_only_plaintexts_that_may_be_seals_are_left_to_be_checked_alone(
     plaintext: bytes,
     left: bool,  # noqa: FBT001
 ) -> None:

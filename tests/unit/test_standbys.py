@@ -1,4 +1,4 @@
-"""What is told of standbys and slots that are behind an audit, by what PostgreSQL says of them."""
+"""The report on standbys and slots that are behind an audit, from what PostgreSQL says about them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def slots_behind(slot: Slot, *connected: Receiver) -> list[str]:
     return [str(each) for each in standbys._slots_behind([slot], connected, LSN)]
 
 
-def test_a_standby_that_has_replayed_what_was_audited_is_not_spoken_of() -> None:
+def test_a_standby_that_has_replayed_all_that_was_audited_is_not_reported() -> None:
     assert behind(receiver()) == []
 
 
@@ -44,29 +44,29 @@ def test_a_standby_that_is_behind_is_named_with_both_positions() -> None:
     assert line.startswith("standby replica-2: it has replayed up to 0/4000000, and what was audited ends at 0/5000000")
 
 
-def test_what_only_stores_wal_is_judged_by_what_it_has_stored() -> None:
+def test_a_receiver_that_only_stores_wal_is_measured_by_what_it_has_stored() -> None:
     (line,) = behind(receiver("barman", reached=False, replays=False))
     assert "it has stored the WAL up to 0/4000000" in line
     assert behind(receiver("barman", replays=False)) == []
 
 
-def test_a_standby_that_this_role_may_not_look_at_is_told_with_the_grant() -> None:
+def test_a_standby_that_this_role_may_not_read_is_reported_with_the_needed_grant() -> None:
     (line,) = behind(receiver(hidden=True, reached=False, replays=False))
     assert 'GRANT pg_monitor TO "fluxbase"' in line
 
 
 @pytest.mark.parametrize("logical", [False, True])
-def test_a_slot_that_nobody_uses_is_told_however_far_it_is(logical: bool) -> None:  # noqa: FBT001
+def test_a_slot_that_nobody_uses_is_reported_at_every_position(logical: bool) -> None:  # noqa: FBT001
     (line,) = slots_behind(Slot("s1", logical=logical, active=False, lsn=LSN, reached=True))
     assert line.startswith(f"standby {'logical ' if logical else ''}slot s1: nobody is connected to it")
     assert "pg_drop_replication_slot('s1')" in line
 
 
-def test_a_slot_that_is_behind_is_told_once_with_its_standby() -> None:
+def test_a_slot_that_is_behind_is_reported_once_together_with_its_standby() -> None:
     slot = Slot("s1", logical=False, active=True, lsn=BEFORE, reached=False)
     assert slots_behind(slot, receiver(slot="s1", reached=False)) == []
     assert len(slots_behind(slot, receiver(slot="s1"))) == 1
-    # What a subscription is behind, only its slot tells.
+    # Only the slot of a subscription shows how far it is behind.
     decoded = Slot("s1", logical=True, active=True, lsn=BEFORE, reached=False)
     assert len(slots_behind(decoded, receiver("sub", slot="s1", reached=False, logical=True))) == 1
     assert behind(receiver("sub", slot="s1", reached=False, logical=True)) == []
@@ -89,24 +89,24 @@ def test_the_names_of_synchronous_standbys_are_read(setting: str, names: tuple[s
     assert synchronous_names(setting) == names
 
 
-def test_a_name_of_a_synchronous_standby_that_is_not_connected_is_told_whatever_its_case() -> None:
+def test_a_synchronous_standby_that_is_not_connected_is_reported_in_any_case_of_letters() -> None:
     assert [each.where for each in standbys._not_connected(["Replica-1", "other"], [receiver()])] == ["other"]
 
 
-def test_of_two_standbys_with_one_name_a_missing_one_is_noticed() -> None:
+def test_if_two_standbys_have_one_name_a_missing_one_is_noticed() -> None:
     seen = {"walreceiver": Seen(2, AT), "replica-1": Seen(1, AT)}
     assert list(standbys._gone(seen, [receiver(), receiver("walreceiver")])) == ["walreceiver"]
     assert list(standbys._gone(seen, [receiver(), receiver("walreceiver"), receiver("walreceiver")])) == []
 
 
-def test_each_is_a_reason_to_refuse_unless_they_are_skipped() -> None:
+def test_each_finding_is_a_reason_to_refuse_unless_standbys_are_skipped() -> None:
     found = Standbys(LSN, unexamined=(Unexamined(UnexaminedKind.STANDBY, "replica-1", "it is behind"),))
     (reason,) = interlocks.while_standbys_are_behind(found, skip=False)
     assert reason == "standby replica-1: it is behind (--skip-standbys continues anyway)"
     assert interlocks.while_standbys_are_behind(found, skip=True) == []
 
 
-def test_a_base_backup_and_a_subscription_are_no_standbys() -> None:
+def test_a_base_backup_and_a_subscription_are_not_standbys() -> None:
     assert receiver().is_standby
     assert receiver(hidden=True, replays=False).is_standby
     assert not receiver("pg_basebackup", hidden=True, replays=False).is_standby

@@ -1,7 +1,7 @@
-"""Decoding exactly as strict as the server: on the quick path too, where many values are done in one go.
+"""Decoding is exactly as strict as the server, also on the fast path that processes many values together.
 
-What the server can't read is damage, and must be reported. A quick path that is laxer would repair it in silence, and
-nobody would ever hear of it.
+What the server can't read is damage and must be reported. A fast path that is less strict would repair it silently,
+and nobody would learn of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fluxbase_cli.seal import NotASealError, Sealer, decode
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
-#: Of the seal's 28 bytes and these, the base64 form ends in no, one and two `=`.
+#: With the 28 bytes of the seal and this many more, the base64 form ends in no, one and two `=`.
 PLAINTEXTS = {0: b"xx", 1: b"x", 2: b""}
 
 
@@ -43,7 +43,7 @@ DAMAGED = [
 
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_what_the_server_can_not_decode_is_left_alone_by_every_path(
+def test_every_path_leaves_a_text_that_the_server_can_not_decode(
     damage: Callable[[bytes], bytes], padding: int
 ) -> None:
     text = damage(sealed(padding))
@@ -60,7 +60,7 @@ def test_what_the_server_can_not_decode_is_left_alone_by_every_path(
 @example(padding=1, at=48, number=4)
 @example(padding=2, at=48, number=4)
 @example(padding=2, at=48, number=1)
-def test_surplus_padding_anywhere_is_damage(padding: int, at: int, number: int) -> None:
+def test_surplus_padding_at_any_place_is_damage(padding: int, at: int, number: int) -> None:
     text = sealed(padding)
     damaged = text[:at] + b"=" * number + text[at:]
 

@@ -1,4 +1,4 @@
-"""What a runner makes of orders and of standbys, without a database: what it waits for, and what it says."""
+"""How a runner obeys job control and waits for standbys, without a database: why it waits, and what it reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAUSED = JobControl(paused_at=datetime(2026, 1, 1, tzinfo=UTC), paused_by="ann 
 
 
 class _Stage(Stop):
-    """A stop whose waits pass at once, on a clock that they wind; and a listener."""
+    """A stop whose waits end at once and move the clock; also an observer that keeps all events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _Stage(Stop):
         return [event.reason for event in self.events if isinstance(event, Waiting)]
 
     @property
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         return [event.message for event in self.events if isinstance(event, Message)]
 
 
@@ -58,24 +58,26 @@ def throttler(stage: _Stage) -> Throttler:
     return Throttler(7, 4, BatchPolicy(1000, 0.1), stop=stage, observer=stage, clock=stage)
 
 
-def test_without_orders_a_batch_begins_at_once_and_nothing_is_said(stage: _Stage, throttler: Throttler) -> None:
+def test_without_job_control_a_batch_begins_at_once_and_nothing_is_reported(
+    stage: _Stage, throttler: Throttler
+) -> None:
     throttler.take(JobControl(), None)
     assert throttler.wait_for_turn()
     assert throttler.limits("functions.secrets", _MOST) == _MOST
     assert (stage.now, stage.events) == (1000.0, [])
 
 
-def test_a_pause_is_told_once_a_minute_and_its_end_once(stage: _Stage, throttler: Throttler) -> None:
+def test_a_pause_is_reported_once_a_minute_and_its_end_once(stage: _Stage, throttler: Throttler) -> None:
     throttler.take(_PAUSED, None)
     stage.until = stage.now + 150
     assert not throttler.wait_for_turn()
     assert stage.waits == ["the job was paused by ann on db1 (a sale); `fluxbase-cli secrets resume` lets it go on"] * 3
     throttler.take(JobControl(), None)
     throttler.take(JobControl(), None)
-    assert stage.told == ["going on"]
+    assert stage.messages == ["going on"]
 
 
-def test_a_pause_that_nobody_has_met_is_not_told(stage: _Stage, throttler: Throttler) -> None:
+def test_a_pause_that_stopped_no_batch_is_not_reported(stage: _Stage, throttler: Throttler) -> None:
     throttler.take(_PAUSED, None)
     throttler.take(JobControl(), None)
     assert stage.events == []
@@ -91,17 +93,17 @@ def test_the_standby_that_is_furthest_behind_is_named(stage: _Stage, throttler: 
     assert stage.waits == ["standby far is 30.0s and 2 kB behind; it may be 10s (--max-replica-lag)"]
 
 
-def test_standbys_that_keep_up_hold_nobody(stage: _Stage, throttler: Throttler) -> None:
+def test_standbys_within_the_limit_cause_no_wait(stage: _Stage, throttler: Throttler) -> None:
     throttler.take(JobControl(max_lag_s=10.0, max_lag_bytes=1024), [ReplicaLag("near", 3.0, 10)])
     assert throttler.wait_for_turn()
     assert stage.waits == []
 
 
-def test_a_rate_is_shared_and_makes_batches_small_enough_to_be_kept_in_every_second(
+def test_a_rate_is_shared_and_batches_are_small_enough_to_keep_it_in_every_second(
     stage: _Stage, throttler: Throttler
 ) -> None:
     throttler.take(JobControl(max_rate_per_s=1000.0, runners=2), None)
-    assert stage.told == ["at most 500 secrets/s, its share of 1,000/s for 2 runners (--max-rate)"]
+    assert stage.messages == ["at most 500 secrets/s, its share of 1,000/s for 2 runners (--max-rate)"]
     assert throttler.limits("functions.secrets", _MOST).rows == 125
     began = stage.now
     for _ in range(40):
@@ -111,12 +113,12 @@ def test_a_rate_is_shared_and_makes_batches_small_enough_to_be_kept_in_every_sec
     assert stage.now - began == pytest.approx(10.0, abs=0.5)
 
 
-def test_a_tuned_size_overrules_the_own_one_until_it_is_lifted(stage: _Stage, throttler: Throttler) -> None:
+def test_a_tuned_size_overrides_the_runners_size_until_it_is_removed(stage: _Stage, throttler: Throttler) -> None:
     throttler.take(JobControl(batch_rows=50), None)
     assert throttler.limits("functions.secrets", _MOST).rows == 50
     throttler.take(JobControl(), None)
     assert throttler.limits("functions.secrets", _MOST).rows == 1000
-    assert stage.told == ["batches of 50 rows, as `secrets tune` asks"]
+    assert stage.messages == ["batches of 50 rows, as `secrets tune` asks"]
 
 
 def test_a_tuned_size_never_exceeds_what_a_kind_of_table_allows(throttler: Throttler) -> None:
@@ -124,8 +126,8 @@ def test_a_tuned_size_never_exceeds_what_a_kind_of_table_allows(throttler: Throt
     assert throttler.limits("platform.instance_settings", replace(_MOST, rows=100)).rows == 100
 
 
-def test_lock_trouble_is_told_and_concerns_one_table(stage: _Stage, throttler: Throttler) -> None:
+def test_a_lock_conflict_is_reported_and_affects_one_table(stage: _Stage, throttler: Throttler) -> None:
     throttler.on_lock_conflict("auth.users")
     assert throttler.limits("auth.users", _MOST).rows == 500
     assert throttler.limits("functions.secrets", _MOST).rows == 1000
-    assert stage.told == ["other sessions hold rows of auth.users: batches of 500 rows for a while"]
+    assert stage.messages == ["other sessions hold rows of auth.users: batches of 500 rows for a while"]

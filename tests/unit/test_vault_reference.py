@@ -1,4 +1,4 @@
-"""The written place of a key in Vault, and what is no such place."""
+"""References to keys in Vault: what is one, and what is not."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def test_a_reference_has_a_path_and_a_field(text: str, path: str, field: str) ->
         "{{ vault `secret/k#" + HEX + "` }}",
     ],
 )
-def test_what_looks_like_a_key_is_refused_and_not_shown(text: str) -> None:
+def test_a_text_that_looks_like_a_key_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_reference(text, "fluxbase.yaml: keys[0].key")
     assert "fluxbase.yaml: keys[0].key looks like a key" in caught.value.message
-    told = caught.value.message + str(caught.value.hint) + repr(caught.value)
-    assert text.strip(" {}`\n").removeprefix("vault `").removeprefix("secret/k#") not in told
+    shown = caught.value.message + str(caught.value.hint) + repr(caught.value)
+    assert text.strip(" {}`\n").removeprefix("vault `").removeprefix("secret/k#") not in shown
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_looks_like_a_key_is_refused_and_not_shown(text: str) -> None:
         "{{ vault `hunter2/x\ty` }}",
     ],
 )
-def test_what_can_not_be_understood_is_refused_and_not_shown(text: str) -> None:
+def test_an_invalid_reference_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_reference(text, "here")
     assert caught.value.message.startswith("here ")
@@ -103,7 +103,7 @@ def test_the_next_place_follows_the_pattern(path: str, version: int, following: 
 
 
 @pytest.mark.parametrize("reference", [Reference("secret/k"), Reference("secret/a#b", "hex")])
-def test_the_written_form_is_read_again(reference: Reference) -> None:
+def test_the_written_form_can_be_read_again(reference: Reference) -> None:
     assert parse_reference(reference.template, "here") == reference
 
 
