@@ -120,7 +120,7 @@ def test_an_audit_that_is_interrupted_proves_nothing(rotation: Rotation) -> None
         until(
             lambda: watching.execute(
                 "SELECT 1 FROM pg_stat_activity WHERE application_name = 'fluxbase-cli'"
-                " AND datname = current_database() AND query LIKE 'SELECT b.stride%'"
+                " AND datname = current_database() AND query LIKE 'SELECT b.lane%'"
             ).fetchone(),
             "the audit reads",
         )
