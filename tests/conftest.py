@@ -42,10 +42,9 @@ _SLOW = (
     "integration/test_databases.py",
     "integration/test_deep_audit_",
     "integration/test_embedded_server.py",
+    "integration/test_rotation_steps.py",
 )
 _NOT_SLOW = (
-    "acceptance/test_closing_lines.py",
-    "acceptance/test_options.py",
     "acceptance/test_start_up.py",
     "acceptance/test_structured_output.py",
 )
