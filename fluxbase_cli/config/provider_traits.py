@@ -1,7 +1,8 @@
-"""The traits of a key provider that must be known to read the configuration, before the provider is made.
+"""What a key provider says of itself before it is made, so that the configuration can be read.
 
-A provider is found by its name in the entry point group `fluxbase_cli.key_providers`. Its traits are class attributes.
-A trait that the class does not have is False. This module knows only the default providers by name.
+A provider is found by its name in the entry point group `fluxbase_cli.key_providers`. What else must be known of it is
+said by the same name in further groups. So nothing of a provider is imported before its keys are needed. No provider is
+known here by its name, except the default ones.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from functools import cache
 from importlib.metadata import entry_points
 
 ENTRY_POINT_GROUP = "fluxbase_cli.key_providers"
+#: The groups of the providers whose keys are wrapped, and of those that never find a key by plain text.
+WRAPPING_GROUP = f"{ENTRY_POINT_GROUP}.keeps_wrapped_keys"
+TEXT_GROUP = f"{ENTRY_POINT_GROUP}.text_is_key"
 #: The provider of keys that are in the configuration as text.
 TEXT_PROVIDER = "env"
 #: The provider of a wrapped key whose provider is not named.
@@ -19,12 +23,12 @@ DEFAULT_WRAPPING_PROVIDER = "aws_kms"
 
 @dataclass(frozen=True, slots=True)
 class ProviderTraits:
-    """The traits of a provider.
+    """What a provider says of itself.
 
     Attributes:
-        installed: whether there is a provider with this name.
+        installed: whether there is a provider of that name.
         keeps_wrapped_keys: its keys are kept wrapped, in the option `ciphertext` of an entry or in the database.
-        text_is_key: plain text at `key:` is always the key itself, and never the name of a key.
+        text_is_key: it never finds a key by plain text: a text at `key:` is the key itself.
     """
 
     installed: bool = False
@@ -34,21 +38,11 @@ class ProviderTraits:
 
 @cache
 def traits_of(name: str | None) -> ProviderTraits:
-    """The traits of the provider with this name. If it is not installed, or can't be imported, it has no traits.
-
-    `fluxbase_cli.keyring.provider.load_provider` raises the error for such a provider.
-    """
+    """The traits of the provider of that name; none of them without a name. Imports nothing of the provider."""
     if name is None or name == TEXT_PROVIDER:
         return ProviderTraits(installed=name is not None)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == name:
-            try:
-                provider = point.load()
-            except ImportError:
-                return ProviderTraits()
-            return ProviderTraits(
-                installed=True,
-                keeps_wrapped_keys=bool(getattr(provider, "keeps_wrapped_keys", False)),
-                text_is_key=bool(getattr(provider, "text_is_key", False)),
-            )
-    return ProviderTraits()
+    points = entry_points(name=name)
+    installed, wrapping, text = (
+        bool(points.select(group=group)) for group in (ENTRY_POINT_GROUP, WRAPPING_GROUP, TEXT_GROUP)
+    )
+    return ProviderTraits(installed, keeps_wrapped_keys=wrapping, text_is_key=text)

@@ -58,9 +58,8 @@ class KeyAbsentError(ConfigurationError):
 class KeyProvider(Protocol):
     """Returns the keys of one kind of key source.
 
-    A provider may have two class attributes. They are read before it is made (`fluxbase_cli.config.provider_traits`):
-    `keeps_wrapped_keys = True` if its keys are kept wrapped, in an entry's option `ciphertext` or in the database;
-    `text_is_key = True` if it never finds a key by plain text.
+    What must be known of a provider before it is imported, it states by entry points (see
+    `fluxbase_cli.config.provider_traits`).
     """
 
     def fetch(self, entry: KeyEntry) -> bytes:

@@ -55,3 +55,14 @@ def test_keys_of_the_environment_import_no_library_of_another_provider(rotation:
     assert _imported(rotation.command, "secrets", "audit").isdisjoint(
         {"boto3", "botocore", "hvac", "pydantic", "tenacity"}
     )
+
+
+@pytest.mark.parametrize("provider", ["vault", "aws_kms"])
+def test_a_command_that_needs_no_key_imports_no_library_of_its_provider(rotation: Rotation, provider: str) -> None:
+    rotation.seed(20)
+    rotation.command.write(
+        "fluxbase.yaml",
+        f"security:\n  encryption:\n    provider: {provider}\n    keys:\n      - version: 1\n"
+        "        key: '{{ vault `secret/fluxbase/keys/v1` }}'\n",
+    )
+    assert _imported(rotation.command, "secrets", "status").isdisjoint({"boto3", "botocore", "hvac", "requests"})

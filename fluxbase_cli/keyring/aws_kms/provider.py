@@ -51,9 +51,6 @@ class AwsKmsKeyProvider:
     provider does not delete the KMS key, because that wraps other keys too.
     """
 
-    keeps_wrapped_keys = True
-    text_is_key = True
-
     def __init__(self, context: ProviderContext) -> None:
         self._encryption = context.encryption
         self._environ = context.environ

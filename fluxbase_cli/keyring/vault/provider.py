@@ -30,8 +30,6 @@ class VaultKeyProvider:
         ConfigurationError: a setting can't be used.
     """
 
-    text_is_key = True
-
     def __init__(self, context: ProviderContext) -> None:
         self._context = context
         self._client = make_client(context.encryption.vault, context.environ, context.warn)

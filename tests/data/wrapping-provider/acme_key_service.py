@@ -26,8 +26,6 @@ NAME = "acme-keys"
 class AcmeKeyProvider:
     """Opens, makes and rewraps keys."""
 
-    keeps_wrapped_keys = True
-
     def __init__(self, context: ProviderContext) -> None:
         """Take the folder from the environment, and the name of the wrapping key from `kms_key_id`."""
         self._folder = Path(context.environ["ACME_KEYS"])
