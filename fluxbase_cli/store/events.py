@@ -8,11 +8,10 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.records import Event
 
 
@@ -29,18 +28,13 @@ class EventStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sql = named_queries("events.sql")
-
-    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(self._sql[name], arguments)
-            return cursor.fetchall() if cursor.description else []
+        self._sql = Statements(connection, "events.sql")
 
     def add(
         self, what: str, *, job: int | None = None, reason: str | None = None, detail: Mapping[str, Any] | None = None
     ) -> None:
         """Append an event. The system's user, the database's user, the time and the host are added here."""
-        self._rows(
+        self._sql.rows(
             "add_event",
             job=job,
             os_user=os_user(),
@@ -52,9 +46,9 @@ class EventStore:
 
     def of_job(self, job: int) -> Sequence[Event]:
         """The events of one job, in order."""
-        return [Event(**row) for row in self._rows("list_events", job=job)]
+        return [Event(**row) for row in self._sql.rows("list_events", job=job)]
 
     def job_of_run(self, run_name: str) -> int | None:
         """The number of the newest job that a process with that run name worked on, if any."""
-        rows = self._rows("job_of_run", run_name=run_name)
+        rows = self._sql.rows("job_of_run", run_name=run_name)
         return int(rows[0]["job"]) if rows else None

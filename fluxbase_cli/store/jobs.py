@@ -12,13 +12,12 @@ from dataclasses import asdict
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from fluxbase_cli.errors import JobRunningError
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.events import EventStore, os_user
-from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.records import Job, JobControl, JobKind, JobState, NewJob, QuarantineEntry, Shard, Tuning
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.runners import RunnerStore
@@ -45,12 +44,7 @@ class JobStore:
         self.shards = ShardStore(connection)
         self.runners = RunnerStore(connection)
         self.events = EventStore(connection)
-        self._sql = named_queries("jobs.sql")
-
-    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(self._sql[name], arguments)
-            return cursor.fetchall() if cursor.description else []
+        self._sql = Statements(connection, "jobs.sql")
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
@@ -65,25 +59,25 @@ class JobStore:
 
     def unfinished(self) -> Job | None:
         """The one unfinished job, if any."""
-        rows = self._rows("unfinished_job")
+        rows = self._sql.rows("unfinished_job")
         return self._job(rows[0]) if rows else None
 
     def get(self, job: int) -> Job | None:
         """The job with that number, if any."""
-        rows = self._rows("get_job", job=job)
+        rows = self._sql.rows("get_job", job=job)
         return self._job(rows[0]) if rows else None
 
     def newest(self) -> int:
         """The number of the newest job; 0 if there was none."""
-        return int(self._rows("newest_job")[0]["id"]) if self.schema.exists() else 0
+        return int(self._sql.rows("newest_job")[0]["id"]) if self.schema.exists() else 0
 
     def is_copy(self, job: int) -> bool:
         """Whether a job was begun in another database, of which this one is a copy."""
-        return bool(self._rows("is_copy", job=job)[0]["found"])
+        return bool(self._sql.rows("is_copy", job=job)[0]["found"])
 
     def latest(self, limit: int) -> list[Job]:
         """The newest jobs, newest first."""
-        return [self._job(row) for row in self._rows("list_jobs", limit=limit)]
+        return [self._job(row) for row in self._sql.rows("list_jobs", limit=limit)]
 
     def create(self, new: NewJob, *, supersede: int | None = None) -> int:
         """Record a new job with its shards.
@@ -101,10 +95,12 @@ class JobStore:
         try:
             with self._connection.transaction():
                 if supersede is not None:
-                    self._rows("set_state", job=supersede, state=JobState.SUPERSEDED.value, error=None, remaining=None)
+                    self._sql.rows(
+                        "set_state", job=supersede, state=JobState.SUPERSEDED.value, error=None, remaining=None
+                    )
                 if new.number is not None:
-                    self._rows("number_from", number=new.number)
-                row = self._rows(
+                    self._sql.rows("number_from", number=new.number)
+                row = self._sql.rows(
                     "create_job",
                     kind=new.kind.value,
                     from_version=new.from_version,
@@ -117,7 +113,7 @@ class JobStore:
                 )[0]
                 job = int(row["id"])
                 self.shards.create(job, new.shard_layouts)
-                self._rows("set_storage", job=job, storage=list(self.storage(tuple(new.shard_layouts))))
+                self._sql.rows("set_storage", job=job, storage=list(self.storage(tuple(new.shard_layouts))))
                 return job
         except psycopg.errors.UniqueViolation:
             raise JobRunningError(
@@ -127,26 +123,26 @@ class JobStore:
 
     def set_state(self, job: int, state: JobState, *, error: str | None = None, remaining: int | None = None) -> None:
         """Move an unfinished job to another state."""
-        self._rows("set_state", job=job, state=state.value, error=error, remaining=remaining)
+        self._sql.rows("set_state", job=job, state=state.value, error=error, remaining=remaining)
 
     # --- control ---------------------------------------------------------------------------------------------------
 
     def control(self, job: int) -> JobControl:
         """The control settings of a job."""
-        rows = self._rows("control", job=job, lock_class=LOCK_CLASS)
+        rows = self._sql.rows("control", job=job, lock_class=LOCK_CLASS)
         return JobControl(**rows[0]) if rows else JobControl()
 
     def pause(self, job: int, reason: str | None) -> None:
         """Pause a job, and record who did. If it is paused already, nothing changes."""
-        self._rows("pause", job=job, by=f"{os_user()} on {socket.gethostname()}", reason=reason)
+        self._sql.rows("pause", job=job, by=f"{os_user()} on {socket.gethostname()}", reason=reason)
 
     def resume(self, job: int) -> None:
         """End the pause of a job."""
-        self._rows("resume", job=job)
+        self._sql.rows("resume", job=job)
 
     def tune(self, job: int, tuning: Tuning) -> None:
         """Change the control settings of a job."""
-        self._rows("tune", job=job, **asdict(tuning))
+        self._sql.rows("tune", job=job, **asdict(tuning))
 
     def hold_keys(self) -> None:
         """Keep every key in its state until the transaction ends: none is disabled or destroyed meanwhile.
@@ -158,12 +154,12 @@ class JobStore:
 
     def lock(self, job: int) -> tuple[int, JobState]:
         """Lock the job until the transaction ends, and return its pass and state."""
-        row = self._rows("lock_job", job=job)[0]
+        row = self._sql.rows("lock_job", job=job)[0]
         return int(row["pass"]), JobState(row["state"])
 
     def next_pass(self, job: int, relations: Sequence[Relation]) -> int:
         """Begin the next catch-up pass and return its number."""
-        number = int(self._rows("next_pass", job=job)[0]["pass"])
+        number = int(self._sql.rows("next_pass", job=job)[0]["pass"])
         self.shards.create_catch_up(job, number, relations)
         return number
 
@@ -172,31 +168,31 @@ class JobStore:
 
         A catch-up pass may skip our own row versions only as long as these do not change.
         """
-        return tuple(self._rows("storage", **_names(relations))[0]["storage"])
+        return tuple(self._sql.rows("storage", **_names(relations))[0]["storage"])
 
     def need_full_catch_up(self, job: int) -> None:
         """Make the catch-up passes open our own writes again too."""
-        self._rows("need_full_census", job=job)
+        self._sql.rows("need_full_census", job=job)
 
     def note_rewritten(self, job: int, storage: Sequence[str]) -> None:
         """Record the present files of the relations, and make the next catch-up pass open everything."""
-        self._rows("set_storage", job=job, storage=list(storage))
+        self._sql.rows("set_storage", job=job, storage=list(storage))
         self.need_full_catch_up(job)
 
     def beyond_32_bits(self) -> bool:
         """Whether the 32 bits of a row version's xmin no longer name one transaction."""
-        return bool(self._rows("beyond_32_bits")[0]["found"])
+        return bool(self._sql.rows("beyond_32_bits")[0]["found"])
 
     def note_unexamined(self, job: int, found: Iterable[Unexamined]) -> None:
         """Record what a catch-up pass could not examine. The next pass deletes that record."""
         for each in found:
-            self._rows("note_unexamined", job=job, kind=each.kind.value, place=each.where, reason=each.reason)
+            self._sql.rows("note_unexamined", job=job, kind=each.kind.value, place=each.where, reason=each.reason)
 
     def unexamined(self, job: int) -> tuple[Unexamined, ...]:
         """What the job's last catch-up pass could not examine."""
         if self.schema.version() < _SCHEMA_WITH_UNEXAMINED:
             return ()
-        return tuple(Unexamined.from_dict(row) for row in self._rows("list_unexamined", job=job))
+        return tuple(Unexamined.from_dict(row) for row in self._sql.rows("list_unexamined", job=job))
 
     def recorded(  # noqa: PLR0913  # see `ShardStore.recorded`
         self, shard: Shard, runner: int, after: Shard, *, done: bool, wrote: bool, unwritten: int
@@ -225,7 +221,7 @@ class JobStore:
         """The undecryptable values of a job."""
         return [
             QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
-            for row in self._rows("list_quarantine", job=job)
+            for row in self._sql.rows("list_quarantine", job=job)
         ]
 
 

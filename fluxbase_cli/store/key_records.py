@@ -11,11 +11,10 @@ from enum import StrEnum
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import KEY_LOCK_CLASS, JobStore
-from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.queries import Statements
 
 #: How long the server may need to detect that a client is gone, in seconds.
 _NOTICE_S = 2.0
@@ -63,13 +62,13 @@ class KeyRecords:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sql = named_queries("keys.sql")
+        self._sql = Statements(connection, "keys.sql")
 
     def all(self) -> tuple[KeyRecord, ...]:
         """All events of all keys, the oldest first."""
         return tuple(
             KeyRecord(**{**row, "what": KeyEvent(row["what"])})
-            for row in self._rows("key_events", kinds=[kind.value for kind in KeyEvent])
+            for row in self._sql.rows("key_events", kinds=[kind.value for kind in KeyEvent])
         )
 
     def add(
@@ -115,20 +114,16 @@ class KeyRecords:
 
     def rotations(self) -> Mapping[int, datetime | None]:
         """All versions that were the target of a job, and when the last job to each was completed, if any."""
-        return {row["version"]: row["finished_at"] for row in self._rows("rotations")}
+        return {row["version"]: row["finished_at"] for row in self._sql.rows("rotations")}
 
     def newest_job(self) -> int:
         """The number of the newest job; 0 if there was none."""
-        return int(self._rows("newest_job")[0]["id"])
+        return int(self._sql.rows("newest_job")[0]["id"])
 
     def jobs_begun(self) -> int:
         """How many jobs were begun in this database, and from here in those of branches and tenants."""
-        return int(self._rows("jobs_begun")[0]["number"])
+        return int(self._sql.rows("jobs_begun")[0]["number"])
 
     def _value(self, statement: LiteralString) -> bool:
         row = self._connection.execute(statement, [KEY_LOCK_CLASS]).fetchone()
         return bool(row and row[0])
-
-    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(self._sql[name], arguments).fetchall()

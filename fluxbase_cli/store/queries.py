@@ -6,6 +6,11 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from fluxbase_cli.store.connection import Connection
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _FRAGMENT = re.compile(r"^-- fragment: (\w+)$", re.MULTILINE)
@@ -16,6 +21,29 @@ _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 def read_sql(name: str) -> bytes:
     """The text of one file of `store/sql`."""
     return files("fluxbase_cli.store").joinpath("sql", name).read_bytes()
+
+
+class Statements:
+    """The named statements of one file over one connection.
+
+    Args:
+        connection: runs them, in the transaction that is open there, if any.
+        name: the file.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._texts = named_queries(name)
+
+    def __getitem__(self, name: str) -> bytes:
+        """The text of one statement."""
+        return self._texts[name]
+
+    def rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
+        """Run a statement and return its rows by the names of the columns; none for one that returns no rows."""
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self._texts[name], arguments)
+            return cursor.fetchall() if cursor.description else []
 
 
 @cache

@@ -14,12 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from fluxbase_cli.errors import JobRunningError
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.schema import Schema
 
 #: The first half of the key of the lock that a running rotation holds: "flxr" in ASCII.
@@ -107,12 +106,7 @@ class RotationStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sql = named_queries("rotations.sql")
-
-    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(self._sql[name], arguments)
-            return cursor.fetchall() if cursor.description else []
+        self._sql = Statements(connection, "rotations.sql")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -122,7 +116,7 @@ class RotationStore:
 
     def exists(self) -> bool:
         """Whether the tables exist."""
-        return bool(self._rows("tables_exist")[0]["there"])
+        return bool(self._sql.rows("tables_exist")[0]["there"])
 
     def ensure(self) -> None:
         """Create missing tables, together with the other tables of the schema.
@@ -138,7 +132,7 @@ class RotationStore:
         Returns:
             Whether it was free.
         """
-        return bool(self._rows("try_lock", lock_class=ROTATION_LOCK_CLASS)[0]["taken"])
+        return bool(self._sql.rows("try_lock", lock_class=ROTATION_LOCK_CLASS)[0]["taken"])
 
     # --- rotations ------------------------------------------------------------------------------------------------
 
@@ -156,7 +150,7 @@ class RotationStore:
         """
         try:
             with self._connection.transaction():
-                rows = self._rows(
+                rows = self._sql.rows(
                     "begin", from_version=from_version, forced=forced, due_at=due_at, newest_job=newest_job, now=now
                 )
         except psycopg.errors.UniqueViolation:
@@ -167,66 +161,67 @@ class RotationStore:
 
     def unfinished(self) -> RotationRecord | None:
         """The unfinished rotation, if any."""
-        return self._rotation(self._rows("unfinished"))
+        return self._rotation(self._sql.rows("unfinished"))
 
     def newest(self) -> RotationRecord | None:
         """The rotation that began last."""
-        return self._rotation(self._rows("newest"))
+        return self._rotation(self._sql.rows("newest"))
 
     def newest_finished(self) -> RotationRecord | None:
         """The rotation that was finished last."""
-        return self._rotation(self._rows("newest_finished"))
+        return self._rotation(self._sql.rows("newest_finished"))
 
     def activated_at(self, version: int) -> datetime | None:
         """When a rotation last made a version active."""
-        at: datetime | None = self._rows("activated_at", version=version)[0]["at"]
+        at: datetime | None = self._sql.rows("activated_at", version=version)[0]["at"]
         return at
 
     def choose_version(self, rotation: int, version: int) -> None:
         """Record the version of the new key, before the key is created."""
-        self._rows("choose_version", rotation=rotation, version=version)
+        self._sql.rows("choose_version", rotation=rotation, version=version)
 
     def end(self, rotation: int, state: RotationState, now: datetime) -> None:
         """Record the end of a rotation."""
-        self._rows("end", rotation=rotation, state=state.value, now=now)
+        self._sql.rows("end", rotation=rotation, state=state.value, now=now)
 
     def set_error(self, rotation: int, error: str) -> None:
         """Record why a run failed. The next run resumes the rotation."""
-        self._rows("set_error", rotation=rotation, error=error)
+        self._sql.rows("set_error", rotation=rotation, error=error)
 
     def steps(self, rotation: int) -> Mapping[RotationStep, StepRecord]:
         """The steps that were begun."""
         records = (
-            StepRecord(**{**row, "step": RotationStep(row["step"])}) for row in self._rows("steps", rotation=rotation)
+            StepRecord(**{**row, "step": RotationStep(row["step"])})
+            for row in self._sql.rows("steps", rotation=rotation)
         )
         return {record.step: record for record in records}
 
     def begin_step(self, rotation: int, step: RotationStep, now: datetime) -> None:
         """Record that a step begins. If it was begun before, nothing changes."""
-        self._rows("begin_step", rotation=rotation, step=step.value, now=now)
+        self._sql.rows("begin_step", rotation=rotation, step=step.value, now=now)
 
     def end_step(self, rotation: int, step: RotationStep, now: datetime, detail: Mapping[str, Any]) -> None:
         """Record that a step is done."""
-        self._rows("end_step", rotation=rotation, step=step.value, now=now, detail=Jsonb(dict(detail)))
+        self._sql.rows("end_step", rotation=rotation, step=step.value, now=now, detail=Jsonb(dict(detail)))
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
     def newest_job(self) -> int:
         """The number of the newest job; 0 if there was none."""
-        return int(self._rows("newest_job")[0]["id"])
+        return int(self._sql.rows("newest_job")[0]["id"])
 
     def used_versions(self) -> frozenset[int]:
         """All versions that were the target of a job or a rotation."""
-        return frozenset(int(row["version"]) for row in self._rows("used_versions"))
+        return frozenset(int(row["version"]) for row in self._sql.rows("used_versions"))
 
     def completed_job(self, *, after: int, version: int) -> int | None:
         """The number of the re-encryption to this version that was completed after the job `after`, if any."""
-        rows = self._rows("completed_job", after=after, version=version)
+        rows = self._sql.rows("completed_job", after=after, version=version)
         return int(rows[0]["id"]) if rows else None
 
     def rollback_since(self, *, after: int, version: int) -> int | None:
         """The number of the rollback to a different version that was begun after the job `after`, if any."""
-        rows = self._rows("rollback_since", after=after, version=version)
+        rows = self._sql.rows("rollback_since", after=after, version=version)
         return int(rows[0]["id"]) if rows else None
 
     # --- keys beyond retention ------------------------------------------------------------------------------------
@@ -235,7 +230,7 @@ class RotationStore:
         self, version: int, fingerprint: str, action: Retirement, *, rotation: int | None, now: datetime
     ) -> None:
         """Record what will be done to a key next."""
-        self._rows(
+        self._sql.rows(
             "begin_retirement",
             version=version,
             fingerprint=fingerprint,
@@ -246,24 +241,24 @@ class RotationStore:
 
     def end_retirement(self, version: int, fingerprint: str, action: Retirement, now: datetime) -> None:
         """Record that it was done."""
-        self._rows("end_retirement", version=version, fingerprint=fingerprint, action=action.value, now=now)
+        self._sql.rows("end_retirement", version=version, fingerprint=fingerprint, action=action.value, now=now)
 
     def drop_retirement(self, version: int, fingerprint: str, action: Retirement) -> None:
         """Delete the record, because the action was refused."""
-        self._rows("drop_retirement", version=version, fingerprint=fingerprint, action=action.value)
+        self._sql.rows("drop_retirement", version=version, fingerprint=fingerprint, action=action.value)
 
     def open_retirements(self) -> tuple[tuple[int, str, Retirement], ...]:
         """The actions that were begun and whose end is not recorded: version, fingerprint and action."""
         return tuple(
             (int(row["version"]), str(row["fingerprint"]), Retirement(row["action"]))
-            for row in self._rows("open_retirements")
+            for row in self._sql.rows("open_retirements")
         )
 
     # --- notifications --------------------------------------------------------------------------------------------
 
     def add_notification(self, notification: NotificationRecord) -> None:
         """Store a notification in the outbox."""
-        self._rows(
+        self._sql.rows(
             "add_notice",
             id=notification.id,
             rotation=notification.rotation,
@@ -275,8 +270,8 @@ class RotationStore:
 
     def pending_notifications(self) -> tuple[NotificationRecord, ...]:
         """The notifications that still wait for delivery, the oldest first."""
-        return tuple(NotificationRecord(**row) for row in self._rows("open_notices"))
+        return tuple(NotificationRecord(**row) for row in self._sql.rows("open_notices"))
 
     def end_notification(self, notification: UUID, error: str | None, now: datetime) -> None:
         """Record that a notification was delivered, or why it was not."""
-        self._rows("end_notice", id=notification, error=error, now=now)
+        self._sql.rows("end_notice", id=notification, error=error, now=now)

@@ -6,15 +6,12 @@ import os
 import socket
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
-
-from psycopg.rows import dict_row
 
 from fluxbase_cli import __version__
 from fluxbase_cli.store import shards as shard_store
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.events import os_user
-from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.records import JobState, Runner
 from fluxbase_cli.store.schema import LOCK_CLASS
 
@@ -24,17 +21,12 @@ class RunnerStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sql = named_queries("runners.sql")
-
-    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(self._sql[name], arguments)
-            return cursor.fetchall() if cursor.description else []
+        self._sql = Statements(connection, "runners.sql")
 
     def register(self, job: int, workers: int) -> int:
         """Record this process as a runner of the job, and return its number."""
         return int(
-            self._rows(
+            self._sql.rows(
                 "register_runner",
                 job=job,
                 host=socket.gethostname(),
@@ -54,25 +46,27 @@ class RunnerStore:
 
     def heartbeat(self, runner: int, shards: Iterable[int]) -> None:
         """Record that the runner is alive, and renew the leases of the shards that its workers work on."""
-        self._rows("heartbeat", runner=runner, shards=[*shards], lease_s=shard_store.LEASE_S)
+        self._sql.rows("heartbeat", runner=runner, shards=[*shards], lease_s=shard_store.LEASE_S)
 
     def end(self, job: int, runner: int) -> None:
         """Give back the runner's shards and record its end."""
-        self._rows("end_runner", job=job, runner=runner)
+        self._sql.rows("end_runner", job=job, runner=runner)
 
     def of_job(self, job: int) -> list[Runner]:
         """All processes that work or have worked on the job."""
-        return [Runner(**row) for row in self._rows("runners", job=job, lock_class=LOCK_CLASS)]
+        return [Runner(**row) for row in self._sql.rows("runners", job=job, lock_class=LOCK_CLASS)]
 
     def free_dead_leases(self, job: int) -> None:
         """Free the shards of runners whose sessions are gone."""
-        self._rows("free_dead_leases", job=job, lock_class=LOCK_CLASS)
+        self._sql.rows("free_dead_leases", job=job, lock_class=LOCK_CLASS)
 
     def leave(self, job: int, runner: int, state: JobState, error: str | None) -> None:
         """Mark the job as stopped, unless another runner still works on it."""
-        self._rows("interrupt_if_last", job=job, runner=runner, state=state.value, error=error, lock_class=LOCK_CLASS)
+        self._sql.rows(
+            "interrupt_if_last", job=job, runner=runner, state=state.value, error=error, lock_class=LOCK_CLASS
+        )
 
     def now(self) -> datetime:
         """The time by the server's clock. All times in these tables come from it."""
-        moment: datetime = self._rows("now")[0]["now"]
+        moment: datetime = self._sql.rows("now")[0]["now"]
         return moment

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import Ctid
-from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.records import ColumnCounts, Shard, ShardLayout, ShardTotal
 from fluxbase_cli.store.relation import Relation
 
@@ -38,16 +37,11 @@ class ShardStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sql = named_queries("shards.sql")
-
-    def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(self._sql[name], arguments)
-            return cursor.fetchall() if cursor.description else []
+        self._sql = Statements(connection, "shards.sql")
 
     def create(self, job: int, layouts: Mapping[Relation, ShardLayout]) -> None:
         """Divide the relations of a new job into shards."""
-        self._rows(
+        self._sql.rows(
             "create_shards",
             job=job,
             tables=[relation.table.qualified for relation in layouts],
@@ -60,7 +54,7 @@ class ShardStore:
 
     def create_catch_up(self, job: int, pass_number: int, relations: Sequence[Relation]) -> None:
         """Create the shards of a catch-up pass: one for each relation."""
-        self._rows(
+        self._sql.rows(
             "census_shards",
             job=job,
             tables=[relation.table.qualified for relation in relations],
@@ -86,12 +80,12 @@ class ShardStore:
 
     def lease(self, job: int, runner: int) -> Shard | None:
         """Take the lease of a shard of the current pass that no runner has."""
-        rows = self._rows("lease_shard", job=job, runner=runner, lease_s=LEASE_S)
+        rows = self._sql.rows("lease_shard", job=job, runner=runner, lease_s=LEASE_S)
         return self._shard(rows[0]) if rows else None
 
     def reread(self, shard: int, runner: int) -> Shard | None:
         """Read a leased shard from the database; None if it is done or another runner has it."""
-        rows = self._rows("reread_shard", shard=shard, runner=runner)
+        rows = self._sql.rows("reread_shard", shard=shard, runner=runner)
         return self._shard(rows[0]) if rows else None
 
     @contextmanager
@@ -142,11 +136,11 @@ class ShardStore:
 
     def give_back(self, shard: int, runner: int) -> None:
         """Free the lease of a shard, if the runner still holds it."""
-        self._rows("give_back", shard=shard, runner=runner)
+        self._sql.rows("give_back", shard=shard, runner=runner)
 
     def abandon(self, job: int, shard: int, runner: int) -> None:
         """End a shard whose relation does not exist any more. A catch-up pass over everything follows."""
-        self._rows("abandon_shard", job=job, shard=shard, runner=runner)
+        self._sql.rows("abandon_shard", job=job, shard=shard, runner=runner)
 
     def totals(self, job: int) -> list[ShardTotal]:
         """The progress of each shard."""
@@ -160,26 +154,26 @@ class ShardStore:
                 row["size"],
                 row["share"],
             )
-            for row in self._rows("shard_totals", job=job)
+            for row in self._sql.rows("shard_totals", job=job)
         ]
 
     def open_shards(self, job: int, pass_number: int) -> tuple[int, int]:
         """How many shards of a pass are not done, and how many values it wrote, found moved, or could not write."""
-        row = self._rows("open_shards", job=job, **{"pass": pass_number})[0]
+        row = self._sql.rows("open_shards", job=job, **{"pass": pass_number})[0]
         return int(row["open_shards"]), int(row["touched"])
 
     def rows_done(self, job: int) -> int:
         """How many rows the main pass has done."""
-        return int(self._rows("progress", job=job)[0]["rows_done"])
+        return int(self._sql.rows("progress", job=job)[0]["rows_done"])
 
     def relations(self, job: int) -> frozenset[str]:
         """The relations of the job's main pass."""
-        return frozenset(row["relation"] for row in self._rows("relations", job=job))
+        return frozenset(row["relation"] for row in self._sql.rows("relations", job=job))
 
     def has_relation(self, shard: Shard) -> bool:
         """Whether a relation with the name of the shard's relation exists."""
         schema, _, name = shard.relation.partition(".")
-        return bool(self._rows("has_relation", schema=schema, relation=name)[0]["found"])
+        return bool(self._sql.rows("has_relation", schema=schema, relation=name)[0]["found"])
 
     def written_transactions(self, job: int) -> str:
         """The transaction ids of all batches that wrote, as the text of an array."""
@@ -191,4 +185,4 @@ class ShardStore:
 
         It stays the same pass. The next pass would skip row versions that this pass has not read yet.
         """
-        self._rows("repeat_census", job=job)
+        self._sql.rows("repeat_census", job=job)

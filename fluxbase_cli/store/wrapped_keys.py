@@ -10,11 +10,10 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from fluxbase_cli.errors import ConfigurationError, PreflightRefusedError
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.schema import SCHEMA, Schema
 
 TABLE = f"{SCHEMA}.wrapped_key"
@@ -49,20 +48,18 @@ class WrappedKeyStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sql = named_queries("wrapped_keys.sql")
+        self._sql = Statements(connection, "wrapped_keys.sql")
 
     def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
-        with self._connection.cursor(row_factory=dict_row) as cursor:
-            try:
-                cursor.execute(self._sql[name], arguments)
-            except psycopg.errors.InsufficientPrivilege:
-                raise PreflightRefusedError(
-                    f"the role has not the privileges on {TABLE}, where wrapped keys are stored",
-                    hint=f"Ask its owner to run: GRANT USAGE ON SCHEMA {SCHEMA} TO …; "
-                    f"GRANT SELECT ON {TABLE} TO …; (INSERT, UPDATE and DELETE too for a role that creates, rewraps "
-                    "and destroys keys).",
-                ) from None
-            return cursor.fetchall() if cursor.description else []
+        try:
+            return self._sql.rows(name, **arguments)
+        except psycopg.errors.InsufficientPrivilege:
+            raise PreflightRefusedError(
+                f"the role has not the privileges on {TABLE}, where wrapped keys are stored",
+                hint=f"Ask its owner to run: GRANT USAGE ON SCHEMA {SCHEMA} TO …; "
+                f"GRANT SELECT ON {TABLE} TO …; (INSERT, UPDATE and DELETE too for a role that creates, rewraps "
+                "and destroys keys).",
+            ) from None
 
     def exists(self) -> bool:
         """Whether the table exists. This needs no privileges on it."""
