@@ -11,7 +11,7 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
-from fluxbase_cli.cli.options import Options, command, group_options
+from fluxbase_cli.cli.options import Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 
@@ -25,14 +25,9 @@ _CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
-    app.callback()(group_options(_group))
+    app = command_group(_GROUP_HELP)
     app.command("check", epilog=_CHECK_EXAMPLES)(command(with_fleet(check)))
     return app
-
-
-def _group() -> None:
-    """The callback of the group. It only takes the common options."""
 
 
 _CHECK_EXAMPLES = """\b

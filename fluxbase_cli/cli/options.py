@@ -230,6 +230,21 @@ def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return _add_common(function, environment=False, first=None)
 
 
+def command_group(text: str) -> typer.Typer:
+    """A group of commands that takes the common options.
+
+    Args:
+        text: its help.
+    """
+
+    def group() -> None:
+        """Take the common options."""
+
+    app = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+    app.callback()(group_options(group))
+    return app
+
+
 def command(function: Callable[..., int | None]) -> Callable[..., Any]:
     """Make a command of a function with a first parameter `options: Options`.
 

@@ -16,7 +16,7 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.option_types import BatchSize, Concurrency, DatabasesOption, LocationsOption, scope_of
-from fluxbase_cli.cli.options import Databases, Options, command, group_options
+from fluxbase_cli.cli.options import Databases, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError, interrupted_code
 
@@ -39,17 +39,12 @@ MetricsFile = Annotated[
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
-    app.callback()(group_options(_group))
+    app = command_group(_GROUP_HELP)
     app.command("plan", epilog=_PLAN_EXAMPLES)(command(plan))
     app.command("run", epilog=_RUN_EXAMPLES)(command(run))
     app.command("daemon", epilog=_DAEMON_EXAMPLES)(command(daemon))
     app.command("test-notification", epilog=_TEST_EXAMPLES)(command(test_notification))
     return app
-
-
-def _group() -> None:
-    """The callback of the group. It only takes the common options."""
 
 
 _PLAN_EXAMPLES = """\b

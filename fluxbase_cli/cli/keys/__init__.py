@@ -5,19 +5,14 @@ from __future__ import annotations
 import typer
 
 from fluxbase_cli.cli.keys import destroy, manage
-from fluxbase_cli.cli.options import group_options
+from fluxbase_cli.cli.options import command_group
 
 _GROUP_HELP = "Make, list, check and destroy keys."
 
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = typer.Typer(help=_GROUP_HELP, no_args_is_help=True, rich_markup_mode=None)
-    app.callback()(group_options(_group))
+    app = command_group(_GROUP_HELP)
     manage.add_to(app)
     destroy.add_to(app)
     return app
-
-
-def _group() -> None:
-    """The callback of the group. It only takes the common options."""
