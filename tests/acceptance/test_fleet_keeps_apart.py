@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 from tests.fixtures.command import NEW_KEY, until
 from tests.fixtures.fleet import AUDIT, RE_ENCRYPT, FleetBed, by_name, lock
+from tests.fixtures.programs import needs_proc
 
 
 def arguments_of(process: Path) -> str:
@@ -102,7 +100,7 @@ def test_a_run_name_is_passed_on(fleet: FleetBed) -> None:
     assert jobs == [1, 1]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="arguments are looked up in /proc")
+@needs_proc
 def test_the_arguments_of_a_process_hold_no_secret(fleet: FleetBed) -> None:
     eu = fleet.add("eu", values=20)
     with ExitStack() as locks:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import which
 from zoneinfo import ZoneInfo
 
 import kubernetes_validate
@@ -20,6 +19,7 @@ import yaml
 from fluxbase_cli.config import load_settings
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.schedule import parse_schedule
+from tests.fixtures.programs import program
 from tests.fixtures.rotating import Rotating
 
 _EXAMPLES = Path(__file__).parents[2] / "examples" / "rotation"
@@ -133,14 +133,13 @@ def test_the_objects_of_kubernetes_are_valid_and_have_the_necessary_rights() -> 
     assert pod["containers"][0]["args"] == ["rotation", "run", "--log-format", "json", "-o", "json"]
 
 
-@pytest.mark.skipif(which("systemd-analyze") is None, reason="this machine has no systemd")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for unit in (_EXAMPLES / "systemd").iterdir():
         # systemd checks that the program exists.
         (tmp_path / unit.name).write_text(unit.read_text().replace("/usr/local/bin/fluxbase-cli", sys.executable))
 
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *(str(each) for each in sorted(tmp_path.iterdir()))],
+        [program("systemd-analyze"), "verify", "--man=no", *(str(each) for each in sorted(tmp_path.iterdir()))],
         capture_output=True,
         text=True,
         check=False,

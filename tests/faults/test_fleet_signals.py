@@ -22,8 +22,9 @@ from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult
 from fluxbase_cli.fleet.run import FleetRun, InstanceMessage
 from tests.fixtures.command import Running, until
 from tests.fixtures.fleet import FleetBed, Member, by_name
+from tests.fixtures.programs import needs_proc
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up in /proc")
+pytestmark = needs_proc
 
 _COUNT = 3_000
 _BEFORE_JOB = 2_550

@@ -31,7 +31,7 @@ def small_disk(server: EmbeddedServer) -> Iterator[str]:
         pytest.skip("only Linux lets anybody mount a disk")
     owner = (server.directory / "data").stat()
     as_root = os.getuid() == 0
-    script = "mount -t tmpfs -o size=2m,mode=0700 disk /tmp && mkdir /tmp/space && echo mounted && exec cat"
+    script = "mount -t tmpfs -o size=2m,mode=0700 disk /mnt && cd /mnt && mkdir space && echo mounted && exec cat"
     with subprocess.Popen(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
         stdin=subprocess.PIPE,
@@ -48,7 +48,8 @@ def small_disk(server: EmbeddedServer) -> Iterator[str]:
         if holder.stdout.readline() != "mounted\n":
             pytest.skip(f"this system lets nobody mount a disk: {holder.stderr.read().strip()}")
         try:
-            yield f"/proc/{holder.pid}/root/tmp/space"
+            # Only its working directory leads from outside to the disk that this process alone has mounted.
+            yield f"/proc/{holder.pid}/cwd/space"
         finally:
             holder.stdin.close()
 

@@ -6,13 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 from tests.fixtures.deep_audit import found, search
 from tests.fixtures.fluxbase import OLD, Fluxbase, seal
 from tests.fixtures.plugin import T, put
+from tests.fixtures.programs import needs_proc
 
 
 def test_a_value_of_tens_of_megabytes_is_searched(plugin: Fluxbase) -> None:
@@ -41,7 +39,7 @@ print(found(findings)["plugin.t.c"][1], peak() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak memory")
+@needs_proc
 def test_memory_stays_flat_when_every_row_is_large_and_matches(plugin: Fluxbase) -> None:
     put(plugin, "text", None)
     plugin.rows(
