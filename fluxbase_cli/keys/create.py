@@ -147,7 +147,6 @@ def _keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
     """Store a wrapped key in the database, read it back, and return its entry."""
     options = created.entry.options
     with session(settings.database) as connection:
-        JobStore(connection).schema.ensure()
         wrapped = WrappedKeyStore(connection)
         wrapped.ensure()
         wrapped.add(

@@ -60,7 +60,7 @@ class Rotator:
         self._outbox = Outbox(
             context.notifier(self._policy.webhook), database=settings.database.describe(), clock=self._clock
         )
-        self._steps = RotationSteps(context, self._clock, self._lock, self._outbox, settings, self._note)
+        self._steps = RotationSteps(context, self._clock, self._lock, self._outbox, settings, self._policy, self._note)
         self._report = RotationReport("not-due", DueDecision(due=False, why=""))
         self._figures = Figures(self._clock(), succeeded=False)
         self._ended = False

@@ -20,7 +20,7 @@ from fluxbase_cli.proof.proof import ProofRequest, take_proof
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.next_key import NextKey, open_ring
-from fluxbase_cli.rotation.policy import read_policy
+from fluxbase_cli.rotation.policy import Policy
 from fluxbase_cli.rotation.reload import reload_servers
 from fluxbase_cli.rotation.retention import KeyRetirement, Retired, beyond_retention
 from fluxbase_cli.rotation.step_records import (
@@ -71,6 +71,7 @@ class RotationSteps:
         lock: the session that holds the rotation's lock.
         outbox: sends notifications.
         settings: the configuration.
+        policy: what its section `key_rotation` says.
         note: called with what a step adds to the report.
 
     Attributes:
@@ -84,6 +85,7 @@ class RotationSteps:
         lock: RotationLock,
         outbox: Outbox,
         settings: Settings,
+        policy: Policy,
         note: Callable[..., None],
     ) -> None:
         self._context = context
@@ -92,7 +94,7 @@ class RotationSteps:
         self._outbox = outbox
         self.settings = settings
         self._note = note
-        self._policy = read_policy(settings.encryption.key_rotation)
+        self._policy = policy
         self._keys: tuple[Settings, Keyring] | None = None
 
     def key(self, version: int) -> KeyStep:
