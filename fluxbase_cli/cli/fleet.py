@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from fluxbase_cli.cli.context import messages_for
-from fluxbase_cli.cli.options import Options, current_context, expand_groups
+from fluxbase_cli.cli.options import Options, current_context, expand_groups, with_signature
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
@@ -85,9 +85,7 @@ def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in _ADDED.items()
     ]
-    wrapper.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {**hints, **_ADDED}
-    return wrapper
+    return with_signature(wrapper, [*own, *added])
 
 
 def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, fields, replace
@@ -23,6 +23,7 @@ from typer.models import OptionInfo
 
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 _R = TypeVar("_R")
 _G = TypeVar("_G")
 
@@ -156,9 +157,14 @@ def _add_common(function: Callable[..., Any], *, environment: bool, first: str |
         else:
             _finish(function, options, arguments, first)
 
-    parameters = [context, *own, *common]
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_signature(wrapper, [context, *own, *common])
+
+
+def with_signature(wrapper: _F, parameters: Iterable[inspect.Parameter]) -> _F:
+    """Give a wrapper the parameters that Typer reads."""
+    signature = inspect.Signature(list(parameters))
+    wrapper.__signature__ = signature  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
     return wrapper
 
 
@@ -207,9 +213,7 @@ def expand_groups(function: Callable[..., _R]) -> Callable[..., _R]:
             arguments[name] = group(**{each.name: arguments.pop(each.name) for each in fields(group)})
         return function(*given, **arguments)
 
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return wrapper
+    return with_signature(wrapper, parameters)
 
 
 def _options_of(group: type[Any]) -> list[inspect.Parameter]:

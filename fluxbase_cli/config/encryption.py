@@ -132,6 +132,11 @@ class EncryptionSettings:
         return max((entry.version for entry in self.keys), default=None)
 
     @property
+    def keeps_wrapped_keys(self) -> bool:
+        """Whether the database may hold keys that a key service wrapped."""
+        return _may_be_in_database(self.provider, self.kms_key_id)
+
+    @property
     def versions(self) -> frozenset[int]:
         """The configured versions."""
         return frozenset(entry.version for entry in self.keys)
@@ -171,8 +176,7 @@ def read_encryption(
     _refuse_equal_versions(keys)
     kms_key_id = _text_or_none(reader, f"{_SECTION}.kms_key_id")
     pointer = _active_pointer(reader)
-    in_database = kms_key_id is not None or traits_of(provider).keeps_wrapped_keys
-    may_be_elsewhere = pointer is not None or in_database
+    may_be_elsewhere = pointer is not None or _may_be_in_database(provider, kms_key_id)
     settings = EncryptionSettings(
         provider=provider,
         # Wrapped keys may be in the database. Only the keyring knows whether it has this version.
@@ -187,6 +191,10 @@ def read_encryption(
     if keys and single is None:
         warnings += _warnings_of_unused(reader, keys, from_file=from_file)
     return settings, tuple(warnings)
+
+
+def _may_be_in_database(provider: str | None, kms_key_id: str | None) -> bool:
+    return kms_key_id is not None or traits_of(provider).keeps_wrapped_keys
 
 
 def _entries_of_file(

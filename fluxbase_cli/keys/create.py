@@ -14,7 +14,6 @@ from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import CreatedKey, KeyAbsentError, KeyCreator, generate_key, parse_key
 from fluxbase_cli.keys.history import KeyHistory, entry_of, read_history
-from fluxbase_cli.keys.loader import keeps_wrapped_keys
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.jobs import JobStore
@@ -122,7 +121,7 @@ def _history(settings: Settings, warn: Callable[[str], None]) -> KeyHistory:
     try:
         return read_history(settings.database)
     except FluxbaseCliError as error:
-        if keeps_wrapped_keys(settings.encryption):
+        if settings.encryption.keeps_wrapped_keys:
             raise
         warn(f"the database can't be asked which key versions existed before ({error.message})")
         return KeyHistory()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Settings
-from fluxbase_cli.config.provider_traits import traits_of
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, Keyring, fetch_keys
 from fluxbase_cli.keys.history import KeyHistory, KeyState, entry_of, read_history
@@ -39,11 +38,6 @@ class _LazyHistory:
             return self.read().is_to_come(entry.version)
         except FluxbaseCliError:
             return False
-
-
-def keeps_wrapped_keys(encryption: EncryptionSettings) -> bool:
-    """Whether keys may be in the database, wrapped by a key service."""
-    return encryption.kms_key_id is not None or traits_of(encryption.provider).keeps_wrapped_keys
 
 
 def wrapped_entries(encryption: EncryptionSettings, history: KeyHistory) -> tuple[KeyEntry, ...]:
@@ -90,7 +84,7 @@ def open_keyring(
 
     encryption = settings.encryption
     keys = fetch_keys(encryption, environ, warn=warn, may_be_gone=may_be_gone)
-    if keeps_wrapped_keys(encryption):
+    if encryption.keeps_wrapped_keys:
         wrapped = replace(encryption, keys=wrapped_entries(encryption, history.read()))
         keys += fetch_keys(wrapped, environ, warn=warn, may_be_gone=may_be_gone)
     return Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come))

@@ -10,7 +10,7 @@ from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import KeyNamer, KeyProvider, ProviderContext, load_provider
 from fluxbase_cli.keys.history import KeyHistory
-from fluxbase_cli.keys.loader import keeps_wrapped_keys, wrapped_entries
+from fluxbase_cli.keys.loader import wrapped_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class KeySources:
             return self.entries[version].provider
         if self.encryption.provider is not None:
             return self.encryption.provider
-        if keeps_wrapped_keys(self.encryption):
+        if self.encryption.keeps_wrapped_keys:
             return DEFAULT_WRAPPING_PROVIDER
         newest = max(self.entries, default=None)
         return TEXT_PROVIDER if newest is None else self.entries[newest].provider

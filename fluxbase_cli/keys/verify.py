@@ -11,7 +11,6 @@ from fluxbase_cli.config import KeyEntry, Settings
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.keyring import KeyAbsentError
 from fluxbase_cli.keys.history import KeyHistory, read_history
-from fluxbase_cli.keys.loader import keeps_wrapped_keys
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.seal import KEY_BYTES, Sealer, SealError, decode, fingerprint
 
@@ -72,7 +71,7 @@ def _history(settings: Settings) -> KeyHistory:
     try:
         return read_history(settings.database)
     except FluxbaseCliError:
-        if keeps_wrapped_keys(settings.encryption):
+        if settings.encryption.keeps_wrapped_keys:
             raise
         # Keys can be verified without the database. Then it is not known which keys were destroyed.
         return KeyHistory()
