@@ -5,9 +5,8 @@ from fluxbase_cli.config.encryption import (
     ActivePointer,
     EncryptionSettings,
     KeyDestructionSettings,
-    KeyEntry,
-    UnsetKeyError,
 )
+from fluxbase_cli.config.key_entries import KeyEntry, UnsetKeyError
 from fluxbase_cli.config.rotation import KeyRotationSettings
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.settings import Settings, load_settings

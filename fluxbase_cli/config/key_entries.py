@@ -1,0 +1,231 @@
+"""The entries of the keys: in `security.encryption.keys`, in variables, and the one key of the server."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from fluxbase_cli.config.expand import UnsetVariableError
+from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER, traits_of
+from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer, variable_name
+from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fluxbase_cli.config.document import Value
+    from fluxbase_cli.config.reader import Reader
+
+SECTION = "security.encryption"
+_SINGLE_KEY = "encryption_key"
+
+_KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*))?")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+#: A reference names its provider, as in ``{{ vault `secret/fluxbase/keys/v1` }}``.
+_REFERENCE = re.compile(r"\s*\{\{\s*(?P<provider>[a-z][a-z0-9_.-]*)\b.*\}\}\s*", re.DOTALL)
+#: Too short for a key, so that a key is never accepted as a name and shown in a message.
+_PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,30}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """One configured key. The provider has not fetched it yet.
+
+    Attributes:
+        version: a positive number.
+        provider: the name of the provider that fetches the key.
+        source: where the entry was found, never a value.
+        value: the field `key` after the expansion of `${VAR}`. It may be a ``{{ vault `…` }}`` reference. It is empty
+            if the entry has no field `key`.
+        options: the other fields of the entry (`ciphertext`, `region`, …), for the provider. The names are in lower
+            case. The names inside a field that is a mapping keep their case.
+    """
+
+    version: int
+    provider: str
+    source: str
+    value: Secret
+    options: Mapping[str, Secret | Mapping[str, Secret]] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
+
+
+class UnsetKeyError(ConfigurationError):
+    """The key of an entry is in a variable, and the variable is not set.
+
+    Attributes:
+        version: the entry's version.
+    """
+
+    def __init__(self, version: int, cause: ConfigurationError) -> None:
+        super().__init__(cause.message, hint=cause.hint)
+        self.version = version
+
+
+def entries_of_file(
+    reader: Reader, provider: str | None, destroyed: frozenset[int], warnings: list[str]
+) -> list[KeyEntry]:
+    """The entries of `security.encryption.keys`."""
+    section = reader.section(f"{SECTION}.keys")
+    entries = []
+    for item in () if section is None else section.items():
+        try:
+            entries.append(_entry(reader, item, provider))
+        except UnsetKeyError as error:
+            if error.version not in destroyed:
+                raise
+            warnings.append(
+                f"key version {error.version} was destroyed, and its entry is still at {item.place}: remove it"
+            )
+    return entries
+
+
+def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
+    members = {name: value for name, value in item.members().items() if not value.is_null}
+    version = members.pop("version", None)
+    if version is None:
+        raise ConfigurationError(f"{item.place} has no version", hint="Each key needs a `version:`, a positive number.")
+    number = parse_integer(reader.text_of(version, Unquoted.AS_WRITTEN), minimum=1)
+    explicit = members.pop("provider", None)
+    explicit_name = None if explicit is None else _provider_name(reader.text_of(explicit, Unquoted.AS_WRITTEN))
+    key = members.pop("key", None)
+    found = SettingValue("", item.place) if key is None else _key_text(reader, key, number)
+    name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
+    if name == TEXT_PROVIDER and not found.text:
+        raise ConfigurationError(
+            f"{found.place} has no key", hint='Write `key: "${VARIABLE}"`, or say which `provider:`.'
+        )
+    options = {option: _option(reader, value) for option, value in members.items()}
+    return KeyEntry(number, name, found.place, Secret(found.text), MappingProxyType(options))
+
+
+def _key_text(reader: Reader, key: Value, version: int) -> SettingValue:
+    try:
+        return reader.text_of(key, Unquoted.REFUSE)
+    except UnsetVariableError as error:
+        raise UnsetKeyError(version, error) from None
+
+
+def _option(reader: Reader, value: Value) -> Secret | Mapping[str, Secret]:
+    if not value.is_mapping:
+        return Secret(reader.text_of(value).text)
+    # In an encryption context of AWS KMS, the case of the names matters.
+    members = value.members(fold_case=False).items()
+    return MappingProxyType({name: Secret(reader.text_of(member).text) for name, member in members})
+
+
+def entries_of_variables(reader: Reader, provider: str | None) -> list[KeyEntry]:
+    """The entries of the variables `FLUXBASE_SECRET_KEY_<version>`."""
+    entries = []
+    for name in reader.environment.names():
+        version = _version_of_name(name)
+        found = reader.variable(name) if version is not None else None
+        if version is not None and found is not None:
+            chosen = _default_provider(found.text, provider)
+            entries.append(KeyEntry(version, chosen, found.place, Secret(found.text)))
+    return entries
+
+
+def single_entry(reader: Reader) -> KeyEntry | None:
+    """The entry of `encryption_key`, as version 1. None if it is not set."""
+    found = reader.text(_SINGLE_KEY, Unquoted.REFUSE)
+    if found is None or not found.text:
+        return None
+    # `provider` is ignored here: this is a setting of the server, and the server uses the text as the key itself. So
+    # the text must not be sent anywhere as the name of a key.
+    return KeyEntry(1, _default_provider(found.text, None), found.place, Secret(found.text))
+
+
+def _version_of_name(name: str) -> int | None:
+    match = _KEY_VARIABLE.fullmatch(name)
+    digits = match["version"] if match else None
+    if digits is None or not _DIGITS.fullmatch(digits):
+        return None
+    version = int(digits)
+    return version if 1 <= version <= MAX_INTEGER else None
+
+
+def read_provider(reader: Reader) -> str | None:
+    """The setting `security.encryption.provider`."""
+    found = reader.text(f"{SECTION}.provider")
+    return _provider_name(found) if found is not None and found.text else None
+
+
+def _provider_name(found: SettingValue) -> str:
+    name = found.text.strip().lower()
+    if not _PROVIDER_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{found.place} is not the name of a provider", hint="env, vault or aws_kms, for example."
+        )
+    return name
+
+
+def _default_provider(value: str, configured: str | None, *, has_ciphertext: bool = False) -> str:
+    referred = provider_of_reference(value)
+    if referred is not None:
+        return referred
+    if has_ciphertext:
+        return configured if configured and traits_of(configured).keeps_wrapped_keys else DEFAULT_WRAPPING_PROVIDER
+    if value and traits_of(configured).text_is_key:
+        return TEXT_PROVIDER
+    return configured or TEXT_PROVIDER
+
+
+def provider_of_reference(text: str) -> str | None:
+    """The provider that a reference names. None if the text is not a reference to an installed provider."""
+    match = _REFERENCE.fullmatch(text)
+    return match["provider"] if match and traits_of(match["provider"]).installed else None
+
+
+def refuse_equal_versions(keys: tuple[KeyEntry, ...]) -> None:
+    """Raise an error if a version has two entries. The entries are sorted."""
+    for first, second in pairwise(keys):
+        if first.version == second.version:
+            raise ConfigurationError(
+                f"key version {first.version} is configured twice: {first.source}, and {second.source}",
+                hint="Each version has one key: remove one of the two, or give it another number.",
+            )
+
+
+def warnings_of_names(reader: Reader) -> list[str]:
+    """Warn about variables whose names look like those of keys."""
+    return [
+        f"{variable.place} is ignored: its name does not end in a version, as FLUXBASE_SECRET_KEY_2 does"
+        for name in reader.environment.names()
+        if _KEY_VARIABLE.fullmatch(name)
+        and _version_of_name(name) is None
+        and (variable := reader.environment.get(name))
+    ]
+
+
+def warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...], *, from_file: bool) -> list[str]:
+    """Warn about keys in a place that is ignored, unless the keyring has the same key from another place."""
+    known = {entry.value for entry in keys}
+    instead = f"{SECTION}.keys is" if from_file else "the variables FLUXBASE_SECRET_KEY_<version> are"
+    unused = []
+    if from_file:
+        for name in reader.environment.names():
+            variable = reader.environment.get(name)
+            if not _KEY_VARIABLE.fullmatch(name) or variable is None or name in reader.used_variables:
+                continue
+            if Secret(variable.value) not in known:
+                unused.append(variable.place)
+    if variable_name(_SINGLE_KEY) not in reader.used_variables:
+        single = _unused_single(reader)
+        if single is not None and Secret(single.text) not in known:
+            unused.append(single.place)
+    return [f"{place} is not used: {instead} the keyring" for place in unused]
+
+
+def _unused_single(reader: Reader) -> SettingValue | None:
+    try:
+        found = reader.text(_SINGLE_KEY)
+    except ConfigurationError:
+        # The value is not used, so it is no error if it can't be read. But it is set, so it is reported.
+        value = reader.section(_SINGLE_KEY)
+        return None if value is None else SettingValue("", value.place)
+    return found if found is not None and found.text else None
