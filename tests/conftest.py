@@ -29,6 +29,7 @@ pytest_plugins = [
     "tests.fixtures.aws",
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",
+    "tests.fixtures.served",
     "tests.fixtures.clocks",
     "tests.fixtures.fleet",
     "tests.fixtures.plugin",

@@ -15,6 +15,7 @@ from fluxbase_cli.catalogue.locations import Layout
 
 #: The newest release that this program knows.
 NEWEST_KNOWN = "2026.3.7-rc.13"
+_UNKNOWN = "unknown"
 _STABLE = "2026.1.4 to 2026.3.6"
 _STABLE_WITH_SEALED_TOTP = "2026.1.13 to 2026.3.6"
 _STABLE_WITH_PLAIN_TOTP = "2026.1.4 to 2026.1.11"
@@ -99,6 +100,11 @@ class Release:
     name: str
     layouts: frozenset[Layout]
 
+    @property
+    def knows_one_key(self) -> bool:
+        """Whether servers of this release know one key only, as those of every release that this program knows."""
+        return bool(self.layouts) and not self.name.startswith(_UNKNOWN)
+
 
 def tell_release(signs: Signs) -> Release:
     """Find the release of a database from its signs."""
@@ -121,7 +127,7 @@ def tell_release(signs: Signs) -> Release:
         case False, True:
             return Release(_platform_name(signs), frozenset({Layout.PLATFORM}))
         case _:
-            return Release("unknown", frozenset())
+            return Release(_UNKNOWN, frozenset())
 
 
 def _has_platform_signs(signs: Signs) -> bool:
@@ -145,12 +151,12 @@ def _platform_name(signs: Signs) -> str:
             return _PLATFORM_WITHOUT_MIGRATIONS
         return _PLATFORM_WITH_MIGRATIONS if _EARLY_STATE in signs.tables else _PLATFORM
     known = _BY_FINGERPRINT.get(signs.fingerprint[:_FINGERPRINT_DIGITS])
-    return known or f"unknown, looks newer than {NEWEST_KNOWN}"
+    return known or f"{_UNKNOWN}, looks newer than {NEWEST_KNOWN}"
 
 
 def _dashboard_name(signs: Signs) -> str:
     if signs.migration is not None and signs.migration > _NEWEST_MIGRATION:
-        return "unknown, looks newer than 2026.3.6"
+        return f"{_UNKNOWN}, looks newer than 2026.3.6"
     plain_totp = signs.totp_length == _PLAIN_TOTP_LENGTH
     named = None if signs.migration is None else _BY_MIGRATION.get(signs.migration)
     # If the number and the tables disagree, the tables are right.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,13 +14,19 @@ if TYPE_CHECKING:
     from fluxbase_cli.engine.prepare.prepare import Prepared
 
 
-def confirmed(loaded: Loaded, targets: PreparedDatabases) -> bool:
-    """Show what will be done and ask the user. Without a terminal, do not ask and return True."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
+def confirmed(loaded: Loaded, targets: PreparedDatabases, server_lines: Iterable[str]) -> bool:
+    """Show what will be done and ask the user.
+
+    Args:
+        loaded: the settings and the keys.
+        targets: the databases.
+        server_lines: what happens to a running server.
+    """
     for target in targets.found:
         for line in [] if target.prepared is None else _summary(loaded, target.prepared):
             print(line, file=sys.stderr)  # noqa: T201
+    for line in server_lines:
+        print(line, file=sys.stderr)  # noqa: T201
     return typer.confirm("Go ahead?", default=False, err=True)
 
 

@@ -166,6 +166,19 @@ TransactionWait = Annotated[
 ]
 
 
+AllowWeakKey = Annotated[
+    bool,
+    typer.Option("--allow-weak-key", help="Accept a target key that is publicly known or easy to guess."),
+]
+AllowUnusableKey = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unusable-key",
+        help="Accept a target key that the server can't be given, because it is not text of 32 bytes.",
+    ),
+]
+
+
 @option_group
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
@@ -184,6 +197,8 @@ class JobOptions:
     yes: Yes = False
     allow_triggers: AllowTriggers = False
     accept_undecryptable: AcceptUndecryptable = False
+    allow_weak_key: AllowWeakKey = False
+    allow_unusable_key: AllowUnusableKey = False
     vacuum: Vacuum = False
     databases: DatabasesOption = Databases.MAIN
     locations: LocationsOption = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
-from fluxbase_cli.cli.option_types import BatchSize, Concurrency, DatabasesOption, LocationsOption, scope_of
+from fluxbase_cli.cli.option_types import BatchSize, Concurrency, LocationsOption, scope_of
 from fluxbase_cli.cli.options import Databases, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError, interrupted_code
@@ -33,6 +33,14 @@ MetricsFile = Annotated[
         "--metrics-file",
         metavar="PATH",
         help="Write metrics to this file for the node exporter's textfile collector. The name must end in .prom.",
+    ),
+]
+RotationDatabases = Annotated[
+    Databases | None,
+    typer.Option(
+        "--databases",
+        help="Also rotate the databases of branches or tenants, or of both. [default: all if the server knows one key, "
+        "else main]",
     ),
 ]
 
@@ -99,16 +107,22 @@ def run(  # noqa: PLR0913  # a command's options
     metrics_file: MetricsFile = None,
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
-    databases: DatabasesOption = Databases.MAIN,
+    databases: RotationDatabases = None,
     locations: LocationsOption = None,
 ) -> int:
     """Rotate the key if a rotation is due.
 
     If no rotation is due, it only retires keys that are beyond retention.
 
-    Run it often, from cron or a timer. If a rotation is due, it makes the new key in the key source, makes it active in
-    fluxbase.yaml, runs reload_command, re-encrypts, audits all values, and disables and destroys old keys. Each step is
-    recorded. After an interruption or a failure, run the same command again: it resumes.
+    A server that knows one key is stopped meanwhile (security.encryption.server): check everything, make the new key,
+    stop the server, re-encrypt, audit, install the key, start the server, audit again, retire old keys. If a step
+    fails, the values and the server go back to the old key, and the exit code is 1.
+
+    A server that reads security.encryption.keys goes on running: make the new key, make it active in fluxbase.yaml, run
+    reload_command, re-encrypt, audit, retire old keys.
+
+    Run it often, from cron or a timer. Each step is recorded. After an interruption, run the same command again: it
+    resumes.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
@@ -151,7 +165,7 @@ def daemon(  # noqa: PLR0913  # a command's options
     ] = "127.0.0.1:9821",
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
-    databases: DatabasesOption = Databases.MAIN,
+    databases: RotationDatabases = None,
     locations: LocationsOption = None,
 ) -> int:
     """Run in the foreground and rotate when a rotation is due.
@@ -215,7 +229,7 @@ def _context_from(  # noqa: PLR0913, PLR0917  # a command's options
     messages: Messages,
     batch_size: int,
     concurrency: int,
-    databases: Databases,
+    databases: Databases | None,
     locations: Path | None,
 ) -> RotationContext:
     from fluxbase_cli.rotation.context import RotationContext  # noqa: PLC0415  # start-up time
@@ -229,7 +243,7 @@ def _context_from(  # noqa: PLR0913, PLR0917  # a command's options
         warn=messages.warn_once,
         limits=replace(DEFAULT_LIMITS, rows=batch_size),
         workers=concurrency,
-        databases=Wanted(databases.value),
+        databases=None if databases is None else Wanted(databases.value),
         scope=scope_of(locations),
     )
 

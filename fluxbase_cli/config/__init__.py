@@ -9,7 +9,8 @@ from fluxbase_cli.config.encryption import (
 from fluxbase_cli.config.key_entries import KeyEntry, UnsetKeyError
 from fluxbase_cli.config.rotation import KeyRotationSettings
 from fluxbase_cli.config.secret import Secret
-from fluxbase_cli.config.settings import Settings, load_settings
+from fluxbase_cli.config.server import ServerKey, ServerKeyring, ServerSettings
+from fluxbase_cli.config.settings import Settings, knows_one_key, load_settings
 from fluxbase_cli.config.vault import VaultAuth, VaultMethod, VaultSettings
 
 __all__ = [
@@ -20,10 +21,14 @@ __all__ = [
     "KeyEntry",
     "KeyRotationSettings",
     "Secret",
+    "ServerKey",
+    "ServerKeyring",
+    "ServerSettings",
     "Settings",
     "UnsetKeyError",
     "VaultAuth",
     "VaultMethod",
     "VaultSettings",
+    "knows_one_key",
     "load_settings",
 ]

@@ -13,15 +13,18 @@ from fluxbase_cli.config.key_entries import (
     entries_of_variables,
     provider_of_reference,
     read_provider,
+    read_server_key,
     refuse_equal_versions,
-    single_entry,
+    server_entry,
     warnings_of_names,
+    warnings_of_server_key,
     warnings_of_unused,
 )
-from fluxbase_cli.config.provider_traits import traits_of
+from fluxbase_cli.config.provider_traits import TEXT_PROVIDER, traits_of
 from fluxbase_cli.config.reader import Unquoted
 from fluxbase_cli.config.rotation import KeyRotationSettings, read_key_rotation
 from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.config.server import ServerKey, ServerKeyring, ServerSettings
 from fluxbase_cli.config.vault import VaultSettings, read_vault
 from fluxbase_cli.errors import ConfigurationError
 
@@ -75,6 +78,9 @@ class EncryptionSettings:
         vault: where HashiCorp Vault is, and how to log in.
         key_rotation: the scheduled rotation.
         key_destruction: how long an unneeded key is kept.
+        server: how the server gets its key, and how it is stopped and started.
+        server_key: the setting `encryption_key`. It is also the key of one of the versions.
+        lists_keys: whether the file lists the keys, so that variables are not used.
     """
 
     provider: str | None = None
@@ -85,13 +91,36 @@ class EncryptionSettings:
     vault: VaultSettings = field(default_factory=VaultSettings)
     key_rotation: KeyRotationSettings = field(default_factory=KeyRotationSettings)
     key_destruction: KeyDestructionSettings = KeyDestructionSettings()
+    server: ServerSettings = field(default_factory=ServerSettings)
+    server_key: ServerKey | None = None
+    lists_keys: bool = False
 
     @property
     def effective_key_version(self) -> int | None:
-        """The version under which values are sealed: the active one, else the highest. None if there is no key."""
+        """The version under which the server seals, as far as it is known before keys are fetched.
+
+        It is the active version. If that is not configured, it is the version of the server's only key, or the highest
+        version. None if there is no key.
+        """
         if self.active_key_version is not None:
             return self.active_key_version
-        return max((entry.version for entry in self.keys), default=None)
+        known = self.server_version if self.is_single else None
+        return known or max((entry.version for entry in self.keys), default=None)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the server knows one key only (`server.keyring`, see docs/operators/server-and-key.md)."""
+        if self.server.keyring is ServerKeyring.AUTO:
+            return self.server_key is not None
+        return self.server.keyring is ServerKeyring.SINGLE
+
+    @property
+    def server_version(self) -> int | None:
+        """The version of the server's key, if an entry shows it. Otherwise only the keyring knows it."""
+        key = self.server_key
+        if key is None:
+            return None
+        return next((e.version for e in self.keys if e.value == key.value and e.provider == TEXT_PROVIDER), None)
 
     @property
     def keeps_wrapped_keys(self) -> bool:
@@ -105,15 +134,17 @@ class EncryptionSettings:
 
 
 def read_encryption(
-    reader: Reader, destroyed: frozenset[int] = frozenset()
+    reader: Reader, server: ServerSettings, destroyed: frozenset[int] = frozenset()
 ) -> tuple[EncryptionSettings, tuple[str, ...]]:
     """Read the section.
 
     The keys come from `security.encryption.keys`. If there are none, they come from the variables
-    `FLUXBASE_SECRET_KEY_<version>`. If there are none either, `encryption_key` is the key of version 1.
+    `FLUXBASE_SECRET_KEY_<version>`. `encryption_key` is always a key too: the one of the version with the same key,
+    else that of version 1.
 
     Args:
         reader: the file and the environment.
+        server: the section `security.encryption.server`.
         destroyed: versions whose entries may be in the file although their variables are no longer set.
 
     Returns:
@@ -130,10 +161,10 @@ def read_encryption(
     if not from_file:
         entries = entries_of_variables(reader, provider)
         warnings += warnings_of_names(reader)
-    single = None
-    if not entries:
-        single = single_entry(reader)
-        entries = [single] if single else []
+    server_key = read_server_key(reader)
+    own = None if server_key is None else server_entry(server_key, entries)
+    if own is not None:
+        entries.append(own)
     keys = tuple(sorted(entries, key=lambda entry: entry.version))
     refuse_equal_versions(keys)
     kms_key_id = _text_or_none(reader, f"{_SECTION}.kms_key_id")
@@ -149,9 +180,14 @@ def read_encryption(
         vault=read_vault(reader),
         key_rotation=read_key_rotation(reader),
         key_destruction=_key_destruction(reader),
+        server=server,
+        server_key=server_key,
+        lists_keys=from_file,
     )
-    if keys and single is None:
-        warnings += warnings_of_unused(reader, keys, from_file=from_file)
+    if from_file:
+        warnings += warnings_of_unused(reader, keys)
+    if server_key is not None:
+        warnings += warnings_of_server_key(reader, server_key)
     return settings, tuple(warnings)
 
 

@@ -56,27 +56,46 @@ class Environment:
     Args:
         environ: the environment of the process.
         env_file: the content of the `.env` file.
+        server_file: the content of the server's own file (`security.encryption.server.env_file`). The two others
+            override it.
     """
 
-    def __init__(self, environ: Mapping[str, str], env_file: EnvFile) -> None:
+    def __init__(self, environ: Mapping[str, str], env_file: EnvFile, server_file: EnvFile | None = None) -> None:
         self._environ = environ
         self._env_file = env_file
+        self._server_file = server_file or EnvFile()
 
     def get(self, name: str) -> Variable | None:
         """The variable with this name. None if it is unset or empty."""
         if name in self._environ:
             value, origin = self._environ[name], "environment"
+        elif name in self._env_file.values:
+            value, origin = self._env_file.values[name], self._env_file.label
         else:
-            value, origin = self._env_file.values.get(name, ""), self._env_file.label
+            value, origin = self._server_file.values.get(name, ""), self._server_file.label
         return Variable(value, f"{origin}: {name}") if value else None
+
+    def of_server(self, name: str) -> Variable | None:
+        """The variable in the server's own file. None if it is unset or empty, or if there is no such file."""
+        value = self._server_file.values.get(name, "")
+        return Variable(value, f"{self._server_file.label}: {name}") if value else None
 
     def names(self) -> tuple[str, ...]:
         """The names of all variables that are set and not empty, sorted."""
-        return tuple(sorted(name for name in {*self._environ, *self._env_file.values} if self.get(name) is not None))
+        return tuple(
+            sorted(
+                name
+                for name in {*self._environ, *self._env_file.values, *self._server_file.values}
+                if self.get(name) is not None
+            )
+        )
 
     def is_ambiguous(self, name: str) -> bool:
         """Whether the server gets another value than we do, because it reads the `.env` file with godotenv."""
-        return name in self._env_file.ambiguous and name not in self._environ
+        if name in self._environ:
+            return False
+        file = self._env_file if name in self._env_file.values else self._server_file
+        return name in file.ambiguous
 
 
 def read_env_file(file: SourceFile) -> EnvFile:

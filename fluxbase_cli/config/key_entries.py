@@ -1,4 +1,4 @@
-"""The entries of the keys: in `security.encryption.keys`, in variables, and the one key of the server."""
+"""The entries of the keys: in `security.encryption.keys`, in variables, and the server's own key."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.expand import UnsetVariableError
 from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER, traits_of
-from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer, variable_name
+from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer
 from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.config.server import SERVER_KEY_BYTES, SERVER_KEY_VARIABLE, ServerKey
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fluxbase_cli.config.document import Value
     from fluxbase_cli.config.reader import Reader
 
 SECTION = "security.encryption"
 _SINGLE_KEY = "encryption_key"
+#: The lengths of a key of 32 bytes in hex and in base64. We read such a key, and a released server does not start.
+_ENCODED_LENGTHS = (64, 44)
 
 _KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*))?")
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -130,14 +133,60 @@ def entries_of_variables(reader: Reader, provider: str | None) -> list[KeyEntry]
     return entries
 
 
-def single_entry(reader: Reader) -> KeyEntry | None:
-    """The entry of `encryption_key`, as version 1. None if it is not set."""
+def read_server_key(reader: Reader) -> ServerKey | None:
+    """The setting `encryption_key`: the key that the server has. None if it is not set.
+
+    The server's own file is read first: what stands there is what the server gets.
+    """
+    own = reader.environment.of_server(SERVER_KEY_VARIABLE)
+    if own is not None:
+        return ServerKey(own.place, Secret(own.value), variable=True)
     found = reader.text(_SINGLE_KEY, Unquoted.REFUSE)
     if found is None or not found.text:
         return None
+    return ServerKey(found.place, Secret(found.text), variable=reader.variable(SERVER_KEY_VARIABLE) is not None)
+
+
+def has_server_key(reader: Reader) -> bool:
+    """Whether `encryption_key` is set, in whatever form."""
+    if reader.environment.of_server(SERVER_KEY_VARIABLE) or reader.environment.get(SERVER_KEY_VARIABLE):
+        return True
+    written = reader.section(_SINGLE_KEY)
+    return written is not None and not written.is_null
+
+
+def has_keys(reader: Reader) -> bool:
+    """Whether keys with versions are configured."""
+    names = reader.environment.names()
+    return reader.section(f"{SECTION}.keys") is not None or any(_version_of_name(name) for name in names)
+
+
+def server_entry(key: ServerKey, entries: Sequence[KeyEntry]) -> KeyEntry | None:
+    """The entry of the server's key as version 1. None if another entry has the same text, or that version.
+
+    The key of an entry may be in a key source. So only the keyring knows whether the server's key is one of them.
+    """
+    if any(entry.value == key.value or entry.version == 1 for entry in entries):
+        return None
     # `provider` is ignored here: this is a setting of the server, and the server uses the text as the key itself. So
     # the text must not be sent anywhere as the name of a key.
-    return KeyEntry(1, _default_provider(found.text, None), found.place, Secret(found.text))
+    return KeyEntry(1, _default_provider(key.value.reveal(), None), key.source, key.value)
+
+
+def warnings_of_server_key(reader: Reader, key: ServerKey) -> list[str]:
+    """Warn about a server's key that a released server reads in another way than it is meant."""
+    warnings = []
+    written = reader.section(_SINGLE_KEY)
+    if not key.variable and written is not None and "${" in written.scalar().written:
+        warnings.append(f"{key.source}: no released server replaces ${{…}} in fluxbase.yaml, it takes it as the key")
+    if (length := key.length) in _ENCODED_LENGTHS:
+        warnings.append(
+            f"{key.source} is {length} bytes long: a released server starts only with a key of {SERVER_KEY_BYTES} bytes"
+        )
+    other = reader.environment.get(SERVER_KEY_VARIABLE)
+    if key.variable and other is not None and Secret(other.value) != key.value:
+        warnings.append(f"{other.place} is not used: the server has the key at {key.source}, which is another one")
+    return warnings
 
 
 def _version_of_name(name: str) -> int | None:
@@ -202,30 +251,17 @@ def warnings_of_names(reader: Reader) -> list[str]:
     ]
 
 
-def warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...], *, from_file: bool) -> list[str]:
-    """Warn about keys in a place that is ignored, unless the keyring has the same key from another place."""
+def warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...]) -> list[str]:
+    """Warn about keys in variables, where `security.encryption.keys` is used instead.
+
+    A key that the keyring has from another place is not named.
+    """
     known = {entry.value for entry in keys}
-    instead = f"{SECTION}.keys is" if from_file else "the variables FLUXBASE_SECRET_KEY_<version> are"
     unused = []
-    if from_file:
-        for name in reader.environment.names():
-            variable = reader.environment.get(name)
-            if not _KEY_VARIABLE.fullmatch(name) or variable is None or name in reader.used_variables:
-                continue
-            if Secret(variable.value) not in known:
-                unused.append(variable.place)
-    if variable_name(_SINGLE_KEY) not in reader.used_variables:
-        single = _unused_single(reader)
-        if single is not None and Secret(single.text) not in known:
-            unused.append(single.place)
-    return [f"{place} is not used: {instead} the keyring" for place in unused]
-
-
-def _unused_single(reader: Reader) -> SettingValue | None:
-    try:
-        found = reader.text(_SINGLE_KEY)
-    except ConfigurationError:
-        # The value is not used, so it is no error if it can't be read. But it is set, so it is reported.
-        value = reader.section(_SINGLE_KEY)
-        return None if value is None else SettingValue("", value.place)
-    return found if found is not None and found.text else None
+    for name in reader.environment.names():
+        variable = reader.environment.get(name)
+        if not _KEY_VARIABLE.fullmatch(name) or variable is None or name in reader.used_variables:
+            continue
+        if Secret(variable.value) not in known:
+            unused.append(variable.place)
+    return [f"{place} is not used: {SECTION}.keys is the keyring" for place in unused]

@@ -6,20 +6,19 @@ because a wrong schedule must not prevent an emergency rollback.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.reader import SettingValue, variable_name
+from fluxbase_cli.config.command import read_words
 from fluxbase_cli.config.secret import Secret
-from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from fluxbase_cli.config.reader import Reader
 
 SECTION = "security.encryption.key_rotation"
+_EXAMPLE = '["kubectl", "rollout", "restart", "deployment/fluxbase"]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def read_key_rotation(reader: Reader) -> KeyRotationSettings:
     def secret(name: str) -> Secret | None:
         return Secret(found[name].text) if name in found else None
 
-    command = _command(reader)
+    command = read_words(reader, f"{SECTION}.reload_command", _EXAMPLE)
     places = {name: each.place for name, each in found.items()}
     if command:
         places["reload_command"] = command[0].place.removesuffix("[0]")
@@ -89,26 +88,3 @@ def read_key_rotation(reader: Reader) -> KeyRotationSettings:
         reload_command=tuple(argument.text for argument in command),
         places=MappingProxyType(places),
     )
-
-
-def _command(reader: Reader) -> list[SettingValue]:
-    """Read a list of the file, or a variable. A variable is split into words by a shell's rules, but no shell runs."""
-    path = f"{SECTION}.reload_command"
-    variable = reader.variable(variable_name(path))
-    if variable is not None:
-        try:
-            return [SettingValue(word, variable.place) for word in shlex.split(variable.text)]
-        except ValueError:
-            raise ConfigurationError(f"{variable.place} can't be split into words: a quote is not closed") from None
-    section = reader.section(path)
-    if section is None:
-        return []
-    if not section.is_sequence:
-        raise ConfigurationError(
-            f"{section.place} must be a list of words",
-            hint='As in `["kubectl", "rollout", "restart", "deployment/fluxbase"]`; no shell reads it.',
-        )
-    words = [reader.text_of(item) for item in section.items()]
-    if words and not words[0].text:
-        raise ConfigurationError(f"{section.place} begins with an empty word")
-    return words

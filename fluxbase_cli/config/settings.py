@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.database import DatabaseSettings, read_database
 from fluxbase_cli.config.encryption import EncryptionSettings, read_encryption
 from fluxbase_cli.config.environment import EnvFile, Environment, read_env_file
-from fluxbase_cli.config.files import SYSTEM_DIRECTORY, find_config_file, find_env_file
+from fluxbase_cli.config.files import SYSTEM_DIRECTORY, SourceFile, find_config_file, find_env_file
+from fluxbase_cli.config.key_entries import has_keys, has_server_key
 from fluxbase_cli.config.reader import Reader
+from fluxbase_cli.config.server import ServerKeyring, read_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from fluxbase_cli.config.document import Value
-    from fluxbase_cli.config.files import SourceFile
+    from fluxbase_cli.config.files import Search
+    from fluxbase_cli.config.server import ServerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,9 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
         UnsetKeyError: a key's entry refers to a variable that is not set.
         ConfigurationError: a setting can't be used. The message names its place, and never its value.
     """
-    env_search = find_env_file(directory)
-    env_file = EnvFile() if env_search.file is None else read_env_file(env_search.file)
-    config_search = find_config_file(directory, config, system_directory)
-    document = None if config_search.file is None else _read_document(config_search.file)
-    reader = Reader(document, Environment(environ, env_file))
+    server, reader, env_search, config_search = _open(config, directory, environ, system_directory)
     database = read_database(reader, database_url)
-    encryption, warnings = read_encryption(reader, destroyed)
+    encryption, warnings = read_encryption(reader, server, destroyed)
     return Settings(
         config_file=None if config_search.file is None else config_search.file.path,
         env_file=None if env_search.file is None else env_search.file.path,
@@ -75,6 +75,60 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
         encryption=encryption,
         warnings=(*env_search.warnings, *config_search.warnings, *_warnings_of_dollars(reader), *warnings),
     )
+
+
+def knows_one_key(
+    *, config: Path | None, directory: Path, environ: Mapping[str, str], system_directory: Path = SYSTEM_DIRECTORY
+) -> bool | None:
+    """Whether the server knows one key only. None if the configuration says nothing about keys.
+
+    Reads nothing else, so that a key can be made before the rest of the configuration is complete.
+
+    Args:
+        config: the configuration file; None searches for it.
+        directory: the working directory.
+        environ: the environment of the process.
+        system_directory: `/etc/fluxbase`, except in tests.
+
+    Raises:
+        ConfigurationError: a file can't be read.
+    """
+    server, reader = _open(config, directory, environ, system_directory)[:2]
+    if server.keyring is not ServerKeyring.AUTO:
+        return server.keyring is ServerKeyring.SINGLE
+    if has_server_key(reader):
+        return True
+    return False if has_keys(reader) else None
+
+
+def _open(
+    config: Path | None, directory: Path, environ: Mapping[str, str], system_directory: Path
+) -> tuple[ServerSettings, Reader, Search, Search]:
+    """The section of the server, a reader of everything else, and what the searches for the two files found."""
+    env_search = find_env_file(directory)
+    env_file = EnvFile() if env_search.file is None else read_env_file(env_search.file)
+    config_search = find_config_file(directory, config, system_directory)
+    document = None if config_search.file is None else _read_document(config_search.file)
+    home = directory if config_search.file is None else config_search.file.path.parent
+    server = read_server(Reader(document, Environment(environ, env_file)), home)
+    reader = Reader(document, _environment(environ, env_file, env_search.file, server))
+    return server, reader, env_search, config_search
+
+
+def _environment(
+    environ: Mapping[str, str], env_file: EnvFile, found: SourceFile | None, server: ServerSettings
+) -> Environment:
+    """The variables, with those of the server's own file.
+
+    If that file does not exist, the commands that need it say so (`config check`, `rotation run`).
+    """
+    path = server.env_file
+    # Unlike `Path.exists`, `os.path.exists` never raises.
+    if path is None or not os.path.exists(path):  # noqa: PTH110
+        return Environment(environ, env_file)
+    if found is not None and found.path.samefile(path):
+        return Environment(environ, EnvFile(), env_file)
+    return Environment(environ, env_file, read_env_file(SourceFile(path, str(path))))
 
 
 def _read_document(file: SourceFile) -> Value:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import psycopg
 
+from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import Event, Message, Observer, Waiting
@@ -70,6 +71,11 @@ class PreparedDatabases:
     found: tuple[PreparedDatabase, ...]
     unexamined: tuple[Unexamined, ...]
     several: bool
+
+    @property
+    def release(self) -> Release | None:
+        """The release of the first database in which the job can begin. None if it can begin in none."""
+        return next((target.prepared.preflight.release for target in self.found if target.prepared is not None), None)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Keys: where they come from, and how they open and seal values."""
 
-from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key
+from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key, server_text
 from fluxbase_cli.keyring.opener import Layer, Opened, Opener, reseal
 from fluxbase_cli.keyring.provider import (
     ActiveVersionStore,
@@ -9,14 +9,16 @@ from fluxbase_cli.keyring.provider import (
     KeyCreator,
     KeyDater,
     KeyDestroyer,
+    KeyElsewhereError,
     KeyFinder,
+    KeyImporter,
     KeyNamer,
     KeyProvider,
     KeyRewrapper,
     ProviderContext,
     load_provider,
 )
-from fluxbase_cli.keyring.ring import Key, Keyring, fetch_keys, load_keyring
+from fluxbase_cli.keyring.ring import Key, Keyring, ServersKey, fetch_keys, load_keyring, servers_key
 from fluxbase_cli.seal import ReopenError
 
 __all__ = [
@@ -28,7 +30,9 @@ __all__ = [
     "KeyCreator",
     "KeyDater",
     "KeyDestroyer",
+    "KeyElsewhereError",
     "KeyFinder",
+    "KeyImporter",
     "KeyNamer",
     "KeyProvider",
     "KeyRewrapper",
@@ -38,10 +42,13 @@ __all__ = [
     "Opener",
     "ProviderContext",
     "ReopenError",
+    "ServersKey",
     "fetch_keys",
     "generate_key",
     "load_keyring",
     "load_provider",
     "parse_key",
     "reseal",
+    "server_text",
+    "servers_key",
 ]

@@ -58,6 +58,19 @@ def parse_key(text: str, source: str) -> bytes:
     raise _unusable(source, f"{len(data)} bytes long{blank}")
 
 
+def server_text(secret: bytes) -> str | None:
+    """The key as the text that a server with one key is given. None if it has no such text.
+
+    Every released server takes its key as text of exactly 32 bytes, from a variable or a file
+    (docs/developers/format.md, "Keys").
+    """
+    try:
+        text = secret.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return text if len(secret) == KEY_BYTES and text.isprintable() and text == text.strip() else None
+
+
 def _unusable(source: str, what: str) -> ConfigurationError:
     return ConfigurationError(
         f"the key at {source} is {what}",

@@ -7,6 +7,7 @@ keyring know no provider by name.
 A provider may implement more protocols, each with one or two methods:
 
 - `KeyCreator` makes new keys.
+- `KeyImporter` stores keys that exist already.
 - `KeyFinder` finds new keys in the key source.
 - `KeyDestroyer` destroys keys.
 - `KeyNamer` names the places of keys.
@@ -25,6 +26,7 @@ from typing import Protocol, runtime_checkable
 
 from fluxbase_cli.config import ActivePointer, EncryptionSettings, KeyEntry
 from fluxbase_cli.config.provider_traits import ENTRY_POINT_GROUP
+from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
 
 
@@ -40,11 +42,13 @@ class ProviderContext:
         encryption: the section `security.encryption` of the configuration.
         environ: the environment, for credentials and endpoints.
         warn: called with each warning for the operator: one sentence, without secrets.
+        encoding: the form of a new key, for providers that make keys.
     """
 
     encryption: EncryptionSettings
     environ: Mapping[str, str]
     warn: Callable[[str], None] = field(default=_no_warning, compare=False)
+    encoding: Encoding = Encoding.HEX
 
 
 class KeyAbsentError(ConfigurationError):
@@ -53,6 +57,10 @@ class KeyAbsentError(ConfigurationError):
     This is a separate error, because only this may mean "destroyed". A source that can't be reached, or that refuses,
     says nothing about the key.
     """
+
+
+class KeyElsewhereError(ConfigurationError):
+    """The provider can't destroy this key, because the key is in a place that only the operator can change."""
 
 
 class KeyProvider(Protocol):
@@ -99,10 +107,30 @@ class KeyCreator(Protocol):
     def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
         """Make a new key of 32 bytes and store it. It never overwrites a key.
 
+        The key has the form `ProviderContext.encoding`: a server with one key takes only text (`raw`).
+
         Args:
             version: the version of the new key.
             known: the configured entries of all providers. If one has that version, it says where to store the key.
                 Otherwise the place follows the pattern of this provider's other entries.
+
+        Raises:
+            ConfigurationError: there is a key at that place already, or the place is unknown or can't be reached.
+        """
+        ...
+
+
+@runtime_checkable
+class KeyImporter(Protocol):
+    """A provider that can store a key that exists already."""
+
+    def store(self, version: int, secret: bytes, known: tuple[KeyEntry, ...]) -> CreatedKey:
+        """Store a key. It never overwrites a key.
+
+        Args:
+            version: the version of the key.
+            secret: the key, 32 bytes.
+            known: as for `KeyCreator.create`.
 
         Raises:
             ConfigurationError: there is a key at that place already, or the place is unknown or can't be reached.

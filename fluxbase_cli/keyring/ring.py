@@ -10,7 +10,7 @@ from fluxbase_cli import seal
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.config.provider_traits import TEXT_PROVIDER
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring.material import SAMPLE_KEYS
+from fluxbase_cli.keyring.material import SAMPLE_KEYS, parse_key
 from fluxbase_cli.keyring.provider import KeyAbsentError, KeyProvider, ProviderContext, load_provider
 
 
@@ -45,22 +45,74 @@ class Key:
         return ()
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class ServersKey:
+    """The key that the server has. In the keyring it is one of the keys.
+
+    Attributes:
+        secret: 32 bytes.
+        source: where it was found, never a value.
+        only: whether the server knows no other key.
+    """
+
+    secret: bytes
+    source: str
+    only: bool = True
+
+    def without_double(self, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+        """The keys without the entry of this key, if another entry has the same key or the same version."""
+        others = tuple(key for key in keys if key.source != self.source)
+        own = {key.version for key in keys if key.source == self.source}
+        if any(key.version in own or hmac.compare_digest(key.secret, self.secret) for key in others):
+            return others
+        return keys
+
+    def version_among(self, keys: tuple[Key, ...]) -> int:
+        """The version of this key.
+
+        Raises:
+            ConfigurationError: it is none of the keys, because another key has version 1.
+        """
+        for key in keys:
+            if hmac.compare_digest(key.secret, self.secret):
+                return key.version
+        first = next((f", and version 1 is another key ({key.source})" for key in keys if key.version == 1), "")
+        raise ConfigurationError(
+            f"the key at {self.source} is none of the configured versions{first}",
+            hint="The server has this key, so values may need it: give it a version of its own, in "
+            "security.encryption.keys or as FLUXBASE_SECRET_KEY_<version>.",
+        )
+
+
 class Keyring:
     """The keys by version, the newest first.
 
     Args:
         keys: at least one key.
-        active: the configured version under which the server seals. None means the highest version.
+        active: the configured version under which the server seals. None means the version of the server's only key,
+            or the highest version.
         to_come: versions that have an entry but no key yet.
+        server: the key that the server has, if it is configured; it is also one of the keys.
+
+    Attributes:
+        active: the version under which new values are sealed.
+        server_version: the version of the key that the server has; None if that is not configured.
+        newest: the highest version.
 
     Raises:
-        ConfigurationError: there is no key, one version has two keys, two versions have the same key, or the active
-            version has no key.
+        ConfigurationError: there is no key, one version has two keys, two versions have the same key, the active
+            version has no key, or the server has none of the keys.
     """
 
     def __init__(
-        self, keys: tuple[Key, ...], *, active: int | None = None, to_come: frozenset[int] = frozenset()
+        self,
+        keys: tuple[Key, ...],
+        *,
+        active: int | None = None,
+        to_come: frozenset[int] = frozenset(),
+        server: ServersKey | None = None,
     ) -> None:
+        keys = keys if server is None else server.without_double(keys)
         if not keys:
             raise ConfigurationError(
                 "no key is configured",
@@ -73,7 +125,10 @@ class Keyring:
             raise ConfigurationError("one key version is configured twice")
         self._to_come = to_come
         _refuse_equal_keys(tuple(self._by_version.values()))
-        self.active = max(self._by_version) if active is None else active
+        self.newest = max(self._by_version)
+        self.server_version = None if server is None else server.version_among(tuple(self._by_version.values()))
+        by_server = self.server_version if server is not None and server.only else None
+        self.active = active or by_server or self.newest
         if self.active not in self._by_version:
             raise self._missing(self.active)
 
@@ -168,4 +223,17 @@ def load_keyring(encryption: EncryptionSettings, environ: Mapping[str, str]) -> 
     Raises:
         ConfigurationError: a key can't be fetched or can't be used.
     """
-    return Keyring(fetch_keys(encryption, environ), active=encryption.active_key_version)
+    keys = fetch_keys(encryption, environ)
+    return Keyring(keys, active=encryption.active_key_version, server=servers_key(encryption))
+
+
+def servers_key(encryption: EncryptionSettings) -> ServersKey | None:
+    """The key of the setting `encryption_key`. None if it is not set.
+
+    Raises:
+        ConfigurationError: it does not have the form of a key.
+    """
+    key = encryption.server_key
+    if key is None:
+        return None
+    return ServersKey(parse_key(key.value.reveal(), key.source), key.source, only=encryption.is_single)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fluxbase_cli import seal
@@ -45,7 +45,12 @@ class StoredKey:
 
 
 def create_key(
-    settings: Settings, environ: Mapping[str, str], version: int | None, *, warn: Callable[[str], None]
+    settings: Settings,
+    environ: Mapping[str, str],
+    version: int | None,
+    *,
+    warn: Callable[[str], None],
+    encoding: Encoding | None = None,
 ) -> StoredKey:
     """Make a new key and store it with the provider of the configuration. It never overwrites a key.
 
@@ -54,6 +59,7 @@ def create_key(
         environ: the environment, for providers that need credentials.
         version: the new key's version; None means the next one.
         warn: called with warnings for the operator.
+        encoding: the form of the key; None means the form that the server takes.
 
     Raises:
         ConfigurationError: the provider can't store keys, a key of that version exists, the version was used before,
@@ -61,7 +67,7 @@ def create_key(
         DatabaseError: the key must be stored in the database, and the database can't be reached.
     """
     history = _history(settings, warn)
-    sources = find_key_sources(settings.encryption, history, environ, warn)
+    sources = replace(find_key_sources(settings.encryption, history, environ, warn), encoding=encoding)
     chosen = _next_version(sources, history) if version is None else version
     if history.may_be_gone(chosen):
         raise ConfigurationError(
@@ -73,14 +79,16 @@ def create_key(
     if not isinstance(provider, KeyCreator):
         raise ConfigurationError(
             f"the provider '{name}' can't store a key of version {chosen}",
-            hint="Set `provider: vault` or `provider: aws_kms` in security.encryption, write the key to a file with "
-            "--out PATH, or print it by leaving --store out.",
+            hint="Set `provider: vault` or `provider: aws_kms` in security.encryption, or security.encryption.server."
+            "env_file for keys in the server's own file. Or write the key to a file with --out PATH, or print it by "
+            "leaving --store out.",
         )
-    configured = chosen in settings.encryption.versions
     created = provider.create(chosen, tuple(sources.entries.values()))
+    # The provider of text writes the entry itself, and then there is nothing to configure.
+    configured = chosen in settings.encryption.versions or not created.setting
     entry = created.entry
     if "ciphertext" in created.entry.options:
-        entry = _keep_wrapped(settings, created)
+        entry = keep_wrapped(settings, created)
         configured = True
     _refuse_other_key(sources.provider(name).fetch(entry), created, entry)
     _record(settings, entry, created, warn)
@@ -142,8 +150,13 @@ def _next_version(sources: KeySources, history: KeyHistory) -> int:
     return max({newest, *history.versions}, default=0) + 1
 
 
-def _keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
-    """Store a wrapped key in the database, read it back, and return its entry."""
+def keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
+    """Store a wrapped key in the database, read it back, and return its entry.
+
+    Raises:
+        ConfigurationError: it is not there when it is read back.
+        DatabaseError: the database can't be reached.
+    """
     options = created.entry.options
     with session(settings.database) as connection:
         wrapped = WrappedKeyStore(connection)

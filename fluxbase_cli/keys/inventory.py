@@ -27,6 +27,7 @@ class ListedKey:
     Attributes:
         version, provider, source, fingerprint: the key and its source, never its value.
         active: whether new values are sealed under it.
+        server: whether the server has this key, by the configuration.
         state: its state.
         warnings: what the operator should check.
         created_at: when it was made, if that is known.
@@ -42,6 +43,7 @@ class ListedKey:
     warnings: tuple[str, ...]
     created_at: datetime | None
     last_rotation: datetime | None
+    server: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -118,6 +120,7 @@ def _listed(key: Key, keyring: Keyring, sources: KeySources, history: KeyHistory
         warnings=tuple(warnings),
         created_at=created_at,
         last_rotation=last_rotation,
+        server=key.version == keyring.server_version,
     )
 
 

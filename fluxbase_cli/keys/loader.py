@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Settings
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
-from fluxbase_cli.keyring import Key, Keyring, fetch_keys
+from fluxbase_cli.keyring import Key, Keyring, fetch_keys, servers_key
 from fluxbase_cli.keys.history import KeyHistory, KeyState, entry_of, read_history
 
 
@@ -41,8 +41,12 @@ class _LazyHistory:
 
 
 def wrapped_entries(encryption: EncryptionSettings, history: KeyHistory) -> tuple[KeyEntry, ...]:
-    """The entries of the wrapped keys of the database, without versions that have a configured entry."""
-    configured = {entry.version for entry in encryption.keys}
+    """The entries of the wrapped keys of the database, without versions that have a configured entry.
+
+    The server's key counts as version 1 only if nothing else does.
+    """
+    server = encryption.server_key
+    configured = {entry.version for entry in encryption.keys if server is None or entry.source != server.source}
     return tuple(entry_of(key) for key in history.wrapped if key.version not in configured)
 
 
@@ -74,7 +78,8 @@ def open_keyring(
             return True
         # An entry may be written before its key is made. But if the version is lower than the active one, or was used
         # before, the key is missing.
-        if active is not None and entry.version > active and history.is_to_come(entry):
+        may_be_new = encryption.is_single or (active is not None and entry.version > active)
+        if may_be_new and history.is_to_come(entry):
             to_come.add(entry.version)
             return True
         if not history.may_be_gone(entry):
@@ -87,7 +92,9 @@ def open_keyring(
     if encryption.keeps_wrapped_keys:
         wrapped = replace(encryption, keys=wrapped_entries(encryption, history.read()))
         keys += fetch_keys(wrapped, environ, warn=warn, may_be_gone=may_be_gone)
-    return Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come))
+    return Keyring(
+        keys, active=encryption.active_key_version, to_come=frozenset(to_come), server=servers_key(encryption)
+    )
 
 
 def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:

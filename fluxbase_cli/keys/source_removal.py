@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fluxbase_cli.config import KeyEntry
+from fluxbase_cli.config.provider_traits import TEXT_PROVIDER
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import KeyDestroyer
+from fluxbase_cli.keyring import KeyDestroyer, KeyElsewhereError
 from fluxbase_cli.keys.sources import KeySources
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
@@ -37,13 +38,19 @@ def destroy_at_its_place(
         left = "backups of the database still hold the wrapped form, and the KMS key that wraps it opens those"
         return True, (left,)
     provider = sources.provider(entry.provider)
-    if isinstance(provider, KeyDestroyer):
-        provider.destroy(entry)
-        if provider.exists(entry):
-            raise ConfigurationError(
-                f"the key at {entry.source} is still there after it was destroyed",
-                hint="Did somebody write it again at the same time? Run the same command again.",
-            )
-        return True, (f"the entry at {entry.source} can be removed from the configuration",)
+    try:
+        if isinstance(provider, KeyDestroyer):
+            provider.destroy(entry)
+            if provider.exists(entry):
+                raise ConfigurationError(
+                    f"the key at {entry.source} is still there after it was destroyed",
+                    hint="Did somebody write it again at the same time? Run the same command again.",
+                )
+            # For the provider of text, the key's line was its entry.
+            left_entry = f"the entry at {entry.source} can be removed from the configuration"
+            return True, () if entry.provider == TEXT_PROVIDER else (left_entry,)
+    except KeyElsewhereError:
+        # It is in another place than the one in which this provider makes keys.
+        pass
     left = f"remove the key from {entry.source}, and from the place that it is filled from; then restart the server"
     return False, (left,)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER
+from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import KeyNamer, KeyProvider, ProviderContext, load_provider
 from fluxbase_cli.keys.history import KeyHistory
@@ -22,12 +23,14 @@ class KeySources:
         entries: all entries by version.
         environ: the environment, for providers.
         warn: called with each warning for the operator.
+        encoding: the form of new keys; None means the form that the server takes.
     """
 
     encryption: EncryptionSettings
     entries: Mapping[int, KeyEntry]
     environ: Mapping[str, str]
     warn: Callable[[str], None]
+    encoding: Encoding | None = None
 
     def entry(self, version: int) -> KeyEntry:
         """The entry of a version.
@@ -51,7 +54,8 @@ class KeySources:
             ConfigurationError: no provider with this name is installed.
         """
         known = replace(self.encryption, keys=tuple(self.entries.values()))
-        return load_provider(name, ProviderContext(known, self.environ, self.warn))
+        encoding = self.encoding or (Encoding.RAW if known.is_single else Encoding.HEX)
+        return load_provider(name, ProviderContext(known, self.environ, self.warn, encoding))
 
     def source(self, entry: KeyEntry) -> str:
         """Where a key is, as it may be shown: the place as its provider names it, and the place of its entry."""

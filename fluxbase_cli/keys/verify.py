@@ -5,11 +5,11 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import KeyEntry, Settings
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
-from fluxbase_cli.keyring import KeyAbsentError
+from fluxbase_cli.keyring import Key, KeyAbsentError, ServersKey, servers_key
 from fluxbase_cli.keys.history import KeyHistory, read_history
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.seal import KEY_BYTES, Sealer, SealError, decode, fingerprint
@@ -25,6 +25,7 @@ class Verified:
         problem: what is wrong and what to do; None if nothing is wrong.
         gone: whether the key was destroyed, so that only its entry is left.
         to_come: whether it has an entry and no key yet.
+        server: whether the server has this key, by the configuration.
     """
 
     version: int
@@ -34,6 +35,7 @@ class Verified:
     problem: str | None
     gone: bool = False
     to_come: bool = False
+    server: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,29 @@ def verify_keys(settings: Settings, environ: Mapping[str, str], *, warn: Callabl
     """
     history = _history(settings)
     sources = find_key_sources(settings.encryption, history, environ, warn)
+    server = servers_key(settings.encryption)
     found: dict[int, bytes] = {}
     results = []
-    for version in sorted(sources.entries):
+    # The server's own entry comes last: if another version has the same key, it is that version.
+    own = None if server is None else server.source
+    for version in sorted(sources.entries, key=lambda each: (sources.entries[each].source == own, each)):
         result, secret = _verify(sources.entries[version], sources, history, found)
         results.append(result)
         if secret is not None:
             found[version] = secret
-    return Verification(tuple(results))
+    if server is None:
+        return Verification(tuple(results))
+    return Verification(_with_server(results, found, server))
+
+
+def _with_server(results: list[Verified], found: Mapping[int, bytes], server: ServersKey) -> tuple[Verified, ...]:
+    """Mark the key that the server has. Leave out its own entry if another version has the same key."""
+    sources = {each.version: each.source for each in results}
+    version = server.version_among(tuple(Key(each, secret, source=sources[each]) for each, secret in found.items()))
+    kept = (each for each in results if each.version == version or each.source != server.source)
+    return tuple(
+        sorted((replace(each, server=each.version == version) for each in kept), key=lambda each: each.version)
+    )
 
 
 def _history(settings: Settings) -> KeyHistory:

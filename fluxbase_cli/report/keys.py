@@ -52,7 +52,7 @@ def key_lines(data: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     rows = []
     for key in data:
         row = [
-            f"{key['version']}{' (active)' if key['active'] else ''}",
+            f"{key['version']}{_roles(key)}",
             key["provider"],
             key["fingerprint"],
             key["state"],
@@ -64,6 +64,11 @@ def key_lines(data: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             row.insert(4, str(key["values"]))
         rows.append(row)
     yield from table(header, rows, right=(4,) if counted else ())
+
+
+def _roles(key: Mapping[str, Any]) -> str:
+    roles = [role for role in ("active", "server") if key.get(role)]
+    return f" ({', '.join(roles)})" if roles else ""
 
 
 def _day(moment: str | None) -> str:
@@ -80,6 +85,7 @@ def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = No
             "source": key.source,
             "fingerprint": key.fingerprint,
             "active": key.active,
+            "server": key.server,
             "state": key.state.value,
             "warnings": list(key.warnings),
         }
@@ -105,6 +111,7 @@ def verification_data(verification: Verification) -> dict[str, Any]:
                 "fingerprint": key.fingerprint,
                 "ok": key.problem is None,
                 "problem": key.problem,
+                "server": key.server,
             }
             for key in verification.keys
         ],
@@ -122,7 +129,8 @@ def verification_lines(verification: Verification) -> Iterator[str]:
         elif key.to_come:
             yield f"! {name}: has no key yet; `fluxbase-cli keys generate --store --key-version {key.version}` makes it"
         elif key.problem is None:
-            yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals"
+            server = "; the server has this key" if key.server else ""
+            yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals{server}"
         else:
             yield f"✗ {name}: {key.problem}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fluxbase_cli.rotation.outcome import Plan, RotationReport
+from fluxbase_cli.rotation.outcome import Plan, RotationReport, ServerAway
 from fluxbase_cli.rotation.retention import Retired
 from fluxbase_cli.rotation.schedule import moment_json, moment_text
 from fluxbase_cli.store.rotations import Retirement
@@ -37,7 +37,18 @@ def rotation_data(report: RotationReport) -> dict[str, Any]:
         "elapsed_seconds": round(report.elapsed_seconds, 3),
         "undelivered": list(report.undelivered),
         "next": moment_json(report.next),
+        "server": None if report.server is None else _rounded(report.server),
+        "returned": report.returned,
     }
+
+
+def _rounded(server: ServerAway) -> dict[str, float | None]:
+    times = {
+        "away_seconds": server.away_seconds,
+        "stop_seconds": server.stop_seconds,
+        "start_seconds": server.start_seconds,
+    }
+    return {name: None if seconds is None else round(seconds, 3) for name, seconds in times.items()}
 
 
 def rotation_lines(report: RotationReport) -> Iterator[str]:
@@ -47,8 +58,23 @@ def rotation_lines(report: RotationReport) -> Iterator[str]:
     yield from _retired_lines(report.retired)
     if report.state == "finished":
         yield f"✓ Rotated from version {report.from_version} to {report.to_version} in {report.elapsed_seconds:.0f}s"
+    if report.returned is not None:
+        yield f"✗ Went back to version {report.from_version}: {report.returned}"
+        yield f"✓ The values and the server are under key version {report.from_version} again"
+    if report.server is not None and report.server.away_seconds is not None:
+        yield from _away_lines(report.server)
     if report.next is not None:
         yield f"Next: {moment_text(report.next)}"
+
+
+def _away_lines(server: ServerAway) -> Iterator[str]:
+    parts = [
+        f"{seconds:.1f}s to {what}"
+        for what, seconds in (("stop", server.stop_seconds), ("start", server.start_seconds))
+        if seconds is not None
+    ]
+    of_these = f" ({', '.join(parts)})" if parts else ""
+    yield f"✓ The server was away for {server.away_seconds:.1f}s{of_these}"
 
 
 def _retired_lines(retired: tuple[Retired, ...]) -> Iterator[str]:

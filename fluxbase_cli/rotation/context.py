@@ -48,7 +48,8 @@ class RotationContext:
         notifier: makes the object that sends notifications.
         listener: called at the moments of each step.
         limits, workers: how the engine reads and writes.
-        databases: which databases are re-encrypted and audited.
+        databases: which databases are re-encrypted and audited. None: all of them if the server knows one key, because
+            it opens the values of all with that key; otherwise the main database.
         scope: where sealed values are searched, and what is left out on purpose.
     """
 
@@ -63,5 +64,5 @@ class RotationContext:
     listener: StepListener = _null_listener
     limits: Limits = DEFAULT_LIMITS
     workers: int = 4
-    databases: Databases = Databases.MAIN
+    databases: Databases | None = None
     scope: SearchScope = ONLY_RELEASES

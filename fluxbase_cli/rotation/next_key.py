@@ -35,13 +35,25 @@ class NextKey:
         environ: the environment, for providers that need credentials.
         history: what the database knows about keys.
         used: the versions that were ever the target of a job.
+        active: the version under which the server seals now.
+        returned: the version of a rotation that went back by itself after a failure. Its key is used again.
         warn: called with warnings for the operator.
     """
 
-    def __init__(
-        self, settings: Settings, environ: Mapping[str, str], history: KeyHistory, used: frozenset[int], *, warn: Warn
+    def __init__(  # noqa: PLR0913  # what the choice depends on
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        history: KeyHistory,
+        used: frozenset[int],
+        *,
+        active: int,
+        returned: int | None = None,
+        warn: Warn,
     ) -> None:
         self._settings = settings
+        self._active = active
+        self._returned = returned
         self._environ = environ
         self._history = history
         self._used = used
@@ -55,14 +67,17 @@ class NextKey:
         """Choose the version of the next key.
 
         If a version is configured that is higher than all versions ever used, somebody has prepared it, and it is
-        chosen. A used version that is higher than the active one was rolled back from. It is never chosen again.
+        chosen. A used version that is higher than the active one was rolled back from by a person, and its key may be
+        compromised. It is never chosen again. The key of a rotation that went back by itself is chosen again.
 
         Raises:
             ConfigurationError: no version is prepared, and the provider can't make keys; or the place of the next key
                 already has a key.
         """
-        sources = self._sources
-        active = self._settings.encryption.effective_key_version or 0
+        sources, active = self._sources, self._active
+        again = self._returned
+        if again is not None and again in sources.entries and not self._is_retired(again) and self.find(again):
+            return again
         used = max({active, *self._used, *(v for v in self._history.versions if self._is_retired(v))})
         prepared = min((version for version in sources.entries if version > used), default=None)
         if prepared is not None:
@@ -74,7 +89,7 @@ class NextKey:
                 f"the provider '{name}' can't make a key, and no version after {used} is configured",
                 hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version}, leave "
                 f"active_key_version at {active}, and run the rotation again. Or use a provider that can make keys: "
-                "`provider: vault` or `provider: aws_kms`.",
+                "`provider: vault` or `provider: aws_kms`, or security.encryption.server.env_file.",
             )
         existing = self.find(version)
         if existing is not None:

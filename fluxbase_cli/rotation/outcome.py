@@ -14,11 +14,27 @@ from fluxbase_cli.store.rotations import Retirement, RotationStep
 
 
 @dataclass(frozen=True, slots=True)
+class ServerAway:
+    """How long a server with one key was away.
+
+    Attributes:
+        away_seconds: from the stop command until it was healthy again; None if it was not stopped.
+        stop_seconds: how long the stop command took.
+        start_seconds: from the start command until it was healthy.
+    """
+
+    away_seconds: float | None
+    stop_seconds: float | None = None
+    start_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RotationReport:
     """The result of one run.
 
     Attributes:
-        state: `not-due`, `finished`, `waiting` (for a person), or `interrupted`.
+        state: `not-due`, `finished`, `waiting` (for a person), `returned` (a failed cutover went back), or
+            `interrupted`.
         decision: whether a rotation was due, and why.
         rotation: the number of the rotation, if there is one.
         from_version, to_version: the versions.
@@ -32,6 +48,8 @@ class RotationReport:
         undelivered: why notifications were not delivered, one reason for each.
         signal: the signal that interrupted the run, if one did.
         next: when the next rotation is due.
+        server: how long the server was away, if it was stopped.
+        returned: why a cutover went back, if it did.
     """
 
     state: str
@@ -49,6 +67,8 @@ class RotationReport:
     undelivered: tuple[str, ...] = ()
     signal: int | None = None
     next: datetime | None = None
+    server: ServerAway | None = None
+    returned: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -56,7 +76,7 @@ class RotationReport:
         match self.state:
             case "interrupted":
                 return interrupted_code(self.signal)
-            case "waiting":
+            case "waiting" | "returned":
                 return ExitCode.FAILED
             case "finished" if self.undecryptable:
                 return ExitCode.UNDECRYPTABLE_LEFT

@@ -19,10 +19,11 @@ from fluxbase_cli.rotation.outcome import Plan, PlannedRetirement
 from fluxbase_cli.rotation.policy import Policy, read_policy
 from fluxbase_cli.rotation.retention import beyond_retention
 from fluxbase_cli.rotation.schedule import DueDecision
+from fluxbase_cli.rotation.steps import current_version
 from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.limits import DEFAULT_LIMITS
-from fluxbase_cli.store.rotations import RotationRecord, RotationStep, RotationStore
+from fluxbase_cli.store.rotations import CUTOVER_STEPS, VERSIONED_STEPS, RotationRecord, RotationStep, RotationStore
 
 
 def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[[str], None], stop: Stop) -> Plan:
@@ -41,6 +42,7 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         decision = due(policy, settings, history, store, now)
         used = store.used_versions() if store.exists() else frozenset(history.rotations)
         step = None if unfinished is None else _next_step(store, unfinished)
+        returned = store.returned_version() if store.exists() else None
     audit = run_audit(
         settings.database,
         keyring,
@@ -50,17 +52,18 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         stop=stop,
         observer=NullObserver(),
     )
+    current = current_version(settings, keyring)
     obstacle, version = None, None if unfinished is None else unfinished.to_version
     if version is None:
         try:
-            version = NextKey(settings, environ, history, used, warn=warn).choose()
+            version = NextKey(settings, environ, history, used, active=current, returned=returned, warn=warn).choose()
         except ConfigurationError as error:
             obstacle = error.message
     if unfinished is not None:
         decision = DueDecision(due=True, why=f"rotation {unfinished.id} is not finished")
     return Plan(
         decision=decision,
-        from_version=keyring.active if unfinished is None else unfinished.from_version,
+        from_version=current if unfinished is None else unfinished.from_version,
         to_version=version,
         resumes=None if unfinished is None else unfinished.id,
         step=step,
@@ -77,7 +80,10 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
 
 def _next_step(store: RotationStore, rotation: RotationRecord) -> RotationStep | None:
     done = store.steps(rotation.id)
-    return next((step for step in RotationStep if step not in done or done[step].finished_at is None), None)
+    if RotationStep.RETURN in done:
+        return RotationStep.RETURN
+    steps = CUTOVER_STEPS if RotationStep.CHECK in done else VERSIONED_STEPS
+    return next((step for step in steps if step not in done or done[step].finished_at is None), None)
 
 
 def _retirements(  # noqa: PLR0913, PLR0917  # everything that is known at this point

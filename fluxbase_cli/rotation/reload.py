@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from fluxbase_cli.config import ServerSettings
 from fluxbase_cli.errors import JobFailedError
+from fluxbase_cli.server.commands import Command, CommandError, clean_environment
 
-#: Without this limit, a command that hangs would block the rotation for ever.
-_TIMEOUT_S = 900.0
 _HINT = "No value was sealed under the new key yet. Run the rotation again: it resumes from here."
 
 
-def reload_servers(command: tuple[str, ...], environ: Mapping[str, str]) -> float:
+def reload_servers(
+    words: tuple[str, ...], environ: Mapping[str, str], server: ServerSettings, tell: Callable[[str], None]
+) -> float:
     """Run the command. Return how many seconds it took.
+
+    Args:
+        words: the program and its arguments.
+        environ: our own variables, of which it gets a few.
+        server: names the variables that it gets besides.
+        tell: called with each line of its output.
 
     Raises:
         JobFailedError: it can't be run, fails or hangs.
     """
-    started = time.monotonic()
     try:
-        # Its output may be anything and is for the operator. It goes to stderr like our messages, and is not stored.
-        code = subprocess.run(  # noqa: S603  # the operator's own command, read by no shell
-            command,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            env=dict(environ),
-            timeout=_TIMEOUT_S,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        raise JobFailedError(
-            f"reload_command {command[0]} did not end within {_TIMEOUT_S:.0f} s, and was killed", hint=_HINT
-        ) from None
-    except OSError as error:
-        raise JobFailedError(
-            f"reload_command {command[0]} can't be run: {error.strerror or type(error).__name__}", hint=_HINT
-        ) from None
-    if code != 0:
-        raise JobFailedError(f"reload_command {command[0]} ended with exit code {code}", hint=_HINT)
-    return time.monotonic() - started
+        end = Command("reload_command", words, clean_environment(environ, server.pass_environment)).run()
+    except CommandError as error:
+        for line in error.lines:
+            tell(f"  {line}")
+        raise JobFailedError(error.message, hint=_HINT) from None
+    for line in end.lines:
+        tell(f"  {line}")
+    return end.seconds

@@ -1,11 +1,15 @@
 """One rotation, step by step. Each step is recorded before the next begins, so a later run knows what was done.
 
+A server that knows several keys (the steps are in `steps.py`):
+
     key         choose the version and record it, make the key in the key source, read it back
     activate    make it active in fluxbase.yaml or where that points, or wait until somebody has done it
     reload      run `reload_command`, so that servers know both keys before the first value is sealed under the new one
     re-encrypt  the job of the engine, which resumes automatically
     census      the audit: open every value again
     retention   disable and destroy keys beyond retention
+
+A server that knows one key is stopped meanwhile: see `cutover.py`.
 
 If the end of a step is not recorded, the step is begun again. It then finds what it did before: a key in its source, a
 file that names the version, a completed job. Only `reload_command` may run twice, because it is unknown whether it had
@@ -15,7 +19,7 @@ ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,21 +30,21 @@ from fluxbase_cli.errors import DatabaseError, FluxbaseCliError
 from fluxbase_cli.notifications.message import NotificationType
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.rotation.clock import RotationClock
-from fluxbase_cli.rotation.context import Moment, RotationContext
+from fluxbase_cli.rotation.context import RotationContext
+from fluxbase_cli.rotation.cutover import Cutover
+from fluxbase_cli.rotation.cutover_run import CutoverRun, WentBackError, away_of
 from fluxbase_cli.rotation.due import due, known_since
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.metrics import Figures
-from fluxbase_cli.rotation.outcome import RotationReport
+from fluxbase_cli.rotation.outcome import RotationReport, ServerAway
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.schedule import DueDecision
+from fluxbase_cli.rotation.step_recorder import StepRecorder
 from fluxbase_cli.rotation.step_records import AnyStep, AuditStep, KeyStep, ReEncryptStep, StepsDone
-from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError
+from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError, current_version
+from fluxbase_cli.rotation.suited import refuse_unsuited
 from fluxbase_cli.store.connection import first_line
-from fluxbase_cli.store.rotations import (
-    RotationRecord,
-    RotationState,
-    RotationStep,
-)
+from fluxbase_cli.store.rotations import VERSIONED_STEPS, RotationRecord, RotationState, RotationStep, StepRecord
 
 
 class Rotator:
@@ -61,6 +65,8 @@ class Rotator:
             context.notifier(self._policy.webhook), database=settings.database.describe(), clock=self._clock
         )
         self._steps = RotationSteps(context, self._clock, self._lock, self._outbox, settings, self._policy, self._note)
+        self._recorder = StepRecorder(context, self._clock, self._lock, self._outbox)
+        self._cutover = Cutover(context, self._clock, self._lock, self._steps)
         self._report = RotationReport("not-due", DueDecision(due=False, why=""))
         self._figures = Figures(self._clock(), succeeded=False)
         self._ended = False
@@ -112,6 +118,8 @@ class Rotator:
         self._outbox.send_pending(self._lock.store())
         if self._lock.store().open_retirements():
             self._steps.key_retirement().finish_begun(self._lock.store(), self._lock.history())
+        if self._policy.enabled or force:
+            refuse_unsuited(self._steps.settings)
         rotation = self._unfinished()
         if rotation is None:
             decision = self._decide(force=force)
@@ -131,10 +139,16 @@ class Rotator:
             self._report = replace(
                 self._report, decision=DueDecision(due=True, why=f"rotation {rotation.id} is unfinished")
             )
+        self._rotate(rotation)
+
+    def _rotate(self, rotation: RotationRecord) -> None:
+        """Do the steps that are left, and record and report how that ended."""
         self._outbox.about(rotation.id)
         self._report = replace(self._report, rotation=rotation.id, from_version=rotation.from_version)
         try:
             self._continue(rotation)
+        except WentBackError as back:
+            self._went_back(rotation, back)
         except StoppedError:
             self._report = replace(self._report, state="interrupted", signal=self._context.stop.signal)
         except WaitingForPersonError as waiting:
@@ -150,10 +164,13 @@ class Rotator:
     def _unfinished(self) -> RotationRecord | None:
         """The rotation to resume, if there is one.
 
-        A rotation whose values were rolled back is given up, because its key may be compromised.
+        A rotation whose values were rolled back is given up, because its key may be compromised. (If it is on its own
+        way back, it finishes that first.)
         """
         rotation = self._lock.store().unfinished()
         if rotation is None or rotation.to_version is None:
+            return rotation
+        if RotationStep.RETURN in self._lock.store().steps(rotation.id):
             return rotation
         rollback = self._lock.store().rollback_since(after=rotation.newest_job, version=rotation.to_version)
         if rollback is None:
@@ -170,17 +187,20 @@ class Rotator:
         return due(self._policy, self._steps.settings, self._lock.history(), self._lock.store(), self._clock())
 
     def _begin(self, decision: DueDecision, *, force: bool) -> RotationRecord:
-        active = self._steps.settings.encryption.effective_key_version
-        keyring = self._steps.ring(self._steps.settings)
-        from_version = keyring.active if active is None else active
+        settings = self._steps.settings
+        from_version = current_version(settings, self._steps.ring(settings))
         # Chosen before anything is recorded: if no new key can be made, no rotation begins.
         version = self._steps.new_key().choose()
+        check = self._cutover.check(from_version) if settings.encryption.is_single else None
         now, store = self._clock(), self._lock.store()
         with store.transaction():
             rotation = store.begin(
                 from_version=from_version, forced=force, due_at=decision.date, newest_job=store.newest_job(), now=now
             )
             store.choose_version(rotation.id, version)
+            if check is not None:
+                store.begin_step(rotation.id, RotationStep.CHECK, now)
+                store.end_step(rotation.id, RotationStep.CHECK, now, check.detail())
             self._outbox.about(rotation.id)
             self._outbox.enqueue(
                 store,
@@ -196,25 +216,35 @@ class Rotator:
         version = rotation.to_version
         self._report = replace(self._report, to_version=version)
         self._context.tell(f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}")
-        steps, done = self._steps, StepsDone()
         recorded = self._lock.store().steps(rotation.id)
-        actions: tuple[tuple[RotationStep, Callable[[], AnyStep]], ...] = (
-            (RotationStep.KEY, lambda: steps.key(version)),
-            (RotationStep.ACTIVATE, lambda: steps.activate(version, done.need(KeyStep))),
-            (RotationStep.RELOAD, steps.reload),
-            (RotationStep.RE_ENCRYPT, lambda: steps.re_encrypt(rotation, version)),
-            (RotationStep.AUDIT, lambda: steps.audit(version)),
-            (RotationStep.RETENTION, lambda: steps.retention(rotation)),
-        )
-        for step, action in actions:
+        done = StepsDone()
+        if RotationStep.CHECK in recorded:
+            run = CutoverRun(self._context, self._lock, self._steps, self._cutover, self._recorder)
+            run.run(rotation, version, done)
+        else:
+            self._versioned(rotation, version, recorded, done)
+        self._finish(rotation, version, done)
+
+    def _versioned(
+        self, rotation: RotationRecord, version: int, recorded: Mapping[RotationStep, StepRecord], done: StepsDone
+    ) -> None:
+        steps = self._steps
+        actions: Mapping[RotationStep, Callable[[], AnyStep]] = {
+            RotationStep.KEY: lambda: steps.key(version),
+            RotationStep.ACTIVATE: lambda: steps.activate(version, done.need(KeyStep)),
+            RotationStep.RELOAD: steps.reload,
+            RotationStep.RE_ENCRYPT: lambda: steps.re_encrypt(rotation, version),
+            RotationStep.AUDIT: lambda: steps.audit(version),
+            RotationStep.RETENTION: lambda: steps.retention(rotation),
+        }
+        for step in VERSIONED_STEPS:
             record = recorded.get(step)
             if record is None or record.finished_at is None:
-                done.add(step, self._step(rotation, step, action))
+                done.add(step, self._recorder.run(rotation, step, actions[step]))
             else:
                 done.add_detail(step, record.detail)
             if step is RotationStep.ACTIVATE:
                 self._refuse_changed_back(version)
-        self._finish(rotation, version, done)
 
     def _note(self, **changes: Any) -> None:  # noqa: ANN401  # fields of the report
         """Store what a step adds to the report."""
@@ -231,18 +261,6 @@ class Rotator:
                 ],
             )
 
-    def _step(self, rotation: RotationRecord, step: RotationStep, action: Callable[[], AnyStep]) -> AnyStep:
-        if self._context.stop.requested:
-            raise StoppedError
-        self._lock.store().begin_step(rotation.id, step, self._clock())
-        self._context.listener(step, Moment.BEGUN)
-        record = action()
-        self._context.listener(step, Moment.DONE)
-        self._lock.store().end_step(rotation.id, step, self._clock(), record.detail())
-        self._context.listener(step, Moment.RECORDED)
-        self._outbox.record_results(self._lock.store())
-        return record
-
     def _finish(self, rotation: RotationRecord, version: int, done: StepsDone) -> None:
         key, job, audit = done.need(KeyStep), done.need(ReEncryptStep), done.need(AuditStep)
         self._note(
@@ -250,6 +268,7 @@ class Rotator:
             re_encrypted=job.re_encrypted,
             by_version=audit.by_version,
             undecryptable=audit.undecryptable,
+            server=away_of(done),
         )
         now, store = self._clock(), self._lock.store()
         with store.transaction():
@@ -278,6 +297,26 @@ class Rotator:
             )
         self._outbox.send()
         self._report = replace(self._report, state="finished")
+
+    def _went_back(self, rotation: RotationRecord, back: WentBackError) -> None:
+        """Record and report that the values and the server are under the old key again."""
+        now, store = self._clock(), self._lock.store()
+        message = f"Rotation {rotation.id} went back to key version {rotation.from_version}: {back.record.why}"
+        with store.transaction():
+            store.end(rotation.id, RotationState.ABANDONED, now)
+            self._outbox.enqueue(
+                store,
+                NotificationType.FAILED,
+                message,
+                {"reason": back.record.why, "to_version": rotation.to_version, **back.record.detail()},
+            )
+        self._outbox.send()
+        self._note(
+            state="interrupted" if back.signal is not None else "returned",
+            signal=back.signal,
+            returned=back.record.why,
+            server=ServerAway(back.record.away_seconds),
+        )
 
     # --- ends -----------------------------------------------------------------------------------------------------
 

@@ -172,17 +172,155 @@ class RetentionStep:
         return cls(tuple(detail["versions"]))
 
 
-AnyStep = KeyStep | ActivateStep | ReloadStep | ReEncryptStep | AuditStep | RetentionStep
-_S = TypeVar("_S", KeyStep, ActivateStep, ReloadStep, ReEncryptStep, AuditStep, RetentionStep)
+@dataclass(frozen=True, slots=True)
+class CheckStep:
+    """The audit before a cutover.
+
+    Attributes:
+        values: how many sealed values there are.
+        undecryptable: how many values no key opens.
+    """
+
+    values: int
+    undecryptable: int
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {"values": self.values, "undecryptable": self.undecryptable}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> CheckStep:
+        """The inverse of `detail`."""
+        return cls(int(detail["values"]), int(detail["undecryptable"]))
+
+
+@dataclass(frozen=True, slots=True)
+class StopStep:
+    """The server is stopped.
+
+    Attributes:
+        seconds: how long the stop command took.
+    """
+
+    seconds: float
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {"seconds": round(self.seconds, 3)}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> StopStep:
+        """The inverse of `detail`."""
+        return cls(float(detail["seconds"]))
+
+
+@dataclass(frozen=True, slots=True)
+class InstallStep:
+    """The server's new key is in its place.
+
+    Attributes:
+        fingerprint: the fingerprint of the key.
+    """
+
+    fingerprint: str
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {"fingerprint": self.fingerprint}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> InstallStep:
+        """The inverse of `detail`."""
+        return cls(str(detail["fingerprint"]))
+
+
+@dataclass(frozen=True, slots=True)
+class StartStep:
+    """The server is healthy again.
+
+    Attributes:
+        seconds: how long it took from the start command until it was healthy.
+        away_seconds: how long the server was away, from the stop command until it was healthy.
+    """
+
+    seconds: float
+    away_seconds: float
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return {"seconds": round(self.seconds, 3), "away_seconds": round(self.away_seconds, 3)}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> StartStep:
+        """The inverse of `detail`."""
+        return cls(float(detail["seconds"]), float(detail["away_seconds"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnStep:
+    """The values and the server are back under the old key.
+
+    Attributes:
+        why: why the rotation went back.
+        away_seconds: how long the server was away; None if it was not stopped.
+    """
+
+    why: str
+    away_seconds: float | None
+
+    def detail(self) -> Mapping[str, Any]:
+        """As JSON."""
+        away = None if self.away_seconds is None else round(self.away_seconds, 3)
+        return {"why": self.why, "away_seconds": away}
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> ReturnStep:
+        """The inverse of `detail`."""
+        return cls(str(detail["why"]), detail["away_seconds"])
+
+
+AnyStep = (
+    CheckStep
+    | KeyStep
+    | ActivateStep
+    | ReloadStep
+    | StopStep
+    | ReEncryptStep
+    | AuditStep
+    | InstallStep
+    | StartStep
+    | RetentionStep
+    | ReturnStep
+)
+_S = TypeVar(
+    "_S",
+    CheckStep,
+    KeyStep,
+    ActivateStep,
+    ReloadStep,
+    StopStep,
+    ReEncryptStep,
+    AuditStep,
+    InstallStep,
+    StartStep,
+    RetentionStep,
+    ReturnStep,
+)
 
 _TYPES: Mapping[RotationStep, type[AnyStep]] = MappingProxyType(
     {
+        RotationStep.CHECK: CheckStep,
         RotationStep.KEY: KeyStep,
         RotationStep.ACTIVATE: ActivateStep,
         RotationStep.RELOAD: ReloadStep,
+        RotationStep.STOP: StopStep,
         RotationStep.RE_ENCRYPT: ReEncryptStep,
         RotationStep.AUDIT: AuditStep,
+        RotationStep.INSTALL: InstallStep,
+        RotationStep.START: StartStep,
+        RotationStep.PROVE: AuditStep,
         RotationStep.RETENTION: RetentionStep,
+        RotationStep.RETURN: ReturnStep,
     }
 )
 
@@ -202,8 +340,8 @@ class StepsDone:
         self._records[step] = _TYPES[step].of(detail)
 
     def get(self, kind: type[_S]) -> _S | None:
-        """The record of this kind. None if its step is not done."""
-        return next((record for record in self._records.values() if isinstance(record, kind)), None)
+        """The last record of this kind. None if its step is not done."""
+        return next((record for record in reversed(self._records.values()) if isinstance(record, kind)), None)
 
     def need(self, kind: type[_S]) -> _S:
         """The record of this kind.

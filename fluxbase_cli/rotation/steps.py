@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.databases import DatabasesRun, prepare_databases
+from fluxbase_cli.engine.databases import DatabasesRun, PreparedDatabases, list_databases, prepare_databases
 from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.active_version import move_pointer
@@ -119,11 +121,11 @@ class RotationSteps:
             setting = dict(key_step.setting)
             how = "in the file" if settings.encryption.active_pointer is None else "where the file points"
             if settings.encryption.active_pointer is None:
-                self._edit(settings, Change(version, setting))
+                self.edit(settings, Change(version, setting))
             else:
                 # The entry is written first: a server that reads the new active version must find its key.
                 if setting:
-                    self._edit(settings, Change(version, setting, activate=False))
+                    self.edit(settings, Change(version, setting, activate=False))
                 move_pointer(settings, self._context.environ, version, warn=self._context.warn)
             settings = self._context.load()
         if settings.encryption.effective_key_version != version:
@@ -143,7 +145,12 @@ class RotationSteps:
         self._context.tell(f"✓ Key version {version} is active")
         return ActivateStep(how)
 
-    def _edit(self, settings: Settings, change: Change) -> None:
+    def edit(self, settings: Settings, change: Change) -> None:
+        """Change fluxbase.yaml.
+
+        Raises:
+            WaitingForPersonError: a person must change it.
+        """
         if settings.config_file is None:
             raise WaitingForPersonError(
                 f"key version {change.version} must be made active by hand: there is no fluxbase.yaml", _by_hand(change)
@@ -167,39 +174,28 @@ class RotationSteps:
                 "read what is sealed under it"
             )
             return ReloadStep(None)
-        seconds = reload_servers(command, self._context.environ)
+        seconds = reload_servers(command, self._context.environ, self.settings.encryption.server, self._context.tell)
         self._context.tell(f"✓ Ran {command[0]}")
         return ReloadStep(command[0], seconds)
 
-    def re_encrypt(self, rotation: RotationRecord, version: int) -> ReEncryptStep:
-        """Move the values with a job, or resume that job."""
-        if not self._policy.auto_reencrypt:
+    def re_encrypt(self, rotation: RotationRecord, version: int, *, always: bool = False) -> ReEncryptStep:
+        """Move the values with a job, or resume that job.
+
+        Args:
+            rotation: the rotation.
+            version: the new version.
+            always: whether the values are moved even if `auto_reencrypt` is off.
+        """
+        if not (self._policy.auto_reencrypt or always):
             self._context.tell(
                 f"Values stay under their keys (auto_reencrypt is off): "
                 f"`fluxbase-cli secrets re-encrypt --to-version {version}` moves them"
             )
             return ReEncryptStep(None)
         completed = self._lock.store().completed_job(after=rotation.newest_job, version=version)
-        if completed is not None and self._context.databases is Databases.MAIN:
+        if completed is not None and self.databases is Databases.MAIN:
             return ReEncryptStep(completed)
-        request = JobRequest(
-            JobKind.RE_ENCRYPT,
-            Goal(version),
-            limits=self._context.limits,
-            workers=self._context.workers,
-            catalogue=self._context.scope.catalogue,
-        )
-        keyring, database = self.ring(self.settings), self.settings.database
-        targets = prepare_databases(database, keyring, request, self._context.databases, NullObserver())
-        for warning in targets.warnings:
-            self._context.warn(warning)
-        observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
-        check = target_check(self.settings, self._context.environ, keyring.key(version), warn=self._context.warn)
-        everywhere = DatabasesRun(
-            keyring, targets, request, stop=self._context.stop, observer=observer, before_begin=check
-        ).run()
-        report = everywhere.together
-        self._note(job=report.job, rate_per_second=report.rate_per_second)
+        report = self.move_values(JobKind.RE_ENCRYPT, version, stop=self._context.stop)
         if report.state == "interrupted":
             raise StoppedError
         if report.state != "completed":
@@ -211,6 +207,54 @@ class RotationSteps:
         )
         return ReEncryptStep.from_report(report)
 
+    def prepare_job(
+        self, kind: JobKind, version: int, reason: str | None = None
+    ) -> tuple[JobRequest, PreparedDatabases]:
+        """Prepare the job that moves the values to a version: preflight, key sample, unfinished jobs. Writes nothing.
+
+        Raises:
+            FluxbaseCliError: the job can't begin.
+        """
+        request = JobRequest(
+            kind,
+            Goal(version),
+            reason=reason,
+            limits=self._context.limits,
+            workers=self._context.workers,
+            catalogue=self._context.scope.catalogue,
+        )
+        keyring, database = self.ring(self.settings), self.settings.database
+        return request, prepare_databases(database, keyring, request, self.databases, NullObserver())
+
+    def move_values(self, kind: JobKind, version: int, *, stop: Stop, reason: str | None = None) -> JobReport:
+        """Run the job that moves the values to a version.
+
+        Raises:
+            FluxbaseCliError: the job can't begin.
+        """
+        request, targets = self.prepare_job(kind, version, reason)
+        for warning in targets.warnings:
+            self._context.warn(warning)
+        keyring = self.ring(self.settings)
+        observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
+        check = target_check(self.settings, self._context.environ, keyring.key(version), warn=self._context.warn)
+        job = DatabasesRun(keyring, targets, request, stop=stop, observer=observer, before_begin=check)
+        report = job.run().together
+        self._note(job=report.job, rate_per_second=report.rate_per_second)
+        return report
+
+    @property
+    def databases(self) -> Databases:
+        """The databases whose values are moved."""
+        chosen = self._context.databases
+        return chosen or (Databases.ALL if self.settings.encryption.is_single else Databases.MAIN)
+
+    def names_of_databases(self) -> list[str]:
+        """The names of the databases besides the main one whose values are moved."""
+        if self.databases is Databases.MAIN:
+            return []
+        return [each.name for each in list_databases(self.settings.database, self.databases).found]
+
     def audit(self, version: int) -> AuditStep:
         """Audit all values after the job: open every value again."""
         proof = take_proof(
@@ -218,7 +262,7 @@ class RotationSteps:
             self.ring(self.settings),
             ProofRequest(
                 limits=self._context.limits,
-                databases=self._context.databases,
+                databases=self.databases,
                 scope=self._context.scope,
                 workers=self._context.workers,
             ),
@@ -239,7 +283,7 @@ class RotationSteps:
             f"✓ Opened {report.scanned} secrets: {report.by_version.get(version, 0)} under version {version}, "
             f"{left} under others"
         )
-        if left and self._policy.auto_reencrypt:
+        if left and self._policy.auto_reencrypt and not self.settings.encryption.is_single:
             self._context.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
         if report.undecryptable:
             self._context.warn(
@@ -248,17 +292,23 @@ class RotationSteps:
             )
         return AuditStep.from_report(report)
 
-    def retention(self, rotation: RotationRecord) -> RetentionStep:
-        """Disable and destroy the keys that are beyond retention."""
-        retired = self.retire(rotation.id)
+    def retention(self, rotation: RotationRecord, version: int | None = None) -> RetentionStep:
+        """Disable and destroy the keys that are beyond retention.
+
+        Args:
+            rotation: the rotation.
+            version: the version from which older ones are counted; None means the active one.
+        """
+        retired = self.retire(rotation.id, version)
         self._note(retired=retired)
         return RetentionStep(tuple(each.version for each in retired if not each.refusals))
 
-    def retire(self, rotation: int | None) -> tuple[Retired, ...]:
+    def retire(self, rotation: int | None, version: int | None = None) -> tuple[Retired, ...]:
         """Disable and destroy the keys beyond retention, one after the other.
 
         Args:
             rotation: the number of the rotation that does it; None outside a rotation.
+            version: as for `retention`.
         """
         retired: list[Retired] = []
         tried: set[tuple[int, Retirement]] = set()
@@ -266,7 +316,7 @@ class RotationSteps:
             history = self._lock.history()
             keyring = self.ring(self.settings)
             beyond = beyond_retention(
-                keyring, history, self.settings, active=keyring.active, retain=self._policy.retain_old_keys
+                keyring, history, self.settings, active=version or keyring.active, retain=self._policy.retain_old_keys
             )
             now = self._clock()
             candidate = next(
@@ -302,13 +352,24 @@ class RotationSteps:
 
     def new_key(self) -> NextKey:
         """Make the object that chooses and makes the next key."""
+        store = self._lock.store()
         return NextKey(
             self.settings,
             self._context.environ,
             self._lock.history(),
-            self._lock.store().used_versions(),
+            store.used_versions(),
+            active=current_version(self.settings, self.ring(self.settings)),
+            returned=store.returned_version(),
             warn=self._context.warn,
         )
+
+
+def current_version(settings: Settings, keyring: Keyring) -> int:
+    """The version under which the server seals now."""
+    encryption = settings.encryption
+    if encryption.is_single and keyring.server_version is not None:
+        return keyring.server_version
+    return encryption.effective_key_version or keyring.active
 
 
 def _by_hand(change: Change) -> list[str]:

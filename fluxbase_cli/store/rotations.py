@@ -34,14 +34,46 @@ class RotationState(StrEnum):
 
 
 class RotationStep(StrEnum):
-    """The steps of a rotation, in order."""
+    """The steps of a rotation.
 
+    A server that knows several keys and one that knows one key need different steps, see `VERSIONED_STEPS` and
+    `CUTOVER_STEPS`.
+    """
+
+    CHECK = "check"
     KEY = "key"
     ACTIVATE = "activate"
     RELOAD = "reload"
+    STOP = "stop"
     RE_ENCRYPT = "re-encrypt"
     AUDIT = "census"
+    INSTALL = "install"
+    START = "start"
+    PROVE = "prove"
     RETENTION = "retention"
+    #: The way back after a failure.
+    RETURN = "return"
+
+
+VERSIONED_STEPS = (
+    RotationStep.KEY,
+    RotationStep.ACTIVATE,
+    RotationStep.RELOAD,
+    RotationStep.RE_ENCRYPT,
+    RotationStep.AUDIT,
+    RotationStep.RETENTION,
+)
+CUTOVER_STEPS = (
+    RotationStep.CHECK,
+    RotationStep.KEY,
+    RotationStep.STOP,
+    RotationStep.RE_ENCRYPT,
+    RotationStep.AUDIT,
+    RotationStep.INSTALL,
+    RotationStep.START,
+    RotationStep.PROVE,
+    RotationStep.RETENTION,
+)
 
 
 class Retirement(StrEnum):
@@ -195,6 +227,11 @@ class RotationStore:
             for row in self._sql.rows("steps", rotation=rotation)
         )
         return {record.step: record for record in records}
+
+    def returned_version(self) -> int | None:
+        """The new version of the newest rotation, if that went back by itself after a failure."""
+        rows = self._sql.rows("returned_version")
+        return int(rows[0]["to_version"]) if rows and rows[0]["returned"] else None
 
     def begin_step(self, rotation: int, step: RotationStep, now: datetime) -> None:
         """Record that a step begins. If it was begun before, nothing changes."""

@@ -1,5 +1,8 @@
 """Runs one rotation many times. Each run is killed with `kill -9` at the next point, and no run reaches the end.
 
+With the argument `cutover` it is the rotation of a server that knows one key, and with `way-back` the same with a
+server that does not get up under its new key.
+
 Each run is a separate process. It is forked from this one, so that nothing must be imported again. The kill points are
 all moments of all steps, and the moments between the end of a key and the record of it.
 """
@@ -17,16 +20,28 @@ from fluxbase_cli.config import load_settings
 from fluxbase_cli.rotation.context import Moment, RotationContext
 from fluxbase_cli.rotation.retention import KeyRetirement
 from fluxbase_cli.rotation.rotator import Rotator
-from fluxbase_cli.store.rotations import RotationStep
+from fluxbase_cli.store.rotations import CUTOVER_STEPS, VERSIONED_STEPS, RotationStep
 
 KillPoint = tuple[RotationStep, Moment | str]
 
 
-def _kill_points() -> list[KillPoint]:
+_STEPS = {
+    "versioned": VERSIONED_STEPS,
+    # The first is recorded together with the beginning of the rotation.
+    "cutover": CUTOVER_STEPS[1:],
+    "way-back": (*CUTOVER_STEPS[1:-2], RotationStep.RETURN),
+}
+
+
+def _kill_points(kind: str) -> list[KillPoint]:
     points: list[KillPoint] = []
-    for step in RotationStep:
+    for step in _STEPS[kind]:
+        if step is RotationStep.START and kind == "way-back":
+            # It fails, so that its end is never reached.
+            points.append((step, Moment.BEGUN))
+            continue
         points.append((step, Moment.BEGUN))
-        if step is RotationStep.RETENTION:
+        if step is RotationStep.RETENTION and kind == "versioned":
             points += [(step, "disabled"), (step, "destroyed")]
         points += [(step, Moment.DONE), (step, Moment.RECORDED)]
     return points
@@ -67,7 +82,7 @@ def _run_until(point: KillPoint) -> None:
 
 def main() -> None:
     """Run, with a kill at each point, and print how each run ended."""
-    for point in _kill_points():
+    for point in _kill_points(sys.argv[1] if len(sys.argv) > 1 else "versioned"):
         child = os.fork()
         if child == 0:
             try:

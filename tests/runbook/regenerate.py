@@ -58,6 +58,8 @@ security:
     keys:
 {keys}    key_destruction:
       cooling_off: 7d
+    server:
+      keyring: versioned   # the server reads these keys
     key_rotation:
       enabled: true
       schedule: "0 2 1 * *"

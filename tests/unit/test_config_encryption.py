@@ -219,16 +219,11 @@ def test_a_variable_without_a_version_in_its_name_is_ignored_with_a_warning(tmp_
 
 
 def test_keys_that_are_not_used_cause_a_warning(tmp_path: Path) -> None:
-    text = "encryption_key: single\nsecurity: {encryption: {keys: [{version: 1, key: a}]}}\n"
+    text = "security: {encryption: {keys: [{version: 1, key: a}]}}\n"
     environ = {"FLUXBASE_SECRET_KEY_3": "three", "FLUXBASE_SECRET_KEY_x": "x", "FLUXBASE_SECRET_KEYS": "unrelated"}
     assert load(tmp_path, text, environ).warnings == (
         "environment: FLUXBASE_SECRET_KEY_3 is not used: security.encryption.keys is the keyring",
         "environment: FLUXBASE_SECRET_KEY_x is not used: security.encryption.keys is the keyring",
-        "fluxbase.yaml: encryption_key is not used: security.encryption.keys is the keyring",
-    )
-    settings = load(tmp_path, "", {"FLUXBASE_SECRET_KEY_1": "a", "FLUXBASE_ENCRYPTION_KEY": "b"})
-    assert settings.warnings == (
-        "environment: FLUXBASE_ENCRYPTION_KEY is not used: the variables FLUXBASE_SECRET_KEY_<version> are the keyring",
     )
 
 

@@ -28,9 +28,9 @@ def add_to(app: typer.Typer) -> None:
 
 _GENERATE_EXAMPLES = """\b
 Examples:
-  export FLUXBASE_SECRET_KEY_2=$(fluxbase-cli keys generate)
+  fluxbase-cli keys generate --encoding raw --out /run/secrets/new-key
+  export FLUXBASE_SECRET_KEY_2=$(fluxbase-cli keys generate --encoding raw)
   fluxbase-cli keys generate --store
-  fluxbase-cli keys generate --out /run/secrets/new-key
 """
 
 
@@ -38,13 +38,14 @@ def generate(
     options: Options,
     *,
     encoding: Annotated[
-        Encoding,
+        Encoding | None,
         typer.Option(
             "--encoding",
             help="Write the key in this form: hex or base64 for `security.encryption.keys`, raw (32 characters) for "
-            "the server's `encryption_key`.",
+            "FLUXBASE_ENCRYPTION_KEY of a released server. [default: raw if the configuration has an encryption_key, "
+            "else hex]",
         ),
-    ] = Encoding.HEX,
+    ] = None,
     store: Annotated[
         bool,
         typer.Option(
@@ -70,7 +71,10 @@ def generate(
         ),
     ] = None,
 ) -> int:
-    """Make a new key of 256 bits, and print or store it.
+    """Make a new key, and print or store it.
+
+    hex and base64 have 256 random bits. raw has 32 characters of A-Za-z0-9-_ (192 random bits), which is the only form
+    that a released server takes.
 
     The key goes only to stdout. Store it in your key source before you use it. With --store or --out, the key is
     stored, read back and compared. Then only its source and its fingerprint are printed.
@@ -78,21 +82,34 @@ def generate(
     if out is not None:
         from fluxbase_cli.keys.create import write_key  # noqa: PLC0415  # start-up time
 
-        _print_stored(options, write_key(out, encoding))
+        _print_stored(options, write_key(out, encoding or _default_encoding(options)))
         return ExitCode.DONE
     if store:
-        if encoding is not Encoding.HEX:
-            raise ConfigurationError("--encoding can't be used with --store", hint="Leave it out.")
         from fluxbase_cli.keys.create import create_key  # noqa: PLC0415  # start-up time
 
         messages = messages_for(options)
         settings = load(options, messages)
-        _print_stored(options, create_key(settings, os.environ, key_version, warn=messages.warn_once))
+        _print_stored(
+            options, create_key(settings, os.environ, key_version, warn=messages.warn_once, encoding=encoding)
+        )
         return ExitCode.DONE
     if key_version is not None:
         raise ConfigurationError("--key-version needs --store", hint="A printed key has no version yet.")
-    _print_key(options, encoding)
+    _print_key(options, encoding or _default_encoding(options))
     return ExitCode.DONE
+
+
+def _default_encoding(options: Options) -> Encoding:
+    """The form that the configured server takes. If nothing is configured, tell what the form is for."""
+    from fluxbase_cli.config import knows_one_key  # noqa: PLC0415  # start-up time
+
+    one_key = knows_one_key(config=options.config, directory=Path.cwd(), environ=os.environ)
+    if one_key is None:
+        messages_for(options).tell(
+            "This key has 64 hex digits, for security.encryption.keys. A released server takes only 32 characters: "
+            "`--encoding raw`."
+        )
+    return Encoding.RAW if one_key else Encoding.HEX
 
 
 def _print_key(options: Options, encoding: Encoding) -> None:

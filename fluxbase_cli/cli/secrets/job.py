@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fluxbase_cli.cli.confirm import confirmed
-from fluxbase_cli.cli.context import load_with_keys, messages_for
+from fluxbase_cli.cli.context import load, load_with_keys, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of
 from fluxbase_cli.cli.options import Options, Output, command
@@ -17,8 +18,12 @@ from fluxbase_cli.cli.output import print_quarantine, print_result, write
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
+    from fluxbase_cli.cli.context import Loaded
+    from fluxbase_cli.engine.databases import DatabasesReport, PreparedDatabases
     from fluxbase_cli.engine.goal import Goal
     from fluxbase_cli.engine.request import JobRequest
+    from fluxbase_cli.report.messages import Messages
+    from fluxbase_cli.report.server_key import ServerNotes
     from fluxbase_cli.store.records import JobKind
 
 
@@ -120,8 +125,11 @@ def rollback(
     code = _run_job(
         options, lambda _active: make_request(JobKind.ROLLBACK, Goal(target=to_version), reason.strip()), job
     )
-    if code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not job.dry_run:
-        messages_for(options).tell(
+    messages = messages_for(options)
+    # A server that knows one key is told what it must get by the job.
+    is_done = code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not job.dry_run
+    if is_done and not load(options, messages).encryption.is_single:
+        messages.tell(
             "Now set in the configuration, and restart the server:\n\n"
             f"    security:\n      encryption:\n        active_key_version: {to_version}\n"
         )
@@ -180,28 +188,34 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     from fluxbase_cli.keys.history import read_history  # noqa: PLC0415
     from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415
     from fluxbase_cli.keys.target_check import target_check  # noqa: PLC0415
-    from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415
-    from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
+    from fluxbase_cli.keys.target_rules import Allowed, refuse_unfit  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.report.text import database_lines, job_lines, job_title  # noqa: PLC0415
+    from fluxbase_cli.report.server_key import ServerNotes, reads_one_key  # noqa: PLC0415
+    from fluxbase_cli.report.text import job_title  # noqa: PLC0415
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
+    from fluxbase_cli.store.sessions import sessions_of  # noqa: PLC0415
 
     messages = messages_for(options)
     loaded = load_with_keys(options, messages)
-    request, wanted = request_for(loaded.keyring.active), Wanted(job.databases.value)
+    keyring, encryption = loaded.keyring, loaded.settings.encryption
+    # Without an active version in the configuration, the newest key is what values are moved to.
+    active = keyring.newest if encryption.active_key_version is None else keyring.active
+    request, wanted = request_for(active), Wanted(job.databases.value)
     with leave_on_sigterm(lambda text: messages.fail(text, None)):
+        target = keyring.key(request.goal.target)
+        refuse_unfit(target, encryption, Allowed(weak=job.allow_weak_key, unusable=job.allow_unusable_key))
         if not request.dry_run:
-            target = loaded.keyring.key(request.goal.target)
             if request.goal.source is not None:
-                loaded.keyring.key(request.goal.source)
+                keyring.key(request.goal.source)
             # The lines above raise if a key is missing. So that error needs no database.
             refuse_as_target(read_history(loaded.settings.database), target)
         with progress_for(messages, color=options.color) as progress:
             targets = prepare_databases(loaded.settings.database, loaded.keyring, request, wanted, progress)
         for warning in targets.warnings:
             messages.warn(warning)
-        if not request.dry_run and not job.yes and not confirmed(loaded, targets):
-            messages.tell("Nothing was touched.")
+        sessions = sessions_of(loaded.settings.database) if reads_one_key(encryption, targets.release) else ()
+        notes = ServerNotes(encryption, targets.release, keyring, target, request.goal.source, sessions)
+        if not _agreed(messages, loaded, targets, notes, asks=not (request.dry_run or job.yes)):
             return ExitCode.FAILED
 
     as_text = options.output in (None, Output.TABLE)
@@ -214,6 +228,15 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         )
         run = DatabasesRun(loaded.keyring, targets, request, stop=stop, observer=progress, before_begin=check)
         everywhere = run.run()
+    return _tell_result(options, messages, everywhere, notes)
+
+
+def _tell_result(options: Options, messages: Messages, everywhere: DatabasesReport, notes: ServerNotes) -> int:
+    """Print how the job ended, and what comes next. Return the exit code."""
+    from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
+    from fluxbase_cli.report.text import database_lines, job_lines  # noqa: PLC0415
+
     report = everywhere.together
     print_result(options, databases_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
     for each in report.unexamined:
@@ -222,6 +245,20 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         print_quarantine(messages, report.quarantine, report.job)
     for line in cost_lines(report):
         messages.tell(line)
+    for line in notes.after() if report.state == "completed" else ():
+        messages.tell(line)
     if report.state == "interrupted":
         messages.tell("Run the same command again: it resumes from the last committed batch.")
     return report.exit_code
+
+
+def _agreed(messages: Messages, loaded: Loaded, targets: PreparedDatabases, notes: ServerNotes, *, asks: bool) -> bool:
+    """Say what happens to the server, and ask the operator. Without a terminal nothing is asked."""
+    if asks and sys.stdin.isatty() and sys.stderr.isatty():
+        agreed = confirmed(loaded, targets, notes.before())
+        if not agreed:
+            messages.tell("Nothing was touched.")
+        return agreed
+    for line in notes.before():
+        messages.tell(line)
+    return True

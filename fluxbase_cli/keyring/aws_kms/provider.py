@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli import seal
 from fluxbase_cli.config import KeyEntry, Secret
+from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.aws_kms.wrapped import (
     Wrapped,
@@ -28,6 +29,7 @@ from fluxbase_cli.keyring.aws_kms.wrapped import (
     region_of_arn,
     text_option,
 )
+from fluxbase_cli.keyring.material import generate_key, parse_key
 from fluxbase_cli.keyring.provider import CreatedKey, ProviderContext
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class AwsKmsKeyProvider:
 
     def __init__(self, context: ProviderContext) -> None:
         self._encryption = context.encryption
+        self._encoding = context.encoding
         self._environ = context.environ
         self._clients: dict[str | None, KMSClient] = {}
 
@@ -67,9 +70,11 @@ class AwsKmsKeyProvider:
         return self._open(wrapped, f"the key at {entry.source} can't be opened")
 
     def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
-        """Let AWS KMS make a key wrapped by `kms_key_id` (`GenerateDataKeyWithoutPlaintext`), and unwrap it once.
+        """Make a key wrapped by `kms_key_id`, and unwrap it once.
 
-        The caller must store the wrapped key that is returned.
+        A key of random bytes is made by AWS KMS (`GenerateDataKeyWithoutPlaintext`). A server with one key takes only
+        text, so such a key is made here and wrapped by AWS KMS (`Encrypt`). The caller must store the wrapped key that
+        is returned.
 
         Raises:
             ConfigurationError: that version has a key already, no `kms_key_id` is configured, or AWS KMS refuses.
@@ -77,25 +82,59 @@ class AwsKmsKeyProvider:
         entry = next((each for each in known if each.version == version), None)
         if entry is not None:
             _refuse_if_taken(entry)
+        kms_key_id = self._wrapping_key(entry)
+        region = region_of(entry, kms_key_id)
+        failed = f"AWS KMS can't make key version {version}"
+        if self._encoding is Encoding.RAW:
+            secret = parse_key(generate_key(Encoding.RAW), "the new key")
+            wrapped = self._wrap(version, secret, kms_key_id, region, failed)
+        else:
+            wrapped = self._data_key(version, kms_key_id, region, failed)
+        # Nothing may be sealed under a key that can't be unwrapped again.
+        key = self._open(wrapped, failed)
+        return _created(KeyEntry(version, NAME, f"AWS KMS {kms_key_id}", Secret("")), wrapped, key)
+
+    def store(self, version: int, secret: bytes, known: tuple[KeyEntry, ...]) -> CreatedKey:
+        """Let AWS KMS wrap a key that exists already (`Encrypt`), and unwrap it once.
+
+        The caller must store the wrapped key that is returned.
+
+        Raises:
+            ConfigurationError: as for `create`.
+        """
+        kms_key_id = self._wrapping_key(next((e for e in known if e.version == version and e.provider == NAME), None))
+        failed = f"AWS KMS can't wrap key version {version}"
+        region = region_of(None, kms_key_id)
+        wrapped = self._wrap(version, secret, kms_key_id, region, failed)
+        if not hmac.compare_digest(self._open(wrapped, failed), secret):
+            raise ConfigurationError(f"{failed}: what it wrapped opens to another key", hint="It must not happen.")
+        return _created(KeyEntry(version, NAME, f"AWS KMS {kms_key_id}", Secret("")), wrapped, secret)
+
+    def _wrapping_key(self, entry: KeyEntry | None) -> str:
         kms_key_id = (text_option(entry, "kms_key_id") if entry else None) or self._encryption.kms_key_id
         if not kms_key_id:
             raise ConfigurationError(
                 "AWS KMS can't make a key: no wrapping key is configured",
                 hint="Set security.encryption.kms_key_id to the id or ARN of a symmetric KMS key, or to alias/NAME.",
             )
+        return kms_key_id
+
+    def _data_key(self, version: int, kms_key_id: str, region: str | None, failed: str) -> Wrapped:
+        """A data key of 32 random bytes, made by AWS KMS."""
         context = context_of_version(version)
-        region = region_of(entry, kms_key_id)
-        failed = f"AWS KMS can't make key version {version}"
         with self._call(
             region, failed, "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", kms_key_id
         ) as client:
             made = client.generate_data_key_without_plaintext(
                 KeyId=kms_key_id, KeySpec="AES_256", EncryptionContext=context
             )
-        wrapped = Wrapped(made["CiphertextBlob"], made["KeyId"], region, context)
-        # Nothing may be sealed under a key that can't be unwrapped again.
-        key = self._open(wrapped, failed)
-        return _created(KeyEntry(version, NAME, f"AWS KMS {kms_key_id}", Secret("")), wrapped, key)
+        return Wrapped(made["CiphertextBlob"], made["KeyId"], region, context)
+
+    def _wrap(self, version: int, secret: bytes, kms_key_id: str, region: str | None, failed: str) -> Wrapped:
+        context = context_of_version(version)
+        with self._call(region, failed, "Encrypt", "kms:Encrypt", kms_key_id) as client:
+            made = client.encrypt(KeyId=kms_key_id, Plaintext=secret, EncryptionContext=context)
+        return Wrapped(made["CiphertextBlob"], made["KeyId"], region, context)
 
     def rewrap(self, entry: KeyEntry, wrapping_key: str) -> CreatedKey:
         """Let AWS KMS wrap the entry's key with another KMS key (`ReEncrypt`). The key itself stays the same.

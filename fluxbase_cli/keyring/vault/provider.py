@@ -9,7 +9,6 @@ from datetime import datetime
 from fluxbase_cli import seal
 from fluxbase_cli.config import ActivePointer, KeyEntry, Secret
 from fluxbase_cli.config.reader import MAX_INTEGER
-from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.material import generate_key, parse_key
 from fluxbase_cli.keyring.provider import CreatedKey, KeyAbsentError, ProviderContext
@@ -68,7 +67,7 @@ class VaultKeyProvider:
             ConfigurationError: there is or was a secret, the place is unknown, or Vault refuses.
         """
         reference = _place_of(version, known)
-        text = generate_key(Encoding.HEX)
+        text = generate_key(self._context.encoding)
         place = f"Vault: {reference}"
         with _at(f"key version {version}"):
             engine = self._engines.of(reference.path)

@@ -43,10 +43,10 @@ SELECT * FROM fluxbase_rotation.rotation ORDER BY id DESC LIMIT 1;
 SELECT * FROM fluxbase_rotation.rotation WHERE state = 'finished' ORDER BY id DESC LIMIT 1;
 
 -- name: activated_at
--- When a rotation last made a version the active one.
+-- When a rotation last made a version the active one, or last started a server with its key.
 SELECT max(s.finished_at) AS at
 FROM fluxbase_rotation.rotation_step AS s JOIN fluxbase_rotation.rotation AS r ON r.id = s.rotation
-WHERE r.to_version = %(version)s AND s.step = 'activate';
+WHERE r.to_version = %(version)s AND s.step IN ('activate', 'start');
 
 -- name: choose_version
 UPDATE fluxbase_rotation.rotation SET to_version = %(version)s WHERE id = %(rotation)s AND to_version IS NULL;
@@ -60,6 +60,12 @@ UPDATE fluxbase_rotation.rotation SET error = %(error)s WHERE id = %(rotation)s;
 -- name: steps
 SELECT step, started_at, finished_at, detail FROM fluxbase_rotation.rotation_step
 WHERE rotation = %(rotation)s ORDER BY started_at;
+
+-- name: returned_version
+SELECT r.to_version, r.state = 'abandoned' AND EXISTS (
+    SELECT FROM fluxbase_rotation.rotation_step AS s
+    WHERE s.rotation = r.id AND s.step = 'return' AND s.finished_at IS NOT NULL) AS returned
+FROM fluxbase_rotation.rotation AS r WHERE r.to_version IS NOT NULL ORDER BY r.id DESC LIMIT 1;
 
 -- name: begin_step
 INSERT INTO fluxbase_rotation.rotation_step (rotation, step, started_at) VALUES (%(rotation)s, %(step)s, %(now)s)

@@ -1,0 +1,110 @@
+"""What the operator of a server with one key must know: before the values move, and afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fluxbase_cli.catalogue.releases import Release
+from fluxbase_cli.config import EncryptionSettings, ServerKeyring
+from fluxbase_cli.keyring import Key, Keyring
+from fluxbase_cli.keys.target_rules import unusable_warning
+from fluxbase_cli.store.sessions import OtherSession, named
+
+_PAGE = "docs/operators/rotate-today.md"
+
+
+def reads_one_key(encryption: EncryptionSettings, release: Release | None) -> bool:
+    """Whether the server of this database knows one key, by the configuration or by its release.
+
+    Args:
+        encryption: the configuration. An explicit `server.keyring` counts most.
+        release: the release of the database; None if it is not known.
+    """
+    if encryption.server.keyring is ServerKeyring.VERSIONED:
+        return False
+    return encryption.is_single or (release is not None and release.knows_one_key)
+
+
+def disagreement(encryption: EncryptionSettings, release: Release | None) -> str | None:
+    """A warning if the configuration has keys with versions and the server reads one key only. None if not."""
+    if encryption.is_single or not reads_one_key(encryption, release):
+        return None
+    name = "" if release is None else f" (release {release.name})"
+    return (
+        f"THE SERVER OF THIS DATABASE{name} KNOWS ONE KEY, FLUXBASE_ENCRYPTION_KEY. It does not read "
+        f"security.encryption.keys or active_key_version. See {_PAGE}. If your server does read them, set "
+        "security.encryption.server.keyring to versioned"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNotes:
+    """What the operator of a server with one key is told. For a server with several keys, there are no lines.
+
+    Attributes:
+        encryption: the configuration.
+        release: the release of the database; None if it is not known.
+        keyring: the keys.
+        target: the key to which the values move.
+        old: the version from which they move; None for all others.
+        sessions: the sessions of others on the database.
+    """
+
+    encryption: EncryptionSettings
+    release: Release | None
+    keyring: Keyring
+    target: Key
+    old: int | None
+    sessions: Sequence[OtherSession] = ()
+
+    def before(self) -> Iterator[str]:
+        """What happens to a running server, before the question is asked."""
+        if not reads_one_key(self.encryption, self.release):
+            return
+        warnings = (disagreement(self.encryption, self.release), unusable_warning(self.target))
+        yield from (f"! {warning}" for warning in warnings if warning is not None)
+        has = self.keyring.server_version
+        if has is not None:
+            yield f"Server:    has key version {has}, fingerprint {self.keyring.key(has).fingerprint}"
+        if has != self.target.version:
+            yield "! The server knows one key. It can't read what was moved, until it is started with the new key."
+            yield "  Most of these failures are silent. Stop it before you go on; start it with the new key afterwards."
+        if self.sessions:
+            yield f"! Sessions that are still open on this database: {named(self.sessions)}"
+        else:
+            yield "Sessions:  no other session is open on this database"
+
+    def after(self) -> Iterator[str]:
+        """What comes next: which key the server must get, and how."""
+        if not reads_one_key(self.encryption, self.release):
+            return
+        warning = disagreement(self.encryption, self.release)
+        if warning is not None:
+            yield f"! {warning}"
+        version = self.target.version
+        if self.keyring.server_version == version:
+            yield (
+                f"The server has key version {version}, by the configuration. If it has been running since before that "
+                "was changed, start it again."
+            )
+            return
+        audit = "" if self.old is None else f" --key-version {self.old}"
+        yield "Now give the server its new key. Until then it can't read its secrets:"
+        yield ""
+        yield f"  1. Put key version {version} (fingerprint {self.target.fingerprint}) in place of the old one:"
+        yield f"     {self._place()}"
+        yield "  2. Start the server so that it reads the new key, for example:"
+        yield "       docker compose up -d --no-deps fluxbase     (`restart` keeps the old key)"
+        yield "       kubectl rollout restart deployment/fluxbase"
+        yield "       systemctl restart fluxbase"
+        yield f"  3. Prove it: fluxbase-cli secrets audit{audit} --databases all"
+        yield ""
+        yield "Until then mail is sent until somebody saves the e-mail settings. Functions lose their secrets, and"
+        yield "logins by OAuth or TOTP fail, mostly without an error message."
+
+    def _place(self) -> str:
+        key = self.encryption.server_key
+        if key is None:
+            return "FLUXBASE_ENCRYPTION_KEY, where the server reads it"
+        return f"FLUXBASE_ENCRYPTION_KEY, now at {key.source}"

@@ -1,0 +1,1 @@
+"""The running server: its commands, its health and its sessions."""

@@ -1,0 +1,148 @@
+"""Runs the operator's commands: no shell, a clean environment, a time limit, and no secret in the output.
+
+A command gets the variables that are needed to find and run programs, and those that `pass_environment` names. It gets
+no key, token or password of our own environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import IO
+
+from fluxbase_cli.errors import JobFailedError
+from fluxbase_cli.printable import printable
+
+#: Without this limit, a command that hangs would leave the server stopped for ever.
+TIMEOUT_S = 900.0
+_PASSED = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TMPDIR", "LANG", "LANGUAGE", "TZ", "TERM", "NO_COLOR"),
+        *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
+        *("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_PATH_SEPARATOR", "COMPOSE_ENV_FILES"),
+        *("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"),
+        *("DBUS_SESSION_BUS_ADDRESS", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    }
+)
+_PASSED_PREFIX = "LC_"
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: The end of a command's output that is shown.
+_SHOWN_LINES = 20
+_READ_BYTES = 64 * 1024
+
+
+def clean_environment(environ: Mapping[str, str], passed: Iterable[str] = ()) -> dict[str, str]:
+    """The variables that a command gets.
+
+    Args:
+        environ: our own variables.
+        passed: the names in `pass_environment`.
+    """
+    names = _PASSED | frozenset(passed)
+    kept = {name: value for name, value in environ.items() if name in names or name.startswith(_PASSED_PREFIX)}
+    return {"PATH": _DEFAULT_PATH, **kept}
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnd:
+    """How a command ended.
+
+    Attributes:
+        seconds: how long it took.
+        lines: the end of what it wrote, for the operator. Control characters are escaped.
+    """
+
+    seconds: float
+    lines: tuple[str, ...] = ()
+
+
+class CommandError(JobFailedError):
+    """A command can't be run, failed, or did not end in time.
+
+    Attributes:
+        lines: the end of what it wrote.
+    """
+
+    def __init__(self, message: str, lines: tuple[str, ...] = (), *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the operator.
+
+    Attributes:
+        name: the setting that holds it, for messages.
+        words: the program and its arguments.
+        environ: the variables that it gets.
+        timeout_s: how long it may take, in seconds.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    environ: Mapping[str, str] = field(repr=False)
+    timeout_s: float = TIMEOUT_S
+
+    @property
+    def program(self) -> str | None:
+        """The program's path. None if there is no such program."""
+        return shutil.which(self.words[0], path=self.environ.get("PATH"))
+
+    def run(self, text: str | None = None) -> CommandEnd:
+        """Run it.
+
+        Args:
+            text: what it reads from standard input, without a line end. It may be secret, and is removed from the
+                output.
+
+        Raises:
+            CommandError: it can't be run, fails or hangs.
+        """
+        started = time.monotonic()
+        # The output goes to a file and not to a pipe: a server that the command leaves running keeps its end open.
+        with tempfile.TemporaryFile() as output:
+            code = self._wait(output, text)
+            lines = _lines(output, text)
+        if code != 0:
+            raise CommandError(f"{self.name} {self.words[0]} ended with exit code {code}", lines)
+        return CommandEnd(time.monotonic() - started, lines)
+
+    def _wait(self, output: IO[bytes], text: str | None) -> int:
+        try:
+            process = subprocess.Popen(  # noqa: S603  # the operator's own command, read by no shell
+                self.words,
+                stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(self.environ),
+                # Ctrl-C is for us: we decide how the server gets up again.
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            raise CommandError(f"{self.name} {self.words[0]} can't be run: {reason}") from None
+        try:
+            process.communicate(None if text is None else os.fsencode(text), timeout=self.timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise CommandError(
+                f"{self.name} {self.words[0]} did not end within {self.timeout_s:.0f} s, and was killed",
+                _lines(output, text),
+            ) from None
+        return process.returncode
+
+
+def _lines(output: IO[bytes], text: str | None) -> tuple[str, ...]:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - _READ_BYTES))
+    written = output.read().decode("utf-8", "replace")
+    if text:
+        written = written.replace(text, "[the key]")
+    return tuple(printable(line) for line in written.splitlines()[-_SHOWN_LINES:])
