@@ -50,6 +50,7 @@ def check(options: Options) -> int:
     findings, code = _examine(settings)
     keys = _keys(settings, findings, messages.warn_once)
     now = _server_time(settings, findings)
+    findings += _server(settings)
     findings += _rotation(settings, now)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE
@@ -109,6 +110,13 @@ def _server_time(settings: Settings, findings: list[dict[str, Any]]) -> datetime
             )
         )
     return now
+
+
+def _server(settings: Settings) -> list[dict[str, Any]]:
+    """Check what a cutover of a server with one key needs, and whether the configuration suits the server."""
+    from fluxbase_cli.server.checkup import examine_server_settings  # noqa: PLC0415  # start-up time
+
+    return [_finding_data(finding) for finding in examine_server_settings(settings, os.environ)]
 
 
 def _rotation(settings: Settings, now: datetime | None) -> list[dict[str, Any]]:

@@ -65,7 +65,8 @@ Examples:
 def plan(options: Options) -> int:
     """Show what `rotation run` would do now.
 
-    Writes nothing. Exit code 0: nothing is due. 3: a rotation is due, or an unfinished one must be resumed.
+    Writes nothing. Exit code 0: nothing is due. 3: a rotation is due, or an unfinished one must be resumed. 2:
+    nothing is due, and a rotation could not run: something is missing, or no new key can be made.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415

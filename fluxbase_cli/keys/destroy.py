@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from fluxbase_cli.config import Settings
+from fluxbase_cli.config import EncryptionSettings, Settings
 from fluxbase_cli.engine.databases import MAIN
 from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.stop import Stop
@@ -57,6 +57,14 @@ class _Attempt:
     keyring: Keyring
     record: KeyRecord | None
     jobs_begun: int
+
+
+@dataclass(frozen=True, slots=True)
+class _InUse:
+    """The versions under which the server seals: the active one, and that of the key which it has, if known."""
+
+    active: int
+    server: int | None
 
 
 class Destruction:
@@ -116,7 +124,9 @@ class Destruction:
         with session(self._settings.database) as connection:
             attempt = _Attempt(sources, subject, dates, clock, keyring, record, _jobs_begun(connection))
             # The audit takes long, so reasons that are known already are reported before it.
-            refusals = self._interlocks(connection, attempt, keyring.active)
+            refusals = self._interlocks(
+                connection, attempt, _InUse(keyring.active, self._server(keyring, self._settings.encryption))
+            )
         return self._refused(attempt, refusals) if refusals else self._prove(attempt)
 
     def _prove(self, attempt: _Attempt) -> DestroyOutcome:
@@ -134,8 +144,8 @@ class Destruction:
             return replace(self._refused(attempt, refusals, census), unexamined=proof.unexamined)
         # The place of the active version may answer slowly, so it is read before the lock is taken. If no version is
         # set as active, it is the newest of all keys, also of those in the database. The keyring knows that.
-        configured = None if self._reload is None else self._reload().encryption.active_key_version
-        active = attempt.keyring.active if configured is None else configured
+        now = self._settings.encryption if self._reload is None else self._reload().encryption
+        in_use = _InUse(now.active_key_version or attempt.keyring.active, self._server(attempt.keyring, now))
         with session(self._settings.database) as connection:
             evidence = self._evidence(connection, census)
             if self._stop.requested:
@@ -148,17 +158,24 @@ class Destruction:
             with KeyRecords(connection).destroying() as locked:
                 if not locked:
                     return self._refused(attempt, interlocks.while_another_is_at_work(), census)
-                return replace(self._take_steps(connection, attempt, active, evidence), **evidence.shown())
+                return replace(self._take_steps(connection, attempt, in_use, evidence), **evidence.shown())
 
     @property
     def _second(self) -> bool:
         """Whether the request asks for the second step: to destroy the key."""
         return self._request.now or self._request.confirm is not None
 
-    def _interlocks(self, connection: Connection, attempt: _Attempt, active: int) -> list[str]:
+    @staticmethod
+    def _server(keyring: Keyring, encryption: EncryptionSettings) -> int | None:
+        """The version of the server's only key, if it is known."""
+        return encryption.server_version or keyring.server_version if encryption.is_single else None
+
+    def _interlocks(self, connection: Connection, attempt: _Attempt, in_use: _InUse) -> list[str]:
         """The reasons against the request, except those that come from the values."""
         refusals = interlocks.on_a_standby(standby=is_standby(connection))
-        refusals += interlocks.while_active(attempt.subject.version, active)
+        version = attempt.subject.version
+        has_it = interlocks.while_the_server_has_it(version, in_use.server)
+        refusals += has_it or interlocks.while_active(version, in_use.active)
         jobs = JobStore(connection)
         if jobs.schema.exists():
             refusals += interlocks.while_a_job_is_unfinished(jobs.unfinished())
@@ -166,7 +183,9 @@ class Destruction:
             refusals += self._before_the_second_step(attempt.subject, attempt.dates, attempt.clock())
         return refusals
 
-    def _take_steps(self, connection: Connection, attempt: _Attempt, active: int, evidence: Evidence) -> DestroyOutcome:
+    def _take_steps(
+        self, connection: Connection, attempt: _Attempt, in_use: _InUse, evidence: Evidence
+    ) -> DestroyOutcome:
         """Record the step and do it, unless something has changed since the audit began."""
         records, subject = KeyRecords(connection), attempt.subject
         detail = evidence.detail(connection, subject, self._request)
@@ -176,7 +195,7 @@ class Destruction:
             history = history_over(connection)
             record = history.last(subject.version, subject.fingerprint)
             now = replace(attempt, dates=replace(attempt.dates, history=history), record=record)
-            refusals = self._interlocks(connection, now, active)
+            refusals = self._interlocks(connection, now, in_use)
             refusals += interlocks.after_a_job_began(attempt.jobs_begun, _jobs_begun(connection))
             refusals += interlocks.after_it_was_destroyed(record)
             disabled_at = now.dates.disabled_at

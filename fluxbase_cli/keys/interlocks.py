@@ -56,6 +56,13 @@ def while_active(version: int, active: int) -> list[str]:
     return [f"version {version} is the active one: set active_key_version to another, and restart the server, first"]
 
 
+def while_the_server_has_it(version: int, server_version: int | None) -> list[str]:
+    """The server seals under the key that it has, whatever the active version is."""
+    if version != server_version:
+        return []
+    return [f"the server has the key of version {version}: give it another one (FLUXBASE_ENCRYPTION_KEY) first"]
+
+
 def while_a_job_is_unfinished(job: Job | None) -> list[str]:
     """A job records the keys that it was begun with, and can't be resumed without one of them."""
     if job is None:

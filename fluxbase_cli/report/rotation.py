@@ -114,6 +114,8 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             for each in plan.retirements
         ],
         "reload_command": plan.reload_command,
+        "steps": [step.value for step in plan.steps],
+        "missing": list(plan.missing),
     }
 
 
@@ -130,9 +132,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield f"New key:     none, {plan.obstacle}"
     else:
         yield f"New key:     version {plan.to_version}"
+    yield f"Steps:       {', '.join(step.value for step in plan.steps)}"
     if plan.reload_command is not None:
         yield f"Then runs:   {plan.reload_command}"
     yield (f"Re-encrypts: {plan.values} values" if plan.re_encrypts else "Re-encrypts: nothing (auto_reencrypt is off)")
+    yield from (f"✗ Missing: {missing}" for missing in plan.missing)
     if plan.undecryptable:
         yield f"! {plan.undecryptable} values open under no key; no key is retired as long as there are such values"
     for each in plan.retirements:

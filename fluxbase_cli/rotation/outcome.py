@@ -119,6 +119,8 @@ class Plan:
         retirements: keys that are beyond retention now or after the rotation.
         reload_command: the program that would be run, if any.
         next: when the next rotation is due.
+        steps: the steps that would be done, in order.
+        missing: what is missing, so that the run would be refused.
     """
 
     decision: DueDecision
@@ -134,8 +136,12 @@ class Plan:
     retirements: tuple[PlannedRetirement, ...] = ()
     reload_command: str | None = None
     next: datetime | None = None
+    steps: tuple[RotationStep, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the command: 3 if a rotation is due."""
-        return ExitCode.CHECK_SAYS_NO if self.decision.due else ExitCode.DONE
+        """The exit code of the command: 3 if a rotation is due, else 2 if one could not run."""
+        if self.decision.due:
+            return ExitCode.CHECK_SAYS_NO
+        return ExitCode.USAGE if self.missing or self.obstacle is not None else ExitCode.DONE

@@ -20,9 +20,13 @@ from fluxbase_cli.rotation.policy import Policy, read_policy
 from fluxbase_cli.rotation.retention import beyond_retention
 from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.rotation.steps import current_version
+from fluxbase_cli.rotation.suited import refuse_unsuited
+from fluxbase_cli.server.check import examine_server
+from fluxbase_cli.server.control import ServerControl
 from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.limits import DEFAULT_LIMITS
+from fluxbase_cli.store.preflight import CheckStatus
 from fluxbase_cli.store.rotations import CUTOVER_STEPS, VERSIONED_STEPS, RotationRecord, RotationStep, RotationStore
 
 
@@ -59,6 +63,7 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
             version = NextKey(settings, environ, history, used, active=current, returned=returned, warn=warn).choose()
         except ConfigurationError as error:
             obstacle = error.message
+    single = settings.encryption.is_single
     if unfinished is not None:
         decision = DueDecision(due=True, why=f"rotation {unfinished.id} is not finished")
     return Plan(
@@ -68,14 +73,36 @@ def make_plan(settings: Settings, environ: Mapping[str, str], *, warn: Callable[
         resumes=None if unfinished is None else unfinished.id,
         step=step,
         obstacle=obstacle,
-        re_encrypts=policy.auto_reencrypt,
+        re_encrypts=policy.auto_reencrypt or single,
         values=sum(number for each, number in audit.by_version.items() if each != version),
         by_version=audit.by_version,
         undecryptable=audit.undecryptable,
         retirements=_retirements(policy, settings, keyring, history, audit, version),
         reload_command=policy.reload_command[0] if policy.reload_command else None,
         next=_next(policy, decision, now),
+        steps=CUTOVER_STEPS if single else VERSIONED_STEPS,
+        missing=_missing(settings, environ, keyring),
     )
+
+
+def _missing(settings: Settings, environ: Mapping[str, str], keyring: Keyring) -> tuple[str, ...]:
+    """Why `rotation run` would be refused, but for the new key."""
+    try:
+        refuse_unsuited(settings)
+    except ConfigurationError as error:
+        return (error.message if error.hint is None else f"{error.message}. {error.hint}",)
+    if not settings.encryption.is_single:
+        return ()
+    version = keyring.server_version
+    control = ServerControl(settings.encryption.server, settings.database, environ, tell=_ignore)
+    findings = examine_server(control, None if version is None else keyring.key(version))
+    return tuple(
+        f"{each.message}. {each.remedy or ''}".strip() for each in findings if each.status is CheckStatus.REFUSE
+    )
+
+
+def _ignore(_text: str) -> None:
+    """Take a text and do nothing."""
 
 
 def _next_step(store: RotationStore, rotation: RotationRecord) -> RotationStep | None:
