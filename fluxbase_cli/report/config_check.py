@@ -28,5 +28,5 @@ def check_lines(data: dict[str, Any]) -> Iterator[str]:
     for finding in data["checks"]:
         yield f"{_MARKS[finding['verdict']]} {finding['check']}: {finding['message']}"
         if finding["remedy"] and finding["verdict"] != "good":
-            yield f"    {finding['remedy']}"
+            yield from (f"    {line}".rstrip() for line in finding["remedy"].splitlines())
     yield "Ready." if data["ok"] else "Not ready."

@@ -100,8 +100,8 @@ class ServerNotes:
         yield "       systemctl restart fluxbase"
         yield f"  3. Prove it: fluxbase-cli secrets audit{audit} --databases all"
         yield ""
-        yield "Until then mail is sent until somebody saves the e-mail settings. Functions lose their secrets, and"
-        yield "logins by OAuth or TOTP fail, mostly without an error message."
+        yield "A server that still runs with the old key goes on sending mail until somebody saves the e-mail settings."
+        yield "Its functions lose their secrets, and logins by OAuth or TOTP fail, mostly without an error message."
 
     def _place(self) -> str:
         key = self.encryption.server_key

@@ -41,7 +41,7 @@ def test_by_hand_the_server_is_told_of_before_and_after(served: Served, by_hand:
     assert fingerprint is not None
     assert "FLUXBASE_ENCRYPTION_KEY, now at .env: FLUXBASE_ENCRYPTION_KEY" in moved.stderr
     assert "docker compose up -d --no-deps fluxbase     (`restart` keeps the old key)" in moved.stderr
-    assert "mail is sent until somebody saves the e-mail settings" in moved.stderr
+    assert "goes on sending mail until somebody saves the e-mail settings" in moved.stderr
 
     # The server gets its new key, and every command knows that.
     text = (served.directory / ".env").read_text()
