@@ -1,6 +1,6 @@
 """Keys: where they come from, and how they open and seal values."""
 
-from fluxbase_cli.keyring.material import SAMPLE_KEYS, generate_key, parse_key, server_text
+from fluxbase_cli.keyring.material import generate_key, parse_key, server_text
 from fluxbase_cli.keyring.opener import Layer, Opened, Opener, reseal
 from fluxbase_cli.keyring.provider import (
     ActiveVersionStore,
@@ -19,6 +19,7 @@ from fluxbase_cli.keyring.provider import (
     load_provider,
 )
 from fluxbase_cli.keyring.ring import Key, Keyring, ServersKey, fetch_keys, load_keyring, servers_key
+from fluxbase_cli.keyring.weakness import SAMPLE_KEYS, weakness_of
 from fluxbase_cli.seal import ReopenError
 
 __all__ = [
@@ -51,4 +52,5 @@ __all__ = [
     "reseal",
     "server_text",
     "servers_key",
+    "weakness_of",
 ]

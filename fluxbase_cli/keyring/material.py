@@ -15,15 +15,6 @@ _HEX_CHARACTERS = 64
 _BASE64_CHARACTERS = 44
 _RAW_ALPHABET = string.ascii_letters + string.digits + "-_"
 
-#: Keys from documentation and sample files (docs/developers/format.md, "Keys"). Everybody can read them.
-SAMPLE_KEYS = frozenset(
-    {
-        b"your-32-character-encryption-key",
-        b"CHANGEME-exactly-32-bytes-random",
-        b"test-encryption-key-32-bytes!!!!",
-    }
-)
-
 
 def parse_key(text: str, source: str) -> bytes:
     """Read a key: 64 hex digits, 44 characters of base64, or exactly 32 bytes of UTF-8 text, used as they are.

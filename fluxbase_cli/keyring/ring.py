@@ -10,8 +10,9 @@ from fluxbase_cli import seal
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.config.provider_traits import TEXT_PROVIDER
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring.material import SAMPLE_KEYS, parse_key
+from fluxbase_cli.keyring.material import parse_key
 from fluxbase_cli.keyring.provider import KeyAbsentError, KeyProvider, ProviderContext, load_provider
+from fluxbase_cli.keyring.weakness import weakness_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,9 +41,8 @@ class Key:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about this key for the operator."""
-        if self.secret in SAMPLE_KEYS:
-            return ("this is a sample key from public documentation; anyone can open what it seals",)
-        return ()
+        weakness = weakness_of(self.secret)
+        return () if weakness is None else (f"{weakness}; others can guess it, and open what it seals",)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -15,7 +15,6 @@ from fluxbase_cli.config import EncryptionSettings, KeyEntry, Secret
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.keyring import (
-    SAMPLE_KEYS,
     Key,
     Keyring,
     ProviderContext,
@@ -152,20 +151,6 @@ def test_one_key_under_two_versions_is_refused_with_both_places() -> None:
     assert "place one" in caught.value.message
     assert "place three" in caught.value.message
     assert FIRST.hex() not in f"{caught.value} {caught.value.hint}"
-
-
-@pytest.mark.parametrize("sample", sorted(SAMPLE_KEYS))
-def test_a_sample_key_causes_a_warning(sample: bytes) -> None:
-    assert any("sample key" in warning for warning in Key(1, sample).warnings)
-
-
-def test_only_the_sample_keys_of_the_specification_cause_a_warning() -> None:
-    assert {
-        b"your-32-character-encryption-key",
-        b"CHANGEME-exactly-32-bytes-random",
-        b"test-encryption-key-32-bytes!!!!",
-    } == SAMPLE_KEYS
-    assert Key(1, FIRST).warnings == ()
 
 
 def encryption(*keys: KeyEntry, active: int | None = None) -> EncryptionSettings:
