@@ -24,10 +24,10 @@ class ExitCode(IntEnum):
 
 
 def interrupted_code(signal: int | None) -> int:
-    """The exit code of a command that a signal stopped: 128 and its number, as shells count it.
+    """The exit code of a command that was stopped: 128 and the number of the signal, as shells count it.
 
     Args:
-        signal: the number; None stands for SIGINT.
+        signal: the number; None, if something else stopped it, counts as SIGINT.
     """
     return 128 + (2 if signal is None else signal)
 
@@ -72,6 +72,12 @@ class JobRunningError(FluxbaseCliError):
     """Another job is running on this database."""
 
     exit_code = ExitCode.JOB_RUNNING
+
+
+class JobStoppedError(FluxbaseCliError):
+    """Somebody has stopped the job with `secrets stop`, and this process must not resume it; nothing was written."""
+
+    exit_code = ExitCode.USAGE
 
 
 class WrongKeyError(FluxbaseCliError):

@@ -278,7 +278,7 @@ class DatabasesRun:
         if target.prepared is None:
             return DatabaseOutcome(target.name, target.kind, None, target.error)
         if self._stop.requested:
-            error: FluxbaseCliError = DatabaseError("not begun: stopped by a signal")
+            error: FluxbaseCliError = DatabaseError(f"not begun: {self._stop.order or 'stopped by a signal'}")
             return DatabaseOutcome(target.name, target.kind, None, error)
         prepared = replace(target.prepared, request=replace(target.prepared.request, workers=workers))
         try:
@@ -304,10 +304,11 @@ class DatabasesRun:
             for name, counts in report.locations.items():
                 locations[name] = locations.get(name, Counts()) + counts
         remaining = [report.remaining for report in reports]
+        state = self._state(failed, unexamined)
         return JobReport(
             job=next((report.job for report in reports if report.job is not None), None),
             kind=self._request.kind,
-            state=self._state(failed, unexamined),
+            state=state,
             from_version=self._request.goal.source,
             to_version=self._request.goal.target,
             reason=self._request.reason,
@@ -318,6 +319,7 @@ class DatabasesRun:
             quarantine=tuple(entry for report in reports for entry in report.quarantine),
             error=_error(failed, unexamined),
             signal=self._stop.signal,
+            stopped=self._stop.order if state == "interrupted" else None,
             unexamined=tuple(unexamined),
         )
 

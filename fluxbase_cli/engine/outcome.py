@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.errors import ExitCode, interrupted_code
-from fluxbase_cli.store.records import JobKind, QuarantineEntry
+from fluxbase_cli.store.records import JobKind, QuarantineEntry, StopRequest
 from fluxbase_cli.unexamined import Unexamined
 
 
@@ -30,6 +30,7 @@ class JobReport:
         quarantine: the undecryptable values.
         error: why the job failed; None if it did not.
         signal: the signal that interrupted it; None if none did.
+        stopped: the request of `secrets stop` that interrupted it; None if none did.
         warnings: what the operator should know.
         estimate: the result of the trial run; None if there was no trial run.
         measured: what this run cost; None for a dry run.
@@ -50,6 +51,7 @@ class JobReport:
     quarantine: tuple[QuarantineEntry, ...]
     error: str | None = None
     signal: int | None = None
+    stopped: StopRequest | None = None
     warnings: tuple[str, ...] = ()
     estimate: Estimate | None = None
     measured: Cost | None = None

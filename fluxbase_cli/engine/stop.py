@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fluxbase_cli.store.records import StopRequest
 
 
 class Stop:
-    """A request to stop, from a signal or a failed worker. All threads check it."""
+    """A request to stop, from a signal, from `secrets stop` or after a failed worker. All threads check it."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._signal: int | None = None
+        self._order: StopRequest | None = None
+        self._children: list[Stop] = []
 
     @property
     def signal(self) -> int | None:
         """The number of the signal that requested the stop; None if no signal did."""
         return self._signal
+
+    @property
+    def order(self) -> StopRequest | None:
+        """The request of `secrets stop`; None if there was none."""
+        return self._order
 
     @property
     def requested(self) -> bool:
@@ -27,12 +40,28 @@ class Stop:
         """The event that is set by the request, to wait for."""
         return self._event
 
-    def request(self, signal: int | None = None) -> None:
+    def request(self, signal: int | None = None, *, order: StopRequest | None = None) -> None:
         """Request that all threads stop."""
         if signal is not None and self._signal is None:
             self._signal = signal
+        if order is not None and self._order is None:
+            self._order = order
         self._event.set()
+        for child in tuple(self._children):
+            child.request(signal, order=order)
 
     def wait(self, seconds: float) -> bool:
         """Wait for this time, or until a stop is requested. Return whether a stop is requested."""
         return self._event.wait(seconds)
+
+    @contextmanager
+    def child(self) -> Iterator[Stop]:
+        """A stop for a part of the run: this one requests it too, but it does not request this one."""
+        child = Stop()
+        self._children.append(child)
+        try:
+            if self.requested:
+                child.request(self._signal, order=self._order)
+            yield child
+        finally:
+            self._children.remove(child)

@@ -1,12 +1,15 @@
-"""The control settings of a job, as `secrets pause`, `resume` and `tune` show them."""
+"""The control settings of a job, as `secrets pause`, `resume`, `stop` and `tune` show them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from fluxbase_cli.engine.observe.control import ControlState
+from fluxbase_cli.engine.observe.control import ControlState, StopOutcome
 from fluxbase_cli.engine.throttle.pacing import MaxLag
+from fluxbase_cli.report.json_report import stop_fields
+from fluxbase_cli.report.text import HOW_TO_CONTINUE
+from fluxbase_cli.store.records import JobState
 
 
 def control_data(state: ControlState) -> dict[str, Any]:
@@ -18,6 +21,8 @@ def control_data(state: ControlState) -> dict[str, Any]:
         "paused_at": None if orders.paused_at is None else orders.paused_at.isoformat(),
         "paused_by": orders.paused_by,
         "reason": orders.pause_reason,
+        "stopped": orders.stop is not None,
+        **stop_fields(orders.stop),
         "max_rate": orders.max_rate_per_s,
         "batch_size": orders.batch_rows,
         "max_replica_lag_seconds": orders.max_lag_s,
@@ -29,6 +34,10 @@ def control_data(state: ControlState) -> dict[str, Any]:
 def control_lines(state: ControlState) -> Iterator[str]:
     """The control settings for people."""
     orders = state.orders
+    if orders.stop is not None:
+        yield f"Job {state.job} is {orders.stop}"
+    if state.lifted is not None:
+        yield f"Job {state.job} is not stopped any more: the command that began it resumes it"
     if orders.paused_at is not None:
         why = f": {orders.pause_reason}" if orders.pause_reason else ""
         yield f"Job {state.job} is paused by {orders.paused_by or 'somebody'}{why}"
@@ -43,3 +52,39 @@ def control_lines(state: ControlState) -> Iterator[str]:
         yield f"Standbys may be {lag} behind"
     if state.runners == 0:
         yield "No process works on it now; these settings apply to the next one"
+
+
+def stop_data(outcome: StopOutcome) -> dict[str, Any]:
+    """What became of a job that should stop, for programs."""
+    # If its last runner was killed, the job is still recorded as running.
+    killed = outcome.state is JobState.RUNNING and not outcome.left
+    return {
+        **control_data(outcome.control),
+        "state": (JobState.INTERRUPTED if killed else outcome.state).value,
+        "stopped": outcome.request is not None,
+        **stop_fields(outcome.request),
+        "runners_ended": outcome.ended,
+    }
+
+
+def stop_lines(outcome: StopOutcome) -> Iterator[str]:
+    """What became of a job that should stop, for people."""
+    job = outcome.control.job
+    if outcome.state in {JobState.COMPLETED, JobState.SUPERSEDED}:
+        yield f"Job {job} is {outcome.state.value}; it ended before the stop"
+    elif outcome.request is None:
+        yield f"Job {job} was resumed again by somebody else"
+    else:
+        yield f"Job {job} is {outcome.request}"
+    if outcome.ended or outcome.left:
+        yield f"{_runners(outcome.ended)} ended"
+    else:
+        yield "No process was working on it"
+    for runner in outcome.left:
+        yield f"Not ended yet: {runner.host} (process {runner.pid}, {runner.os_user}, version {runner.version})"
+    if outcome.request is not None:
+        yield HOW_TO_CONTINUE
+
+
+def _runners(number: int) -> str:
+    return f"{number} {'runner' if number == 1 else 'runners'}"

@@ -10,7 +10,7 @@ from fluxbase_cli.engine.cost import Cost
 from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.proof.proof import Proof
-from fluxbase_cli.store.records import QuarantineEntry
+from fluxbase_cli.store.records import QuarantineEntry, StopRequest
 
 
 def to_json(data: Mapping[str, Any]) -> str:
@@ -54,6 +54,7 @@ def job_report(report: JobReport) -> dict[str, Any]:
         # Only if there are any.
         **({"unexamined": [each.as_dict() for each in report.unexamined]} if report.unexamined else {}),
         **({"error": report.error} if report.error else {}),
+        **(stop_fields(report.stopped) if report.stopped else {}),
     }
 
 
@@ -83,6 +84,15 @@ def _cost(cost: Cost | None) -> dict[str, Any] | None:
         "growth_bytes": cost.growth_bytes,
         "key_calls": cost.key_calls,
         "standbys": cost.standbys,
+    }
+
+
+def stop_fields(request: StopRequest | None) -> dict[str, Any]:
+    """A request of `secrets stop`: when, by whom and why."""
+    return {
+        "stopped_at": None if request is None else request.at.isoformat(),
+        "stopped_by": None if request is None else request.by,
+        "stop_reason": None if request is None else request.reason,
     }
 
 

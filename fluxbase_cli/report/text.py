@@ -12,6 +12,10 @@ from fluxbase_cli.store.records import JobKind, QuarantineEntry
 
 #: At most so many values are listed, so that the result stays on the screen. `secrets status JOB` lists all.
 _LISTED = 50
+#: For a job that was stopped.
+HOW_TO_CONTINUE = (
+    "The command that began the job resumes it. With --join, --run-name or in a rotation: after `secrets resume`."
+)
 
 
 def job_title(kind: JobKind, from_version: int | None, to_version: int) -> str:
@@ -36,6 +40,8 @@ def job_lines(report: JobReport) -> Iterator[str]:
     yield f"{tick} Updated {total.updated} secrets in database"
     if report.state == "completed":
         yield f"✓ Completed in {whole_seconds(report.elapsed_seconds)}s"
+    elif report.stopped is not None:
+        yield f"✗ Interrupted after {whole_seconds(report.elapsed_seconds)}s. {report.stopped.sentence}"
     elif report.state == "interrupted":
         yield f"✗ Interrupted after {whole_seconds(report.elapsed_seconds)}s; the same command resumes it"
     else:

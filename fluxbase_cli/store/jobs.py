@@ -18,7 +18,17 @@ from fluxbase_cli.errors import JobRunningError
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.events import EventStore, os_user
 from fluxbase_cli.store.queries import Statements
-from fluxbase_cli.store.records import Job, JobControl, JobKind, JobState, NewJob, QuarantineEntry, Shard, Tuning
+from fluxbase_cli.store.records import (
+    Job,
+    JobControl,
+    JobKind,
+    JobState,
+    NewJob,
+    QuarantineEntry,
+    Shard,
+    StopRequest,
+    Tuning,
+)
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.runners import RunnerStore
 from fluxbase_cli.store.schema import LOCK_CLASS, Schema
@@ -134,11 +144,19 @@ class JobStore:
 
     def pause(self, job: int, reason: str | None) -> None:
         """Pause a job, and record who did. If it is paused already, nothing changes."""
-        self._sql.rows("pause", job=job, by=f"{os_user()} on {socket.gethostname()}", reason=reason)
+        self._sql.rows("pause", job=job, by=_here(), reason=reason)
 
     def resume(self, job: int) -> None:
-        """End the pause of a job."""
+        """End the pause of a job, and lift its stop."""
         self._sql.rows("resume", job=job)
+
+    def stop(self, job: int, reason: str | None) -> bool:
+        """Request that the job ends on all machines, and record who did. Return False if the job has ended already."""
+        return bool(self._sql.rows("stop", job=job, by=_here(), reason=reason))
+
+    def lift_stop(self, job: int, seen: StopRequest) -> bool:
+        """Withdraw a request to stop. Return False if it is not the job's present request."""
+        return bool(self._sql.rows("lift_stop", job=job, seen=seen.at))
 
     def tune(self, job: int, tuning: Tuning) -> None:
         """Change the control settings of a job."""
@@ -223,6 +241,10 @@ class JobStore:
             QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
             for row in self._sql.rows("list_quarantine", job=job)
         ]
+
+
+def _here() -> str:
+    return f"{os_user()} on {socket.gethostname()}"
 
 
 def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:

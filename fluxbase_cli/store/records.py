@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.printable import printable
 from fluxbase_cli.store.ctid import Ctid
 from fluxbase_cli.store.relation import Relation
 
@@ -31,6 +32,39 @@ class JobState(StrEnum):
     FAILED = "failed"
     COMPLETED = "completed"
     SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """A request of `secrets stop` to end a job on all machines.
+
+    Attributes:
+        at: when it was made.
+        by: the user and the host.
+        reason: why; None if no reason was given.
+    """
+
+    at: datetime
+    by: str
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"stopped {self.by_and_why}"
+
+    @property
+    def sentence(self) -> str:
+        """By whom and why it was stopped, with a capital letter."""
+        return f"Stopped {self.by_and_why}"
+
+    @property
+    def by_and_why(self) -> str:
+        """By whom and why."""
+        return printable(f"by {self.by}" + (f": {self.reason}" if self.reason else ""))
+
+    @classmethod
+    def from_columns(cls, at: datetime | None, by: str | None, reason: str | None) -> StopRequest | None:
+        """The request in the columns of a job; None if there is none."""
+        return None if at is None else cls(at, by or "somebody", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +92,21 @@ class Job:
     finished_at: datetime | None
     paused_at: datetime | None = None
     paused_by: str | None = None
+    stopped_at: datetime | None = None
+    stopped_by: str | None = None
+    stop_reason: str | None = None
 
     @property
     def paused(self) -> bool:
         """Whether an operator has paused the job."""
         return self.paused_at is not None and self.finished_at is None
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """The request to stop the unfinished job, if there is one."""
+        if self.finished_at is not None:
+            return None
+        return StopRequest.from_columns(self.stopped_at, self.stopped_by, self.stop_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +118,7 @@ class JobControl:
         max_rate_per_s: values per second, of all its runners together.
         batch_rows: rows in a batch.
         max_lag_s, max_lag_bytes: how far standbys may be behind.
+        stopped_at, stopped_by, stop_reason: when, by whom and why it was stopped.
         runners: how many runners share the rate.
     """
 
@@ -84,7 +129,15 @@ class JobControl:
     batch_rows: int | None = None
     max_lag_s: float | None = None
     max_lag_bytes: int | None = None
+    stopped_at: datetime | None = None
+    stopped_by: str | None = None
+    stop_reason: str | None = None
     runners: int = 1
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """The request to stop the job, if there is one."""
+        return StopRequest.from_columns(self.stopped_at, self.stopped_by, self.stop_reason)
 
 
 @dataclass(frozen=True, slots=True)

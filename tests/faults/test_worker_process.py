@@ -130,6 +130,24 @@ def test_a_stop_reaches_the_worker_process_too(rotation: Rotation, number: signa
     assert_all_done(rotation, before)
 
 
+def test_a_stop_by_the_command_reaches_both_processes(rotation: Rotation) -> None:
+    rotation.seed(_COUNT)
+    before = read(rotation.url)
+    with rotation.command.start_line(line(*_SLOWLY, "-o", "json")) as running:
+        worker_process = worker_process_of(rotation, running.pid)
+        stopped = rotation.command("secrets", "stop", "--reason", "a sale", "-o", "json")
+        first = running.finish()
+    assert (stopped.code, stopped.json["runners"], stopped.json["runners_ended"]) == (0, 0, 2)
+    assert (first.code, first.json["state"], first.json["stop_reason"]) == (130, "interrupted", "a sale")
+    assert first.stderr.count("Stopped by ") == 1
+    assert gone(worker_process)
+    assert read(rotation.url).versions[2] == _COUNT - _BEFORE_JOB + first.json["re_encrypted"]
+
+    second = rotation.command(*_GO_ON)
+    assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _BEFORE_JOB)
+    assert_all_done(rotation, before)
+
+
 def test_when_the_first_process_is_killed_the_worker_process_ends_at_once(rotation: Rotation) -> None:
     rotation.seed(_COUNT)
     before = read(rotation.url)

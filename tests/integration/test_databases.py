@@ -8,8 +8,9 @@ import pytest
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.databases import DatabasesReport, DatabasesRun, prepare_databases
-from fluxbase_cli.engine.events import NullObserver
+from fluxbase_cli.engine.events import NullObserver, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.observe import control
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ExitCode
@@ -28,10 +29,12 @@ def prove(flux: Fluxbase, database: DatabaseSettings | None = None, databases: D
     return take_proof(database or flux.database, ring_of(KEYS), request, stop=Stop(), observer=NullObserver())
 
 
-def move(flux: Fluxbase, databases: Databases = Databases.ALL, **options: Any) -> DatabasesReport:
+def move(
+    flux: Fluxbase, databases: Databases = Databases.ALL, observer: Observer | None = None, **options: Any
+) -> DatabasesReport:
     request = JobRequest(JobKind.RE_ENCRYPT, Goal(2, source=1), limits=FEW, wait_s=0.2, **options)
     targets = prepare_databases(flux.database, ring_of(KEYS), request, databases, NullObserver())
-    return DatabasesRun(ring_of(KEYS), targets, request, stop=Stop(), observer=NullObserver()).run()
+    return DatabasesRun(ring_of(KEYS), targets, request, stop=Stop(), observer=observer or NullObserver()).run()
 
 
 def old_values(further: SecondaryDatabase, database: str | None, column: str = SECRETS) -> int:
@@ -217,3 +220,22 @@ def test_a_branch_with_a_copied_job_for_other_keys_begins_again(flux: Fluxbase, 
     assert old_values(further, branch) == 0
     states = further.rows(branch, "SELECT state FROM fluxbase_rotation.job ORDER BY id")
     assert [row[0] for row in states] == ["superseded", "completed"]
+
+
+def test_a_stop_of_the_job_in_one_database_ends_the_run_in_all(flux: Fluxbase, further: SecondaryDatabase) -> None:
+    flux.secrets(12)
+    branch = further.branch("later")
+
+    class StopsTheJob:
+        def notify(self, event: object) -> None:
+            if isinstance(event, PassStarted):
+                control.stop(flux.database, "a sale")
+
+    report = move(flux, observer=StopsTheJob())
+
+    assert (report.together.state, report.together.exit_code) == ("interrupted", ExitCode.SIGINT)
+    assert report.together.stopped is not None
+    assert [each.error.message for each in report.databases if each.error] == [f"not begun: {report.together.stopped}"]
+    assert old_values(further, branch) == 12
+    assert move(flux).together.state == "completed"
+    assert (old_values(further, None), old_values(further, branch)) == (0, 0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -19,7 +20,7 @@ from fluxbase_cli.report.json_report import audit_report, job_report, to_json, t
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import LineProgress, ProgressState, QuietProgress, TableProgress, progress_for
 from fluxbase_cli.report.text import audit_lines, job_lines, job_title, quarantine_lines, table, whole_seconds
-from fluxbase_cli.store.records import JobKind, QuarantineEntry
+from fluxbase_cli.store.records import JobKind, QuarantineEntry, StopRequest
 
 _SECRETS = "functions.secrets.encrypted_value"
 _SETTINGS = "platform.instance_settings.settings"
@@ -76,6 +77,18 @@ def test_a_job_that_did_not_end_normally_has_no_check_mark(state: str) -> None:
     assert not any(line.startswith("✓") for line in lines)
     assert lines[-1].startswith("✗")
     assert ("disk full" in lines[-1]) == (state == "failed")
+
+
+def test_a_job_that_was_stopped_says_by_whom_and_why() -> None:
+    request = StopRequest(datetime(2026, 1, 1, tzinfo=UTC), "ann on db1", "a sale")
+    stopped = replace(_REPORT, state="interrupted", stopped=request)
+
+    assert list(job_lines(stopped))[-1] == "✗ Interrupted after 45s. Stopped by ann on db1: a sale"
+    assert stopped.exit_code == 130
+    data = job_report(stopped)
+    assert (data["stopped_at"], data["stopped_by"]) == ("2026-01-01T00:00:00+00:00", "ann on db1")
+    assert data["stop_reason"] == "a sale"
+    assert "stopped_by" not in job_report(_REPORT)
 
 
 @pytest.mark.parametrize(("seconds", "whole"), [(0.0, 1), (0.4, 1), (1.6, 2), (45.2, 45)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,13 @@ from fluxbase_cli.store.records import JobControl
 
 _MOST = Limits(rows=1000, bytes=1 << 20)
 _PAUSED = JobControl(paused_at=datetime(2026, 1, 1, tzinfo=UTC), paused_by="ann on db1", pause_reason="a sale")
+
+_STOP: dict[str, Any] = {
+    "stopped_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "stopped_by": "ann on db1",
+    "stop_reason": "a sale",
+}
+_STOPPED = JobControl(**_STOP)
 
 
 class _Stage(Stop):
@@ -75,6 +83,27 @@ def test_a_pause_is_reported_once_a_minute_and_its_end_once(stage: _Stage, throt
     throttler.take(JobControl(), None)
     throttler.take(JobControl(), None)
     assert stage.messages == ["going on"]
+
+
+@pytest.mark.parametrize("control", [_STOPPED, replace(_PAUSED, **_STOP)])
+def test_a_stopped_job_begins_no_batch_and_says_once_by_whom_and_why(
+    stage: _Stage, throttler: Throttler, control: JobControl
+) -> None:
+    throttler.take(control, None)
+    throttler.take(control, None)
+    assert not throttler.wait_for_turn()
+    assert stage.now == 1000.0
+    assert stage.order == control.stop
+    assert stage.messages == [
+        "Stopped by ann on db1: a sale",
+        "Finishing the batches in progress (Ctrl-C stops at once)…",
+    ]
+
+
+def test_a_stop_after_a_signal_keeps_the_signal(stage: _Stage, throttler: Throttler) -> None:
+    stage.request(15)
+    throttler.take(_STOPPED, None)
+    assert (stage.signal, stage.order) == (15, _STOPPED.stop)
 
 
 def test_a_pause_that_stopped_no_batch_is_not_reported(stage: _Stage, throttler: Throttler) -> None:

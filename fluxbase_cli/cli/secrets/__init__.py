@@ -1,4 +1,4 @@
-"""The command group `fluxbase-cli secrets`: re-encrypt, audit, rollback, status, pause, resume, tune."""
+"""The command group `fluxbase-cli secrets`: re-encrypt, audit, rollback, status, pause, resume, stop, tune."""
 
 from __future__ import annotations
 

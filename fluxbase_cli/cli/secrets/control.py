@@ -1,4 +1,4 @@
-"""The commands `fluxbase-cli secrets pause`, `resume` and `tune`: they control a job in another process."""
+"""The commands `fluxbase-cli secrets pause`, `resume`, `stop` and `tune`: they control a job in other processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fluxbase_cli.cli.context import load
 from fluxbase_cli.cli.option_types import MaxRate, MaxReplicaLag, max_lag
 from fluxbase_cli.cli.options import Options, command
 from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.errors import ExitCode, interrupted_code
 
 if TYPE_CHECKING:
     from fluxbase_cli.engine.observe.control import ControlState
@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to the group `secrets`."""
     app.command("pause", epilog=_PAUSE_EXAMPLES)(command(pause))
     app.command("resume", epilog=_RESUME_EXAMPLES)(command(resume))
+    app.command("stop", epilog=_STOP_EXAMPLES)(command(stop))
     app.command("tune", epilog=_TUNE_EXAMPLES)(command(tune))
 
 
@@ -55,13 +56,58 @@ Example:
 
 
 def resume(options: Options) -> int:
-    """Let a paused job continue.
+    """Let a paused or stopped job continue.
 
-    (To resume an interrupted job, run the command that began it again.)
+    The processes of a paused job continue at once. A stopped job has no processes any more: run the command that began
+    it again. Processes with --join or --run-name may then work on it again too.
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
 
     return _show(options, control.resume(load(options).database))
+
+
+#: How long `secrets stop` waits for the runners, in seconds.
+_WAIT_S = 60.0
+_STOP_EXAMPLES = """\b
+Examples:
+  fluxbase-cli secrets stop
+  fluxbase-cli secrets stop --reason "the disk of the standby is nearly full"
+  fluxbase-cli secrets stop --no-wait -o json
+"""
+
+
+def stop(
+    options: Options,
+    *,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", help="Why. All processes of the job and `secrets status` show it."),
+    ] = None,
+    no_wait: Annotated[
+        bool,
+        typer.Option("--no-wait", help="Do not wait until the processes have ended."),
+    ] = False,
+) -> int:
+    """End the running job, on all machines.
+
+    The batches in progress are finished and recorded. Then all processes of the job end, as after Ctrl-C, and nothing
+    is lost. The command that began the job resumes it. A process with --join or --run-name that is started again, such
+    as a pod, does not resume it: `secrets resume` allows that.
+    """
+    from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.observe import control  # noqa: PLC0415
+    from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
+    from fluxbase_cli.report.control import stop_data, stop_lines  # noqa: PLC0415
+
+    database, interrupted = load(options).database, Stop()
+    outcome = control.stop(database, reason)
+    if not no_wait:
+        with stop_on_signals(interrupted, lambda _: None):
+            outcome = control.wait_for_end(database, outcome, wait_s=_WAIT_S, interrupted=interrupted)
+    print_result(options, stop_data(outcome), stop_lines(outcome))
+    if interrupted.requested:
+        return interrupted_code(interrupted.signal)
+    return ExitCode.FAILED if outcome.left and outcome.request is not None and not no_wait else ExitCode.DONE
 
 
 _TUNE_EXAMPLES = """\b

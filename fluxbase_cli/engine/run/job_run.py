@@ -75,6 +75,7 @@ class JobRun:
 
         Raises:
             JobRunningError: another process began a job meanwhile.
+            JobStoppedError: somebody has stopped the job, and this request does not resume a stopped job.
             PreflightRefusedError: the progress tables can't be created.
             ConfigurationError: `before_begin` says that the target key can't be used any more.
         """
@@ -244,6 +245,7 @@ class JobRun:
             quarantine=quarantine,
             error=error,
             signal=self._stop.signal,
+            stopped=self._stop.order if state == JobState.INTERRUPTED.value else None,
             warnings=self._prepared.preflight.warnings,
             unexamined=unexamined,
         )

@@ -1,4 +1,4 @@
-"""Throttles a runner: pauses it, limits its rate, makes it wait for standbys, and sets the size of its batches.
+"""Throttles a runner: pauses or stops it, limits its rate, makes it wait for standbys, and sets its batch size.
 
 The heartbeat reads the control settings from the database once a second. Workers look at its result before each batch,
 so they need no round trip for it.
@@ -72,7 +72,7 @@ class Throttler:
         job: the job's number.
         workers: how many threads there are.
         policy: the batch settings with which the runner was started.
-        stop: ends every wait.
+        stop: ends every wait; is requested when an operator stops the job.
         observer: gets an event that says what is waited for.
         clock: returns the time in seconds.
     """
@@ -134,6 +134,10 @@ class Throttler:
             control: the control settings of the job.
             behind: how far each standby is behind; None if there is no limit for that.
         """
+        if control.stop is not None and self._stop.order is None:
+            self._stop.request(order=control.stop)
+            self._observer.notify(Message(control.stop.sentence))
+            self._observer.notify(Message("Finishing the batches in progress (Ctrl-C stops at once)…"))
         with self._lock:
             self._control = control
             self._set_rate(control)

@@ -80,7 +80,7 @@ WHERE id = %(job)s AND state IN ('running', 'interrupted', 'failed');
 -- name: control
 -- Runners are counted only if there is a rate that they share.
 SELECT j.paused_at, j.paused_by, j.pause_reason, j.max_rate AS max_rate_per_s, j.batch_size AS batch_rows,
-       j.max_lag_s, j.max_lag_bytes,
+       j.max_lag_s, j.max_lag_bytes, j.stopped_at, j.stopped_by, j.stop_reason,
        CASE WHEN j.max_rate IS NULL THEN 1 ELSE (
            SELECT count(*)
            FROM fluxbase_rotation.runner AS r
@@ -96,7 +96,23 @@ SET paused_at = clock_timestamp(), paused_by = %(by)s, pause_reason = %(reason)s
 WHERE id = %(job)s AND paused_at IS NULL;
 
 -- name: resume
-UPDATE fluxbase_rotation.job SET paused_at = NULL, paused_by = NULL, pause_reason = NULL WHERE id = %(job)s;
+UPDATE fluxbase_rotation.job
+SET paused_at = NULL, paused_by = NULL, pause_reason = NULL, stopped_at = NULL, stopped_by = NULL, stop_reason = NULL
+WHERE id = %(job)s;
+
+-- name: stop
+-- A later request replaces an earlier one. So a process that has seen the earlier one only does not lift the later one.
+UPDATE fluxbase_rotation.job
+SET stopped_at = clock_timestamp(), stopped_by = %(by)s, stop_reason = %(reason)s
+WHERE id = %(job)s AND state IN ('running', 'interrupted', 'failed')
+RETURNING id;
+
+-- name: lift_stop
+-- Only the request that the caller has seen.
+UPDATE fluxbase_rotation.job
+SET stopped_at = NULL, stopped_by = NULL, stop_reason = NULL
+WHERE id = %(job)s AND stopped_at = %(seen)s
+RETURNING id;
 
 -- name: tune
 -- NULL keeps a setting as it is, 0 removes it.
