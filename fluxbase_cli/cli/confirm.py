@@ -49,7 +49,8 @@ def _summary(loaded: Loaded, prepared: Prepared) -> list[str]:
     if prepared.request.reason:
         lines.append(f"Reason:    {prepared.request.reason}")
     if prepared.decision.resumes is not None:
-        lines.append(f"Resumes:   job {prepared.decision.resumes.id}")
+        resumed = prepared.decision.resumes
+        lines.append(f"Resumes:   job {resumed.id}" + (f", {resumed.stop}" if resumed.stop is not None else ""))
     lines.append("Values (for JSON: documents):")
     lines += [f"  {number:>9}  {location}" for location, number in plan.values_by_location.items()]
     lines.append(f"  {sum(plan.values_by_location.values()):>9}  together")

@@ -41,6 +41,7 @@ class JobRequest:
         number: the job's number, if the same job runs in several databases; None for the next number.
         secondary: the database is that of a branch or a tenant, not the main database.
         alone: no worker process may be started.
+        scheduled: a program begins the job, not a person.
     """
 
     kind: JobKind
@@ -64,3 +65,9 @@ class JobRequest:
     number: int | None = None
     secondary: bool = False
     alone: bool = False
+    scheduled: bool = False
+
+    @property
+    def obeys_stop(self) -> bool:
+        """Whether `secrets stop` keeps this process from resuming the job: it may be started again automatically."""
+        return self.join or self.run_name is not None or self.scheduled

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
     from fluxbase_cli.engine.databases import DatabasesReport, PreparedDatabases
     from fluxbase_cli.engine.goal import Goal
+    from fluxbase_cli.engine.outcome import JobReport
     from fluxbase_cli.engine.request import JobRequest
     from fluxbase_cli.report.messages import Messages
     from fluxbase_cli.report.server_key import ServerNotes
@@ -228,10 +229,12 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         )
         run = DatabasesRun(loaded.keyring, targets, request, stop=stop, observer=progress, before_begin=check)
         everywhere = run.run()
-    return _tell_result(options, messages, everywhere, notes)
+    return _tell_result(options, messages, everywhere, notes, request)
 
 
-def _tell_result(options: Options, messages: Messages, everywhere: DatabasesReport, notes: ServerNotes) -> int:
+def _tell_result(
+    options: Options, messages: Messages, everywhere: DatabasesReport, notes: ServerNotes, request: JobRequest
+) -> int:
     """Print how the job ended, and what comes next. Return the exit code."""
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
@@ -248,7 +251,7 @@ def _tell_result(options: Options, messages: Messages, everywhere: DatabasesRepo
     for line in notes.after() if report.state == "completed" else ():
         messages.tell(line)
     if report.state == "interrupted":
-        messages.tell("Run the same command again: it resumes from the last committed batch.")
+        messages.tell(_how_to_continue(report, request))
     return report.exit_code
 
 
@@ -262,3 +265,9 @@ def _agreed(messages: Messages, loaded: Loaded, targets: PreparedDatabases, note
     for line in notes.before():
         messages.tell(line)
     return True
+
+
+def _how_to_continue(report: JobReport, request: JobRequest) -> str:
+    if report.stopped is not None and request.obeys_stop:
+        return "`fluxbase-cli secrets resume` lets the job continue. Then run the same command again."
+    return "Run the same command again: it resumes from the last committed batch."

@@ -65,6 +65,7 @@ def prepare(
         PreflightRefusedError: the database or the role does not meet a condition.
         WrongKeyError: the key sample shows that the key is wrong.
         JobRunningError: another process works on a job.
+        JobStoppedError: somebody has stopped the job, and this request does not resume a stopped job.
     """
     keyring.key(request.goal.target)
     if request.goal.source is not None:

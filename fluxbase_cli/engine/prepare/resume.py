@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fluxbase_cli.catalogue.locations import catalogue_digest
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.throttle.pacing import MaxLag
-from fluxbase_cli.errors import ConfigurationError, JobRunningError, PreflightRefusedError
+from fluxbase_cli.errors import ConfigurationError, JobRunningError, JobStoppedError, PreflightRefusedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
@@ -54,6 +54,7 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
         ConfigurationError: the unfinished job is of another kind, or was begun with other keys or another list of
             locations; or the name of the run belongs to a different job.
         JobRunningError: a process works on it, and this request does not join it or can't join it.
+        JobStoppedError: somebody has stopped it, and this request does not resume a stopped job.
     """
     job = jobs.unfinished() if jobs.schema.exists() else None
     if job is None:
@@ -67,6 +68,7 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
             raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
         return Decision()
     same_goal = _is_goal_of(job, request)
+    _refuse_stopped(job, request)
     joins = request.join or (request.run_name is not None and same_goal)
     alive = _alive(jobs, job)
     if alive and not joins:
@@ -76,9 +78,7 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
     if alive and not joins:
         raise JobRunningError(
             f"job {job.id} ({job.kind.value}, {_versions(job)}) is running {_where(alive)}, {percent(jobs, job)}% done",
-            hint="`--join` works on the same job together with it; `fluxbase-cli secrets status` shows it."
-            if same_goal
-            else "Stop it first (you can resume it later, or roll it back); `fluxbase-cli secrets status` shows it.",
+            hint=_hint_beside(job, same_goal=same_goal),
         )
     if not request.join and (request.restart or _rolls_back(request, job)):
         return Decision(supersedes=job)
@@ -92,6 +92,27 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
         )
     _refuse_other_context(job, keyring, request)
     return Decision(resumes=job)
+
+
+def _refuse_stopped(job: Job, request: JobRequest) -> None:
+    if job.stop is not None and request.obeys_stop and _is_goal_of(job, request):
+        raise JobStoppedError(
+            f"job {job.id} was {job.stop}",
+            hint="`fluxbase-cli secrets resume` lets it continue. The same command without --join and --run-name "
+            "resumes it too.",
+        )
+
+
+def _hint_beside(job: Job, *, same_goal: bool) -> str:
+    """What to do about a job that a process works on."""
+    if job.stop is not None:
+        return f"It was {job.stop}. Its processes end within some seconds; then run this again."
+    if same_goal:
+        return "`--join` works on the same job together with it; `fluxbase-cli secrets status` shows it."
+    return (
+        "Stop it first with `fluxbase-cli secrets stop` (you can resume it later, or roll it back); "
+        "`fluxbase-cli secrets status` shows it."
+    )
 
 
 def _is_goal_of(job: Job, request: JobRequest) -> bool:

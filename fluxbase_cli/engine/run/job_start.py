@@ -19,7 +19,7 @@ from fluxbase_cli.errors import JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.store.records import Job, JobState, NewJob, Tuning
+from fluxbase_cli.store.records import Job, JobState, NewJob, StopRequest, Tuning
 from fluxbase_cli.store.replication import connected_standbys
 
 #: Its argument is the session on the main database in which a job begins; None if the job is in another database.
@@ -58,6 +58,7 @@ class JobStart:
 
         Raises:
             JobRunningError: another process began a job meanwhile.
+            JobStoppedError: somebody has stopped the job, and this request does not resume a stopped job.
             ConfigurationError: `before_begin` says that the target key can't be used any more.
         """
         while True:
@@ -104,6 +105,7 @@ class JobStart:
         with ExitStack() as keys, connection.transaction():
             self._check_keys(connection, keys)
             jobs.set_state(job.id, JobState.RUNNING)
+            lifted = self._lift_stop(jobs, job)
             jobs.runners.free_dead_leases(job.id)
             if not joins:
                 # A catch-up pass from before the interruption is out of date: others may have written since.
@@ -113,8 +115,19 @@ class JobStart:
             jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run_name())
         verb = "Joining" if joins else "Resuming"
         self._observer.notify(Message(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
+        if lifted is not None:
+            self._observer.notify(Message(f"Job {job.id} was {lifted}; it is not stopped any more"))
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
         return recorded_job(jobs, job.id)
+
+    def _lift_stop(self, jobs: JobStore, job: Job) -> StopRequest | None:
+        """Withdraw the request to stop the job that was there when this request was prepared, and return it.
+
+        A later request stays. The heartbeat reads it before the first batch.
+        """
+        prepared = self._prepared.decision.resumes
+        seen = None if self._request.obeys_stop or prepared is None else prepared.stop
+        return seen if seen is not None and jobs.lift_stop(job.id, seen) else None
 
     def _create(self, connection: Connection, jobs: JobStore, superseded: Job | None) -> Job:
         # One transaction: a job is never stored without the event that says who began it, and under which name.
