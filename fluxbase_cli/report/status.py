@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary
-from fluxbase_cli.report.json_report import dotted, quarantine
-from fluxbase_cli.report.text import table
+from fluxbase_cli.report.json_report import dotted, quarantine, stop_fields
+from fluxbase_cli.report.text import HOW_TO_CONTINUE, table
 from fluxbase_cli.store.records import Event, Runner
 
 
@@ -69,6 +69,9 @@ def details_lines(details: JobDetails) -> Iterator[str]:
     yield headline(details)
     if job.paused_at is not None and job.paused:
         yield f"Paused: since {_when(job.paused_at)} by {job.paused_by or 'somebody'}; `secrets resume` ends the pause"
+    if job.stop is not None:
+        yield f"Stopped: at {_when(job.stop.at)} {job.stop.by_and_why}"
+        yield HOW_TO_CONTINUE
     if job.reason:
         yield f"Reason: {job.reason}"
     if job.error:
@@ -152,7 +155,9 @@ def span(seconds: float) -> str:
 
 
 def _state(summary: JobSummary) -> str:
-    return f"{summary.state} (paused)" if summary.job.paused else summary.state
+    marks = ["stopped"] if summary.job.stop is not None else []
+    marks += ["paused"] if summary.job.paused else []
+    return f"{summary.state} ({', '.join(marks)})" if marks else summary.state
 
 
 def _summary_data(summary: JobSummary) -> dict[str, Any]:
@@ -162,6 +167,8 @@ def _summary_data(summary: JobSummary) -> dict[str, Any]:
         "kind": job.kind.value,
         "state": summary.state,
         "paused": summary.job.paused,
+        "stopped": job.stop is not None,
+        **stop_fields(job.stop),
         "from_version": job.from_version,
         "to_version": job.to_version,
         "reason": job.reason,
