@@ -11,7 +11,7 @@ from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.outcome import ServerAway
 from fluxbase_cli.rotation.step_recorder import StepRecorder
 from fluxbase_cli.rotation.step_records import ReturnStep, StartStep, StepsDone, StopStep
-from fluxbase_cli.rotation.steps import RotationSteps, StoppedError
+from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.way_back import WayBack, stranded
 from fluxbase_cli.store.connection import first_line
 from fluxbase_cli.store.rotations import CUTOVER_STEPS, RotationRecord, RotationStep
@@ -93,7 +93,7 @@ class CutoverRun:
                 continue
             try:
                 done.add(step, self._recorder.run(rotation, step, actions[step]))
-            except (FluxbaseCliError, psycopg.Error, StoppedError) as error:
+            except (FluxbaseCliError, psycopg.Error, StoppedError, WaitingForPersonError) as error:
                 if step not in _GOES_BACK or (step is RotationStep.STOP and not self._has_begun(rotation, step)):
                     raise
                 self._return(rotation, _reason(error, self._context.stop.signal))
@@ -131,6 +131,8 @@ def away_of(done: StepsDone) -> ServerAway | None:
 def _reason(error: Exception, signal: int | None) -> str:
     if isinstance(error, FluxbaseCliError):
         return error.message
+    if isinstance(error, WaitingForPersonError):
+        return error.what
     if isinstance(error, StoppedError):
         return "interrupted" if signal is None else f"interrupted by signal {signal}"
     return f"{type(error).__name__}: {first_line(error)}" if isinstance(error, psycopg.Error) else type(error).__name__

@@ -12,7 +12,7 @@ from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.errors import ConfigurationError, JobFailedError
+from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobStoppedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.active_version import move_pointer
 from fluxbase_cli.keys.target_check import target_check
@@ -185,6 +185,11 @@ class RotationSteps:
             rotation: the rotation.
             version: the new version.
             always: whether the values are moved even if `auto_reencrypt` is off.
+
+        Raises:
+            WaitingForPersonError: somebody has stopped the job.
+            StoppedError: a signal requested a stop.
+            JobFailedError: the job failed.
         """
         if not (self._policy.auto_reencrypt or always):
             self._context.tell(
@@ -195,7 +200,12 @@ class RotationSteps:
         completed = self._lock.store().completed_job(after=rotation.newest_job, version=version)
         if completed is not None and self.databases is Databases.MAIN:
             return ReEncryptStep(completed)
-        report = self.move_values(JobKind.RE_ENCRYPT, version, stop=self._context.stop)
+        try:
+            report = self.move_values(JobKind.RE_ENCRYPT, version, stop=self._context.stop)
+        except JobStoppedError as error:
+            raise _stopped_by_person(error.message) from None
+        if report.stopped is not None and not self._context.stop.requested:
+            raise _stopped_by_person(f"job {report.job} was {report.stopped}")
         if report.state == "interrupted":
             raise StoppedError
         if report.state != "completed":
@@ -222,6 +232,7 @@ class RotationSteps:
             limits=self._context.limits,
             workers=self._context.workers,
             catalogue=self._context.scope.catalogue,
+            scheduled=kind is JobKind.RE_ENCRYPT,
         )
         keyring, database = self.ring(self.settings), self.settings.database
         return request, prepare_databases(database, keyring, request, self.databases, NullObserver())
@@ -238,8 +249,10 @@ class RotationSteps:
         keyring = self.ring(self.settings)
         observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
         check = target_check(self.settings, self._context.environ, keyring.key(version), warn=self._context.warn)
-        job = DatabasesRun(keyring, targets, request, stop=stop, observer=observer, before_begin=check)
-        report = job.run().together
+        # A stop of the job must not end the daemon.
+        with stop.child() as child:
+            job = DatabasesRun(keyring, targets, request, stop=child, observer=observer, before_begin=check)
+            report = job.run().together
         self._note(job=report.job, rate_per_second=report.rate_per_second)
         return report
 
@@ -370,6 +383,10 @@ def current_version(settings: Settings, keyring: Keyring) -> int:
     if encryption.is_single and keyring.server_version is not None:
         return keyring.server_version
     return encryption.effective_key_version or keyring.active
+
+
+def _stopped_by_person(what: str) -> WaitingForPersonError:
+    return WaitingForPersonError(what, ["`fluxbase-cli secrets resume` lets it continue."])
 
 
 def _by_hand(change: Change) -> list[str]:
