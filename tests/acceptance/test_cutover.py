@@ -182,3 +182,26 @@ def test_a_signal_while_the_server_is_stopped_goes_back(served: Served, number: 
     assert ended.code == 128 + number, ended.all
     assert ended.json["state"] == "interrupted"
     _is_back(served, before)
+
+
+def test_a_job_that_is_stopped_by_a_person_goes_back(served: Served) -> None:
+    before = served.plaintexts(SERVER_KEY)
+    served.change("      session_timeout: 5s", "      session_timeout: 5s\n      ignore_sessions: [reporting]")
+    served.behave("slow-stop")
+    with (
+        psycopg.connect(served.rotation.url, application_name="reporting") as blocker,
+        served.command.start("rotation", "run", "--force", "-o", "json") as running,
+    ):
+        until(lambda: served.calls() == ["start", "stop"] and not served.is_healthy(), "the server is stopped")
+        blocker.execute("LOCK TABLE functions.secrets IN SHARE MODE")
+        served.behave_well()
+        until(served.rotation.waits_for_a_lock, "the job waits")
+        stopped = served.command("secrets", "stop", "--reason", "not now", "--no-wait")
+        blocker.rollback()
+        back = running.finish()
+
+    assert stopped.code == 0, stopped.all
+    assert back.code == 1, back.all
+    assert "was stopped by" in back.json["returned"]
+    assert "not now" in back.json["returned"]
+    _is_back(served, before)
