@@ -148,7 +148,7 @@ def read_server_key(reader: Reader) -> ServerKey | None:
 
 
 def has_server_key(reader: Reader) -> bool:
-    """Whether `encryption_key` is set, in whatever form."""
+    """Whether `encryption_key` is set, in any form."""
     if reader.environment.of_server(SERVER_KEY_VARIABLE) or reader.environment.get(SERVER_KEY_VARIABLE):
         return True
     written = reader.section(_SINGLE_KEY)

@@ -57,7 +57,7 @@ def while_active(version: int, active: int) -> list[str]:
 
 
 def while_the_server_has_it(version: int, server_version: int | None) -> list[str]:
-    """The server seals under the key that it has, whatever the active version is."""
+    """The server seals under the key that it has, even if another version is active."""
     if version != server_version:
         return []
     return [f"the server has the key of version {version}: give it another one (FLUXBASE_ENCRYPTION_KEY) first"]

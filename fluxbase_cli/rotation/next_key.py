@@ -36,7 +36,7 @@ class NextKey:
         history: what the database knows about keys.
         used: the versions that were ever the target of a job.
         active: the version under which the server seals now.
-        returned: the version of a rotation that went back by itself after a failure. Its key is used again.
+        returned: the version of a rotation that went back automatically after a failure. Its key is used again.
         warn: called with warnings for the operator.
     """
 
@@ -68,7 +68,7 @@ class NextKey:
 
         If a version is configured that is higher than all versions ever used, somebody has prepared it, and it is
         chosen. A used version that is higher than the active one was rolled back from by a person, and its key may be
-        compromised. It is never chosen again. The key of a rotation that went back by itself is chosen again.
+        compromised. It is never chosen again. The key of a rotation that went back automatically is chosen again.
 
         Raises:
             ConfigurationError: no version is prepared, and the provider can't make keys; or the place of the next key

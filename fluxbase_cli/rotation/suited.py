@@ -1,4 +1,4 @@
-"""Whether an automatic rotation suits the server: does it know one key, or several?"""
+"""Whether an automatic rotation suits the server, which may know one key or several."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class RotationStore:
         return {record.step: record for record in records}
 
     def returned_version(self) -> int | None:
-        """The new version of the newest rotation, if that went back by itself after a failure."""
+        """The new version of the newest rotation, if that went back automatically after a failure."""
         rows = self._sql.rows("returned_version")
         return int(rows[0]["to_version"]) if rows and rows[0]["returned"] else None
 
