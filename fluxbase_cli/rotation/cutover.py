@@ -78,10 +78,26 @@ class Cutover:
             settings.encryption.server, settings.database, self._context.environ, tell=self._context.tell
         )
 
-    def server_key(self) -> Key | None:
-        """The key that the server has, by the configuration."""
+    def server_key(self) -> Key:
+        """The key that the server has, by the configuration.
+
+        Raises:
+            ConfigurationError: it is not configured, or no server can have it.
+        """
         ring = self._steps.ring(self._settings)
-        return None if ring.server_version is None else ring.key(ring.server_version)
+        if ring.server_version is None:
+            # If it had to go back, the server would get a key that it did not have before.
+            raise ConfigurationError(
+                "which key the server has is not configured",
+                hint="Give this command the server's key as FLUXBASE_ENCRYPTION_KEY, or set server.env_file.",
+            )
+        key = ring.key(ring.server_version)
+        if server_text(key.secret) is None:
+            raise ConfigurationError(
+                f"the server's key at {key.source} is not text of 32 bytes, so no released server can have it",
+                hint="Which key does the server have? Configure that one.",
+            )
+        return key
 
     # --- check ----------------------------------------------------------------------------------------------------
 
@@ -103,12 +119,6 @@ class Cutover:
                 hint="\n".join(
                     [refusals[0].remedy or "", *(f"Also: {each.message}. {each.remedy or ''}" for each in refusals[1:])]
                 ).strip(),
-            )
-        ring = self._steps.ring(self._settings)
-        if server_text(ring.key(from_version).secret) is None:
-            raise ConfigurationError(
-                f"key version {from_version} is not text of 32 bytes, so no server can have it",
-                hint="Which key does the server have? Configure it as encryption_key or FLUXBASE_ENCRYPTION_KEY.",
             )
         refuse_if_lost(self._settings, self._lock.history(), self._context.environ, from_version)
         audit = self._audit(from_version)

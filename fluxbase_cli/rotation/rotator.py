@@ -188,10 +188,13 @@ class Rotator:
 
     def _begin(self, decision: DueDecision, *, force: bool) -> RotationRecord:
         settings = self._steps.settings
-        from_version = current_version(settings, self._steps.ring(settings))
+        single = settings.encryption.is_single
+        from_version = (
+            self._cutover.server_key().version if single else current_version(settings, self._steps.ring(settings))
+        )
         # Chosen before anything is recorded: if no new key can be made, no rotation begins.
         version = self._steps.new_key().choose()
-        check = self._cutover.check(from_version) if settings.encryption.is_single else None
+        check = self._cutover.check(from_version) if single else None
         now, store = self._clock(), self._lock.store()
         with store.transaction():
             rotation = store.begin(

@@ -380,8 +380,8 @@ class RotationSteps:
 def current_version(settings: Settings, keyring: Keyring) -> int:
     """The version under which the server seals now."""
     encryption = settings.encryption
-    if encryption.is_single and keyring.server_version is not None:
-        return keyring.server_version
+    if encryption.is_single:
+        return keyring.server_version or keyring.active
     return encryption.effective_key_version or keyring.active
 
 

@@ -205,3 +205,31 @@ def test_a_job_that_is_stopped_by_a_person_goes_back(served: Served) -> None:
     assert "was stopped by" in back.json["returned"]
     assert "not now" in back.json["returned"]
     _is_back(served, before)
+
+
+def test_without_the_servers_key_nothing_begins(served: Served) -> None:
+    """With a wrong guess, the way back would give the server a key that it did not have."""
+    served.command.write(".env", "TZ=UTC\n")
+    served.change("      env_file: .env\n", "      keyring: single\n      install_key_command: [cat]\n")
+    keys = {"FLUXBASE_SECRET_KEY_1": SERVER_KEY, "FLUXBASE_SECRET_KEY_2": "Qr7vK1mZ-x0_pLw9TtYc3NbG5sHdJ2fe"}
+    refused = served.command("rotation", "run", "--force", **keys)
+    assert refused.code == 2, refused.all
+    assert "which key the server has is not configured" in refused.stderr
+    assert served.calls() == ["start"]
+
+
+def test_the_schedule_does_not_stop_the_server_again_after_a_way_back(served: Served) -> None:
+    before = served.plaintexts(SERVER_KEY)
+    served.behave("fail-start")
+    served.change(
+        "    server:\n", '    key_rotation: {enabled: true, schedule: "0 2 1 * *", min_age: 7d}\n    server:\n'
+    )
+
+    back = served.command("rotation", "run", "-o", "json")
+    calls = served.calls()
+    again = served.command("rotation", "run", "-o", "json")
+
+    assert (back.code, back.json["state"]) == (1, "returned"), back.all
+    assert (again.code, again.json["state"]) == (0, "not-due"), again.all
+    assert served.calls() == calls
+    _is_back(served, before)
