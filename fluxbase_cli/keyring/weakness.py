@@ -71,6 +71,12 @@ _ENOUGH_BITS = 128.0
 _WORDS = frozenset({"dictionary", "spatial"})
 _FOUND = _WORDS | {"repeat", "sequence", "regex", "date"}
 _BYTES = 256
+_REPEATS = "it repeats a short pattern"
+_COUNTS_UP, _COUNTS_DOWN = "it counts up", "it counts down"
+_FEW_CHARACTERS = "it has only a few different characters"
+_ONLY_TOLD = frozenset({_COUNTS_UP, _COUNTS_DOWN, _FEW_CHARACTERS})
+#: Bytes that repeat after so many of them are weak, such as `deadbeef` again and again.
+_SHORT_PERIOD = 4
 _CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
 _LOWER_HEX = frozenset(string.digits + "abcdef")
 _UPPER_HEX = frozenset(string.digits + "ABCDEF")
@@ -92,19 +98,46 @@ def weakness_of(secret: bytes) -> str | None:
         return f"it is one {'byte' if text is None else 'character'} repeated"
     if text is not None and _REFERENCES.fullmatch(text.strip()):
         return "it is a path or a reference to a key, not a key"
+    if text is None:
+        # People type text. Bytes come from a program: another pattern in them may be what a test has chosen.
+        return _REPEATS if _period(secret) <= _SHORT_PERIOD else _words_in(secret, None)
     return _pattern_in(secret, text) or _words_in(secret, text)
 
 
-def _pattern_in(secret: bytes, text: str | None) -> str | None:
-    alphabet = _BYTES if text is None else _alphabet(text)
+def refusal_of(secret: bytes) -> str | None:
+    """Why a key is refused as a target. None if it may be used, perhaps with a warning.
+
+    A key that is publicly known, repeated, of words, or the name of a key is guessed at once. Other patterns weaken a
+    key, and are only told: somebody may have chosen them for a test.
+
+    Args:
+        secret: 32 bytes.
+
+    Returns:
+        A phrase as from `weakness_of`.
+    """
+    reason = weakness_of(secret)
+    if reason is None or reason not in _ONLY_TOLD:
+        return reason
+    return _words_in(secret, secret.decode("ascii"))
+
+
+def _period(secret: bytes) -> int:
+    """After how many bytes the key repeats."""
+    length = len(secret)
+    return next(number for number in range(1, length + 1) if (secret[:number] * length)[:length] == secret)
+
+
+def _pattern_in(secret: bytes, text: str) -> str | None:
+    alphabet = _alphabet(text)
     found = _regular(secret, alphabet)
     if found is None and _is_hex(text):
-        found = _regular(bytes.fromhex(text or ""), _BYTES)
+        found = _regular(bytes.fromhex(text), _BYTES)
     if found is not None:
         return found
     different = len(set(secret))
     saved = len(secret) * log2(alphabet / different) - log2(comb(alphabet, different))
-    return "it has only a few different characters" if saved >= _PATTERN_BITS else None
+    return _FEW_CHARACTERS if saved >= _PATTERN_BITS else None
 
 
 def _regular(symbols: Sequence[int], alphabet: int) -> str | None:
@@ -118,7 +151,9 @@ def _regular(symbols: Sequence[int], alphabet: int) -> str | None:
             best, step = saved, difference
     if step is None:
         return None
-    return "it repeats a short pattern" if step == 0 else f"it counts {'up' if step > 0 else 'down'}"
+    if step == 0:
+        return _REPEATS
+    return _COUNTS_UP if step > 0 else _COUNTS_DOWN
 
 
 def _words_in(secret: bytes, text: str | None) -> str | None:

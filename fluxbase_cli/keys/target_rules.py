@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fluxbase_cli.config import EncryptionSettings
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key, server_text
-from fluxbase_cli.keyring.weakness import weakness_of
+from fluxbase_cli.keyring.weakness import refusal_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def refuse_unfit(key: Key, encryption: EncryptionSettings, allowed: Allowed = NO
     Raises:
         ConfigurationError: the key is weak, or the server knows one key and could not be given this one.
     """
-    weakness = weakness_of(key.secret)
+    weakness = refusal_of(key.secret)
     if weakness is not None and not allowed.weak:
         raise ConfigurationError(
             f"key version {key.version} at {key.source} is not used as a new key: {weakness}",
