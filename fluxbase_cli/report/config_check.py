@@ -19,7 +19,7 @@ def check_lines(data: dict[str, Any]) -> Iterator[str]:
     yield f"Database:      {data['database']}"
     for key in data["keys"]:
         active = ", active" if key["active"] else ""
-        active += ", the server has it" if key["server"] else ""
+        active += ", the server has it" if key.get("server") else ""
         active += "" if key["state"] == "enabled" else f", {key['state']}"
         where = f"{key['provider']}{active} ({key['source']})"
         yield f"Key version {key['version']}: fingerprint {key['fingerprint']}, {where}"

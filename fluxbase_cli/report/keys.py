@@ -85,10 +85,11 @@ def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = No
             "source": key.source,
             "fingerprint": key.fingerprint,
             "active": key.active,
-            "server": key.server,
             "state": key.state.value,
             "warnings": list(key.warnings),
         }
+        if key.server:
+            fields["server"] = True
         if key.created_at is not None:
             fields["created_at"] = key.created_at.isoformat()
         if key.last_rotation is not None:
@@ -111,7 +112,7 @@ def verification_data(verification: Verification) -> dict[str, Any]:
                 "fingerprint": key.fingerprint,
                 "ok": key.problem is None,
                 "problem": key.problem,
-                "server": key.server,
+                **({"server": True} if key.server else {}),
             }
             for key in verification.keys
         ],

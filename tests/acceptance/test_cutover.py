@@ -211,8 +211,8 @@ def test_without_the_servers_key_nothing_begins(served: Served) -> None:
     """With a wrong guess, the way back would give the server a key that it did not have."""
     served.command.write(".env", "TZ=UTC\n")
     served.change("      env_file: .env\n", "      keyring: single\n      install_key_command: [cat]\n")
-    keys = {"FLUXBASE_SECRET_KEY_1": SERVER_KEY, "FLUXBASE_SECRET_KEY_2": "Qr7vK1mZ-x0_pLw9TtYc3NbG5sHdJ2fe"}
-    refused = served.command("rotation", "run", "--force", **keys)
+    known = served.command.having(FLUXBASE_SECRET_KEY_1=SERVER_KEY)
+    refused = known("rotation", "run", "--force", FLUXBASE_SECRET_KEY_2="Qr7vK1mZ-x0_pLw9TtYc3NbG5sHdJ2fe")
     assert refused.code == 2, refused.all
     assert "which key the server has is not configured" in refused.stderr
     assert served.calls() == ["start"]

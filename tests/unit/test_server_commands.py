@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,8 +18,10 @@ from fluxbase_cli.server.health import problem_of, wait_until_healthy
 _KEY = "Zk3v-Yw7Qe_x1Lr9TuB2mN8cHd5GfJ0s"
 
 
-def command(script: str, *, timeout_s: float = 30.0, passed: tuple[str, ...] = (), **environ: str) -> Command:
-    everything = {"PATH": os.environ["PATH"], **environ}
+def command(
+    script: str, environ: Mapping[str, str] | None = None, *, timeout_s: float = 30.0, passed: tuple[str, ...] = ()
+) -> Command:
+    everything = {"PATH": os.environ["PATH"], **(environ or {})}
     return Command("start_command", ("sh", "-c", script), clean_environment(everything, passed), timeout_s)
 
 
@@ -33,7 +35,8 @@ def test_a_command_gets_no_key_and_no_token_unless_it_is_named() -> None:
         "PGPASSWORD": "p",
         "HTTPS_PROXY": "http://user:password@proxy",
     }
-    end = command("env", passed=("MY_SETTING",), LC_ALL="C", DOCKER_HOST="unix:///x", MY_SETTING="1", **secret).run()
+    usual = {"LC_ALL": "C", "DOCKER_HOST": "unix:///x", "MY_SETTING": "1"}
+    end = command("env", {**usual, **secret}, passed=("MY_SETTING",)).run()
     names = {line.partition("=")[0] for line in end.lines}
     assert {"PATH", "LC_ALL", "DOCKER_HOST", "MY_SETTING"} <= names
     assert not names & set(secret)

@@ -51,7 +51,7 @@ def test_by_hand_the_server_is_told_of_before_and_after(served: Served, by_hand:
     assert served.failed_reads() == 0
     listed = by_hand("keys", "list", "-o", "json")
     assert listed.code == 0, listed.all
-    (has,) = [key for key in listed.json["keys"] if key["server"]]
+    (has,) = [key for key in listed.json["keys"] if key.get("server", False)]
     assert (has["version"], has["fingerprint"], has["active"]) == (2, fingerprint[1], True)
     assert by_hand("secrets", "audit", "--key-version", "1").stdout == "No secrets found encrypted with key version 1\n"
     assert "the server has key version 2" in by_hand("config", "check").stdout
