@@ -1,10 +1,10 @@
 """The configuration: fluxbase.yaml, `.env` and the environment, read into typed, frozen settings."""
 
 from fluxbase_cli.config.database import DatabaseSettings
+from fluxbase_cli.config.destruction import KeyDestructionSettings
 from fluxbase_cli.config.encryption import (
     ActivePointer,
     EncryptionSettings,
-    KeyDestructionSettings,
 )
 from fluxbase_cli.config.key_entries import KeyEntry, UnsetKeyError
 from fluxbase_cli.config.rotation import KeyRotationSettings

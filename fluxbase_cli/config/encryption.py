@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.duration import parse_duration
+from fluxbase_cli.config import destruction, rotation, vault
+from fluxbase_cli.config import server as server_section
+from fluxbase_cli.config.destruction import KeyDestructionSettings, read_key_destruction
 from fluxbase_cli.config.key_entries import (
     KeyEntry,
     entries_of_file,
@@ -20,6 +21,7 @@ from fluxbase_cli.config.key_entries import (
     warnings_of_server_key,
     warnings_of_unused,
 )
+from fluxbase_cli.config.names import SectionNames, check_names
 from fluxbase_cli.config.provider_traits import TEXT_PROVIDER, traits_of
 from fluxbase_cli.config.reader import Unquoted
 from fluxbase_cli.config.rotation import KeyRotationSettings, read_key_rotation
@@ -32,6 +34,13 @@ if TYPE_CHECKING:
     from fluxbase_cli.config.reader import Reader
 
 _SECTION = "security.encryption"
+_NAMES = SectionNames(
+    _SECTION,
+    settings=frozenset({"active_key_version", "kms_key_id", "provider"}),
+    parts=frozenset({"key_destruction", "key_rotation", "keys", "server", "vault"}),
+)
+#: All sections whose names are checked, the outermost first.
+SECTIONS = (_NAMES, rotation.NAMES, destruction.NAMES, vault.NAMES, vault.AUTH_NAMES, server_section.NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +56,6 @@ class ActivePointer:
     source: str
     provider: str
     value: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class KeyDestructionSettings:
-    """How long an unneeded key is kept.
-
-    Attributes:
-        cooling_off: how long a key stays disabled before it may be destroyed.
-        backup_horizon: how long a key is kept after the last rotation away from it. Backups of this age can then still
-            be read.
-    """
-
-    cooling_off: timedelta = timedelta(days=7)
-    backup_horizon: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +85,7 @@ class EncryptionSettings:
     kms_key_id: str | None = None
     vault: VaultSettings = field(default_factory=VaultSettings)
     key_rotation: KeyRotationSettings = field(default_factory=KeyRotationSettings)
-    key_destruction: KeyDestructionSettings = KeyDestructionSettings()
+    key_destruction: KeyDestructionSettings = field(default_factory=KeyDestructionSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     server_key: ServerKey | None = None
     lists_keys: bool = False
@@ -152,10 +147,10 @@ def read_encryption(
 
     Raises:
         UnsetKeyError: a key is in a variable that is not set, and its version is not in `destroyed`.
-        ConfigurationError: a setting can't be used, or one version has two entries.
+        ConfigurationError: a setting can't be used or is misspelt, or one version has two entries.
     """
+    warnings = check_names(reader, SECTIONS)
     provider = read_provider(reader)
-    warnings: list[str] = []
     entries = entries_of_file(reader, provider, destroyed, warnings)
     from_file = bool(entries)
     if not from_file:
@@ -179,7 +174,7 @@ def read_encryption(
         kms_key_id=kms_key_id,
         vault=read_vault(reader),
         key_rotation=read_key_rotation(reader),
-        key_destruction=_key_destruction(reader),
+        key_destruction=read_key_destruction(reader),
         server=server,
         server_key=server_key,
         lists_keys=from_file,
@@ -214,20 +209,6 @@ def _active_version(reader: Reader, keys: tuple[KeyEntry, ...]) -> int | None:
             hint=f"Correct the number, or add the key (security.encryption.keys or FLUXBASE_SECRET_KEY_{version}).",
         )
     return version
-
-
-def _key_destruction(reader: Reader) -> KeyDestructionSettings:
-    path = f"{_SECTION}.key_destruction"
-    default = KeyDestructionSettings()
-    return KeyDestructionSettings(
-        cooling_off=_duration(reader, f"{path}.cooling_off", default.cooling_off),
-        backup_horizon=_duration(reader, f"{path}.backup_horizon", default.backup_horizon),
-    )
-
-
-def _duration(reader: Reader, path: str, default: timedelta) -> timedelta:
-    found = reader.text(path, Unquoted.AS_WRITTEN)
-    return default if found is None or not found.text else parse_duration(found.text, found.place)
 
 
 def _text_or_none(reader: Reader, path: str) -> str | None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.expand import UnsetVariableError
+from fluxbase_cli.config.names import refuse_misspelt
 from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER, traits_of
 from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer
 from fluxbase_cli.config.secret import Secret
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from fluxbase_cli.config.reader import Reader
 
 SECTION = "security.encryption"
+#: The fields of an entry in `keys` with the trait `usual_fields`.
+_ENTRY_NAMES = ("version", "provider", "key", "ciphertext", "kms_key_id", "region", "encryption_context")
 _SINGLE_KEY = "encryption_key"
 #: The lengths of a key of 32 bytes in hex and in base64. We read such a key, and a released server does not start.
 _ENCODED_LENGTHS = (64, 44)
@@ -88,9 +91,11 @@ def entries_of_file(
 
 
 def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
-    members = {name: value for name, value in item.members().items() if not value.is_null}
+    written = item.members()
+    members = {name: value for name, value in written.items() if not value.is_null}
     version = members.pop("version", None)
     if version is None:
+        refuse_misspelt(written, ("version",))
         raise ConfigurationError(f"{item.place} has no version", hint="Each key needs a `version:`, a positive number.")
     number = parse_integer(reader.text_of(version, Unquoted.AS_WRITTEN), minimum=1)
     explicit = members.pop("provider", None)
@@ -98,6 +103,8 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
     key = members.pop("key", None)
     found = SettingValue("", item.place) if key is None else _key_text(reader, key, number)
     name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
+    if traits_of(name).usual_fields:
+        refuse_misspelt(written, _ENTRY_NAMES)
     if name == TEXT_PROVIDER and not found.text:
         raise ConfigurationError(
             f"{found.place} has no key", hint='Write `key: "${VARIABLE}"`, or say which `provider:`.'

@@ -12,9 +12,11 @@ from functools import cache
 from importlib.metadata import entry_points
 
 ENTRY_POINT_GROUP = "fluxbase_cli.key_providers"
-#: The groups of the providers whose keys are wrapped, and of those that never find a key by plain text.
+#: The groups of the providers whose keys are wrapped, of those that never find a key by plain text, and of those whose
+#: entries have no fields of their own.
 WRAPPING_GROUP = f"{ENTRY_POINT_GROUP}.keeps_wrapped_keys"
 TEXT_GROUP = f"{ENTRY_POINT_GROUP}.text_is_key"
+FIELDS_GROUP = f"{ENTRY_POINT_GROUP}.usual_fields"
 #: The provider of keys that are in the configuration as text.
 TEXT_PROVIDER = "env"
 #: The provider of a wrapped key whose provider is not named.
@@ -29,20 +31,22 @@ class ProviderTraits:
         installed: whether there is a provider of that name.
         keeps_wrapped_keys: its keys are kept wrapped, in the option `ciphertext` of an entry or in the database.
         text_is_key: it never finds a key by plain text: a text at `key:` is the key itself.
+        usual_fields: its entries have only the fields of this package's providers, so a similar name is a mistake.
     """
 
     installed: bool = False
     keeps_wrapped_keys: bool = False
     text_is_key: bool = False
+    usual_fields: bool = False
 
 
 @cache
 def traits_of(name: str | None) -> ProviderTraits:
     """The traits of the provider of that name; none of them without a name. Imports nothing of the provider."""
     if name is None or name == TEXT_PROVIDER:
-        return ProviderTraits(installed=name is not None)
+        return ProviderTraits(installed=name is not None, usual_fields=name is not None)
     points = entry_points(name=name)
-    installed, wrapping, text = (
-        bool(points.select(group=group)) for group in (ENTRY_POINT_GROUP, WRAPPING_GROUP, TEXT_GROUP)
+    installed, wrapping, text, usual = (
+        bool(points.select(group=group)) for group in (ENTRY_POINT_GROUP, WRAPPING_GROUP, TEXT_GROUP, FIELDS_GROUP)
     )
-    return ProviderTraits(installed, keeps_wrapped_keys=wrapping, text_is_key=text)
+    return ProviderTraits(installed, keeps_wrapped_keys=wrapping, text_is_key=text, usual_fields=usual)

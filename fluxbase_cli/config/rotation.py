@@ -12,12 +12,30 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.command import read_words
+from fluxbase_cli.config.names import SectionNames
 from fluxbase_cli.config.secret import Secret
 
 if TYPE_CHECKING:
     from fluxbase_cli.config.reader import Reader
 
 SECTION = "security.encryption.key_rotation"
+NAMES = SectionNames(
+    SECTION,
+    frozenset(
+        {
+            "auto_reencrypt",
+            "enabled",
+            "min_age",
+            "notification_format",
+            "notification_secret",
+            "notification_webhook",
+            "reload_command",
+            "retain_old_keys",
+            "schedule",
+            "timezone",
+        }
+    ),
+)
 _EXAMPLE = '["kubectl", "rollout", "restart", "deployment/fluxbase"]'
 
 

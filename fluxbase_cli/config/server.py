@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from fluxbase_cli.config.command import read_words
 from fluxbase_cli.config.duration import parse_duration
+from fluxbase_cli.config.names import SectionNames
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.errors import ConfigurationError
 
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
     from fluxbase_cli.config.reader import Reader
 
 SECTION = "security.encryption.server"
+NAMES = SectionNames(
+    SECTION,
+    frozenset(
+        {
+            "env_file",
+            "health_timeout",
+            "health_url",
+            "ignore_sessions",
+            "install_key_command",
+            "keyring",
+            "pass_environment",
+            "session_timeout",
+            "settle_time",
+            "start_command",
+            "stop_command",
+            "verify_command",
+        }
+    ),
+)
 #: The variable that tells every released server its key.
 SERVER_KEY_VARIABLE = "FLUXBASE_ENCRYPTION_KEY"
 #: A server gets its key in this many bytes of text.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from fluxbase_cli.config.names import SectionNames
 from fluxbase_cli.config.reader import Unquoted
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.errors import ConfigurationError
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from fluxbase_cli.config.reader import Reader
 
 SECTION = "security.encryption.vault"
+NAMES = SectionNames(SECTION, frozenset({"address", "ca_cert", "namespace"}), parts=frozenset({"auth"}))
+AUTH_NAMES = SectionNames(
+    f"{SECTION}.auth",
+    frozenset({"jwt", "jwt_file", "method", "mount", "role", "role_id", "secret_id", "secret_id_file", "token"}),
+)
 
 
 class VaultMethod(StrEnum):

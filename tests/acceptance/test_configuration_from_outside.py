@@ -101,6 +101,22 @@ def test_a_sample_key_gives_a_warning(command: Command) -> None:
     assert "your-32-character" not in outcome.all
 
 
+def test_a_misspelt_setting_is_refused_and_an_unknown_one_is_warned_of(rotation: Rotation) -> None:
+    rotation.seed(1)
+    command = rotation.command
+
+    command.write("fluxbase.yaml", "security: {encryption: {key_rotation: {retain_old_key: 2}}}\n")
+    misspelt = command("config", "check")
+    assert misspelt.code == 2
+    assert "key_rotation.retain_old_key is not a setting: did you mean retain_old_keys?" in misspelt.stderr
+    assert "Ready" not in misspelt.all
+
+    command.write("fluxbase.yaml", "security: {encryption: {key_rotation: {owner: team-a}}}\n")
+    unknown = command("config", "check")
+    assert unknown.code == 0, unknown.all
+    assert "key_rotation.owner is not a setting that fluxbase-cli knows; it is ignored" in unknown.all
+
+
 # --- the database -----------------------------------------------------------------------------------------------------
 
 
