@@ -177,19 +177,24 @@ def test_the_wait_ends_with_the_last_runner_and_counts_them(flux: Fluxbase) -> N
     assert (done.left, done.ended, done.state) == ((), 1, JobState.INTERRUPTED)
 
 
-class _RecordsLate(Stop):
-    """A stop whose second wait records the end of the last runner."""
+class _Waits(Stop):
+    """A stop that acts at its second wait, and fails after many waits.
 
-    def __init__(self, flux: Fluxbase) -> None:
+    Args:
+        action: what to do.
+    """
+
+    def __init__(self, action: Callable[[], object] = lambda: None) -> None:
         super().__init__()
-        self._flux = flux
+        self._action = action
         self._waits = 0
 
     def wait(self, seconds: float) -> bool:
         """Wait."""
         self._waits += 1
+        assert self._waits < 100
         if self._waits == 2:
-            self._flux.rows("UPDATE fluxbase_rotation.job SET state = 'interrupted'")
+            self._action()
         return super().wait(seconds)
 
 
@@ -201,7 +206,8 @@ def test_the_wait_ends_when_the_last_runner_has_recorded_its_end(flux: Fluxbase)
     with alive(flux, stopped.job):
         outcome = _stop(flux)
 
-    done = control.wait_for_end(flux.database, outcome, wait_s=60.0, interrupted=_RecordsLate(flux))
+    waits = _Waits(lambda: flux.rows("UPDATE fluxbase_rotation.job SET state = 'interrupted'"))
+    done = control.wait_for_end(flux.database, outcome, wait_s=3600.0, interrupted=waits)
 
     assert (done.left, done.state) == ((), JobState.INTERRUPTED)
 
@@ -214,7 +220,7 @@ def test_the_wait_for_a_killed_runner_ends(flux: Fluxbase, monkeypatch: pytest.M
     with alive(flux, stopped.job):
         outcome = _stop(flux)
 
-    done = control.wait_for_end(flux.database, outcome, wait_s=3600.0, interrupted=Stop())
+    done = control.wait_for_end(flux.database, outcome, wait_s=3600.0, interrupted=_Waits())
 
     assert (done.left, done.ended, done.state) == ((), 1, JobState.RUNNING)
 
@@ -229,7 +235,7 @@ def test_the_wait_ends_when_the_job_needs_no_stop_any_more(flux: Fluxbase, then:
             flux.rows("UPDATE fluxbase_rotation.job SET state = 'completed', finished_at = now()")
         else:
             control.resume(flux.database)
-        ended = control.wait_for_end(flux.database, outcome, wait_s=60.0, interrupted=Stop())
+        ended = control.wait_for_end(flux.database, outcome, wait_s=3600.0, interrupted=_Waits())
     assert (ended.request, len(ended.left)) == (None, 1)
     assert ended.state is (JobState.COMPLETED if then == "completed" else JobState.INTERRUPTED)
 
