@@ -6,19 +6,17 @@ value in the text. The changed text is parsed again and compared with the expect
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import yaml
+
+from fluxbase_cli.config.replace_file import replace_file
 
 _PATH = ("security", "encryption")
 _ACTIVE = "active_key_version"
@@ -56,9 +54,7 @@ class CantEditError(Exception):
 
 
 def edit_file(path: Path, change: Change) -> Path | None:
-    """Make a version active in a file, atomically.
-
-    The file keeps its mode, owner and extended attributes. The old file is kept in the same folder. A link is followed.
+    """Make a version active in a file (see `replace_file`). The old file is kept in the same folder.
 
     Returns:
         The path of the old file; None if no change was needed.
@@ -79,7 +75,7 @@ def edit_file(path: Path, change: Change) -> Path | None:
         return None
     backup = target.with_name(f"{target.name}.before-v{change.version}")
     try:
-        _replace(target, before, edited.encode("utf-8"), backup)
+        replace_file(target, before, edited.encode("utf-8"), backup)
     except OSError as error:
         raise CantEditError(_words(error)) from None
     return backup
@@ -254,58 +250,6 @@ def _with_entry(data: Any, change: Change) -> Any:  # noqa: ANN401
         ]
 
     return _at_section(data, add)
-
-
-def _replace(target: Path, before: bytes, after: bytes, backup: Path) -> None:
-    status = target.stat()
-    # The rights of the folder may let us replace a file that nobody may write. Such a file must not be changed.
-    if not (status.st_mode & 0o222 and os.access(target, os.W_OK)):
-        raise PermissionError(errno.EACCES, "it is read-only")
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as new:
-        path = Path(new.name)
-        try:
-            shutil.copystat(target, path)
-            _give_to(new.fileno(), status)
-            new.write(after)
-            new.flush()
-            os.fsync(new.fileno())
-            _refuse_changed(target, before)
-            if not backup.exists():
-                _keep(target, backup)
-            path.replace(target)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    # `copystat` has also copied the times of the old file.
-    os.utime(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _give_to(descriptor: int, status: os.stat_result) -> None:
-    """Give a new file the owner and the mode of the old one."""
-    with suppress(PermissionError):
-        os.fchown(descriptor, status.st_uid, status.st_gid)
-    made = os.fstat(descriptor)
-    if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
-        raise PermissionError(errno.EPERM, "it belongs to another user")
-    os.fchmod(descriptor, status.st_mode & 0o7777)
-
-
-def _refuse_changed(target: Path, before: bytes) -> None:
-    if target.read_bytes() != before:
-        raise BlockingIOError(errno.EAGAIN, "somebody else is changing it just now")
-
-
-def _keep(target: Path, backup: Path) -> None:
-    """Keep the old file under another name: by a hard link, or by a copy if hard links are not possible."""
-    try:
-        os.link(target, backup)
-    except OSError:
-        shutil.copy2(target, backup)
 
 
 def _words(error: OSError) -> str:
