@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from fluxbase_cli.config.replace_file import replace_file
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.replace_file import replace_file
 
 #: Characters that every reader of such a file takes as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
@@ -50,7 +50,7 @@ def change_variables(path: Path, changes: Mapping[str, str | None], *, after: st
     if changed == text:
         return
     try:
-        replace_file(path, text.encode("utf-8"), changed.encode("utf-8"))
+        replace_file(path, text.encode("utf-8"), changed.encode("utf-8"), None)
     except OSError as error:
         raise CantChangeError(error.strerror or type(error).__name__) from None
 
