@@ -30,6 +30,7 @@ pytest_plugins = [
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",
     "tests.fixtures.served",
+    "tests.fixtures.deployed",
     "tests.fixtures.clocks",
     "tests.fixtures.fleet",
     "tests.fixtures.plugin",
