@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fixtures.command import Outcome
-from tests.fixtures.deployed import PASSWORD, Deployment, Page, of_fluxbase
+from tests.fixtures.deployed import EXAMPLES, PASSWORD, Deployment, Page, of_fluxbase, real_address
 from tests.fixtures.embedded import on_both_releases
+from tests.fixtures.programs import program
 from tests.fixtures.served import SERVER_KEY
 
 _PUBLIC_KEY = "your-32-character-encryption-key"
@@ -129,3 +135,72 @@ def test_the_stand_in_keeps_an_environment_as_docker_compose_does(deployment: De
     assert kept == [SERVER_KEY] * 3
     assert deployment.server_key == other
     assert deployment.shell("docker compose run --rm fluxbase-cli config check").code == 1
+
+
+# --- systemd ----------------------------------------------------------------------------------------------------------
+
+_SYSTEMD = Page("deploy-systemd.md")
+
+
+@pytest.fixture
+def machine(deployment: Deployment) -> Deployment:
+    """A machine on which the unit `fluxbase` runs, with the files of the example."""
+    address = real_address(deployment.world.facts.url)
+    machine = deployment.reaching(address)
+    etc, units = machine.root / "etc" / "fluxbase", machine.root / "etc" / "systemd" / "system"
+    for folder in (etc, units):
+        folder.mkdir(parents=True)
+    machine.copy("fluxbase-cli.yaml", example="systemd", to=etc)
+    names = ("fluxbase.service", "fluxbase-cutover.service", "fluxbase-cutover.timer")
+    machine.copy(*names, example="systemd", to=units)
+    values = {f"FLUXBASE_DATABASE_{name.upper()}": value for name, value in asdict(address).items()}
+    values["FLUXBASE_ENCRYPTION_KEY"] = SERVER_KEY
+    lines = "".join(f"{name}={value}\n" for name, value in values.items())
+    (etc / "fluxbase.env").write_text(f"# the server's variables\n{lines}", encoding="utf-8")
+    return machine
+
+
+@on_both_releases
+@both_ways
+def test_systemd(machine: Deployment, way: str) -> None:
+    before = machine.seed(SERVER_KEY)
+    assert machine.shell("systemctl start fluxbase").code == 0
+    machine.wait_for_server(starts=1)
+
+    done = machine.shell(machine.rooted(_SYSTEMD.commands("Prepare", way)))
+
+    _has_moved(machine, before, done, _SYSTEMD, way)
+
+
+def test_the_timer_of_systemd_runs_a_service_that_changes_the_key_when_it_is_due(machine: Deployment) -> None:
+    before = machine.seed(SERVER_KEY)
+    machine.shell("systemctl start fluxbase")
+    machine.wait_for_server(starts=1)
+    # Due each minute.
+    config = machine.root / "etc" / "fluxbase" / "fluxbase-cli.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("0 3 1 */3 *", "* * * * *"), encoding="utf-8")
+
+    done = machine.shell(_SYSTEMD.commands("By schedule") + "systemctl start fluxbase-cutover.service")
+
+    assert done.code == 0, done.all
+    assert machine.events() == ["start", "stop", "start"]
+    assert machine.plaintexts(machine.server_key) == before
+    assert machine.server_key != SERVER_KEY
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    names = ("fluxbase.service", "fluxbase-cutover.service", "fluxbase-cutover.timer")
+    for name in names:
+        text = (EXAMPLES / "systemd" / name).read_text(encoding="utf-8").replace("User=fluxbase\n", "")
+        # systemd checks that the program exists.
+        (tmp_path / name).write_text(re.sub(r"/usr/local/bin/fluxbase-\w+", sys.executable, text), encoding="utf-8")
+
+    done = subprocess.run(
+        [program("systemd-analyze"), "verify", "--man=no", *(str(tmp_path / name) for name in names)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"},
+    )
+
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "fluxbase" in line]) == (0, []), done.stderr
