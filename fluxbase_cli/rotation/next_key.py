@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fluxbase_cli import seal
 from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import KeyAbsentError, KeyCreator, KeyFinder, Keyring
+from fluxbase_cli.keyring import Key, KeyAbsentError, KeyCreator, KeyFinder, Keyring
 from fluxbase_cli.keys.create import StoredKey, create_key
 from fluxbase_cli.keys.history import KeyHistory
 from fluxbase_cli.keys.loader import open_keyring
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
+from fluxbase_cli.keys.target_rules import refuse_unfit
 
 Warn = Callable[[str], None]
 
@@ -25,6 +25,14 @@ def open_ring(settings: Settings, environ: Mapping[str, str], *, warn: Warn) -> 
     active = settings.encryption.effective_key_version or 0
     to_come = frozenset(version for version in settings.encryption.versions if version > active)
     return open_keyring(settings, environ, warn=warn, gone=to_come)
+
+
+def current_version(settings: Settings, keyring: Keyring) -> int:
+    """The version under which the server seals now."""
+    encryption = settings.encryption
+    if encryption.is_single:
+        return keyring.server_version or keyring.active
+    return encryption.effective_key_version or keyring.active
 
 
 class NextKey:
@@ -81,6 +89,7 @@ class NextKey:
         used = max({active, *self._used, *(v for v in self._history.versions if self._is_retired(v))})
         prepared = min((version for version in sources.entries if version > used), default=None)
         if prepared is not None:
+            self.find(prepared)
             return prepared
         version = max({used, *sources.entries, *self._history.versions}) + 1
         name = sources.provider_for_new(version)
@@ -107,7 +116,7 @@ class NextKey:
         """Find the key of a version at its configured source, or where it would be made. None if there is no key.
 
         Raises:
-            ConfigurationError: its source is not known or can't be reached.
+            ConfigurationError: its source is not known or can't be reached, or nothing should be sealed under the key.
         """
         sources = self._sources
         entry = sources.entries.get(version)
@@ -116,7 +125,9 @@ class NextKey:
                 secret = sources.provider(entry.provider).fetch(entry)
             except KeyAbsentError:
                 return None
-            return StoredKey(version, entry.provider, entry.source, seal.fingerprint(secret), {}, configured=True)
+            key = Key(version, secret, entry.provider, entry.source)
+            refuse_unfit(key, self._settings.encryption)
+            return StoredKey(version, key.provider, key.source, key.fingerprint, {}, configured=True)
         name = sources.provider_for_new(version)
         provider = sources.provider(name)
         if not isinstance(provider, KeyFinder):

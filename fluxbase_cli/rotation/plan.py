@@ -14,12 +14,11 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.history import KeyHistory, read_history
 from fluxbase_cli.rotation.due import due
-from fluxbase_cli.rotation.next_key import NextKey, open_ring
+from fluxbase_cli.rotation.next_key import NextKey, current_version, open_ring
 from fluxbase_cli.rotation.outcome import Plan, PlannedRetirement
 from fluxbase_cli.rotation.policy import Policy, read_policy
 from fluxbase_cli.rotation.retention import beyond_retention
 from fluxbase_cli.rotation.schedule import DueDecision
-from fluxbase_cli.rotation.steps import current_version
 from fluxbase_cli.rotation.suited import refuse_unsuited
 from fluxbase_cli.server.check import examine_server
 from fluxbase_cli.server.control import ServerControl

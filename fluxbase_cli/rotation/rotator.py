@@ -36,12 +36,13 @@ from fluxbase_cli.rotation.cutover_run import CutoverRun, WentBackError, away_of
 from fluxbase_cli.rotation.due import due, known_since
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.metrics import Figures
+from fluxbase_cli.rotation.next_key import current_version
 from fluxbase_cli.rotation.outcome import RotationReport, ServerAway
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.rotation.step_recorder import StepRecorder
 from fluxbase_cli.rotation.step_records import AnyStep, AuditStep, KeyStep, ReEncryptStep, StepsDone
-from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError, current_version
+from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.suited import refuse_unsuited
 from fluxbase_cli.store.connection import first_line
 from fluxbase_cli.store.rotations import VERSIONED_STEPS, RotationRecord, RotationState, RotationStep, StepRecord

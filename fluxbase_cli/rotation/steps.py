@@ -21,7 +21,7 @@ from fluxbase_cli.notifications.progress import ProgressNotifications, Several
 from fluxbase_cli.proof.proof import ProofRequest, take_proof
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.lock import RotationLock
-from fluxbase_cli.rotation.next_key import NextKey, open_ring
+from fluxbase_cli.rotation.next_key import NextKey, current_version, open_ring
 from fluxbase_cli.rotation.policy import Policy
 from fluxbase_cli.rotation.reload import reload_servers
 from fluxbase_cli.rotation.retention import KeyRetirement, Retired, beyond_retention
@@ -375,14 +375,6 @@ class RotationSteps:
             returned=store.returned_version(),
             warn=self._context.warn,
         )
-
-
-def current_version(settings: Settings, keyring: Keyring) -> int:
-    """The version under which the server seals now."""
-    encryption = settings.encryption
-    if encryption.is_single:
-        return keyring.server_version or keyring.active
-    return encryption.effective_key_version or keyring.active
 
 
 def _stopped_by_person(what: str) -> WaitingForPersonError:

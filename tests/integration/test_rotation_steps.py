@@ -308,3 +308,20 @@ def test_keys_of_aws_kms_are_made_wrapped_and_destroyed_by_rotations(
     assert rotating.rows("SELECT version FROM fluxbase_rotation.wrapped_key") == [(3,)]
     assert "active_key_version: 3 " in rotating.file
     assert rotating.file.count("version: ") == 2
+
+
+def test_a_weak_key_that_somebody_has_prepared_is_not_made_active_for_values(
+    rotating: Rotating, calendar: Calendar
+) -> None:
+    rotating.vault.put("keys/v2", key="a" * 32)
+    rotating.change(
+        "    key_destruction:",
+        f'      - {{version: 2, key: "{{{{ vault `{rotating.vault.mount}/keys/v2` }}}}"}}\n    key_destruction:',
+    )
+
+    with pytest.raises(ConfigurationError, match="key version 2 at .* is not used as a new key"):
+        calendar.run()
+
+    assert versions(rotating) == {(1,)}
+    assert "active_key_version: 1 " in rotating.file
+    assert rotating.rows("SELECT count(*) FROM fluxbase_rotation.rotation") == [(0,)]
