@@ -319,7 +319,7 @@ def test_a_weak_key_that_somebody_has_prepared_is_not_made_active_for_values(
         f'      - {{version: 2, key: "{{{{ vault `{rotating.vault.mount}/keys/v2` }}}}"}}\n    key_destruction:',
     )
 
-    with pytest.raises(ConfigurationError, match="key version 2 at .* is not used as a new key"):
+    with pytest.raises(ConfigurationError, match=r"key version 2 at .* is not used as a new key"):
         calendar.run()
 
     assert versions(rotating) == {(1,)}
