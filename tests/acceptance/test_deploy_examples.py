@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from tests.fixtures.command import Outcome
 from tests.fixtures.deployed import EXAMPLES, PASSWORD, Deployment, Page, of_fluxbase, real_address
 from tests.fixtures.embedded import on_both_releases
+from tests.fixtures.ingress import ingress
 from tests.fixtures.programs import program
 from tests.fixtures.served import SERVER_KEY
+from tests.fixtures.stand_in_helm import install as install_release
+from tests.fixtures.stand_in_helm import values_of
+from tests.fixtures.stand_in_kubectl import Cluster
 
 _PUBLIC_KEY = "your-32-character-encryption-key"
 _PROVEN = "No secrets found encrypted with key version 1"
@@ -204,3 +211,144 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, [line for line in done.stderr.splitlines() if "fluxbase" in line]) == (0, []), done.stderr
+
+
+# --- Kubernetes -------------------------------------------------------------------------------------------------------
+
+_EXISTING_SECRET = Page("deploy-helm-existing-secret.md")
+_KUBERNETES = "1.31"
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def cluster(deployment: Deployment) -> Cluster:
+    """An empty cluster, in which the database is reached as the chart names it."""
+    inside = replace(deployment.world.facts.addresses[0], host="fluxbase-postgresql")
+    forwarded = replace(inside, host="localhost", port="15432")
+    return Cluster(deployment.reaching(inside, forwarded).world)
+
+
+def _deploy(cluster: Cluster, deployment: Deployment, *, server_secret: str, database_secret: str) -> None:
+    """The Deployment of the chart, and the server in its pod."""
+    text = of_fluxbase("deployment.yaml")
+    text = text.replace("SERVER-SECRET", server_secret).replace("DATABASE-SECRET", database_secret)
+    cluster.apply(yaml.safe_load(text))
+    assert deployment.shell("kubectl scale deployment/fluxbase --replicas=1").code == 0
+    deployment.wait_for_server(starts=1)
+
+
+@on_both_releases
+@both_ways
+def test_helm_with_an_existing_secret(cluster: Cluster, deployment: Deployment, way: str) -> None:
+    before = deployment.seed(SERVER_KEY)
+    fields = {"jwt-secret": "jwt", "encryption-key": SERVER_KEY, "db-password": PASSWORD}
+    data = {name: _base64(value) for name, value in fields.items()}
+    cluster.apply({"kind": "Secret", "metadata": {"name": "fluxbase-secrets"}, "data": data})
+    _deploy(cluster, deployment, server_secret="fluxbase-secrets", database_secret="fluxbase-secrets")
+    names = ("install-key", "fluxbase-cli.yaml", "rights.yaml", "tools.yaml", "cutover.yaml")
+    deployment.copy(*names, example="helm-existing-secret")
+
+    done = deployment.shell(_EXISTING_SECRET.commands("Prepare", way))
+
+    _has_moved(deployment, before, done, _EXISTING_SECRET, way)
+    after = Cluster(deployment.world)
+    assert after.get("Secret", "fluxbase-secrets")["data"] == {**data, "encryption-key": _base64(deployment.server_key)}
+    keys = after.get("Secret", "fluxbase-keys")["data"]
+    assert keys == {
+        "FLUXBASE_SECRET_KEY_1": _base64(SERVER_KEY),
+        "FLUXBASE_SECRET_KEY_2": _base64(deployment.server_key),
+    }
+
+
+def test_kubernetes_accepts_the_manifests() -> None:
+    for name in ("rights.yaml", "tools.yaml", "cutover.yaml"):
+        text = (EXAMPLES / "helm-existing-secret" / name).read_text(encoding="utf-8")
+        for manifest in yaml.safe_load_all(text):
+            kubernetes_validate.validate(manifest, _KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize(("key", "code"), [("k" * 32, 0), ("k" * 32 + "\n", 0), ("k" * 31, 1), ("", 1)])
+def test_install_key_leaves_other_fields_and_removes_a_line_end(
+    cluster: Cluster, deployment: Deployment, key: str, code: int
+) -> None:
+    data = {"jwt-secret": _base64("jwt"), "encryption-key": _base64(SERVER_KEY)}
+    cluster.apply({"kind": "Secret", "metadata": {"name": "fluxbase-secrets"}, "data": data})
+    deployment.copy("install-key", example="helm-existing-secret")
+    deployment.write("key", key)
+
+    done = deployment.shell("./install-key < key")
+
+    assert done.code == code, done.all
+    found = Cluster(deployment.world).get("Secret", "fluxbase-secrets")["data"]
+    assert found == {**data, "encryption-key": _base64(key.rstrip("\n"))}
+
+
+_HELM = Page("deploy-helm.md")
+
+
+@pytest.fixture
+def release_of_chart(cluster: Cluster, deployment: Deployment) -> Deployment:
+    """The release of the chart with its own Secret, its server, and the files of the example."""
+    text = of_fluxbase("deployment.yaml")
+    text = text.replace("SERVER-SECRET", "fluxbase").replace("DATABASE-SECRET", "fluxbase-postgresql")
+    database = {"db-password": _base64(PASSWORD)}
+    cluster.apply({"kind": "Secret", "metadata": {"name": "fluxbase-postgresql"}, "data": database})
+    values = {"config.encryption_key": SERVER_KEY, "config.auth.jwt_secret": "jwt", "replicaCount": "0"}
+    install_release(deployment.world, yaml.safe_load(text), values)
+    deployment.copy("install-key", "start", "release", "fluxbase-cli.yaml", example="helm")
+    deployment.seed(SERVER_KEY)
+    assert deployment.shell("./start").code == 0
+    deployment.wait_for_server(starts=1)
+    return replace(deployment, world=cluster.world)
+
+
+def _from_outside(deployment: Deployment, folder: Path, script: str) -> Outcome:
+    """Run commands on a machine that reaches the server by its public address."""
+    name, facts = "fluxbase.example.com", deployment.world.facts
+    with ingress(name, facts.port, folder) as (port, certificate):
+        reached = deployment.reaching(*facts.addresses, **{f"{name}:443": port})
+        return reached.shell(script, SSL_CERT_FILE=str(certificate))
+
+
+@on_both_releases
+@both_ways
+def test_helm(release_of_chart: Deployment, tmp_path: Path, way: str) -> None:
+    before = release_of_chart.plaintexts(SERVER_KEY)
+
+    done = _from_outside(release_of_chart, tmp_path, _HELM.commands("Prepare", way))
+
+    _has_moved(release_of_chart, before, done, _HELM, way)
+    assert values_of(release_of_chart.world) == {
+        "config.encryption_key": release_of_chart.server_key,
+        "config.auth.jwt_secret": "jwt",
+        "replicaCount": "1",
+    }
+
+
+def test_helm_goes_back_without_starting_a_server_under_the_wrong_key(
+    release_of_chart: Deployment, tmp_path: Path
+) -> None:
+    before = release_of_chart.plaintexts(SERVER_KEY)
+    start = release_of_chart.directory / "start"
+    fails_once = start.read_text(encoding="utf-8").replace(
+        "set -eu", "set -eu; [ -e failed ] || { : > failed; exit 3; }"
+    )
+    start.write_text(fails_once, encoding="utf-8")
+    command = "fluxbase-cli rotation run --force || code=$?\nkill $forward\nexit $code\n"
+
+    back = _from_outside(release_of_chart, tmp_path, _HELM.commands("Prepare") + command)
+
+    assert back.code == 1, back.all
+    assert "Went back to version 1: start_command ./start ended with exit code 3" in back.stdout
+    release_of_chart.wait_for_server(starts=2)
+    assert release_of_chart.events() == ["start", "stop", "start"]
+    assert release_of_chart.plaintexts(SERVER_KEY) == before
+    assert values_of(release_of_chart.world)["config.encryption_key"] == SERVER_KEY
+    assert [call for call in release_of_chart.calls() if "replicaCount" in call][1:] == [
+        "helm upgrade replicaCount=0",
+        "helm upgrade replicaCount=0",
+        "helm upgrade replicaCount=1",
+    ]
