@@ -118,6 +118,20 @@ def test_compose_minimal(deployment: Deployment, way: str) -> None:
     _has_moved(deployment, before, done, _MINIMAL, way)
 
 
+@pytest.mark.parametrize("example", ["compose", "compose-minimal"])
+def test_the_override_file_has_the_form_that_docker_compose_needs(example: str) -> None:
+    file = EXAMPLES / example / "docker-compose.fluxbase-cli.yml"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_stand_in_keeps_an_environment_as_docker_compose_does(deployment: Deployment) -> None:
     deployment.seed(SERVER_KEY)
     _compose(
