@@ -49,6 +49,7 @@ class ServerNotes:
         target: the key to which the values move.
         old: the version from which they move; None for all others.
         sessions: the sessions of others on the database.
+        dry_run: whether nothing is written.
     """
 
     encryption: EncryptionSettings
@@ -57,6 +58,7 @@ class ServerNotes:
     target: Key
     old: int | None
     sessions: Sequence[OtherSession] = ()
+    dry_run: bool = False
 
     def before(self) -> Iterator[str]:
         """What happens to a running server, before the question is asked."""
@@ -64,6 +66,9 @@ class ServerNotes:
             return
         warnings = (disagreement(self.encryption, self.release), unusable_warning(self.target))
         yield from (f"! {warning}" for warning in warnings if warning is not None)
+        if self.dry_run:
+            # Nothing is written, so the server may run.
+            return
         has = self.keyring.server_version
         if has is not None:
             yield f"Server:    has key version {has}, fingerprint {self.keyring.key(has).fingerprint}"

@@ -215,7 +215,9 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         for warning in targets.warnings:
             messages.warn(warning)
         sessions = sessions_of(loaded.settings.database) if reads_one_key(encryption, targets.release) else ()
-        notes = ServerNotes(encryption, targets.release, keyring, target, request.goal.source, sessions)
+        notes = ServerNotes(
+            encryption, targets.release, keyring, target, request.goal.source, sessions, request.dry_run
+        )
         if not _agreed(messages, loaded, targets, notes, asks=not (request.dry_run or job.yes)):
             return ExitCode.FAILED
 
