@@ -47,12 +47,14 @@ class KeyHistory:
         wrapped: the wrapped keys in the database.
         rotations: when the last job to each version was completed.
         targets: the versions that were ever the target of a job.
+        moved: when values were first re-encrypted to a version from which no job has moved them since.
     """
 
     records: tuple[KeyRecord, ...] = ()
     wrapped: tuple[WrappedKey, ...] = ()
     rotations: Mapping[int, datetime] = field(default_factory=dict)
     targets: frozenset[int] = frozenset()
+    moved: Mapping[int, datetime] = field(default_factory=dict)
 
     def last(self, version: int, fingerprint: str | None = None) -> KeyRecord | None:
         """The last event that decides the state of a key.
@@ -125,4 +127,4 @@ def history_over(connection: Connection) -> KeyHistory:
     records = KeyRecords(connection)
     rotations = records.rotations()
     completed = {version: at for version, at in rotations.items() if at is not None}
-    return KeyHistory(records.all(), keys, completed, frozenset(rotations))
+    return KeyHistory(records.all(), keys, completed, frozenset(rotations), records.moved())

@@ -1,4 +1,4 @@
-"""Whether a rotation of a database is due, and since when its key is active."""
+"""Whether a rotation of a database is due, and since when its key is in use."""
 
 from __future__ import annotations
 
@@ -20,20 +20,35 @@ def due(policy: Policy, settings: Settings, history: KeyHistory, store: Rotation
         return DueDecision(due=False, why=_NOT_ENABLED)
     newest = store.newest() if store.exists() else None
     active = settings.encryption.effective_key_version
-    since = None if newest is None or active is None else store.activated_at(active)
-    if since is None and active is not None:
-        since = known_since(history, active)
+    since = active_since(settings, history, store)
+    activated = store.activated_at(active) if store.exists() and active is not None else None
     return decide_due(
         policy.schedule,
         now,
         last_rotation=None if newest is None else newest.started_at,
         active_since=since,
+        by_hand=since != activated,
         min_age=policy.min_age,
     )
 
 
-def known_since(history: KeyHistory, active: int) -> datetime | None:
-    """The earliest time since when a version can be active, as far as the database knows: when its key was made."""
+def active_since(settings: Settings, history: KeyHistory, store: RotationStore) -> datetime | None:
+    """Since when the active key is in use, as far as the database knows. None if it does not know.
+
+    A rotation records when it makes a key active. If values were moved to another version since then, or if no rotation
+    made it active, the latest of these moments counts: its key was made, or values were moved to it, by hand too.
+    """
+    active = settings.encryption.effective_key_version
+    if active is None:
+        # All keys are wrapped keys in the database, of which the newest is the active one.
+        active = max((key.version for key in history.wrapped), default=None)
+    if active is None:
+        return None
+    activated = store.activated_at(active) if store.exists() else None
+    elsewhere = max((at for version, at in history.rotations.items() if version != active), default=None)
+    if activated is not None and (elsewhere is None or elsewhere < activated):
+        return activated
     moments = [record.at for record in history.records if record.version == active and record.what is KeyEvent.CREATED]
     moments += [key.created_at for key in history.wrapped if key.version == active]
+    moments += [at for at in (activated, history.moved.get(active)) if at is not None]
     return max(moments, default=None)

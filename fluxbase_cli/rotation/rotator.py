@@ -33,7 +33,7 @@ from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.cutover import Cutover
 from fluxbase_cli.rotation.cutover_run import CutoverRun, WentBackError, away_of
-from fluxbase_cli.rotation.due import due, known_since
+from fluxbase_cli.rotation.due import active_since, due
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.metrics import Figures
 from fluxbase_cli.rotation.next_key import current_version
@@ -375,13 +375,12 @@ class Rotator:
                 done.add_detail(step, record.detail)
         audit, job = done.get(AuditStep), done.get(ReEncryptStep)
         duration = None if finished is None or not finished.finished_at else finished.finished_at - finished.started_at
-        since = None if active is None else store.activated_at(active) or known_since(self._lock.history(), active)
         return Figures(
             self._clock(),
             succeeded=self._ended and self._report.state in ("finished", "not-due"),
             last_success=None if finished is None else finished.finished_at,
             active_version=active,
-            active_since=since,
+            active_since=active_since(self._steps.settings, self._lock.history(), store),
             by_version={} if audit is None else audit.by_version,
             undecryptable=None if audit is None else audit.undecryptable,
             duration_s=None if duration is None else duration.total_seconds(),

@@ -86,27 +86,32 @@ class DueDecision:
     next: datetime | None = None
 
 
-def decide_due(
+def decide_due(  # noqa: PLR0913  # what the decision depends on
     schedule: Schedule,
     now: datetime,
     *,
     last_rotation: datetime | None,
     active_since: datetime | None,
+    by_hand: bool = False,
     min_age: timedelta = timedelta(0),
 ) -> DueDecision:
     """Decide whether a rotation is due, and when the next one is. One rotation is enough for several missed dates.
+
+    A key that came into use by hand counts as a rotation does.
 
     Args:
         schedule: the dates.
         now: the current time.
         last_rotation: when the last rotation began, if there was one.
-        active_since: when the active key became active, if that is known.
+        active_since: since when the active key is in use, if that is known.
+        by_hand: whether a person brought it into use, and not a rotation.
         min_age: a younger key is never rotated.
     """
     date = schedule.last_before(now)
-    since = last_rotation or active_since
+    since = max((at for at in (last_rotation, active_since) if at is not None), default=None)
+    last = _last(last_rotation, active_since if by_hand or last_rotation is None else None)
     if date is None or (since is not None and date <= since):
-        return DueDecision(due=False, why=_since(since), next=schedule.next_after(now))
+        return DueDecision(due=False, why=last, next=schedule.next_after(now))
     known = active_since or last_rotation
     if known is not None and now - known < min_age:
         return DueDecision(
@@ -115,7 +120,7 @@ def decide_due(
             date=date,
             next=known + min_age,
         )
-    return DueDecision(due=True, why=f"the schedule named {moment_text(date)}, {_since(since)}", date=date)
+    return DueDecision(due=True, why=f"the schedule named {moment_text(date)}, {last}", date=date)
 
 
 def moment_text(moment: datetime) -> str:
@@ -123,8 +128,12 @@ def moment_text(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _since(since: datetime | None) -> str:
-    return "no rotation is recorded yet" if since is None else f"the last rotation began at {moment_text(since)}"
+def _last(last_rotation: datetime | None, active_since: datetime | None) -> str:
+    if active_since is not None and (last_rotation is None or active_since > last_rotation):
+        return f"the active key has been in use since {moment_text(active_since)}"
+    if last_rotation is not None:
+        return f"the last rotation began at {moment_text(last_rotation)}"
+    return "no rotation is recorded yet"
 
 
 def _unreadable(place: str, what: str) -> ConfigurationError:

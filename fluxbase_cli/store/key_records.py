@@ -116,6 +116,14 @@ class KeyRecords:
         """All versions that were the target of a job, and when the last job to each was completed, if any."""
         return {row["version"]: row["finished_at"] for row in self._sql.rows("rotations")}
 
+    def moved(self) -> Mapping[int, datetime]:
+        """When values were first re-encrypted to the version that is the target of the last completed jobs.
+
+        Later jobs to the same version move only what servers sealed with an older key meanwhile. After a rollback there
+        is no such version.
+        """
+        return {row["version"]: row["at"] for row in self._sql.rows("moved")}
+
     def newest_job(self) -> int:
         """The number of the newest job; 0 if there was none."""
         return int(self._sql.rows("newest_job")[0]["id"])

@@ -52,6 +52,21 @@ def test_a_key_is_not_rotated_before_it_reaches_the_minimum_age() -> None:
     assert (grown.due, grown.date) == (True, at("2026-11-01 02:00"))
 
 
+def test_a_key_that_came_into_use_by_hand_counts_as_a_rotation_does() -> None:
+    rotated, moved = at("2026-10-01 02:00"), at("2026-11-01 11:00")
+
+    after = decide_due(MONTHLY, at("2026-11-01 12:00"), last_rotation=rotated, active_since=moved, by_hand=True)
+    first = decide_due(MONTHLY, at("2026-11-01 12:00"), last_rotation=None, active_since=moved, by_hand=True)
+    earlier = decide_due(MONTHLY, at("2026-11-01 12:00"), last_rotation=moved, active_since=rotated, by_hand=True)
+    later = decide_due(MONTHLY, at("2026-12-01 02:00"), last_rotation=rotated, active_since=moved, by_hand=True)
+
+    assert (after.due, after.next) == (first.due, first.next) == (False, at("2026-12-01 02:00"))
+    assert after.why == first.why == "the active key has been in use since 2026-11-01 11:00 UTC"
+    assert (earlier.due, earlier.why) == (False, "the last rotation began at 2026-11-01 11:00 UTC")
+    assert (later.due, later.date) == (True, at("2026-12-01 02:00"))
+    assert later.why.endswith(", the active key has been in use since 2026-11-01 11:00 UTC")
+
+
 def test_the_first_rotation_is_due_when_nothing_is_known_of_the_key() -> None:
     assert decide_due(MONTHLY, at("2026-11-17 09:00"), last_rotation=None, active_since=None).due
     young = decide_due(MONTHLY, at("2026-11-17 09:00"), last_rotation=None, active_since=at("2026-11-10 00:00"))

@@ -14,6 +14,16 @@ SELECT to_version AS version, max(finished_at) FILTER (WHERE state = 'completed'
 FROM fluxbase_rotation.job
 GROUP BY to_version;
 
+-- name: moved
+-- The first re-encryption to a version that no completed job to another version followed.
+SELECT to_version AS version, min(finished_at) AS at
+FROM fluxbase_rotation.job AS j
+WHERE kind = 're-encrypt' AND state = 'completed' AND NOT EXISTS (
+    SELECT FROM fluxbase_rotation.job AS later
+    WHERE later.id > j.id AND later.state = 'completed' AND later.to_version <> j.to_version
+)
+GROUP BY to_version;
+
 -- name: newest_job
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
 
