@@ -114,8 +114,8 @@ class CutoverRun:
             record = self._recorder.run(
                 rotation, RotationStep.RETURN, lambda: self._way_back.run(rotation, why), may_stop=False
             )
-        except FluxbaseCliError as error:
-            raise stranded(error, rotation) from None
+        except (FluxbaseCliError, psycopg.Error) as error:
+            raise stranded(_reason(error, None), rotation) from None
         assert isinstance(record, ReturnStep)  # noqa: S101  # what the action returns
         raise WentBackError(record, self._context.stop.signal if self._context.stop.requested else None)
 

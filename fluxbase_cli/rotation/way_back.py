@@ -6,7 +6,7 @@ Each part can be done twice. So after an interruption the whole way back is done
 from __future__ import annotations
 
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.errors import FluxbaseCliError, JobFailedError
+from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.cutover import Cutover, text_of
 from fluxbase_cli.rotation.lock import RotationLock
@@ -74,17 +74,17 @@ class WayBack:
         self._context.tell(f"✓ Moved {report.total.re_encrypted} of {report.total.scanned} secrets back")
 
 
-def stranded(error: FluxbaseCliError, rotation: RotationRecord) -> JobFailedError:
+def stranded(why: str, rotation: RotationRecord) -> JobFailedError:
     """The error for an operator whose server is not running, and who must act.
 
     Args:
-        error: why the way back failed.
+        why: why the way back failed.
         rotation: the rotation.
     """
     return JobFailedError(
-        f"the way back to key version {rotation.from_version} failed, and the server may be stopped: {error.message}",
-        hint="Mend that, and run `fluxbase-cli rotation run` again: it continues the way back. "
-        "Do not start the server by hand before that.",
+        f"the way back to key version {rotation.from_version} failed, and the server may be stopped: {why}",
+        hint="Mend that, and run `fluxbase-cli rotation run` again: it continues from there. Do not start "
+        "the server by hand before that.",
     )
 
 
