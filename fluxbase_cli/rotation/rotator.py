@@ -131,6 +131,9 @@ class Rotator:
                 return
             try:
                 rotation = self._begin(decision, force=force)
+            except StoppedError:
+                self._report = replace(self._report, state="interrupted", signal=self._context.stop.signal)
+                return
             except FluxbaseCliError as error:
                 self._outbox.send_now(
                     NotificationType.FAILED, f"No rotation could begin: {error.message}", {"reason": error.message}

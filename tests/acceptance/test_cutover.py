@@ -9,6 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from fluxbase_cli.config import load_settings
+from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.rotation.context import RotationContext
+from fluxbase_cli.rotation.rotator import Rotator
 from tests.fixtures.command import until
 from tests.fixtures.served import SERVER_KEY, Served
 
@@ -233,3 +237,23 @@ def test_the_schedule_does_not_stop_the_server_again_after_a_way_back(served: Se
     assert (again.code, again.json["state"]) == (0, "not-due"), again.all
     assert served.calls() == calls
     _is_back(served, before)
+
+
+def test_a_signal_while_everything_is_checked_begins_nothing(served: Served) -> None:
+    here = served.directory
+    environ = served.command.variables()
+    stop, said = Stop(), list[str]()
+    stop.request(signal.SIGTERM)
+    context = RotationContext(
+        load=lambda: load_settings(directory=here, environ=environ, system_directory=here / "etc"),
+        environ=environ,
+        tell=said.append,
+        warn=said.append,
+        stop=stop,
+    )
+
+    report = Rotator(context).run(force=True)
+
+    assert (report.state, report.exit_code, report.rotation) == ("interrupted", 143, None)
+    assert served.calls() == ["start"]
+    assert served.env["FLUXBASE_ENCRYPTION_KEY"] == SERVER_KEY
