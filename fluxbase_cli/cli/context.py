@@ -83,7 +83,8 @@ def load_with_keys(options: Options, messages: Messages) -> Loaded:
     for warning in settings.warnings:
         messages.warn(warning)
     for key in keyring.keys:
-        for warning in key.warnings:
+        # `keys list` and `config check` tell of all weak keys. Here one that everybody can look up is important enough.
+        for warning in key.warnings if key.is_sample else ():
             messages.warn(f"key version {key.version} ({key.source}): {warning}")
     return Loaded(settings, keyring)
 

@@ -119,8 +119,8 @@ class ServerSettings:
 
     @property
     def is_configured(self) -> bool:
-        """Whether any setting of a cutover is there."""
-        return bool(self.env_file or self.install_key_command or self.stop_command or self.start_command)
+        """Whether a cutover is meant to be possible: it says how the server is stopped or started."""
+        return bool(self.stop_command or self.start_command)
 
 
 def read_server(reader: Reader, directory: Path) -> ServerSettings:

@@ -12,7 +12,7 @@ from fluxbase_cli.config.provider_traits import TEXT_PROVIDER
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.material import parse_key
 from fluxbase_cli.keyring.provider import KeyAbsentError, KeyProvider, ProviderContext, load_provider
-from fluxbase_cli.keyring.weakness import weakness_of
+from fluxbase_cli.keyring.weakness import SAMPLE_KEYS, weakness_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,6 +37,11 @@ class Key:
 
     def __repr__(self) -> str:
         return f"Key(version={self.version}, fingerprint={self.fingerprint})"
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it is one of the keys in public documentation."""
+        return self.secret in SAMPLE_KEYS
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ def examine_server(control: ServerControl, server_key: Key | None) -> tuple[Find
     return tuple(_findings(control, server_key))
 
 
+def examine_env_file(settings: ServerSettings, server_key: Key | None) -> tuple[Finding, ...]:
+    """Check only the server's own file, in which keys may be kept. Changes nothing."""
+    return () if settings.env_file is None else tuple(_env_file(settings, settings.env_file, server_key))
+
+
 def _findings(control: ServerControl, server_key: Key | None) -> Iterator[Finding]:
     settings = control.settings
     yield from _commands(control)

@@ -11,7 +11,7 @@ from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.loader import open_keyring
 from fluxbase_cli.keys.target_rules import unusable_warning
-from fluxbase_cli.server.check import examine_server, settings_to_add
+from fluxbase_cli.server.check import examine_env_file, examine_server, settings_to_add
 from fluxbase_cli.server.control import ServerControl
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.preflight import CheckStatus, Finding, inspect
@@ -40,7 +40,10 @@ def _findings(settings: Settings, environ: Mapping[str, str], keyring: Keyring) 
         yield from _disagreement(settings, keyring)
         return
     yield from _key_of_server(keyring)
+    version = keyring.server_version
+    server_key = None if version is None else keyring.key(version)
     if not encryption.server.is_configured:
+        yield from examine_env_file(encryption.server, server_key)
         yield Finding(
             _CHECK,
             CheckStatus.TELL,
@@ -50,9 +53,8 @@ def _findings(settings: Settings, environ: Mapping[str, str], keyring: Keyring) 
             f"\n\n{settings_to_add()}",
         )
         return
-    version = keyring.server_version
     control = ServerControl(encryption.server, settings.database, environ, tell=_ignore)
-    for finding in examine_server(control, None if version is None else keyring.key(version)):
+    for finding in examine_server(control, server_key):
         # The operator may have stopped the server, to rotate by hand.
         is_down = finding.status is CheckStatus.REFUSE and finding.message.startswith("health_url: ")
         yield replace(finding, status=CheckStatus.TELL) if is_down else finding
