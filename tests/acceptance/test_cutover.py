@@ -201,6 +201,8 @@ def test_a_job_that_is_stopped_by_a_person_goes_back(served: Served) -> None:
         served.behave_well()
         until(served.rotation.waits_for_a_lock, "the job waits")
         stopped = served.command("secrets", "stop", "--reason", "not now", "--no-wait")
+        # Without the lock, the small job could end before it notices.
+        until(lambda: "topped by" in running.stderr, "the job notices")
         blocker.rollback()
         back = running.finish()
 
