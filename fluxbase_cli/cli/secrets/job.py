@@ -204,7 +204,6 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     request, wanted = request_for(active), Wanted(job.databases.value)
     with leave_on_sigterm(lambda text: messages.fail(text, None)):
         target = keyring.key(request.goal.target)
-        refuse_unfit(target, encryption, Allowed(weak=job.allow_weak_key, unusable=job.allow_unusable_key))
         if not request.dry_run:
             if request.goal.source is not None:
                 keyring.key(request.goal.source)
@@ -212,6 +211,8 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
             refuse_as_target(read_history(loaded.settings.database), target)
         with progress_for(messages, color=options.color) as progress:
             targets = prepare_databases(loaded.settings.database, loaded.keyring, request, wanted, progress)
+        # After the key sample: that the keys are those of another database is the more important error.
+        refuse_unfit(target, encryption, Allowed(weak=job.allow_weak_key, unusable=job.allow_unusable_key))
         for warning in targets.warnings:
             messages.warn(warning)
         sessions = sessions_of(loaded.settings.database) if reads_one_key(encryption, targets.release) else ()
