@@ -74,7 +74,8 @@ _BYTES = 256
 _REPEATS = "it repeats a short pattern"
 _COUNTS_UP, _COUNTS_DOWN = "it counts up", "it counts down"
 _FEW_CHARACTERS = "it has only a few different characters"
-_ONLY_TOLD = frozenset({_COUNTS_UP, _COUNTS_DOWN, _FEW_CHARACTERS})
+_TOLD_OF_TEXT = frozenset({_COUNTS_UP, _COUNTS_DOWN, _FEW_CHARACTERS})
+_ONE_BYTE = "it is one byte repeated"
 #: Bytes that repeat after so many of them are weak, such as `deadbeef` again and again.
 _SHORT_PERIOD = 4
 _CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits)
@@ -91,11 +92,11 @@ def weakness_of(secret: bytes) -> str | None:
     Returns:
         A phrase such as "it is made of words". It contains nothing of the key.
     """
-    text = secret.decode("ascii") if secret.isascii() and secret.decode("ascii").isprintable() else None
+    text = _text_of(secret)
     if secret in SAMPLE_KEYS:
         return "it is a sample key from public documentation"
     if len(set(secret)) == 1:
-        return f"it is one {'byte' if text is None else 'character'} repeated"
+        return _ONE_BYTE if text is None else "it is one character repeated"
     if text is not None and _REFERENCES.fullmatch(text.strip()):
         return "it is a path or a reference to a key, not a key"
     if text is None:
@@ -117,9 +118,21 @@ def refusal_of(secret: bytes) -> str | None:
         A phrase as from `weakness_of`.
     """
     reason = weakness_of(secret)
-    if reason is None or reason not in _ONLY_TOLD:
-        return reason
-    return _words_in(secret, secret.decode("ascii"))
+    if reason in _TOLD_OF_TEXT:
+        return _words_in(secret, secret.decode("ascii"))
+    if _text_of(secret) is None and (reason == _REPEATS or (reason == _ONE_BYTE and not _is_one_digit(secret))):
+        return None
+    return reason
+
+
+def _is_one_digit(secret: bytes) -> bool:
+    """Whether a key of one byte is one digit again and again in hex too, such as 64 zeros."""
+    return secret[0] >> 4 == secret[0] & 15
+
+
+def _text_of(secret: bytes) -> str | None:
+    """The key as printable ASCII text. None if it is not."""
+    return secret.decode("ascii") if secret.isascii() and secret.decode("ascii").isprintable() else None
 
 
 def _period(secret: bytes) -> int:

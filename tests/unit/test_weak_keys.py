@@ -75,14 +75,16 @@ def test_a_pattern_is_found(key: str, weakness: str) -> None:
     ("key", "refused"),
     [
         ("00" * 32, True),
+        ("3" * 64, True),
         ("a" * 32, True),
-        ("deadbeef" * 8, True),
         ("abab" * 8, True),
         ("password-password-password-12345", True),
         ("your-32-byte-encryption-key-here", True),
         ("file:///run/secrets/fluxbase-key", True),
         ("correct-horse-battery-staple-12\x21", True),
         # Only told.
+        ("cd" * 32, False),
+        ("deadbeef" * 8, False),
         ("0123456789abcdef" * 2, False),
         ("zyxwvutsrqponmlkjihgfedcba987654", False),
     ],
