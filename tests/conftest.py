@@ -43,8 +43,13 @@ _SLOW = (
     "acceptance/",
     "integration/test_databases.py",
     "integration/test_deep_audit_",
+    "integration/test_destroy_looks_again.py",
     "integration/test_embedded_server.py",
+    "integration/test_reencrypt_resisted.py",
+    "integration/test_rotation_by_hand.py",
     "integration/test_rotation_steps.py",
+    "integration/test_stopped_jobs.py",
+    "integration/test_triggers_in_mid_job.py",
 )
 _NOT_SLOW = (
     "acceptance/test_start_up.py",
