@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.confirm import confirmed
-from fluxbase_cli.cli.context import load, load_with_keys, messages_for
+from fluxbase_cli.cli.context import load_with_keys, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of
 from fluxbase_cli.cli.options import Options, Output, command
@@ -123,18 +123,9 @@ def rollback(
     if not reason.strip():
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
     make_request = _request_maker(job)
-    code = _run_job(
+    return _run_job(
         options, lambda _active: make_request(JobKind.ROLLBACK, Goal(target=to_version), reason.strip()), job
     )
-    messages = messages_for(options)
-    # A server that knows one key is told what it must get by the job.
-    is_done = code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not job.dry_run
-    if is_done and not load(options, messages).encryption.is_single:
-        messages.tell(
-            "Now set in the configuration, and restart the server:\n\n"
-            f"    security:\n      encryption:\n        active_key_version: {to_version}\n"
-        )
-    return code
 
 
 def _request_maker(job: JobOptions) -> Callable[[JobKind, Goal, str | None], JobRequest]:
@@ -210,7 +201,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
             # The lines above raise if a key is missing. So that error needs no database.
             refuse_as_target(read_history(loaded.settings.database), target)
         with progress_for(messages, color=options.color) as progress:
-            targets = prepare_databases(loaded.settings.database, loaded.keyring, request, wanted, progress)
+            targets = prepare_databases(loaded.settings.database, keyring, request, wanted, progress)
         # After the key sample: that the keys are those of another database is the more important error.
         refuse_unfit(target, encryption, Allowed(weak=job.allow_weak_key, unusable=job.allow_unusable_key))
         for warning in targets.warnings:
@@ -227,10 +218,8 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         write(job_title(request.kind, request.goal.source, request.goal.target))
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        check = target_check(
-            loaded.settings, os.environ, loaded.keyring.key(request.goal.target), warn=messages.warn_once
-        )
-        run = DatabasesRun(loaded.keyring, targets, request, stop=stop, observer=progress, before_begin=check)
+        check = target_check(loaded.settings, os.environ, target, warn=messages.warn_once)
+        run = DatabasesRun(keyring, targets, request, stop=stop, observer=progress, before_begin=check)
         everywhere = run.run()
     return _tell_result(options, messages, everywhere, notes, request)
 
@@ -242,6 +231,7 @@ def _tell_result(
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
     from fluxbase_cli.report.text import database_lines, job_lines  # noqa: PLC0415
+    from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
     report = everywhere.together
     print_result(options, databases_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
@@ -255,6 +245,13 @@ def _tell_result(
         messages.tell(line)
     if report.state == "interrupted":
         messages.tell(_how_to_continue(report, request))
+    is_done = report.exit_code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not request.dry_run
+    # A server that knows one key is told above what it must get.
+    if request.kind is JobKind.ROLLBACK and is_done and not notes.encryption.is_single:
+        messages.tell(
+            "Now set in the configuration, and restart the server:\n\n"
+            f"    security:\n      encryption:\n        active_key_version: {request.goal.target}\n"
+        )
     return report.exit_code
 
 
