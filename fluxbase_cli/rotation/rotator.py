@@ -41,7 +41,7 @@ from fluxbase_cli.rotation.outcome import RotationReport, ServerAway
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.rotation.step_recorder import StepRecorder
-from fluxbase_cli.rotation.step_records import AnyStep, AuditStep, KeyStep, ReEncryptStep, StepsDone
+from fluxbase_cli.rotation.step_records import AnyStep, AuditStep, KeyStep, ReEncryptStep, StepsDone, detail_of
 from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.suited import refuse_unsuited
 from fluxbase_cli.store.connection import first_line
@@ -207,7 +207,7 @@ class Rotator:
             store.choose_version(rotation.id, version)
             if check is not None:
                 store.begin_step(rotation.id, RotationStep.CHECK, now)
-                store.end_step(rotation.id, RotationStep.CHECK, now, check.detail())
+                store.end_step(rotation.id, RotationStep.CHECK, now, detail_of(check))
             self._outbox.about(rotation.id)
             self._outbox.enqueue(
                 store,
@@ -297,7 +297,7 @@ class Rotator:
                     "fingerprint": key.fingerprint,
                     "job": job.job,
                     **({} if job.re_encrypted is None else {"re_encrypted": job.re_encrypted}),
-                    "by_version": audit.detail()["by_version"],
+                    "by_version": detail_of(audit)["by_version"],
                     "undecryptable": audit.undecryptable,
                     "elapsed_seconds": max(0.0, (now - rotation.started_at).total_seconds()),
                 },
@@ -315,7 +315,7 @@ class Rotator:
                 store,
                 NotificationType.FAILED,
                 message,
-                {"reason": back.record.why, "to_version": rotation.to_version, **back.record.detail()},
+                {"reason": back.record.why, "to_version": rotation.to_version, **detail_of(back.record)},
             )
         self._outbox.send()
         self._note(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.rotation.context import Moment, RotationContext
 from fluxbase_cli.rotation.lock import RotationLock
-from fluxbase_cli.rotation.step_records import AnyStep
+from fluxbase_cli.rotation.step_records import AnyStep, detail_of
 from fluxbase_cli.rotation.steps import StoppedError
 from fluxbase_cli.store.clock import Clock
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep
@@ -54,7 +54,7 @@ class StepRecorder:
         self._context.listener(step, Moment.BEGUN)
         record = action()
         self._context.listener(step, Moment.DONE)
-        self._lock.store().end_step(rotation.id, step, self._clock(), record.detail())
+        self._lock.store().end_step(rotation.id, step, self._clock(), detail_of(record))
         self._context.listener(step, Moment.RECORDED)
         self._outbox.record_results(self._lock.store())
         return record

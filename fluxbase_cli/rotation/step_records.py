@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -29,20 +29,6 @@ class KeyStep:
     source: str
     setting: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {
-            "fingerprint": self.fingerprint,
-            "provider": self.provider,
-            "source": self.source,
-            "setting": dict(self.setting),
-        }
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> KeyStep:
-        """The inverse of `detail`."""
-        return cls(str(detail["fingerprint"]), str(detail["provider"]), str(detail["source"]), dict(detail["setting"]))
-
 
 @dataclass(frozen=True, slots=True)
 class ActivateStep:
@@ -53,15 +39,6 @@ class ActivateStep:
     """
 
     how: str
-
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {"how": self.how}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> ActivateStep:
-        """The inverse of `detail`."""
-        return cls(str(detail["how"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +52,6 @@ class ReloadStep:
 
     command: str | None
     seconds: float | None = None
-
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        timed = {} if self.seconds is None else {"seconds": round(self.seconds, 3)}
-        return {"command": self.command, **timed}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> ReloadStep:
-        """The inverse of `detail`."""
-        return cls(detail["command"], detail.get("seconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +72,6 @@ class ReEncryptStep:
     def from_report(cls, report: JobReport) -> ReEncryptStep:
         """The step of a job that is completed."""
         return cls(report.job, report.total.re_encrypted, round(report.rate_per_second, 1))
-
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        if self.re_encrypted is None:
-            return {"job": self.job}
-        return {"job": self.job, "re_encrypted": self.re_encrypted, "rate_per_second": self.rate_per_second}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> ReEncryptStep:
-        """The inverse of `detail`."""
-        return cls(detail.get("job"), detail.get("re_encrypted"), detail.get("rate_per_second"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,35 +97,12 @@ class AuditStep:
         )
         return cls(dict(census.by_version), census.undecryptable, values)
 
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {
-            "by_version": {str(version): number for version, number in self.by_version.items()},
-            "undecryptable": self.undecryptable,
-            "values": list(self.values),
-        }
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> AuditStep:
-        """The inverse of `detail`."""
-        by_version = {int(version): int(number) for version, number in detail["by_version"].items()}
-        return cls(by_version, int(detail["undecryptable"]), tuple(detail["values"]))
-
 
 @dataclass(frozen=True, slots=True)
 class RetentionStep:
     """The versions whose keys were disabled or destroyed."""
 
     versions: tuple[int, ...]
-
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {"versions": list(self.versions)}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> RetentionStep:
-        """The inverse of `detail`."""
-        return cls(tuple(detail["versions"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +117,6 @@ class CheckStep:
     values: int
     undecryptable: int
 
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {"values": self.values, "undecryptable": self.undecryptable}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> CheckStep:
-        """The inverse of `detail`."""
-        return cls(int(detail["values"]), int(detail["undecryptable"]))
-
 
 @dataclass(frozen=True, slots=True)
 class StopStep:
@@ -204,15 +128,6 @@ class StopStep:
 
     seconds: float
 
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {"seconds": round(self.seconds, 3)}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> StopStep:
-        """The inverse of `detail`."""
-        return cls(float(detail["seconds"]))
-
 
 @dataclass(frozen=True, slots=True)
 class InstallStep:
@@ -223,15 +138,6 @@ class InstallStep:
     """
 
     fingerprint: str
-
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {"fingerprint": self.fingerprint}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> InstallStep:
-        """The inverse of `detail`."""
-        return cls(str(detail["fingerprint"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,15 +152,6 @@ class StartStep:
     seconds: float
     away_seconds: float
 
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        return {"seconds": round(self.seconds, 3), "away_seconds": round(self.away_seconds, 3)}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> StartStep:
-        """The inverse of `detail`."""
-        return cls(float(detail["seconds"]), float(detail["away_seconds"]))
-
 
 @dataclass(frozen=True, slots=True)
 class ReturnStep:
@@ -267,16 +164,6 @@ class ReturnStep:
 
     why: str
     away_seconds: float | None
-
-    def detail(self) -> Mapping[str, Any]:
-        """As JSON."""
-        away = None if self.away_seconds is None else round(self.away_seconds, 3)
-        return {"why": self.why, "away_seconds": away}
-
-    @classmethod
-    def of(cls, detail: Mapping[str, Any]) -> ReturnStep:
-        """The inverse of `detail`."""
-        return cls(str(detail["why"]), detail["away_seconds"])
 
 
 AnyStep = (
@@ -292,20 +179,7 @@ AnyStep = (
     | RetentionStep
     | ReturnStep
 )
-_S = TypeVar(
-    "_S",
-    CheckStep,
-    KeyStep,
-    ActivateStep,
-    ReloadStep,
-    StopStep,
-    ReEncryptStep,
-    AuditStep,
-    InstallStep,
-    StartStep,
-    RetentionStep,
-    ReturnStep,
-)
+_S = TypeVar("_S", bound=AnyStep)
 
 _TYPES: Mapping[RotationStep, type[AnyStep]] = MappingProxyType(
     {
@@ -325,6 +199,40 @@ _TYPES: Mapping[RotationStep, type[AnyStep]] = MappingProxyType(
 )
 
 
+def detail_of(record: AnyStep) -> dict[str, Any]:
+    """A record as JSON. A field that may be left out, and is None, is left out. Times have milliseconds."""
+    values = {each: getattr(record, each.name) for each in fields(record)}
+    return {
+        each.name: _as_json(value) for each, value in values.items() if value is not None or each.default is not None
+    }
+
+
+def record_of(step: RotationStep, detail: Mapping[str, Any]) -> AnyStep:
+    """The inverse of `detail_of`. Fields that a later release has added are ignored."""
+    kind = _TYPES[step]
+    known = {each.name: detail[each.name] for each in fields(kind) if each.name in detail}
+    return kind(**{name: _from_json(name, value) for name, value in known.items()})
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401  # any field of a record
+    match value:
+        case float():
+            return round(value, 3)
+        case Mapping():
+            # JSON has no numbers as names.
+            return {str(name): each for name, each in value.items()}
+        case tuple():
+            return list(value)
+        case _:
+            return value
+
+
+def _from_json(name: str, value: Any) -> Any:  # noqa: ANN401  # any field of a record
+    if name == "by_version":
+        return {int(version): number for version, number in value.items()}
+    return tuple(value) if isinstance(value, list) else value
+
+
 class StepsDone:
     """The steps that a rotation has done so far, each with its record."""
 
@@ -337,7 +245,7 @@ class StepsDone:
 
     def add_detail(self, step: RotationStep, detail: Mapping[str, Any]) -> None:
         """Add a step's record from its stored JSON."""
-        self._records[step] = _TYPES[step].of(detail)
+        self._records[step] = record_of(step, detail)
 
     def get(self, kind: type[_S]) -> _S | None:
         """The last record of this kind. None if its step is not done."""
