@@ -16,7 +16,9 @@ from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 
 if TYPE_CHECKING:
+    from fluxbase_cli.catalogue.releases import Release
     from fluxbase_cli.config import Settings
+    from fluxbase_cli.keys.inventory import KeyList
     from fluxbase_cli.store.preflight import Finding
 
 _GROUP_HELP = "Check the configuration."
@@ -47,10 +49,12 @@ def check(options: Options) -> int:
 
     messages = messages_for(options)
     settings = load(options, messages)
-    findings, code = _examine(settings)
-    keys = _keys(settings, findings, messages.warn_once)
+    findings, release, code = _examine(settings)
+    listed = _list_keys(settings, findings, messages.warn_once)
+    keys = [] if listed is None else _keys(listed, findings)
     now = _server_time(settings, findings)
-    findings += _server(settings)
+    if listed is not None:
+        findings += _server(settings, listed, release)
     findings += _rotation(settings, now)
     if any(finding["verdict"] == "refuse" for finding in findings) and code == ExitCode.DONE:
         code = ExitCode.USAGE
@@ -67,17 +71,24 @@ def check(options: Options) -> int:
     return code
 
 
-def _keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[str], None]) -> list[dict[str, Any]]:
-    from fluxbase_cli.keys.inventory import list_keys  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.report.keys import keys_data  # noqa: PLC0415
+def _list_keys(settings: Settings, findings: list[dict[str, Any]], warn: Callable[[str], None]) -> KeyList | None:
+    """Read all keys. If a key can't be used, add a finding and return None."""
+    from fluxbase_cli.keyring import no_warning  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.keys.inventory import list_keys  # noqa: PLC0415
 
     unreachable = any(finding["check"] == "connection" for finding in findings)
     try:
         # If the database can't be reached, a finding says so already.
-        listed = list_keys(settings, os.environ, warn=_ignore if unreachable else warn)
+        return list_keys(settings, os.environ, warn=no_warning if unreachable else warn)
     except FluxbaseCliError as error:
         findings.insert(0, _finding("keys", "refuse", error.message, error.hint))
-        return []
+        return None
+
+
+def _keys(listed: KeyList, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the keys as data, and add a finding for each warning."""
+    from fluxbase_cli.report.keys import keys_data  # noqa: PLC0415  # start-up time
+
     keys = keys_data(listed.keys)
     for key in reversed(keys):
         for warning in key["warnings"]:
@@ -112,11 +123,12 @@ def _server_time(settings: Settings, findings: list[dict[str, Any]]) -> datetime
     return now
 
 
-def _server(settings: Settings) -> list[dict[str, Any]]:
+def _server(settings: Settings, listed: KeyList, release: Release | None) -> list[dict[str, Any]]:
     """Check what a cutover of a server with one key needs, and whether the configuration suits the server."""
     from fluxbase_cli.server.checkup import examine_server_settings  # noqa: PLC0415  # start-up time
 
-    return [_finding_data(finding) for finding in examine_server_settings(settings, os.environ)]
+    found = examine_server_settings(settings, os.environ, listed.keyring, release)
+    return [_finding_data(finding) for finding in found]
 
 
 def _rotation(settings: Settings, now: datetime | None) -> list[dict[str, Any]]:
@@ -139,18 +151,14 @@ def _rotation(settings: Settings, now: datetime | None) -> list[dict[str, Any]]:
     return [_finding("rotation", "good", f"its next date is {when}{receiver}", None)]
 
 
-def _ignore(_text: str) -> None:
-    """Take a warning and do nothing."""
-
-
-def _examine(settings: Settings) -> tuple[list[dict[str, Any]], ExitCode]:
+def _examine(settings: Settings) -> tuple[list[dict[str, Any]], Release | None, ExitCode]:
     from fluxbase_cli.engine.prepare.checkup import examine_database  # noqa: PLC0415  # start-up time
 
     try:
-        checks = examine_database(settings.database)
+        checkup = examine_database(settings.database)
     except FluxbaseCliError as error:
-        return [_finding("connection", "refuse", error.message, error.hint)], error.exit_code
-    return [_finding_data(finding) for finding in checks], ExitCode.DONE
+        return [_finding("connection", "refuse", error.message, error.hint)], None, error.exit_code
+    return [_finding_data(finding) for finding in checkup.findings], checkup.release, ExitCode.DONE
 
 
 def _finding_data(finding: Finding) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from fluxbase_cli.keyring.provider import (
     KeyRewrapper,
     ProviderContext,
     load_provider,
+    no_warning,
 )
 from fluxbase_cli.keyring.ring import Key, Keyring, ServersKey, fetch_keys, load_keyring, servers_key
 from fluxbase_cli.keyring.weakness import SAMPLE_KEYS, weakness_of
@@ -48,6 +49,7 @@ __all__ = [
     "generate_key",
     "load_keyring",
     "load_provider",
+    "no_warning",
     "parse_key",
     "reseal",
     "server_text",

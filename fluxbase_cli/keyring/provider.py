@@ -30,8 +30,8 @@ from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
 
 
-def _no_warning(_text: str) -> None:
-    """Drop the warning."""
+def no_warning(_text: str) -> None:
+    """Take a warning, or another line for the operator, and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ProviderContext:
 
     encryption: EncryptionSettings
     environ: Mapping[str, str]
-    warn: Callable[[str], None] = field(default=_no_warning, compare=False)
+    warn: Callable[[str], None] = field(default=no_warning, compare=False)
     encoding: Encoding = Encoding.HEX
 
 

@@ -150,6 +150,11 @@ class Keyring:
         """All versions, newest first."""
         return tuple(self._by_version)
 
+    @property
+    def server_key(self) -> Key | None:
+        """The key that the server has. None if that is not configured."""
+        return None if self.server_version is None else self.key(self.server_version)
+
     def key(self, version: int) -> Key:
         """The key of this version.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from fluxbase_cli.config import KeyEntry, Settings
 from fluxbase_cli.config.server import SERVER_KEY_VARIABLE
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import Key, KeyImporter
+from fluxbase_cli.keyring import Key, KeyImporter, no_warning
 from fluxbase_cli.keyring.env import variable_of
 from fluxbase_cli.keyring.env_file import CantChangeError, change_variables, refuse
 from fluxbase_cli.keys.create import keep_wrapped
@@ -23,7 +23,7 @@ def refuse_if_lost(settings: Settings, history: KeyHistory, environ: Mapping[str
     Raises:
         ConfigurationError: the hint says where to keep it.
     """
-    sources = find_key_sources(settings.encryption, history, environ, _ignore)
+    sources = find_key_sources(settings.encryption, history, environ, no_warning)
     entry = sources.entry(version)
     if not _is_replaced(settings, entry) or _goes_to_file(settings) or _importer(sources) is not None:
         return
@@ -82,7 +82,3 @@ def _importer(sources: KeySources) -> KeyImporter | None:
         return None
     provider = sources.provider(sources.provider_for_new(max(sources.entries, default=0) + 1))
     return provider if isinstance(provider, KeyImporter) else None
-
-
-def _ignore(_text: str) -> None:
-    """Take a warning and do nothing."""

@@ -6,36 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fluxbase_cli.catalogue.releases import Release
-from fluxbase_cli.config import EncryptionSettings, ServerKeyring
+from fluxbase_cli.config import EncryptionSettings
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.keys.target_rules import unusable_warning
+from fluxbase_cli.server.one_key import disagreement, reads_one_key
 from fluxbase_cli.store.sessions import OtherSession, named
-
-_PAGE = "docs/operators/rotate-today.md"
-
-
-def reads_one_key(encryption: EncryptionSettings, release: Release | None) -> bool:
-    """Whether the server of this database knows one key, by the configuration or by its release.
-
-    Args:
-        encryption: the configuration. An explicit `server.keyring` counts most.
-        release: the release of the database; None if it is not known.
-    """
-    if encryption.server.keyring is ServerKeyring.VERSIONED:
-        return False
-    return encryption.is_single or (release is not None and release.knows_one_key)
-
-
-def disagreement(encryption: EncryptionSettings, release: Release | None) -> str | None:
-    """A warning if the configuration has keys with versions and the server reads one key only. None if not."""
-    if encryption.is_single or not reads_one_key(encryption, release):
-        return None
-    name = "" if release is None else f" (release {release.name})"
-    return (
-        f"THE SERVER OF THIS DATABASE{name} KNOWS ONE KEY, FLUXBASE_ENCRYPTION_KEY. It does not read "
-        f"security.encryption.keys or active_key_version. See {_PAGE}. If your server does read them, set "
-        "security.encryption.server.keyring to versioned"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +39,17 @@ class ServerNotes:
         """What happens to a running server, before the question is asked."""
         if not reads_one_key(self.encryption, self.release):
             return
-        warnings = (disagreement(self.encryption, self.release), unusable_warning(self.target))
-        yield from (f"! {warning}" for warning in warnings if warning is not None)
+        yield from self._disagreement()
+        unusable = unusable_warning(self.target)
+        if unusable is not None:
+            yield f"! {unusable}"
         if self.dry_run:
             # Nothing is written, so the server may run.
             return
-        has = self.keyring.server_version
+        has = self.keyring.server_key
         if has is not None:
-            yield f"Server:    has key version {has}, fingerprint {self.keyring.key(has).fingerprint}"
-        if has != self.target.version:
+            yield f"Server:    has key version {has.version}, fingerprint {has.fingerprint}"
+        if has is None or has.version != self.target.version:
             yield "! The server knows one key. It can't read what was moved, until it is started with the new key."
             yield "  Most of these failures are silent. Stop it before you go on; start it with the new key afterwards."
         if self.sessions:
@@ -84,9 +61,7 @@ class ServerNotes:
         """What comes next: which key the server must get, and how."""
         if not reads_one_key(self.encryption, self.release):
             return
-        warning = disagreement(self.encryption, self.release)
-        if warning is not None:
-            yield f"! {warning}"
+        yield from self._disagreement()
         version = self.target.version
         if self.keyring.server_version == version:
             yield (
@@ -107,6 +82,11 @@ class ServerNotes:
         yield ""
         yield "A server that still runs with the old key goes on sending mail until somebody saves the e-mail settings."
         yield "Its functions lose their secrets, and logins by OAuth or TOTP fail, mostly without an error message."
+
+    def _disagreement(self) -> Iterator[str]:
+        finding = disagreement(self.encryption, self.release)
+        if finding is not None:
+            yield f"! {finding.sentence.removesuffix('.')}"
 
     def _place(self) -> str:
         key = self.encryption.server_key

@@ -33,7 +33,6 @@ from fluxbase_cli.rotation.step_records import (
     CheckStep,
     InstallStep,
     KeyStep,
-    ReEncryptStep,
     StartStep,
     StepsDone,
     StopStep,
@@ -43,7 +42,7 @@ from fluxbase_cli.rotation.yaml_edit import Change
 from fluxbase_cli.server.check import examine_server
 from fluxbase_cli.server.control import BEGUN_START_S, ServerControl
 from fluxbase_cli.store.clock import Clock
-from fluxbase_cli.store.preflight import CheckStatus
+from fluxbase_cli.store.preflight import CheckStatus, refuse_if_any
 from fluxbase_cli.store.records import JobKind
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep
 
@@ -84,14 +83,13 @@ class Cutover:
         Raises:
             ConfigurationError: it is not configured, or no server can have it.
         """
-        ring = self._steps.ring(self._settings)
-        if ring.server_version is None:
+        key = self._steps.ring(self._settings).server_key
+        if key is None:
             # If it had to go back, the server would get a key that it did not have before.
             raise ConfigurationError(
                 "which key the server has is not configured",
                 hint="Give this command the server's key as FLUXBASE_ENCRYPTION_KEY, or set server.env_file.",
             )
-        key = ring.key(ring.server_version)
         if server_text(key.secret) is None:
             raise ConfigurationError(
                 f"the server's key at {key.source} is not text of 32 bytes, so no released server can have it",
@@ -105,21 +103,14 @@ class Cutover:
         """Check everything, and open all values. Changes nothing.
 
         Raises:
-            ConfigurationError: something is missing or can't be used; the hint lists everything.
+            PreflightRefusedError: something is missing or can't be used; the hint lists everything.
             FluxbaseCliError: the database can't be used.
         """
-        findings = [*examine_server(self.server, self.server_key()), *examine_database(self._settings.database)]
-        refusals = [each for each in findings if each.status is CheckStatus.REFUSE]
-        for each in findings:
-            if each.status is CheckStatus.TELL and each.check == "server":
-                self._context.warn(f"{each.message}. {each.remedy or ''}".strip())
-        if refusals:
-            raise ConfigurationError(
-                refusals[0].message,
-                hint="\n".join(
-                    [refusals[0].remedy or "", *(f"Also: {each.message}. {each.remedy or ''}" for each in refusals[1:])]
-                ).strip(),
-            )
+        server = examine_server(self.server, self.server_key())
+        for each in server:
+            if each.status is CheckStatus.TELL:
+                self._context.warn(each.sentence)
+        refuse_if_any((*server, *examine_database(self._settings.database).findings))
         refuse_if_lost(self._settings, self._lock.history(), self._context.environ, from_version)
         audit = self._audit(from_version)
         return CheckStep(sum(audit.by_version.values()) + audit.undecryptable, audit.undecryptable)
@@ -141,7 +132,7 @@ class Cutover:
             RotationStep.CHECK: lambda: self.check(rotation.from_version),
             RotationStep.KEY: lambda: self.key(rotation.from_version, version),
             RotationStep.STOP: lambda: self.stop(begun_before=RotationStep.STOP in begun),
-            RotationStep.RE_ENCRYPT: lambda: self._re_encrypt(rotation, version),
+            RotationStep.RE_ENCRYPT: lambda: self._steps.re_encrypt(rotation, version, always=True),
             RotationStep.AUDIT: lambda: self.prove_moved(version, done),
             RotationStep.INSTALL: lambda: self.install(version),
             RotationStep.START: lambda: self.start(rotation, begun_before=RotationStep.START in begun),
@@ -183,9 +174,6 @@ class Cutover:
         seconds = self.server.stop(names, begun_before=begun_before, is_stopped=lambda: self._context.stop.requested)
         return StopStep(seconds)
 
-    def _re_encrypt(self, rotation: RotationRecord, version: int) -> ReEncryptStep:
-        return self._steps.re_encrypt(rotation, version, always=True)
-
     def prove_moved(self, version: int, done: StepsDone) -> AuditStep:
         """Open every value. All of them must be under the new key, but those that no key opened before.
 
@@ -194,9 +182,8 @@ class Cutover:
         """
         audit = self._audit(version)
         _refuse_others(audit, version, "something still seals with an old key")
-        before = done.need(CheckStep).undecryptable
-        if audit.undecryptable > before:
-            raise JobFailedError(f"{audit.undecryptable - before} values can't be opened that could be opened before")
+        if lost := _newly_undecryptable(audit, done):
+            raise JobFailedError(f"{lost} values can't be opened that could be opened before")
         return audit
 
     def install(self, version: int) -> InstallStep:
@@ -226,11 +213,10 @@ class Cutover:
         self.server.verify()
         audit = self._audit(version)
         _refuse_others(audit, version, "the server came up with another key than it was given")
-        before = done.need(CheckStep).undecryptable
-        if audit.undecryptable > before:
+        if lost := _newly_undecryptable(audit, done):
             raise JobFailedError(
-                f"the server came up with another key than it was given: {audit.undecryptable - before} values can't "
-                "be opened since it was started"
+                f"the server came up with another key than it was given: {lost} values can't be opened since it was "
+                "started"
             )
         self._make_active(version)
         return audit
@@ -292,6 +278,11 @@ def text_of(key: Key) -> str:
     if text is None:
         raise ConfigurationError(f"key version {key.version} is not text of 32 bytes: no released server takes it")
     return text
+
+
+def _newly_undecryptable(audit: AuditStep, done: StepsDone) -> int:
+    """How many values no key opens that could be opened before the cutover."""
+    return max(0, audit.undecryptable - done.need(CheckStep).undecryptable)
 
 
 def _refuse_others(audit: AuditStep, version: int, why: str) -> None:

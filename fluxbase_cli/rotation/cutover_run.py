@@ -18,16 +18,7 @@ from fluxbase_cli.store.rotations import CUTOVER_STEPS, RotationRecord, Rotation
 
 #: From the first of these steps on, the server may be stopped. After the last of them it has proven that it runs with
 #: the new key.
-_GOES_BACK = frozenset(
-    {
-        RotationStep.STOP,
-        RotationStep.RE_ENCRYPT,
-        RotationStep.AUDIT,
-        RotationStep.INSTALL,
-        RotationStep.START,
-        RotationStep.PROVE,
-    }
-)
+_GOES_BACK = CUTOVER_STEPS[CUTOVER_STEPS.index(RotationStep.STOP) : CUTOVER_STEPS.index(RotationStep.PROVE) + 1]
 
 
 class WentBackError(Exception):

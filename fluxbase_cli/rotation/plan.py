@@ -92,16 +92,9 @@ def _missing(settings: Settings, environ: Mapping[str, str], keyring: Keyring) -
         return (error.message if error.hint is None else f"{error.message}. {error.hint}",)
     if not settings.encryption.is_single:
         return ()
-    version = keyring.server_version
-    control = ServerControl(settings.encryption.server, settings.database, environ, tell=_ignore)
-    findings = examine_server(control, None if version is None else keyring.key(version))
-    return tuple(
-        f"{each.message}. {each.remedy or ''}".strip() for each in findings if each.status is CheckStatus.REFUSE
-    )
-
-
-def _ignore(_text: str) -> None:
-    """Take a text and do nothing."""
+    control = ServerControl(settings.encryption.server, settings.database, environ)
+    findings = examine_server(control, keyring.server_key)
+    return tuple(each.sentence for each in findings if each.status is CheckStatus.REFUSE)
 
 
 def _next_step(store: RotationStore, rotation: RotationRecord) -> RotationStep | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fluxbase_cli.config import DatabaseSettings, ServerSettings
 from fluxbase_cli.config.server import SERVER_KEY_VARIABLE
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
+from fluxbase_cli.keyring import no_warning
 from fluxbase_cli.keyring.env_file import CantChangeError, change_variables, read_variables, refuse
 from fluxbase_cli.server.commands import Command, CommandEnd, CommandError, clean_environment
 from fluxbase_cli.server.health import problem_of, wait_until_healthy
@@ -34,7 +35,7 @@ class ServerControl:
     settings: ServerSettings
     database: DatabaseSettings
     environ: Mapping[str, str]
-    tell: Callable[[str], None]
+    tell: Callable[[str], None] = no_warning
 
     def stop(self, databases: Sequence[str], *, begun_before: bool, is_stopped: Callable[[], bool]) -> float:
         """Stop all servers, and wait until no other session is left.

@@ -6,7 +6,7 @@ role that may not see all rows is refused (docs/developers/format.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -44,6 +44,24 @@ class Finding:
     status: CheckStatus
     message: str
     remedy: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The message and the remedy in one text."""
+        return f"{self.message}. {self.remedy or ''}".strip()
+
+
+def refuse_if_any(findings: Iterable[Finding]) -> None:
+    """Raise an error if a check refuses.
+
+    Raises:
+        PreflightRefusedError: its message is the first refusal, its hint has all remedies.
+    """
+    refusals = [finding for finding in findings if finding.status is CheckStatus.REFUSE]
+    if not refusals:
+        return
+    hints = [refusals[0].remedy or "", *(f"Also: {finding.sentence}" for finding in refusals[1:])]
+    raise PreflightRefusedError(refusals[0].message, hint="\n".join(hint for hint in hints if hint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +106,7 @@ class Preflight:
         Raises:
             PreflightRefusedError: its message is the first refusal, its hint has all remedies.
         """
-        refusals = [finding for finding in self.findings if finding.status is CheckStatus.REFUSE]
-        if not refusals:
-            return
-        hints = [refusals[0].remedy or ""]
-        hints += [f"Also: {finding.message}. {finding.remedy or ''}" for finding in refusals[1:]]
-        raise PreflightRefusedError(refusals[0].message, hint="\n".join(hint for hint in hints if hint))
+        refuse_if_any(self.findings)
 
 
 def inspect(

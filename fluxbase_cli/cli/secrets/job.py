@@ -182,8 +182,9 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     from fluxbase_cli.keys.target_check import target_check  # noqa: PLC0415
     from fluxbase_cli.keys.target_rules import Allowed, refuse_unfit  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
-    from fluxbase_cli.report.server_key import ServerNotes, reads_one_key  # noqa: PLC0415
+    from fluxbase_cli.report.server_key import ServerNotes  # noqa: PLC0415
     from fluxbase_cli.report.text import job_title  # noqa: PLC0415
+    from fluxbase_cli.server.one_key import reads_one_key  # noqa: PLC0415
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
     from fluxbase_cli.store.sessions import sessions_of  # noqa: PLC0415
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.connection import session
@@ -9,7 +12,20 @@ from fluxbase_cli.store.preflight import CheckStatus, Finding, inspect
 from fluxbase_cli.store.schema import SCHEMA, Schema, latest_version
 
 
-def examine_database(database: DatabaseSettings) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class DatabaseCheckup:
+    """What was found in the database.
+
+    Attributes:
+        findings: all checks, in order.
+        release: the release of Fluxbase of this database.
+    """
+
+    findings: tuple[Finding, ...]
+    release: Release
+
+
+def examine_database(database: DatabaseSettings) -> DatabaseCheckup:
     """Run the preflight checks of a re-encryption, and check the progress tables. Writes nothing.
 
     Raises:
@@ -25,7 +41,7 @@ def examine_database(database: DatabaseSettings) -> list[Finding]:
             for each in preflight.unexamined
         ]
         findings.append(_check_progress_tables(Schema(connection)))
-        return findings
+        return DatabaseCheckup(tuple(findings), preflight.release)
 
 
 def _check_progress_tables(schema: Schema) -> Finding:
