@@ -11,7 +11,7 @@ from fluxbase_cli.config.files import read_text
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fluxbase_cli.config.files import SourceFile
 
@@ -104,28 +104,67 @@ def read_env_file(file: SourceFile) -> EnvFile:
     Raises:
         ConfigurationError: the file or one of its lines can't be read. The message quotes nothing of the file.
     """
+    values: dict[str, str] = {}
+    ambiguous = set()
+    try:
+        for each in statements_of(read_text(file)):
+            if each.name is None or each.value is None:
+                continue
+            values[each.name] = each.value
+            ambiguous.discard(each.name)
+            _, _, written = each.text.partition("=")
+            if not written.lstrip().startswith("'") and _GODOTENV_REPLACES.search(each.value):
+                ambiguous.add(each.name)
+    except UnreadableLineError as error:
+        raise ConfigurationError(
+            f"{file.label} can't be understood at line {error.line}",
+            hint="Write NAME=value, and a value with spaces, quotes or # in single quotes.",
+        ) from None
+    return EnvFile(file.label, values, frozenset(ambiguous))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A part of a `.env` file: a variable, or comments. All of them together are the file.
+
+    Attributes:
+        name: the variable; None if there is none.
+        value: its value; None if only the name is written.
+        text: the part as it is written, with the empty lines before it and its line end.
+    """
+
+    name: str | None
+    value: str | None = field(repr=False)
+    text: str = field(repr=False)
+
+
+class UnreadableLineError(Exception):
+    """A line of a `.env` file can't be understood.
+
+    Attributes:
+        line: its number.
+    """
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f"line {line}")
+        self.line = line
+
+
+def statements_of(text: str) -> Iterator[Statement]:
+    """The parts of a `.env` file, in order.
+
+    Raises:
+        UnreadableLineError: a line is not a variable, a comment or empty.
+    """
     # Imported only if there is such a file, to save start-up time. We use the parser, because `dotenv_values` only logs
     # the lines that it can't read.
     from dotenv.parser import parse_stream  # noqa: PLC0415  # start-up time
 
-    values: dict[str, str] = {}
-    ambiguous = set()
     # Line ends are not translated: a carriage return in quotes is part of the value.
-    for binding in parse_stream(io.StringIO(read_text(file), newline="")):
+    for binding in parse_stream(io.StringIO(text, newline="")):
         if binding.error:
-            line = _first_line(binding.original.string, binding.original.line)
-            raise ConfigurationError(
-                f"{file.label} can't be understood at line {line}",
-                hint="Write NAME=value, and a value with spaces, quotes or # in single quotes.",
-            )
-        if binding.key is None or binding.value is None:
-            continue
-        values[binding.key] = binding.value
-        ambiguous.discard(binding.key)
-        _, _, written = binding.original.string.partition("=")
-        if not written.lstrip().startswith("'") and _GODOTENV_REPLACES.search(binding.value):
-            ambiguous.add(binding.key)
-    return EnvFile(file.label, values, frozenset(ambiguous))
+            raise UnreadableLineError(_first_line(binding.original.string, binding.original.line))
+        yield Statement(binding.key, binding.value, binding.original.string)
 
 
 def _first_line(statement: str, line: int) -> int:

@@ -6,17 +6,18 @@ a value is written without quotes if it consists of characters that mean the sam
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fluxbase_cli.config.environment import Statement, UnreadableLineError, statements_of
 from fluxbase_cli.config.replace_file import replace_file
 from fluxbase_cli.errors import ConfigurationError
 
 #: Characters that every reader of such a file takes as they are.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 _VALUE = re.compile(r"""(?P<lead>\s*(?:export[^\S\r\n]+)?[^=\s]+\s*=[^\S\r\n]*)(?P<quote>['"]?)""")
+_BYTE_ORDER_MARK = "\ufeff"
 _UNQUOTED_END = re.compile(r"[^\S\r\n]+#|[^\S\r\n]*(?:\r?\n|\Z)")
 
 
@@ -61,16 +62,13 @@ def changed_text(text: str, changes: Mapping[str, str | None], *, after: str | N
     Raises:
         CantChangeError: as for `change_variables`.
     """
-    # Imported only here, to save start-up time.
-    from dotenv.parser import parse_stream  # noqa: PLC0415  # start-up time
-
     expected = {**_values(text), **{name: value for name, value in changes.items() if value is not None}}
     expected = {name: value for name, value in expected.items() if changes.get(name, value) is not None}
     parts: list[str] = []
     found: set[str] = set()
     position, prefix = None, ""
-    for binding in parse_stream(io.StringIO(text, newline="")):
-        name, written = binding.key, binding.original.string
+    for each in _statements(text):
+        name, written = each.name, each.text
         if name is not None and name in changes:
             value = changes[name]
             found.add(name)
@@ -106,15 +104,18 @@ def _text(path: Path) -> str:
 
 
 def _values(text: str) -> dict[str, str]:
-    from dotenv.parser import parse_stream  # noqa: PLC0415  # start-up time
+    return {each.name: each.value for each in _statements(text) if each.name is not None and each.value is not None}
 
-    values = {}
-    for binding in parse_stream(io.StringIO(text.removeprefix("\ufeff"), newline="")):
-        if binding.error:
-            raise CantChangeError(f"line {binding.original.line} can't be understood")
-        if binding.key is not None and binding.value is not None:
-            values[binding.key] = binding.value
-    return values
+
+def _statements(text: str) -> Iterator[Statement]:
+    # Some editors write a byte order mark. It is not a part of the first name, and it stays.
+    body = text.removeprefix(_BYTE_ORDER_MARK)
+    if body != text:
+        yield Statement(None, None, _BYTE_ORDER_MARK)
+    try:
+        yield from statements_of(body)
+    except UnreadableLineError as error:
+        raise CantChangeError(f"line {error.line} can't be understood") from None
 
 
 def _with_value(written: str, value: str) -> str:

@@ -28,6 +28,7 @@ _NAME = "FLUXBASE_ENCRYPTION_KEY"
         (f"{_NAME}={_OLD}\nB=2\n{_NAME}={_OLD}\n", f"{_NAME}={_NEW}\nB=2\n{_NAME}={_NEW}\n"),
         (f"# {_NAME}=sample\n\n{_NAME}={_OLD}\n", f"# {_NAME}=sample\n\n{_NAME}={_NEW}\n"),
         (f"{_NAME}=\n", f"{_NAME}={_NEW}\n"),
+        (f"\ufeff{_NAME}={_OLD}\n", f"\ufeff{_NAME}={_NEW}\n"),
         (f"{_NAME}={_OLD}#no comment\n", f"{_NAME}={_NEW}\n"),
     ],
 )
@@ -67,6 +68,9 @@ def test_a_file_that_cannot_be_understood_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(CantChangeError, match="line 2 can't be understood"):
         change_variables(path, {"A": "2"})
     assert path.read_text() == "A=1\nthis is no line of such a file\n"
+    path.write_text("A=1\n\n\nthis is no line of such a file\n")
+    with pytest.raises(CantChangeError, match="line 4 can't be understood"):
+        change_variables(path, {"A": "2"})
     with pytest.raises(CantChangeError, match="No such file"):
         change_variables(tmp_path / "missing", {"A": "2"})
 
