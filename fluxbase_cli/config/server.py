@@ -9,12 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from fluxbase_cli.config.command import read_words
 from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.names import SectionNames
 from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.config.url import is_web_address
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -182,12 +182,7 @@ def _names(reader: Reader, name: str) -> frozenset[str]:
 
 
 def _health_url(text: str, place: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and text.isascii()
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_web_address(text):
         raise ConfigurationError(
             f"{place} is not a URL that begins with http:// or https://", hint="As in http://localhost:8080/health."
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fluxbase_cli.config import KeyRotationSettings
 from fluxbase_cli.config.duration import parse_duration
+from fluxbase_cli.config.url import is_web_address
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.notifications.recipient import SECRET_PREFIX, Format, Webhook
 from fluxbase_cli.rotation.schedule import Schedule, parse_schedule
@@ -83,12 +83,7 @@ def _webhook(settings: KeyRotationSettings) -> Webhook | None:
     if settings.notification_webhook is None:
         return None
     place = settings.place("notification_webhook")
-    try:
-        parts = urlsplit(settings.notification_webhook.reveal())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not settings.notification_webhook.reveal().isascii():
+    if not is_web_address(settings.notification_webhook.reveal()):
         raise ConfigurationError(
             f"{place} is not a URL that begins with https:// or http://", hint="As in https://hooks.example.com/path."
         )
