@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from fluxbase_cli.config import Settings
@@ -19,21 +20,32 @@ def due(policy: Policy, settings: Settings, history: KeyHistory, store: Rotation
     if not policy.enabled or policy.schedule is None:
         return DueDecision(due=False, why=_NOT_ENABLED)
     newest = store.newest() if store.exists() else None
-    active = settings.encryption.effective_key_version
-    since = active_since(settings, history, store)
-    activated = store.activated_at(active) if store.exists() and active is not None else None
+    use = _use_of_active_key(settings, history, store)
     return decide_due(
         policy.schedule,
         now,
         last_rotation=None if newest is None else newest.started_at,
-        active_since=since,
-        by_hand=since != activated,
+        active_since=use.since,
+        by_hand=use.by_hand,
         min_age=policy.min_age,
     )
 
 
 def active_since(settings: Settings, history: KeyHistory, store: RotationStore) -> datetime | None:
-    """Since when the active key is in use, as far as the database knows. None if it does not know.
+    """Since when the active key is in use, as far as the database knows. None if it does not know."""
+    return _use_of_active_key(settings, history, store).since
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """Since when a key is in use, and whether a person brought it into use, and not a rotation."""
+
+    since: datetime | None = None
+    by_hand: bool = False
+
+
+def _use_of_active_key(settings: Settings, history: KeyHistory, store: RotationStore) -> _Use:
+    """The use of the active key.
 
     A rotation records when it makes a key active. If values were moved to another version since then, or if no rotation
     made it active, the latest of these moments counts: its key was made, or values were moved to it, by hand too.
@@ -43,12 +55,13 @@ def active_since(settings: Settings, history: KeyHistory, store: RotationStore) 
         # All keys are wrapped keys in the database, of which the newest is the active one.
         active = max((key.version for key in history.wrapped), default=None)
     if active is None:
-        return None
+        return _Use()
     activated = store.activated_at(active) if store.exists() else None
     elsewhere = max((at for version, at in history.rotations.items() if version != active), default=None)
     if activated is not None and (elsewhere is None or elsewhere < activated):
-        return activated
+        return _Use(activated)
     moments = [record.at for record in history.records if record.version == active and record.what is KeyEvent.CREATED]
     moments += [key.created_at for key in history.wrapped if key.version == active]
     moments += [at for at in (activated, history.moved.get(active)) if at is not None]
-    return max(moments, default=None)
+    since = max(moments, default=None)
+    return _Use(since, by_hand=since != activated)
