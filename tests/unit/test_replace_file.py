@@ -12,6 +12,7 @@ import pytest
 
 from fluxbase_cli.config import replace_file as module
 from fluxbase_cli.config.replace_file import replace_file
+from tests.fixtures.programs import needs_root
 
 BEFORE = b"active_key_version: 1\n# a comment that makes the old file longer\n"
 AFTER = b"active_key_version: 2\n"
@@ -107,7 +108,7 @@ def test_a_backup_from_before_is_kept(path: Path, backup: Path, monkeypatch: pyt
     assert files(path) == {path.name: AFTER, backup.name: b"older"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to others")
+@needs_root
 def test_a_copy_that_can_not_belong_to_the_owner_is_only_for_us(
     path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.keyring import SAMPLE_KEYS, Key, generate_key, parse_key, weakness_of
 from fluxbase_cli.keyring.weakness import refusal_of
+from tests.fixtures.sealing import PUBLIC_KEYS
 
 SAMPLE = "it is a sample key from public documentation"
 REFERENCE = "it is a path or a reference to a key, not a key"
@@ -25,19 +26,7 @@ FEW = "it has only a few different characters"
 WORDS = "it is made of words or common passwords"
 
 
-@pytest.mark.parametrize(
-    "sample",
-    [
-        "your-32-character-encryption-key",
-        "your-32-byte-encryption-key-here",
-        "CHANGEME-exactly-32-bytes-random",
-        "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6",
-        "test-encryption-key-32-bytes!!!!",
-        "12345678901234567890123456789012",
-        "01234567890123456789012345678901",
-        "abcdefghijklmnopqrstuvwxyzABCDEF",
-    ],
-)
+@pytest.mark.parametrize("sample", PUBLIC_KEYS)
 def test_the_sample_keys_of_documentation_are_known(sample: str) -> None:
     assert sample.encode() in SAMPLE_KEYS
     assert weakness_of(sample.encode()) == SAMPLE
