@@ -16,11 +16,12 @@ from psycopg.rows import dict_row
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.errors import PreflightRefusedError
-from fluxbase_cli.store.connection import APPLICATION_NAME, Connection
+from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations
+from fluxbase_cli.store.sessions import other_sessions
 from fluxbase_cli.store.transactions import Access
 from fluxbase_cli.unexamined import Unexamined
 
@@ -159,7 +160,6 @@ def inspect(
                 },
             ).fetchall()
         ]
-        others = cursor.execute(queries["other_sessions"], {"ours": APPLICATION_NAME}).fetchone() or {"sessions": 0}
 
     findings = [
         *_server(session, write=write),
@@ -174,7 +174,7 @@ def inspect(
     ]
     if write:
         findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
-    findings += _sessions(int(others["sessions"]))
+    findings += _sessions(len(other_sessions(connection, [session["database"]])))
     access = Access(role=role, quiet=quiet)
     further = (
         find_databases(connection, access) if roles and not secondary and not found.is_tenant else FurtherDatabases()

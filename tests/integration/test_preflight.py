@@ -78,6 +78,17 @@ def test_the_owner_of_the_tables_is_refused_too(flux: Fluxbase, role: Role) -> N
     assert "row-level security" in refused(flux, role).message
 
 
+def test_a_role_that_may_not_see_what_others_do_is_told_of_their_sessions(flux: Fluxbase, role: Role) -> None:
+    """Who stops the server and reads that nobody is connected moves the values."""
+    with flux.connect(), connect(role.database) as connection:
+        told = [finding for finding in inspect(connection, write=False).findings if finding.check == "sessions"]
+        assert [finding.status for finding in told] == [CheckStatus.TELL]
+        assert told[0].message.startswith("1 other session is on this database")
+    with connect(role.database) as connection:
+        (alone,) = [each for each in inspect(connection, write=False).findings if each.check == "sessions"]
+        assert alone.message == "nobody else is connected"
+
+
 def test_a_member_of_service_role_works_as_that_role(full: Fluxbase, role: Role) -> None:
     before, dump = full.everything(), full.dump()
     full.rows(f'GRANT service_role TO {role.name}; GRANT CREATE ON DATABASE "{database_name(full)}" TO {role.name}')

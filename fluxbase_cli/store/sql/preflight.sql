@@ -52,8 +52,3 @@ WHERE NOT g.tgisinternal
       SELECT FROM pg_attribute AS a
       WHERE a.attrelid = g.tgrelid AND a.attname = t.column_name AND a.attnum = ANY (g.tgattr)))
 ORDER BY 1, 2;
-
--- name: other_sessions
-SELECT count(*) AS sessions
-FROM pg_stat_activity AS s
-WHERE s.datname = current_database() AND s.backend_type = 'client backend' AND s.application_name <> %(ours)s;
