@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fluxbase_cli import __version__
-from fluxbase_cli.cli import config, demo, keys, rotation, secrets
+from fluxbase_cli.cli import config, demo, keys, rotation, secrets, security
 from fluxbase_cli.cli.options import root_options
 from fluxbase_cli.cli.signals import take_signals
 
@@ -53,6 +53,7 @@ def make_app() -> typer.Typer:
     app.add_typer(keys.make_app(), name="keys")
     app.add_typer(config.make_app(), name="config")
     app.add_typer(rotation.make_app(), name="rotation")
+    app.add_typer(security.make_app(), name="security")
     demo.add_to(app)
     return app
 

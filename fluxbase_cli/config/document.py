@@ -63,6 +63,11 @@ class Value:
         return f"{self.label}: {self.path}" if self.path else self.label
 
     @property
+    def line(self) -> int:
+        """The line of the file on which the value begins, from 1."""
+        return int(self._node.start_mark.line) + 1
+
+    @property
     def is_null(self) -> bool:
         """Whether it is YAML's null, as in `key:` with nothing after it."""
         return self._node.tag == f"{_TAG}null"

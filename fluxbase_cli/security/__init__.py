@@ -1,0 +1,1 @@
+"""The server's security checklist as rules: `security check`."""
