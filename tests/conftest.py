@@ -41,6 +41,7 @@ _SLOW = (
     "faults/",
     # Each of these starts the command as a process, often many times.
     "acceptance/",
+    "integration/test_database_encodings.py",
     "integration/test_databases.py",
     "integration/test_deep_audit_",
     "integration/test_destroy_looks_again.py",

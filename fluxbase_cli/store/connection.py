@@ -27,6 +27,7 @@ from fluxbase_cli.store.binary import (
     _UuidArrayDumper,
     _UuidDumper,
 )
+from fluxbase_cli.store.encoding import USE_DATABASE_ENCODING, convert_texts_here
 from fluxbase_cli.store.transactions import Access
 
 # The driver logs errors of a pipeline, which it also raises. Without a handler, Python prints them into our output.
@@ -41,7 +42,7 @@ APPLICATION_NAME = "fluxbase-cli"
 
 #: A dead client must not hold a lock. So the server soon ends an idle transaction, and closes a silent socket.
 _SESSION = (
-    "SET client_encoding = 'UTF8'; "
+    f"{USE_DATABASE_ENCODING}; "
     "SET search_path = pg_catalog; "
     "SET statement_timeout = 0; "
     "SET lock_timeout = '3s'; "
@@ -62,6 +63,8 @@ _CLIENT: dict[str, str | int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "application_name": APPLICATION_NAME,
+    # Until the session uses the database's encoding, of which the driver may know nothing.
+    "client_encoding": "SQL_ASCII",
 }
 
 
@@ -92,6 +95,7 @@ def connect(database: DatabaseSettings) -> Connection:
             hint="Expected postgresql://user:password@host:port/database; special characters in it are %-encoded.",
         ) from None
     connection.execute(_SESSION)
+    convert_texts_here(connection)
     return connection
 
 

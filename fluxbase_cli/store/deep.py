@@ -92,7 +92,6 @@ class DeepRelation:
 def speak_its_encoding(connection: Connection) -> Connection:
     """Make a session take and return names and values as bytes in the database's encoding."""
     for_values(connection)
-    connection.execute("SELECT set_config('client_encoding', current_setting('server_encoding'), false)")
     # One statement reads one range, without parallel workers, because we divide the work among our connections.
     connection.execute("SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0")
     return connection

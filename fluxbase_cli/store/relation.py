@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
+from fluxbase_cli.store.encoding import UTF8, Name, TextCodec, quoted
 from fluxbase_cli.store.limits import SMALL_BYTES
 
 Row = tuple[Any, ...]
@@ -29,6 +30,7 @@ class Relation:
         oid: the relation's object id.
         keyed: whether the key names one row of the relation. If it does not (a table that inherits, a partition whose
             key has more columns), only the ctid says which row was written.
+        codec: the database's encoding.
         surrogate: whether the key is no uuid, so that a digest of it is used as the row's id.
     """
 
@@ -41,6 +43,7 @@ class Relation:
     oid: int = 0
     keyed: bool = True
     surrogate: bool = False
+    codec: TextCodec = UTF8
 
     @property
     def user_index(self) -> int | None:
@@ -64,14 +67,23 @@ class Relation:
         return row[FIRST : FIRST + len(self.columns)]
 
     @property
-    def identifier(self) -> sql.Identifier:
+    def identifier(self) -> Name:
         """The table's name for a statement."""
-        return sql.Identifier(self.schema, self.name)
+        return Name(self.codec, self.schema, self.name)
+
+    @property
+    def quoted_name(self) -> bytes:
+        """The table's name as a value that PostgreSQL reads as a name, in the database's encoding."""
+        return quoted(self.codec, self.schema, self.name)
+
+    def column_of(self, table: str, column: str) -> Name:
+        """A column's name for a statement, behind the name that the table has there."""
+        return Name(self.codec, table, column)
 
     @property
     def key(self) -> sql.Composed:
         """The id of a row, as uuid."""
-        column = sql.Identifier("t", self.table.key)
+        column = self.column_of("t", self.table.key)
         return sql.SQL("md5({}::text)::uuid" if self.surrogate else "{}").format(column)
 
     def selected(self, *, small_only: bool = False) -> sql.Composed:
@@ -82,15 +94,15 @@ class Relation:
         """
         parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("{} AS id").format(self.key)]
         for column in self.columns:
-            reference: sql.Composable = sql.Identifier("t", column.name)
+            reference: sql.Composable = self.column_of("t", column.name)
             if column.form is Form.JSON:
                 reference = sql.SQL("{}::text").format(reference)
             if small_only:
                 reference = sql.SQL("CASE WHEN {size} <= {small} THEN {column} END").format(
                     size=self.stored_bytes(), small=sql.Literal(SMALL_BYTES), column=reference
                 )
-            parts.append(sql.SQL("{} AS {}").format(reference, sql.Identifier(column.name)))
-        parts.extend(sql.Identifier("t", name) for name in (self.user_column, self.flag_column) if name)
+            parts.append(sql.SQL("{} AS {}").format(reference, Name(self.codec, column.name)))
+        parts.extend(self.column_of("t", name) for name in (self.user_column, self.flag_column) if name)
         parts.append(self.stored_bytes())
         return sql.SQL(", ").join(parts)
 
@@ -98,7 +110,7 @@ class Relation:
         """The condition that a row has a value in at least one sealed column."""
         return sql.SQL("({})").format(
             sql.SQL(" OR ").join(
-                sql.SQL("{} IS NOT NULL").format(sql.Identifier("t", column.name)) for column in self.columns
+                sql.SQL("{} IS NOT NULL").format(self.column_of("t", column.name)) for column in self.columns
             )
         )
 
@@ -121,6 +133,6 @@ class Relation:
 
     def _sum(self, measure: LiteralString) -> sql.Composed:
         return sql.SQL(" + ").join(
-            sql.SQL("coalesce({}({}), 0)").format(sql.SQL(measure), sql.Identifier("t", column.name))
+            sql.SQL("coalesce({}({}), 0)").format(sql.SQL(measure), self.column_of("t", column.name))
             for column in self.columns
         )

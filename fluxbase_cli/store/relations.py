@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from fluxbase_cli.catalogue.locations import CATALOGUE, Form, Layout, SealedColumn, SealedTable
 from fluxbase_cli.catalogue.releases import Release, Signs, tell_release
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.encoding import TextCodec, codec_of
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
@@ -101,7 +102,7 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
         if row["kind"] == "f" and is_tenant:
             foreign.append(table.qualified)
             continue
-        found = _examine(table, row, is_tenant=is_tenant)
+        found = _examine(table, row, codec_of(connection), is_tenant=is_tenant)
         relations += found.relations
         unexamined += found.unexamined
         unusable += found.unusable
@@ -192,7 +193,7 @@ class _Found:
     unusable: tuple[Unusable, ...] = ()
 
 
-def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Found:
+def _examine(table: SealedTable, row: dict[str, Any], codec: TextCodec, *, is_tenant: bool) -> _Found:
     """Find what can be examined in an existing table."""
     if row["kind"] == "f":
         return _Found(
@@ -250,6 +251,7 @@ def _examine(table: SealedTable, row: dict[str, Any], *, is_tenant: bool) -> _Fo
             oid=int(oid),
             keyed=bool(keyed),
             surrogate=types[table.key] != "uuid",
+            codec=codec,
         )
         for schema, name, kind, oid, keyed in leaves
         if kind == "r"

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.encoding import NO_PARAMETERS
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relation import Relation
 
@@ -56,7 +57,7 @@ def vacuum(connection: Connection, relation: Relation) -> None:
     """Vacuum a relation and update its statistics. Only outside a transaction."""
     # The same delay as autovacuum, so that the load is low.
     connection.execute("SET vacuum_cost_delay = '2ms'")
-    connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(relation.identifier))
+    connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(relation.identifier), NO_PARAMETERS)
 
 
 def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:
@@ -73,7 +74,8 @@ def try_lock_relation(connection: Connection, relation: Relation) -> bool:
     connection.execute("SAVEPOINT try_lock")
     try:
         connection.execute(
-            sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(relation.identifier)
+            sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT").format(relation.identifier),
+            NO_PARAMETERS,
         )
     except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
         connection.execute("ROLLBACK TO SAVEPOINT try_lock")

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import Form, SealedColumn
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.encoding import NO_PARAMETERS, StoredText
 from fluxbase_cli.store.relation import Relation
 
 #: Rows that are read to learn how ids are spread: all rows of a smaller table, a sample of the pages of a larger one.
@@ -34,7 +35,7 @@ class TableStats:
 def table_stats(connection: Connection, relation: Relation) -> TableStats:
     """Count one relation's rows and values."""
     counts: list[sql.Composable] = [sql.SQL("count(*) FILTER (WHERE {})").format(relation.holds_value())]
-    counts += [sql.SQL("count(*) FILTER (WHERE {})").format(_filled(column)) for column in relation.columns]
+    counts += [sql.SQL("count(*) FILTER (WHERE {})").format(_filled(relation, column)) for column in relation.columns]
     rows, *values = _one(
         connection,
         sql.SQL("SELECT {counts} FROM ONLY {table} AS t").format(
@@ -53,9 +54,8 @@ def count_blocks(connection: Connection, relation: Relation) -> int:
     """A relation's size in pages, without large values outside the rows (TOAST)."""
     row = _one(
         connection,
-        sql.SQL("SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint").format(
-            sql.Literal(relation.identifier.as_string(None))
-        ),
+        sql.SQL("SELECT pg_relation_size(%(name)s::regclass) / current_setting('block_size')::bigint"),
+        {"name": StoredText(relation.quoted_name)},
     )
     return int(row[0])
 
@@ -84,22 +84,26 @@ def spread_ids(
         connection,
         sql.SQL(
             "SELECT percentile_disc(%(at)s::float8[]) WITHIN GROUP (ORDER BY {key}) FROM {source} WHERE {filled}"
-        ).format(key=relation.key, source=source, filled=_filled(column)),
+        ).format(key=relation.key, source=source, filled=_filled(relation, column)),
         {"at": [(part + 0.5) / parts for part in range(parts)]},
         binary=True,
     )
     return sorted({key for key in row[0] or () if key is not None})
 
 
-def _filled(column: SealedColumn) -> sql.Composed:
-    reference = sql.Identifier("t", column.name)
+def _filled(relation: Relation, column: SealedColumn) -> sql.Composed:
+    reference = relation.column_of("t", column.name)
     if column.form is Form.JSON or not column.empty_is_unset:
         return sql.SQL("{} IS NOT NULL").format(reference)
     return sql.SQL("octet_length({}) > 0").format(reference)
 
 
 def _one(
-    connection: Connection, statement: sql.Composed, arguments: dict[str, Any] | None = None, *, binary: bool = False
+    connection: Connection,
+    statement: sql.Composed | sql.SQL,
+    arguments: dict[str, Any] | None = None,
+    *,
+    binary: bool = False,
 ) -> Sequence[Any]:
-    row = connection.execute(statement, arguments, binary=binary).fetchone()
+    row = connection.execute(statement, arguments or NO_PARAMETERS, binary=binary).fetchone()
     return row if row is not None else ()

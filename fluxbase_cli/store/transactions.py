@@ -46,7 +46,7 @@ def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
     return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _as_role(access)
 
 
-def lock_for_reading(tables: Sequence[sql.Identifier]) -> sql.Composed:
+def lock_for_reading(tables: Sequence[sql.Composable]) -> sql.Composed:
     """The statements that keep tables from being rewritten or truncated until the transaction ends.
 
     They come before the transaction's first query, because that query takes the snapshot. A table that an ALTER rewrote

@@ -14,6 +14,7 @@ import psycopg
 from fluxbase_cli.engine.events import Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.encoding import NO_PARAMETERS
 from fluxbase_cli.store.open_transactions import OpenTransactions, in_recovery, open_transactions
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.transactions import Access, begin_snapshot, lock_for_reading
@@ -73,7 +74,7 @@ def _begin(
     connection.execute(begin_snapshot(access))
     try:
         if relations:
-            connection.execute(lock_for_reading([relation.identifier for relation in relations]))
+            connection.execute(lock_for_reading([relation.identifier for relation in relations]), NO_PARAMETERS)
         if in_recovery(connection):
             return NOTHING_OPEN
         return open_transactions(connection, outside, relations)

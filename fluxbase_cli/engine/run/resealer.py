@@ -225,11 +225,14 @@ class RowResealer:
         """
         return {row[ID] for row, new in edits if row[ID] in now and self._holds(now[row[ID]], new)}
 
+    def _text(self, document: bytes) -> str:
+        return self._relation.codec.decode(document)
+
     def _holds(self, row: Row, new: tuple[Any, ...]) -> bool:
         for (index, column), value in zip(self._columns, new, strict=True):
             stored = row[FIRST + index]
             if column.form is Form.JSON:
-                leaves = dict(strings(stored)) if stored is not None else {}
+                leaves = dict(strings(self._text(stored))) if stored is not None else {}
                 if any(leaves.get(leaf.path) != leaf.value for leaf in value):
                     return False
             elif stored != value:
@@ -243,14 +246,14 @@ class RowResealer:
         if stored is None:
             return None
         try:
-            leaves = list(strings(stored))
+            leaves = list(strings(self._text(stored)))
         except RecursionError:
             tally.undecryptable += 1
             result.quarantine.append(self._entry(row, column, (), TOO_DEEP))
             return None
         edits = []
         for path, text in leaves:
-            sealed = text.encode()
+            sealed = text.encode("utf-8", "surrogatepass")
             if not may_be_seal(sealed):
                 continue
             try:
@@ -273,7 +276,7 @@ class RowResealer:
         return QuarantineEntry(self._relation.table.location(column), UUID(bytes=row[ID]), path, reason)
 
 
-def strings(document: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
+def strings(document: str | bytes) -> Iterator[tuple[tuple[str, ...], str]]:
     """All strings of a JSON document with their paths (keys, and array indexes as text), however deep.
 
     Raises:

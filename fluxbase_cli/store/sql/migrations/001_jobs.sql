@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS fluxbase_rotation.job (
     from_version  integer,
     to_version    integer NOT NULL,
     reason        text,
-    fingerprints  jsonb NOT NULL,                 -- {"1": "…", "2": "…"}: runners with other keys can't join
+    fingerprints  jsonb NOT NULL,                 -- {"1": "...", "2": "..."}: runners with other keys can't join
     catalogue     text NOT NULL,                  -- digest of the list of sealed locations, for the same reason
     pass          integer NOT NULL DEFAULT 0,     -- 0 is the main pass, from 1 on the catch-up passes
     began         xid8 NOT NULL,                  -- transactions from this one on began after the job
