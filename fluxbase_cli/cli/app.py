@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -10,7 +9,9 @@ import typer
 from fluxbase_cli import __version__
 from fluxbase_cli.cli import config, demo, keys, rotation, secrets, security
 from fluxbase_cli.cli.options import root_options
+from fluxbase_cli.cli.output import say_what_was_lost
 from fluxbase_cli.cli.signals import take_signals
+from fluxbase_cli.streams import guarded_streams
 
 _HELP = """Change the key that seals the secrets of a Fluxbase database.
 
@@ -61,9 +62,8 @@ def make_app() -> typer.Typer:
 def main() -> None:
     """Run the command line."""
     take_signals()
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # A terminal that can't show ✓ shows a question mark. Without this the job would end with an error.
-            reconfigure(errors="replace")
-    make_app()(prog_name="fluxbase-cli")
+    with guarded_streams() as (out, err):
+        try:
+            make_app()(prog_name="fluxbase-cli")
+        finally:
+            say_what_was_lost(out, err)

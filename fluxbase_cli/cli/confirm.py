@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from fluxbase_cli.printable import as_printed
+
 if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
     from fluxbase_cli.engine.databases import PreparedDatabases
@@ -24,9 +26,9 @@ def confirmed(loaded: Loaded, targets: PreparedDatabases, server_lines: Iterable
     """
     for target in targets.found:
         for line in [] if target.prepared is None else _summary(loaded, target.prepared):
-            print(line, file=sys.stderr)  # noqa: T201
+            print(as_printed(line), file=sys.stderr)  # noqa: T201
     for line in server_lines:
-        print(line, file=sys.stderr)  # noqa: T201
+        print(as_printed(line), file=sys.stderr)  # noqa: T201
     return typer.confirm("Go ahead?", default=False, err=True)
 
 

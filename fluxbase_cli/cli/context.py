@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.cli.options import LogFormat, Options
+from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import Settings
@@ -39,14 +40,31 @@ def load(options: Options, messages: Messages | None = None) -> Settings:
     return follow_pointer(settings, os.environ, warn=messages.warn_once)
 
 
+def working_directory() -> Path:
+    """The folder in which the configuration is looked for first.
+
+    Raises:
+        ConfigurationError: it was deleted, or may not be read.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the working directory can't be used: {error.strerror or type(error).__name__}",
+            hint="Was it deleted? Change to another directory.",
+        ) from None
+
+
 def _read(options: Options) -> Settings:
     from fluxbase_cli.config import UnsetKeyError, load_settings  # noqa: PLC0415  # start-up time
+
+    directory = working_directory()
 
     def read(destroyed: frozenset[int] = frozenset()) -> Settings:
         return load_settings(
             config=options.config,
             database_url=options.database_url,
-            directory=Path.cwd(),
+            directory=directory,
             environ=os.environ,
             destroyed=destroyed,
         )

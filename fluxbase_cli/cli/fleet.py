@@ -21,6 +21,7 @@ from fluxbase_cli.cli.context import messages_for
 from fluxbase_cli.cli.options import Options, current_context, expand_groups, with_signature
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.printable import as_printed
 
 if TYPE_CHECKING:
     from fluxbase_cli.fleet.file import Fleet
@@ -188,5 +189,5 @@ def _confirmed(fleet: Fleet, command: list[str], parallel: int) -> bool:
     from fluxbase_cli.report.fleet import plan_lines  # noqa: PLC0415  # start-up time
 
     for line in plan_lines(fleet, command, parallel):
-        print(line, file=sys.stderr)  # noqa: T201
+        print(as_printed(line), file=sys.stderr)  # noqa: T201
     return typer.confirm("Go ahead?", default=False, err=True)

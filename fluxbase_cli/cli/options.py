@@ -22,6 +22,7 @@ import typer
 from typer.models import OptionInfo
 
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+from fluxbase_cli.printable import to_printable_json
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _R = TypeVar("_R")
@@ -81,6 +82,12 @@ _CONTEXT: ContextVar[typer.Context] = ContextVar("context")
 def current_context() -> typer.Context:
     """Typer's context of the running command: its name, and where each option's value comes from."""
     return _CONTEXT.get()
+
+
+def current_options() -> Options:
+    """The common options of the running command. Without one (`--help`, wrong usage), no option is given."""
+    context = _CONTEXT.get(None)
+    return context.obj if context is not None and isinstance(context.obj, Options) else Options()
 
 
 def _declarations(*, environment: bool) -> dict[str, Any]:
@@ -258,6 +265,17 @@ def command(function: Callable[..., int | None]) -> Callable[..., Any]:
     return _add_common(expanded, environment=False, first=next(iter(inspect.signature(expanded).parameters)))
 
 
+_REPORT = "Run it again with --debug, and please report what it prints."
+
+
+def _words_of_the_system(error: OSError) -> str | None:
+    """What the operating system refused, in its own words. None if the error's text is not the system's."""
+    if error.errno is None or error.strerror != os.strerror(error.errno):
+        return None
+    where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    return f"{where}{error.strerror}"
+
+
 def _finish(function: Callable[..., int | None], options: Options, arguments: dict[str, Any], first: str) -> None:
     try:
         code = function(**{first: options}, **arguments)
@@ -268,16 +286,17 @@ def _finish(function: Callable[..., int | None], options: Options, arguments: di
     except KeyboardInterrupt:
         _print_error(options, "interrupted; nothing was begun", None)
         raise typer.Exit(int(ExitCode.SIGINT)) from None
-    except BrokenPipeError:
-        # The reader of our output has ended, as `head` does. Without this, Python reports the error again on flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(int(ExitCode.FAILED)) from None
     except typer.Exit:
         raise
+    except OSError as error:
+        # The words of the operating system, and of no library.
+        what = _words_of_the_system(error)
+        _print_error(options, what or f"unexpected {type(error).__name__}", None if what or options.debug else _REPORT)
+        _print_traceback(error, options)
+        raise typer.Exit(int(ExitCode.FAILED)) from None
     except Exception as error:  # noqa: BLE001  # reported without a traceback, which could quote values
         # The text of an unexpected error may quote anything, even a sealed value. The name of its type can't.
-        hint = None if options.debug else "Run it again with --debug, and please report what it prints."
-        _print_error(options, f"unexpected {type(error).__name__}", hint)
+        _print_error(options, f"unexpected {type(error).__name__}", None if options.debug else _REPORT)
         _print_traceback(error, options)
         raise typer.Exit(int(ExitCode.FAILED)) from None
     raise typer.Exit(int(code or 0))
@@ -304,7 +323,5 @@ def _print_traceback(error: BaseException, options: Options) -> None:
         current = current.__cause__ or current.__context__
     text = "\n".join(lines)
     if options.log_format is LogFormat.JSON:
-        import json  # noqa: PLC0415
-
-        text = json.dumps({"level": "debug", "message": text})
+        text = to_printable_json({"level": "debug", "message": text})
     print(text, file=sys.stderr)  # noqa: T201

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fluxbase_cli.cli.options import Options, Output
+from fluxbase_cli.cli.options import LogFormat, Options, Output, current_options
+from fluxbase_cli.printable import as_printed, lines
+from fluxbase_cli.streams import Stream
 
 if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
     from fluxbase_cli.store.records import QuarantineEntry
 
 
-def print_result(options: Options, data: Mapping[str, Any], lines: Iterable[str]) -> None:
-    """Print a result: the data for JSON or YAML, otherwise the lines."""
+def print_result(options: Options, data: Mapping[str, Any], text: Iterable[str]) -> None:
+    """Print a result: the data for JSON or YAML, otherwise the lines of the text."""
     from fluxbase_cli.report.json_report import to_json, to_yaml  # noqa: PLC0415  # start-up time
 
     if options.output is Output.JSON:
@@ -21,13 +24,37 @@ def print_result(options: Options, data: Mapping[str, Any], lines: Iterable[str]
     elif options.output is Output.YAML:
         write(to_yaml(data))
     else:
-        for line in lines:
+        for line in text:
             write(line)
 
 
-def write(line: str) -> None:
-    """Write a line to stdout at once. So the reader of a pipe sees the title while the job runs."""
-    print(line, flush=True)  # noqa: T201
+def write(text: str) -> None:
+    """Write a text to stdout at once. So the reader of a pipe sees the title while the job runs."""
+    print(as_printed(text), flush=True)  # noqa: T201
+
+
+def was_printed() -> bool:
+    """Whether all that was written to stdout until now has arrived."""
+    sys.stdout.flush()
+    return not isinstance(sys.stdout, Stream) or sys.stdout.failure is None
+
+
+def say_what_was_lost(out: Stream, err: Stream) -> None:
+    """Say on the one stream that the other could not be written. The exit code stays that of the command."""
+    out.flush()
+    err.flush()
+    options = current_options()
+    if out.is_lost:
+        from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
+
+        messages = Messages(as_json=options.log_format is LogFormat.JSON, color=options.color)
+        messages.warn(f"standard output could not be written, so the result is incomplete: {_why(out)}")
+    if err.is_lost and err.failure is not None and options.output in (None, Output.TABLE):
+        write(f"Warning: standard error could not be written, so messages are missing: {_why(err)}")
+
+
+def _why(stream: Stream) -> str:
+    return "unknown" if stream.failure is None else stream.failure.strerror or type(stream.failure).__name__
 
 
 def print_quarantine(messages: Messages, entries: Sequence[QuarantineEntry], job: int | None) -> None:
@@ -39,4 +66,4 @@ def print_quarantine(messages: Messages, entries: Sequence[QuarantineEntry], job
         for entry, fields in zip(entries, quarantine(entries), strict=True):
             messages.warn(entry.reason, **fields)
         return
-    messages.warn("\n".join(quarantine_lines(entries, job)))
+    messages.warn(lines(quarantine_lines(entries, job)))

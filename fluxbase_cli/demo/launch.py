@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from fluxbase_cli.printable import Lines, lines
+
 _LOG_TAIL_LINES = 15
 
 
@@ -15,6 +17,6 @@ def free_port() -> int:
         return port
 
 
-def end_of_log(output: bytes) -> str:
+def end_of_log(output: bytes) -> Lines:
     """The last lines of what a program of the server has said."""
-    return "\n".join(output.decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
+    return lines(output.decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:])

@@ -110,10 +110,15 @@ def write_key(path: Path, encoding: Encoding) -> StoredKey:
         # One call creates the file, sets its mode and fails if it exists. So at no moment can another user read the
         # file, and no existing file can be lost.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-        with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            # On a full disk, a part of a key would be left, and the same command would find that file in its way.
+            path.unlink(missing_ok=True)
+            raise
         read_back = path.read_text(encoding="ascii").removesuffix("\n")
     except FileExistsError:
         raise ConfigurationError(f"{path} exists already", hint="It was not changed. Name a new file.") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fluxbase_cli.printable import as_printed
+
 _MARKS = {"good": "✓", "tell": "!", "refuse": "✗"}
 
 
@@ -28,5 +30,5 @@ def check_lines(data: dict[str, Any]) -> Iterator[str]:
     for finding in data["checks"]:
         yield f"{_MARKS[finding['verdict']]} {finding['check']}: {finding['message']}"
         if finding["remedy"] and finding["verdict"] != "good":
-            yield from (f"    {line}".rstrip() for line in finding["remedy"].splitlines())
+            yield from (f"    {line}".rstrip() for line in as_printed(finding["remedy"]).split("\n"))
     yield "Ready." if data["ok"] else "Not ready."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.fleet.file import Fleet, Instance
 from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult, Outcome
 from fluxbase_cli.fleet.run import InstanceMessage
-from fluxbase_cli.printable import printable
+from fluxbase_cli.printable import lines
 from fluxbase_cli.report.messages import Messages
 
 #: How often the progress of an instance is shown, in seconds. A command on one instance shows it every five seconds.
@@ -62,30 +61,27 @@ class FleetMessages:
         hint: str | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> None:
-        lines = [printable(line) for line in text.rstrip().split("\n")]
-        if not self._messages.as_json:
-            lines = [f"{instance.name}: {line}" for line in lines]
+        # The instance has escaped all line ends but those between lines.
+        parts = text.rstrip().split("\n")
+        shown = lines(parts if self._messages.as_json else (f"{instance.name}: {part}" for part in parts))
         all_fields = {**(fields or {}), "instance": instance.name}
-        # The program that reads our messages may have ended. The instances continue.
-        with contextlib.suppress(BrokenPipeError):
-            if level == "error":
-                shown = None if hint is None else "\n".join(printable(line) for line in hint.split("\n"))
-                self._messages.fail("\n".join(lines), shown, **all_fields)
-            elif level == "warning":
-                self._messages.warn("\n".join(lines), **all_fields)
-            else:
-                self._messages.tell("\n".join(lines), **all_fields)
+        if level == "error":
+            self._messages.fail(shown, None if hint is None else lines(hint.split("\n")), **all_fields)
+        elif level == "warning":
+            self._messages.warn(shown, **all_fields)
+        else:
+            self._messages.tell(shown, **all_fields)
 
 
 def plan_lines(fleet: Fleet, command: Sequence[str], parallel: int) -> Iterator[str]:
     """What the command will do, before it asks for confirmation."""
     count = len(fleet.instances)
-    yield f"Command:   {printable(shlex.join(command))}"
-    yield f"Fleet:     {printable(str(fleet.path))}"
+    yield f"Command:   {shlex.join(command)}"
+    yield f"Fleet:     {fleet.path}"
     yield f"Instances: {count}, {min(parallel, count)} at a time"
     width = max(len(instance.name) for instance in fleet.instances)
     for instance in fleet.instances:
-        yield f"  {instance.name.ljust(width)}  {printable(str(instance.config))}"
+        yield f"  {instance.name.ljust(width)}  {instance.config}"
 
 
 def fleet_data(command: str, result: FleetResult) -> dict[str, Any]:

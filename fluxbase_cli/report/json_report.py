@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fluxbase_cli.engine.cost import Cost
 from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
+from fluxbase_cli.printable import Lines, is_seen, to_printable_json
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.store.records import QuarantineEntry, StopRequest
 
 
-def to_json(data: Mapping[str, Any]) -> str:
+def to_json(data: Mapping[str, Any]) -> Lines:
     """One object, indented by two spaces."""
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    return Lines(to_printable_json(data, indent=2))
 
 
-def to_yaml(data: Mapping[str, Any]) -> str:
+def to_yaml(data: Mapping[str, Any]) -> Lines:
     """One document. The order of the fields is kept."""
     import yaml  # noqa: PLC0415  # start-up time
 
-    return str(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)).rstrip("\n")
+    class Dumper(yaml.SafeDumper):
+        """Writes `Lines` as the text that they are."""
+
+    Dumper.add_representer(Lines, lambda dumper, text: dumper.represent_str(str(text)))
+
+    def dump(*, allow_unicode: bool) -> str:
+        text = yaml.dump(dict(data), Dumper=Dumper, sort_keys=False, allow_unicode=allow_unicode)
+        return str(text).rstrip("\n")
+
+    text = dump(allow_unicode=True)
+    # PyYAML can escape either all letters that are not ASCII or only some of the control characters.
+    return Lines(text if is_seen(text.replace("\n", "")) else dump(allow_unicode=False))
 
 
 def job_report(report: JobReport) -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from fluxbase_cli.printable import as_printed, to_printable_json
+from fluxbase_cli.streams import own
+
 
 class Messages:
-    """Writes messages for the operator.
+    """Writes messages for the operator. A message is one line, except if its text is `fluxbase_cli.printable.Lines`.
 
     Args:
         quiet: write only errors.
@@ -47,7 +49,7 @@ class Messages:
             self._print(self._as_json("error", text, {**({"hint": hint} if hint else {}), **fields}))
         else:
             mark = "\x1b[31mError:\x1b[0m" if self.color else "Error:"
-            self._print(f"{mark} {text}" + (f"\n{hint}" if hint else ""))
+            self._print(f"{mark} {as_printed(text)}" + (f"\n{as_printed(hint)}" if hint else ""))
 
     def _write(self, level: str, text: str, fields: Mapping[str, Any]) -> None:
         if self.quiet:
@@ -55,16 +57,20 @@ class Messages:
         if self.as_json:
             line = self._as_json(level, text, fields)
         elif level == "warning":
-            line = f"\x1b[33mWarning:\x1b[0m {text}" if self.color else f"Warning: {text}"
+            mark = "\x1b[33mWarning:\x1b[0m" if self.color else "Warning:"
+            line = f"{mark} {as_printed(text)}"
         else:
-            line = text
+            line = as_printed(text)
         self._print(line)
 
     def _print(self, line: str) -> None:
         with self._lock:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(line, file=own(sys.stderr), flush=True)
 
     @staticmethod
     def _as_json(level: str, text: str, fields: Mapping[str, Any]) -> str:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return json.dumps({"time": now, "level": level, "message": text, **fields}, ensure_ascii=False)
+        # Texts for people are escaped as on a terminal, since a reader such as `jq -r` prints them. Other fields are
+        # data, and stay as they are.
+        shown = {name: as_printed(value) if name == "hint" else value for name, value in fields.items()}
+        return to_printable_json({"time": now, "level": level, "message": as_printed(text), **shown})

@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from fluxbase_cli.engine.events import BatchDone, Event, Message, PassStarted, Waiting
+from fluxbase_cli.printable import printable
 from fluxbase_cli.report.messages import Messages
+from fluxbase_cli.streams import own
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
@@ -168,7 +170,7 @@ class TableProgress:
             return
         for name, row in self._state.locations.items():
             if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=row.rows, values="0")
+                self._tasks[name] = self._progress.add_task(printable(name), total=row.rows, values="0")
             self._progress.update(self._tasks[name], completed=row.done)
 
 
@@ -177,9 +179,10 @@ def _make_progress(*, color: bool) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.table import Column  # noqa: PLC0415
 
-    console = Console(stderr=True, no_color=not color)
+    # Names may look like Rich's markup. They are printed as they are.
+    console = Console(file=own(sys.stderr), no_color=not color, markup=False, emoji=False, highlight=False)
     return Progress(
-        TextColumn("{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True, ratio=3)),
+        TextColumn("{task.description}", markup=False, table_column=Column(overflow="ellipsis", no_wrap=True, ratio=3)),
         BarColumn(bar_width=None, table_column=Column(ratio=2, min_width=4)),
         TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[values]}", justify="right", table_column=Column(no_wrap=True)),

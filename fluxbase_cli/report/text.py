@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
+from fluxbase_cli.printable import printable
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.json_report import dotted
 from fluxbase_cli.store.records import JobKind, QuarantineEntry
@@ -135,9 +136,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequen
         rows: the cells.
         right: the indexes of the columns that are aligned to the right.
     """
-    lines = [tuple(header), *(tuple(row) for row in rows)]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
-    for line in lines:
+    # The widths are those of the text that is printed.
+    written = [tuple(header), *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[index]) for line in written) for index in range(len(header))]
+    for line in written:
         cells = [
             cell.rjust(width) if index in right else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))

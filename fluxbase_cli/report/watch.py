@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from fluxbase_cli.engine.observe.status import JobDetails
+from fluxbase_cli.printable import Lines, as_printed, lines, printable, to_printable_json
 from fluxbase_cli.report.json_report import dotted, to_yaml
 from fluxbase_cli.report.status import details_data, details_lines, headline, last_heard_of
+from fluxbase_cli.streams import own
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,14 +59,14 @@ class LinesDisplay:
     def show(self, details: JobDetails) -> None:
         """Write a reading."""
         if self._form == "json":
-            text = json.dumps(details_data(details), ensure_ascii=False)
+            text: str = Lines(to_printable_json(details_data(details)))
         elif self._form == "yaml":
-            text = f"---\n{to_yaml(details_data(details))}"
+            text = lines(("---", to_yaml(details_data(details))))
         elif details.summary.ended:
-            text = "\n".join(details_lines(details))
+            text = lines(details_lines(details))
         else:
             text = f"{details.now.astimezone():%H:%M:%S}  {headline(details)}"
-        print(text, flush=True)  # noqa: T201
+        print(as_printed(text), flush=True)  # noqa: T201
 
 
 class TableDisplay:
@@ -99,7 +100,9 @@ def _make_live(*, color: bool) -> Live:
     from rich.console import Console  # noqa: PLC0415  # start-up time
     from rich.live import Live  # noqa: PLC0415
 
-    return Live(console=Console(no_color=not color), auto_refresh=False)
+    # Names and reasons may look like Rich's markup. They are printed as they are.
+    console = Console(file=own(sys.stdout), no_color=not color, markup=False, emoji=False, highlight=False)
+    return Live(console=console, auto_refresh=False)
 
 
 def _drawn(details: JobDetails) -> RenderableType:
@@ -107,9 +110,9 @@ def _drawn(details: JobDetails) -> RenderableType:
     from rich.text import Text  # noqa: PLC0415
 
     job = details.summary.job
-    parts: list[RenderableType] = [Text(headline(details), style="bold")]
-    parts += [Text(f"Reason: {job.reason}")] if job.reason else []
-    parts += [Text(f"Error: {job.error}", style="red")] if job.error else []
+    parts: list[RenderableType] = [Text(printable(headline(details)), style="bold")]
+    parts += [Text(printable(f"Reason: {job.reason}"))] if job.reason else []
+    parts += [Text(printable(f"Error: {job.error}"), style="red")] if job.error else []
     parts.append(_locations(details))
     if any(runner.ended_at is None for runner in details.runners):
         parts.append(_runners(details))
@@ -117,7 +120,7 @@ def _drawn(details: JobDetails) -> RenderableType:
         parts.append(Text(f"{len(details.quarantine)} values could not be opened and are left as they are:"))
         for entry in details.quarantine[:_LISTED]:
             path = f" {dotted(entry.path)}" if entry.path else ""
-            parts.append(Text(f"  {entry.location} {entry.id}{path}: {entry.reason}", no_wrap=True))
+            parts.append(Text(printable(f"  {entry.location} {entry.id}{path}: {entry.reason}"), no_wrap=True))
         if len(details.quarantine) > _LISTED:
             more = len(details.quarantine) - _LISTED
             parts.append(Text(f"  … and {more} more; `fluxbase-cli secrets status {job.id}` lists them all"))
@@ -133,7 +136,7 @@ def _locations(details: JobDetails) -> Table:
     for name, progress in details.locations.items():
         rate = progress.rate_per_s
         table.add_row(
-            name,
+            printable(name),
             f"{progress.percent}%",
             ProgressBar(total=100, completed=progress.percent, width=12),
             f"{progress.counts.scanned:,}",
@@ -149,7 +152,7 @@ def _runners(details: JobDetails) -> Table:
         if runner.ended_at is None:
             table.add_row(
                 "alive" if runner.alive else "gone",
-                runner.host,
+                printable(runner.host),
                 str(runner.pid),
                 str(runner.workers),
                 last_heard_of(runner, details.now),

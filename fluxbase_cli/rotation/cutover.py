@@ -25,6 +25,7 @@ from fluxbase_cli.keyring import Key, server_text
 from fluxbase_cli.keys.active_version import move_pointer
 from fluxbase_cli.keys.keep import keep_key, refuse_if_lost
 from fluxbase_cli.keys.target_rules import refuse_unfit
+from fluxbase_cli.printable import lines
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.step_records import (
@@ -239,7 +240,7 @@ class Cutover:
         try:
             return self._steps.audit(version)
         except WaitingForPersonError as waiting:
-            raise JobFailedError("\n".join([waiting.what, *waiting.lines])) from None
+            raise JobFailedError(lines((waiting.what, *waiting.lines))) from None
 
     def _settle(self) -> None:
         """Give the server time to seal something, so that the audit sees under which key it seals."""

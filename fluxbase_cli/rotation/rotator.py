@@ -29,6 +29,7 @@ import psycopg
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError
 from fluxbase_cli.notifications.message import NotificationType
 from fluxbase_cli.notifications.outbox import Outbox
+from fluxbase_cli.printable import lines
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.cutover import Cutover
@@ -333,7 +334,7 @@ class Rotator:
         if rotation.error != waiting.what:
             self._lock.store().set_error(rotation.id, waiting.what)
             self._outbox.send_now(NotificationType.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
-        self._context.warn("\n".join([waiting.what, *waiting.lines]))
+        self._context.warn(lines((waiting.what, *waiting.lines)))
         self._context.tell("Run the rotation again: it resumes from here.")
 
     def _fail(self, rotation: RotationRecord, message: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fluxbase_cli.config import ServerKeyring, Settings
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.printable import Lines, lines
 from fluxbase_cli.server.check import settings_to_add
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.preflight import inspect
 
-_VERSIONED = "security:\n  encryption:\n    server:\n      keyring: versioned\n"
+_VERSIONED = Lines("security:\n  encryption:\n    server:\n      keyring: versioned\n")
 
 
 def refuse_unsuited(settings: Settings) -> None:
@@ -22,8 +23,14 @@ def refuse_unsuited(settings: Settings) -> None:
     if encryption.is_single and not encryption.server.is_configured:
         raise ConfigurationError(
             "the server knows one key, and nothing says how it is stopped, given a new key and started",
-            hint=f"Add to fluxbase.yaml, with your own commands:\n\n{settings_to_add()}\n"
-            "Or rotate by hand: docs/operators/rotate-today.md.",
+            hint=lines(
+                (
+                    "Add to fluxbase.yaml, with your own commands:",
+                    "",
+                    settings_to_add(),
+                    "Or rotate by hand: docs/operators/rotate-today.md.",
+                )
+            ),
         )
     if encryption.is_single or encryption.server.keyring is ServerKeyring.VERSIONED:
         return
@@ -33,6 +40,14 @@ def refuse_unsuited(settings: Settings) -> None:
         raise ConfigurationError(
             f"this is the database of a server that knows one key (release {release.name}), and the configuration has "
             "keys with versions, which that server does not read",
-            hint=f"For such a server, add to fluxbase.yaml, with your own commands:\n\n{settings_to_add()}\n"
-            f"If your server reads security.encryption.keys, add instead:\n\n{_VERSIONED}",
+            hint=lines(
+                (
+                    "For such a server, add to fluxbase.yaml, with your own commands:",
+                    "",
+                    settings_to_add(),
+                    "If your server reads security.encryption.keys, add instead:",
+                    "",
+                    _VERSIONED,
+                )
+            ),
         )

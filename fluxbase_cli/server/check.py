@@ -10,6 +10,7 @@ from pathlib import Path
 from fluxbase_cli.config.server import SERVER_KEY_VARIABLE, ServerSettings
 from fluxbase_cli.keyring import Key, server_text
 from fluxbase_cli.keyring.env_file import CantChangeError, changed_text, read_variables
+from fluxbase_cli.printable import Lines
 from fluxbase_cli.server.control import ServerControl
 from fluxbase_cli.store.preflight import CheckStatus, Finding
 
@@ -19,9 +20,9 @@ _SAMPLE = "A" * 32
 _KEEPS_ENVIRONMENT = ("restart", "start")
 
 
-def settings_to_add() -> str:
+def settings_to_add() -> Lines:
     """The lines that a cutover needs, for a message."""
-    return (
+    return Lines(
         "security:\n"
         "  encryption:\n"
         "    server:\n"

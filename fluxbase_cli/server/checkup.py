@@ -9,6 +9,7 @@ from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.config import EncryptionSettings, Settings
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.target_rules import unusable_warning
+from fluxbase_cli.printable import lines
 from fluxbase_cli.server.check import examine_env_file, examine_server, settings_to_add
 from fluxbase_cli.server.control import ServerControl
 from fluxbase_cli.server.one_key import CHECK, disagreement
@@ -38,8 +39,16 @@ def examine_server_settings(
             CheckStatus.TELL,
             "the server knows one key; `rotation run` can't change it, because nothing says how the server is stopped, "
             "given a key and started",
-            "By hand: docs/operators/rotate-today.md. For `rotation run`, add to fluxbase.yaml, with your own commands:"
-            f"\n\n{settings_to_add()}",
+            lines(
+                (
+                    (
+                        "By hand: docs/operators/rotate-today.md. "
+                        "For `rotation run`, add to fluxbase.yaml, with your own commands:"
+                    ),
+                    "",
+                    settings_to_add(),
+                )
+            ),
         )
         return
     for finding in examine_server(ServerControl(encryption.server, settings.database, environ), server_key):

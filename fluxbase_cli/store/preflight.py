@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.errors import PreflightRefusedError
+from fluxbase_cli.printable import joined, lines
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
@@ -49,7 +50,7 @@ class Finding:
     @property
     def sentence(self) -> str:
         """The message and the remedy in one text."""
-        return f"{self.message}. {self.remedy or ''}".strip()
+        return joined(f"{self.message}. ", self.remedy) if self.remedy else f"{self.message}."
 
 
 def refuse_if_any(findings: Iterable[Finding]) -> None:
@@ -62,7 +63,7 @@ def refuse_if_any(findings: Iterable[Finding]) -> None:
     if not refusals:
         return
     hints = [refusals[0].remedy or "", *(f"Also: {finding.sentence}" for finding in refusals[1:])]
-    raise PreflightRefusedError(refusals[0].message, hint="\n".join(hint for hint in hints if hint))
+    raise PreflightRefusedError(refusals[0].message, hint=lines(hint for hint in hints if hint))
 
 
 @dataclass(frozen=True, slots=True)

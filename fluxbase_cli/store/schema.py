@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from fluxbase_cli.errors import PreflightRefusedError
+from fluxbase_cli.printable import Lines, lines
 from fluxbase_cli.store.connection import Connection
 
 SCHEMA = "fluxbase_rotation"
@@ -110,15 +111,24 @@ class Schema:
         if version:
             raise PreflightRefusedError(
                 f"the tables in schema {SCHEMA} are those of an earlier version, and role {role} does not own them",
-                hint=f"Ask their owner to run:\n\n{tables}",
+                hint=lines(("Ask their owner to run:", "", tables)),
             )
         # CREATE SCHEMA needs the privilege even if the schema exists. So the hint creates the schema first.
         raise PreflightRefusedError(
             f"role {role} may not create the schema {SCHEMA}, where progress is stored",
-            hint=f"Ask someone who has the right to run either\n\n"
-            f'    GRANT CREATE ON DATABASE "{database}" TO "{role}";\n\n'
-            f"or, to create the tables on the role's behalf, as a member of it:\n\n"
-            f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}";\n    SET ROLE "{role}";\n{tables}',
+            hint=lines(
+                (
+                    "Ask someone who has the right to run either",
+                    "",
+                    f'    GRANT CREATE ON DATABASE "{database}" TO "{role}";',
+                    "",
+                    "or, to create the tables on the role's behalf, as a member of it:",
+                    "",
+                    f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}";',
+                    f'    SET ROLE "{role}";',
+                    tables,
+                )
+            ),
         )
 
 
@@ -139,5 +149,5 @@ def _statements(*, after: int, create_schema: bool) -> str:
     )
 
 
-def _indented(text: str) -> str:
-    return "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())
+def _indented(text: str) -> Lines:
+    return Lines("".join(f"    {line}\n" if line else "\n" for line in text.splitlines()))

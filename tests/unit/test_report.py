@@ -16,6 +16,7 @@ import yaml
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchDone, BatchStep, Message, PassStarted, Step, Waiting
 from fluxbase_cli.engine.outcome import AuditReport, JobReport, LocationAudit
+from fluxbase_cli.printable import Lines
 from fluxbase_cli.report.json_report import audit_report, job_report, to_json, to_yaml
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import LineProgress, ProgressState, QuietProgress, TableProgress, progress_for
@@ -198,7 +199,7 @@ def test_a_text_that_yaml_could_read_as_another_type_stays_a_text() -> None:
 def test_messages_are_written_as_text_or_as_json_or_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
     Messages().warn("mind the gap")
     Messages(quiet=True).warn("nothing")
-    Messages(as_json=True).tell("two\nlines", percent=7)
+    Messages(as_json=True).tell(Lines("two\nlines"), percent=7)
 
     first, second = capsys.readouterr().err.splitlines()
     assert first == "Warning: mind the gap"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.context import load, messages_for, working_directory
 from fluxbase_cli.cli.options import Options, Output, command
-from fluxbase_cli.cli.output import print_result, write
+from fluxbase_cli.cli.output import print_result, was_printed, write
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
+from fluxbase_cli.printable import lines
 
 if TYPE_CHECKING:
     from fluxbase_cli.keys.create import StoredKey
@@ -96,14 +97,15 @@ def generate(
     if key_version is not None:
         raise ConfigurationError("--key-version needs --store", hint="A printed key has no version yet.")
     _print_key(options, encoding or _default_encoding(options))
-    return ExitCode.DONE
+    # The printed key is all that there is of it. A script must not go on without it.
+    return ExitCode.DONE if was_printed() else ExitCode.FAILED
 
 
 def _default_encoding(options: Options) -> Encoding:
     """The form that the configured server takes. If nothing is configured, tell what the form is for."""
     from fluxbase_cli.config import knows_one_key  # noqa: PLC0415  # start-up time
 
-    one_key = knows_one_key(config=options.config, directory=Path.cwd(), environ=os.environ)
+    one_key = knows_one_key(config=options.config, directory=working_directory(), environ=os.environ)
     if one_key is None:
         messages_for(options).tell(
             "This key has 64 hex digits, for security.encryption.keys. A released server takes only 32 characters: "
@@ -129,8 +131,10 @@ def _print_stored(options: Options, stored: StoredKey) -> None:
 
     print_result(options, stored_data(stored), stored_lines(stored))
     if stored.version is not None and not stored.configured and options.output in (None, Output.TABLE):
-        text = "\n".join((f"      - version: {stored.version}", *setting_lines(stored.setting)))
-        messages_for(options).tell(f"Now add it to security.encryption.keys in the configuration:\n\n{text}\n")
+        text = (f"      - version: {stored.version}", *setting_lines(stored.setting))
+        messages_for(options).tell(
+            lines(("Now add it to security.encryption.keys in the configuration:", "", *text, ""))
+        )
 
 
 _LIST_EXAMPLES = """\b
@@ -231,6 +235,5 @@ def rewrap(
     print_result(options, rewrapped_data(rewrapped), rewrapped_lines(rewrapped))
     for key in rewrapped:
         if key.setting and options.output in (None, Output.TABLE):
-            fields = "\n".join(setting_lines(key.setting))
-            messages.tell(f"Now set at {key.source}:\n\n{fields}\n")
+            messages.tell(lines((f"Now set at {key.source}:", "", *setting_lines(key.setting), "")))
     return ExitCode.DONE

@@ -16,6 +16,7 @@ from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_quarantine, print_result, write
 from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.printable import Lines
 
 if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
@@ -250,8 +251,10 @@ def _tell_result(
     # A server that knows one key is told above what it must get.
     if request.kind is JobKind.ROLLBACK and is_done and not notes.encryption.is_single:
         messages.tell(
-            "Now set in the configuration, and restart the server:\n\n"
-            f"    security:\n      encryption:\n        active_key_version: {request.goal.target}\n"
+            Lines(
+                "Now set in the configuration, and restart the server:\n\n"
+                f"    security:\n      encryption:\n        active_key_version: {request.goal.target}\n"
+            )
         )
     return report.exit_code
 

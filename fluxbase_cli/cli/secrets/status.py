@@ -8,7 +8,7 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.options import Options, Output, command
-from fluxbase_cli.cli.output import print_result
+from fluxbase_cli.cli.output import print_result, was_printed
 from fluxbase_cli.errors import ExitCode, interrupted_code
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ def _watch(options: Options, database: DatabaseSettings, job: int | None, interv
         for details in watch(database, job, every_s=interval, stop=stop, observer=waits):
             display.show(details)
             seen = True
+            if not was_printed():
+                # Nobody reads it any more.
+                break
     if stop.requested:
         return interrupted_code(stop.signal)
     return ExitCode.DONE if seen else None

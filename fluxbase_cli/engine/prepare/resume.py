@@ -10,6 +10,7 @@ from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.throttle.pacing import MaxLag
 from fluxbase_cli.errors import ConfigurationError, JobRunningError, JobStoppedError, PreflightRefusedError
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.printable import lines
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import Preflight
@@ -192,7 +193,7 @@ def refuse_unseen_standbys(connection: Connection, request: JobRequest) -> None:
         return
     raise PreflightRefusedError(
         "--max-replica-lag: this role may not see how far standbys are behind",
-        hint=f'Ask someone who has the right to run:\n\n    GRANT pg_monitor TO "{connection.info.user}";',
+        hint=lines(("Ask someone who has the right to run:", "", f'    GRANT pg_monitor TO "{connection.info.user}";')),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ def _configured_token(auth: VaultAuth, environ: Mapping[str, str]) -> Token:
         return Token(_header(auth.token.reveal().strip(), f"{_SECTION}.token"), f"{_SECTION}.token")
     home = environ.get("HOME")
     path = Path(home) / _TOKEN_FILE if home else None
-    if path is not None and path.is_file():
+    if path is not None and _is_file(path):
         text = _read(path, f"~/{_TOKEN_FILE}")
         if text:
             return Token(_header(text, f"~/{_TOKEN_FILE}"), f"~/{_TOKEN_FILE}")
@@ -65,6 +66,18 @@ def _configured_token(auth: VaultAuth, environ: Mapping[str, str]) -> Token:
         "there is no token for Vault",
         hint=f"Set VAULT_TOKEN, run `vault login`, or configure a login ({_SECTION}.method: approle, kubernetes, jwt).",
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigurationError(
+            f"~/{_TOKEN_FILE} can't be looked for: {error.strerror or type(error).__name__}",
+            hint=f"Set VAULT_TOKEN, correct HOME, or configure a login ({_SECTION}.method: approle, kubernetes, jwt).",
+        ) from None
 
 
 def _approle(auth: VaultAuth) -> dict[str, str]:
