@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fixtures.embedded",
     "tests.fixtures.command",
     "tests.fixtures.proxy",
+    "tests.fixtures.pooled",
     "tests.fixtures.openbao",
     "tests.fixtures.front",
     "tests.fixtures.standby",

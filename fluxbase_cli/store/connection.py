@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
 from fluxbase_cli.config import DatabaseSettings
@@ -27,7 +29,11 @@ from fluxbase_cli.store.binary import (
     _UuidArrayDumper,
     _UuidDumper,
 )
-from fluxbase_cli.store.encoding import USE_DATABASE_ENCODING, convert_texts_here
+from fluxbase_cli.store.encoding import convert_texts_here
+from fluxbase_cli.store.first_answer import ask
+from fluxbase_cli.store.pooler import is_pooled, refuse_unfit_pooler, server_process_of, shared
+from fluxbase_cli.store.refused_connection import explain_refusal
+from fluxbase_cli.store.session_settings import apply_settings
 from fluxbase_cli.store.transactions import Access
 
 # The driver logs errors of a pipeline, which it also raises. Without a handler, Python prints them into our output.
@@ -38,21 +44,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 APPLICATION_NAME = "fluxbase-cli"
-
-
-#: A dead client must not hold a lock. So the server soon ends an idle transaction, and closes a silent socket.
-_SESSION = (
-    f"{USE_DATABASE_ENCODING}; "
-    "SET search_path = pg_catalog; "
-    "SET statement_timeout = 0; "
-    "SET lock_timeout = '3s'; "
-    "SET idle_in_transaction_session_timeout = '60s'; "
-    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
-    "SET row_security = off; "
-    # Only batches may be lost in a crash (see `begin_batch`), even if the database has synchronous_commit off: the
-    # record of a key's destruction must be on disk before the key is destroyed.
-    "SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'"
-)
 
 
 _CLIENT: dict[str, str | int] = {
@@ -68,35 +59,77 @@ _CLIENT: dict[str, str | int] = {
 }
 
 
-#: SQLSTATE classes that mean "the configuration is wrong" and not "the server can't be reached".
-_CONFIGURATION_SQLSTATES = ("28", "3D")
+#: How long a new connection may take to answer its first statement, in seconds.
+_FIRST_ANSWER_S = 10.0
+
+
+class _Session(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that leaves nothing behind in a session that a pooler will give to others."""
+
+    pooled: bool = False
+
+    def close(self) -> None:
+        if self.pooled and not self.closed:
+            with suppress(psycopg.Error):
+                if self.info.transaction_status is not TransactionStatus.IDLE:
+                    ask(self, "ROLLBACK", limit_s=1.0)
+                ask(self, "DISCARD ALL", limit_s=1.0)
+        super().close()
 
 
 def connect(database: DatabaseSettings) -> Connection:
-    """Open an autocommit connection with our time-outs.
+    """Open an autocommit connection with our time-outs. For the first one of a command, see `connect_or_explain`.
 
     Raises:
         ConfigurationError: the address, the role, the password or the database's name is wrong.
+        PreflightRefusedError: a pooler has given the connection another server process meanwhile.
         psycopg.OperationalError: the server can't be reached now; a retry may help.
     """
+    connection = _open(database)
+    return _with_settings(connection, _process(connection), database)
+
+
+def _process(connection: _Session) -> int:
+    """The number of the server process of a new connection."""
+    try:
+        return server_process_of(connection, _FIRST_ANSWER_S)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _with_settings(connection: _Session, process: int, database: DatabaseSettings) -> Connection:
+    try:
+        settled = apply_settings(connection, process)
+    except BaseException:
+        connection.close()
+        raise
+    if not settled:
+        connection.close()
+        raise shared(database.describe())
+    connection.pooled = is_pooled(connection, process)
+    convert_texts_here(connection)
+    return connection
+
+
+def _open(database: DatabaseSettings) -> _Session:
+    """Open a connection and set nothing."""
     try:
         given: dict[str, Any] = dict(database.connection_parameters())
         given |= conninfo_to_dict(str(given.pop("conninfo", "")))
         if database.instead is not None:
             given["dbname"] = database.instead
         # Our defaults come first, so that an explicit setting of the URL or the configuration overrides them.
-        connection = psycopg.connect(autocommit=True, **{**_CLIENT, **given})
+        parameters = {**_CLIENT, **given}
+        return _Session.connect(autocommit=True, **parameters)
     except psycopg.OperationalError as error:
-        raise _explained(error, database) from None
+        raise explain_refusal(error, make_conninfo(**parameters), database.describe()) from None
     except psycopg.ProgrammingError:
         # The text of this error contains the connection string with the password.
         raise ConfigurationError(
             f"the database address in {database.source} can't be read",
             hint="Expected postgresql://user:password@host:port/database; special characters in it are %-encoded.",
         ) from None
-    connection.execute(_SESSION)
-    convert_texts_here(connection)
-    return connection
 
 
 def connect_or_explain(database: DatabaseSettings) -> Connection:
@@ -104,11 +137,19 @@ def connect_or_explain(database: DatabaseSettings) -> Connection:
 
     Raises:
         ConfigurationError: as for `connect`.
+        PreflightRefusedError: a pooler is in between whose sessions can't be used.
         DatabaseError: the server can't be reached.
     """
     try:
+        connection = _open(database)
+        process = _process(connection)
+        if not is_pooled(connection, process):
+            return _with_settings(connection, process, database)
+        # A pool may have one session only.
+        connection.close()
+        refuse_unfit_pooler(partial(_open, database), database.describe())
         return connect(database)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise DatabaseError(
             f"can't connect to {database.describe()}: {first_line(error)}",
             hint="Check that the server is up and that database.* or --database-url points at it.",
@@ -137,26 +178,6 @@ def session(database: DatabaseSettings) -> Iterator[Connection]:
                 f"{database.describe()}: {type(error).__name__}: {first_line(error)}",
                 hint="What was committed stays. Run the same command again to resume.",
             ) from None
-
-
-def _explained(error: psycopg.OperationalError, database: DatabaseSettings) -> Exception:
-    text = first_line(error)
-    # libpq gives no SQLSTATE for a refused connection attempt, only the server's message.
-    refused = (error.sqlstate or "")[:2] in _CONFIGURATION_SQLSTATES or any(
-        words in text
-        for words in (
-            "password authentication failed",
-            "does not exist",
-            "no pg_hba.conf entry",
-            "no password supplied",
-        )
-    )
-    if refused:
-        return ConfigurationError(
-            f"{database.describe()} refuses the connection: {text}",
-            hint="Check user, password and database name in database.*, FLUXBASE_DATABASE_* or --database-url.",
-        )
-    return error
 
 
 #: SQLSTATE classes whose messages are PostgreSQL's fixed texts about connections, locks, resources and privileges.

@@ -18,8 +18,7 @@ from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.run import pool
 from fluxbase_cli.engine.run.catch_up import CatchUp, CatchUpStep
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.store import connection as store_connect
-from fluxbase_cli.store import shards
+from fluxbase_cli.store import session_settings, shards
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
@@ -107,7 +106,7 @@ def test_a_commit_that_comes_after_its_rows_were_read_again_is_not_done_twice_an
 
     When we ask, the shard is as before, so its rows are read and written again. Then the first commit ends after all.
     """
-    monkeypatch.setattr(store_connect, "_SESSION", store_connect._SESSION.replace("'3s'", "'60s'"))
+    monkeypatch.setitem(session_settings.SETTINGS, "lock_timeout", "60s")
     flux.secrets(20)
 
     def waiting() -> int:

@@ -12,8 +12,7 @@ from fluxbase_cli.engine.events import BatchStep, Event, Step, Waiting
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.run import pool
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.store import connection as store_connect
-from fluxbase_cli.store import shards
+from fluxbase_cli.store import session_settings, shards
 from fluxbase_cli.store.connection import connect
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.limits import Limits
@@ -154,8 +153,8 @@ def test_an_idle_transaction_is_ended_by_the_server_and_its_batch_is_done_again(
 ) -> None:
     """A client sleeps in the middle of a batch, with locked rows. The server ends its session; writers can continue."""
     flux.secrets(10)
-    assert "idle_in_transaction_session_timeout = '60s'" in store_connect._SESSION
-    monkeypatch.setattr(store_connect, "_SESSION", store_connect._SESSION.replace("'60s'", "'200ms'"))
+    assert session_settings.SETTINGS["idle_in_transaction_session_timeout"] == "60s"
+    monkeypatch.setitem(session_settings.SETTINGS, "idle_in_transaction_session_timeout", "200ms")
     locked: list[int] = []
 
     def sleep() -> None:
