@@ -21,7 +21,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
 from fluxbase_cli.printable import to_printable_json
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -35,6 +35,14 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+    SARIF = "sarif"
+    """`security check` only."""
+    JUNIT = "junit"
+    """`security check` only."""
+
+
+#: The forms that every command has.
+OUTPUTS = frozenset({Output.TABLE, Output.JSON, Output.YAML})
 
 
 class LogFormat(StrEnum):
@@ -90,7 +98,7 @@ def current_options() -> Options:
     return context.obj if context is not None and isinstance(context.obj, Options) else Options()
 
 
-def _declarations(*, environment: bool) -> dict[str, Any]:
+def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str, Any]:
     """The common options as parameters.
 
     Only the options before the command's name read the environment. After the name, only the command line counts.
@@ -119,7 +127,13 @@ def _declarations(*, environment: bool) -> dict[str, Any]:
         ],
         "output": Annotated[
             Output | None,
-            option("-o", "--output", variable="FLUXBASE_CLI_OUTPUT", text="Print the result in this form."),
+            option(
+                "-o",
+                "--output",
+                variable="FLUXBASE_CLI_OUTPUT",
+                text="Print the result in this form.",
+                metavar=f"[{'|'.join(each for each in Output if each in outputs)}]",
+            ),
         ],
         "quiet": Annotated[
             bool | None,
@@ -138,7 +152,9 @@ def _declarations(*, environment: bool) -> dict[str, Any]:
     }
 
 
-def _add_common(function: Callable[..., Any], *, environment: bool, first: str | None) -> Callable[..., Any]:
+def _add_common(
+    function: Callable[..., Any], *, environment: bool, first: str | None, outputs: frozenset[Output] = OUTPUTS
+) -> Callable[..., Any]:
     """Add the common options to a function. Typer reads them from the signature."""
     hints = get_type_hints(function, include_extras=True)
     own = [
@@ -148,7 +164,7 @@ def _add_common(function: Callable[..., Any], *, environment: bool, first: str |
     ]
     common = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _declarations(environment=environment).items()
+        for name, annotation in _declarations(environment=environment, outputs=outputs).items()
     ]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
@@ -256,13 +272,27 @@ def command_group(text: str) -> typer.Typer:
     return app
 
 
-def command(function: Callable[..., int | None]) -> Callable[..., Any]:
+def command(function: Callable[..., int | None], *, outputs: frozenset[Output] = OUTPUTS) -> Callable[..., Any]:
     """Make a command of a function with a first parameter `options: Options`.
 
     The function returns its exit code, or None for 0.
+
+    Args:
+        function: the function.
+        outputs: the forms in which it prints its result.
     """
     expanded = expand_groups(function)
-    return _add_common(expanded, environment=False, first=next(iter(inspect.signature(expanded).parameters)))
+    first = next(iter(inspect.signature(expanded).parameters))
+
+    @functools.wraps(expanded)
+    def checked(**arguments: Any) -> int | None:  # noqa: ANN401  # the function's own arguments
+        output = arguments[first].output
+        if output is not None and output not in outputs:
+            names = ", ".join(each for each in Output if each in outputs)
+            raise ConfigurationError(f"--output {output} is for `security check`; here it is one of {names}")
+        return expanded(**arguments)
+
+    return _add_common(checked, environment=False, first=first, outputs=outputs)
 
 
 _REPORT = "Run it again with --debug, and please report what it prints."

@@ -1,79 +1,180 @@
-"""The command group `fluxbase-cli security`."""
+"""The command group `fluxbase-cli security` with its commands `check`, `rules` and `explain`."""
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fluxbase_cli.cli.options import Options, command, command_group
-from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+from fluxbase_cli.cli.options import Options, Output, command, command_group
+from fluxbase_cli.cli.output import print_result, write
+from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.printable import lines
 
 if TYPE_CHECKING:
-    from fluxbase_cli.security.facts import Facts
+    from fluxbase_cli.security.opening import Opened
+    from fluxbase_cli.security.run import Report
 
-_GROUP_HELP = "Check configuration and database against the server's security checklist."
+_GROUP_HELP = "Check configuration, keys, database and live server against the server's security checklist."
+
+
+class FailOn(StrEnum):
+    """From which severity on a finding makes the exit code 3."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+    NEVER = "never"
 
 
 def make_app() -> typer.Typer:
     """Build the command group."""
     app = command_group(_GROUP_HELP)
-    app.command("check")(command(check))
+    app.command("check", epilog=_CHECK_EXAMPLES)(command(check, outputs=frozenset(Output)))
+    app.command("rules")(command(rules))
+    app.command("explain", epilog=_EXPLAIN_EXAMPLES)(command(explain))
     return app
 
 
-def check(
+_CHECK_EXAMPLES = """\b
+Examples:
+  fluxbase-cli security check
+  fluxbase-cli security check --url https://api.example.com
+  fluxbase-cli security check --no-database --config fluxbase.yaml -o sarif
+"""
+_EXPLAIN_EXAMPLES = """\b
+Example:
+  fluxbase-cli security explain FB-RLS-001
+"""
+
+
+def check(  # noqa: PLR0913  # the options
     options: Options,
     *,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="Look at the live server too: eight requests, no sign-in."),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", metavar="FILE", help="Trust these certificate authorities for --url.")
+    ] = None,
     database: Annotated[
         bool, typer.Option("--database/--no-database", help="Look into the database. It is only read.")
     ] = True,
+    env_file: Annotated[
+        Path | None,
+        typer.Option("--env-file", metavar="FILE", help="All variables of the server, as `env` prints them there."),
+    ] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            "--release",
+            metavar="VERSION",
+            help="The server's release. [default: as the database says, else the newest]",
+        ),
+    ] = None,
     production: Annotated[
         bool, typer.Option("--production", help="Check as in production, also if the address is that of this machine.")
     ] = False,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--compare", metavar="FILE", help="A fluxbase.yaml that must not have the same secrets. Repeatable."
+        ),
+    ] = None,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="End with exit code 3 if a finding has this severity or a higher one.")
+    ] = FailOn.HIGH,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 1 if anything could not be checked.")
+    ] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="FILE", help="Leave out the findings of this earlier report (-o json)."),
+    ] = None,
+    show_accepted: Annotated[
+        bool, typer.Option("--show-accepted", help="List the findings that an exception or the baseline accepts.")
+    ] = False,
 ) -> int:
-    """Check configuration and database against the security checklist. Changes nothing.
+    """Check against the security checklist of the server's documentation. Changes nothing.
 
-    Exit code 0: no rule is broken that is high or critical. 3: one is. 1: the database can't be reached.
+    Looks at the configuration as the server reads it, at the keys, at the database, and with --url at the live server.
+    What could not be looked at is reported as not checked, never as passed.
+
+    Exit code 0: nothing at or above --fail-on was found. 3: something was. 1: a part could not be looked at.
     """
-    from fluxbase_cli.report.security import report_data, report_lines  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.security.facts import Absent  # noqa: PLC0415
-    from fluxbase_cli.security.finding import Severity  # noqa: PLC0415
+    from fluxbase_cli.security.exceptions import read_baseline  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.security.opening import Asked, open_facts  # noqa: PLC0415
     from fluxbase_cli.security.registry import all_rules  # noqa: PLC0415
     from fluxbase_cli.security.run import run_rules  # noqa: PLC0415
 
-    with ExitStack() as stack:
-        facts = _facts(options, stack, database=database, production=production)
-        report = run_rules(facts, all_rules())
-    print_result(options, report_data(report), report_lines(report))
-    if report.at_least(Severity.HIGH):
+    asked = Asked(
+        options.config, options.database_url, database, env_file, url, ca, release, production, tuple(compare or ())
+    )
+    known = frozenset[str]() if baseline is None else read_baseline(baseline, Path.cwd())
+    now = datetime.now(UTC)
+    with open_facts(asked, directory=Path.cwd(), environ=os.environ, today=now.date()) as opened:
+        report = run_rules(opened.facts, all_rules(), opened.exceptions, known)
+    _print(options, report, opened, now, accepted=show_accepted)
+    return _exit_code(report, opened, fail_on, strict=strict)
+
+
+def _print(options: Options, report: Report, opened: Opened, now: datetime, *, accepted: bool) -> None:
+    from fluxbase_cli.report.json_report import to_json  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.security.data import report_data  # noqa: PLC0415
+    from fluxbase_cli.report.security.junit import report_junit  # noqa: PLC0415
+    from fluxbase_cli.report.security.sarif import report_sarif  # noqa: PLC0415
+    from fluxbase_cli.report.security.text import report_lines  # noqa: PLC0415
+
+    if options.output is Output.SARIF:
+        write(to_json(report_sarif(report, config_file=opened.config_file)))
+    elif options.output is Output.JUNIT:
+        write(lines(report_junit(report, now).splitlines()))
+    else:
+        told = report_lines(report, release=opened.release, looked_at=opened.looked_at, accepted=accepted)
+        print_result(options, report_data(report, release=opened.release, looked_at=opened.looked_at), told)
+
+
+def _exit_code(report: Report, opened: Opened, fail_on: FailOn, *, strict: bool) -> ExitCode:
+    from fluxbase_cli.security.finding import Severity  # noqa: PLC0415  # start-up time
+
+    if fail_on is not FailOn.NEVER and report.at_least(Severity[fail_on.name]):
         return ExitCode.CHECK_SAYS_NO
-    parts = (facts.read_configuration, facts.read_database)
-    failed = any(isinstance(part, Absent) and part.failed for part in parts)
-    return ExitCode.FAILED if failed else ExitCode.DONE
+    parts = opened.parts
+    failed = any(part is not None and part.failed for part in parts.values())
+    nothing = all(parts[name] is not None for name in ("configuration", "database", "url"))
+    return ExitCode.FAILED if failed or nothing or (strict and report.not_checked) else ExitCode.DONE
 
 
-def _facts(options: Options, stack: ExitStack, *, database: bool, production: bool) -> Facts:
-    from fluxbase_cli.config.database import read_database  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.config.reader import Reader  # noqa: PLC0415
-    from fluxbase_cli.security.configuration.opening import open_configuration  # noqa: PLC0415
-    from fluxbase_cli.security.database.session import DatabaseFacts, open_database  # noqa: PLC0415
-    from fluxbase_cli.security.facts import Absent, Facts  # noqa: PLC0415
-    from fluxbase_cli.security.generation import read_generation  # noqa: PLC0415
+def rules(options: Options) -> int:
+    """List the rules of the security check."""
+    from fluxbase_cli.report.security.data import rule_data  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.security.text import rules_lines  # noqa: PLC0415
+    from fluxbase_cli.security.registry import all_rules  # noqa: PLC0415
 
-    configuration = open_configuration(config=options.config, directory=Path.cwd(), environ=os.environ)
-    found: DatabaseFacts | Absent = Absent("the database was left out (--no-database)")
-    if database:
-        reader = Reader(configuration.document, configuration.environment)
-        settings = read_database(reader, options.database_url)
-        try:
-            found = stack.enter_context(open_database(settings))
-        except FluxbaseCliError as error:
-            found = Absent(error.message, failed=True)
-    generation = None if isinstance(found, Absent) else found.read(read_generation)
-    return Facts(datetime.now(UTC).date(), generation, production, configuration, found)
+    known = all_rules()
+    print_result(options, {"rules": [rule_data(each) for each in known]}, rules_lines(known))
+    return ExitCode.DONE
+
+
+def explain(
+    options: Options,
+    *,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule's id, as in FB-RLS-001.", show_default=False)],
+) -> int:
+    """Explain a rule: what it checks, why, and what to do."""
+    from fluxbase_cli.report.security.data import rule_data  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.security.text import rule_lines  # noqa: PLC0415
+    from fluxbase_cli.security.registry import find_rule  # noqa: PLC0415
+
+    found = find_rule(rule)
+    if found is None:
+        raise ConfigurationError("there is no rule with this id", hint="`fluxbase-cli security rules` lists them.")
+    print_result(options, rule_data(found), rule_lines(found))
+    return ExitCode.DONE

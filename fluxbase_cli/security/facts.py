@@ -1,32 +1,22 @@
-"""What rules may read: the configuration, the database and the live server. Each of them may be absent."""
+"""What rules may read: the configuration, the keys, the database and the live server. Each of them may be absent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, TypeVar
 
-from fluxbase_cli.security.finding import NotCheckedError
+from fluxbase_cli.security.configuration.reading import ServerConfiguration
+from fluxbase_cli.security.database.session import DatabaseFacts
+from fluxbase_cli.security.exceptions import RuleException
 from fluxbase_cli.security.generation import Generation
+from fluxbase_cli.security.keys import KeyFacts
+from fluxbase_cli.security.live.answers import LiveFacts
+from fluxbase_cli.security.part import Absent, present
 
-if TYPE_CHECKING:
-    from fluxbase_cli.security.configuration.reading import ServerConfiguration
-    from fluxbase_cli.security.database.session import DatabaseFacts
+__all__ = ["Absent", "Facts"]
 
-_P = TypeVar("_P")
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """A part that is not looked at.
-
-    Attributes:
-        reason: why, one sentence without a final full stop.
-        failed: whether it should have been looked at; False: the operator left it out.
-    """
-
-    reason: str
-    failed: bool = False
+NO_URL = Absent("no address of the server was given (--url)")
+NO_KEYS = Absent("the keys were not read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +30,11 @@ class Facts:
             severity by two steps if it is not (`Severity.lowered`).
         read_configuration: the configuration of the server, or why it is absent.
         read_database: the database, or why it is absent.
+        read_live: the answers of the live server, or why they are absent.
+        read_keys: the keys, or why they are absent.
+        compared: the configurations of other environments, each with its name.
+        faulty_exceptions: the exceptions that do not count, each with the reason.
+        unmatched_exceptions: the exceptions that matched no finding.
     """
 
     today: date
@@ -47,6 +42,11 @@ class Facts:
     production: bool
     read_configuration: ServerConfiguration | Absent
     read_database: DatabaseFacts | Absent
+    read_live: LiveFacts | Absent = NO_URL
+    read_keys: KeyFacts | Absent = NO_KEYS
+    compared: tuple[tuple[str, ServerConfiguration], ...] = ()
+    faulty_exceptions: tuple[tuple[RuleException, str], ...] = ()
+    unmatched_exceptions: tuple[RuleException, ...] = ()
 
     @property
     def configuration(self) -> ServerConfiguration:
@@ -55,7 +55,7 @@ class Facts:
         Raises:
             NotCheckedError: it is absent.
         """
-        return _present(self.read_configuration)
+        return present(self.read_configuration)
 
     @property
     def database(self) -> DatabaseFacts:
@@ -64,10 +64,22 @@ class Facts:
         Raises:
             NotCheckedError: it is absent.
         """
-        return _present(self.read_database)
+        return present(self.read_database)
 
+    @property
+    def live(self) -> LiveFacts:
+        """The answers of the live server.
 
-def _present(part: _P | Absent) -> _P:
-    if isinstance(part, Absent):
-        raise NotCheckedError(part.reason)
-    return part
+        Raises:
+            NotCheckedError: they are absent.
+        """
+        return present(self.read_live)
+
+    @property
+    def keys(self) -> KeyFacts:
+        """The keys, and what the database records about them.
+
+        Raises:
+            NotCheckedError: they are absent.
+        """
+        return present(self.read_keys)

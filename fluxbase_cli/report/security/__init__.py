@@ -1,0 +1,1 @@
+"""The security check for people and for programs."""

@@ -1,0 +1,130 @@
+"""What `security check`, `security rules` and `security explain` print. No line is wider than 80 columns.
+
+Only a word that is longer, and a line to paste, may be wider.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
+
+from fluxbase_cli.printable import printable
+from fluxbase_cli.report.text import table
+from fluxbase_cli.security.finding import Finding, Severity
+from fluxbase_cli.security.rule import Rule
+from fluxbase_cli.security.run import PointResult, PointStatus, Report
+
+_WIDTH = 80
+
+
+def report_lines(report: Report, *, release: str, looked_at: Sequence[str], accepted: bool) -> Iterator[str]:
+    """A report.
+
+    Args:
+        report: the report.
+        release: the release whose settings count.
+        looked_at: what was read.
+        accepted: whether to list the findings that do not count.
+    """
+    yield from _paragraph(f"Looked at: {printable(', '.join(looked_at) or 'nothing')}", "")
+    yield ""
+    yield f"Security checklist of the server's documentation (release {release}):"
+    yield from table(("POINT", "STATUS"), [(each.point.value, _status(each)) for each in report.checklist])
+    yield ""
+    if report.findings:
+        yield from table(
+            ("SEVERITY", "RULE", "FINDING"), [(each.severity.word, each.rule, each.title) for each in report.findings]
+        )
+        for each in report.findings:
+            yield ""
+            yield from _finding(each)
+    else:
+        yield "No findings in what was checked."
+    yield from _not_checked(report)
+    if accepted and report.accepted:
+        yield ""
+        yield "Accepted:"
+        for known in report.accepted:
+            until = "" if known.until is None else f", until {known.until}"
+            place = printable(str(known.finding.place))
+            yield from _paragraph(f"{known.finding.rule} {place}: {printable(known.reason)}{until}", "  ")
+    yield ""
+    yield from _paragraph(_summary(report), "")
+
+
+def _status(result: PointResult) -> str:
+    if result.status is PointStatus.FINDINGS:
+        left = f", {_number(result.not_checked, 'rule')} not checked" if result.not_checked else ""
+        return _number(result.findings, "finding") + left
+    return result.status.value
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield from _paragraph(f"{finding.rule} ({finding.severity.word}) {finding.title}", "")
+    yield from _paragraph(f"{printable(str(finding.place))}: {printable(finding.found)}", "  ")
+    for line in finding.remedy.splitlines():
+        yield f"    {printable(line)}".rstrip()
+
+
+def _not_checked(report: Report) -> Iterator[str]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for each in report.not_checked:
+        if each.rule not in by_reason[each.reason]:
+            by_reason[each.reason].append(each.rule)
+    if by_reason:
+        yield ""
+        yield "Not checked:"
+    for reason, rules in by_reason.items():
+        yield from _paragraph(f"{printable(reason)}:", "  ")
+        yield from _paragraph(", ".join(rules), "    ")
+
+
+def _summary(report: Report) -> str:
+    numbers = Counter(each.severity for each in report.findings)
+    parts = [f"{numbers[each]} {each.word}" for each in sorted(Severity, reverse=True) if numbers[each]]
+    left_out = len(report.rules) - report.checked
+    accepted = f", {len(report.accepted)} accepted" if report.accepted else ""
+    findings = ", ".join(parts) if parts else "no"
+    return f"{findings} findings{accepted}. {report.checked} of {len(report.rules)} rules checked" + (
+        f", {left_out} not, or only in part." if left_out else "."
+    )
+
+
+def rules_lines(rules: Iterable[Rule]) -> Iterator[str]:
+    """The list of rules."""
+    yield from table(("RULE", "SEVERITY", "TITLE"), [(each.id, each.severity.word, each.title) for each in rules])
+
+
+def rule_lines(rule: Rule) -> Iterator[str]:
+    """One rule."""
+    yield f"{rule.id} {rule.title}"
+    yield ""
+    yield f"Severity:  {rule.severity.word}, if a finding does not say otherwise"
+    yield f"Checklist: {rule.point.value}"
+    if rule.quote is not None:
+        yield from _paragraph(f'The documentation says: "{rule.quote}"', "")
+    else:
+        yield "It goes beyond the documentation."
+    yield ""
+    yield from _paragraph(rule.explanation, "")
+    yield ""
+    yield "What to do:"
+    yield from (f"    {line}".rstrip() for line in rule.remedy.splitlines())
+    yield ""
+    yield f"More: {rule.link}"
+
+
+def _paragraph(text: str, indent: str) -> Iterator[str]:
+    yield from wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,1 @@
+"""What rules read from the live server: a few requests without credentials."""

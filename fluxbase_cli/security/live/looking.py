@@ -1,0 +1,80 @@
+"""Looks at the live server: eight requests without credentials, one after the other."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from fluxbase_cli.config.url import is_web_address
+from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.security.live.answers import (
+    ADMIN_PAGE,
+    CONFIG,
+    PROTECTED,
+    SETUP_STATUS,
+    Answer,
+    LiveFacts,
+    NoAnswer,
+)
+from fluxbase_cli.security.live.client import REQUEST_S, send
+from fluxbase_cli.security.part import Absent
+
+_STANDARD_PORTS = {"https": 443, "http": 80}
+
+
+def look_at(
+    url: str, *, authorities: Path | None = None, timeout_s: float = REQUEST_S, http_port: int = 80
+) -> LiveFacts | Absent:
+    """Ask the server. If it does not answer the first request, no others are sent.
+
+    Args:
+        url: its address for users.
+        authorities: a file with certificates of authorities to trust in place of the system's.
+        timeout_s: the time for each request.
+        http_port: the port on which an https server is asked without TLS.
+
+    Raises:
+        ConfigurationError: it is no address of a web server.
+    """
+    parts = _checked(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    base = origin + parts.path.rstrip("/")
+    host = parts.hostname or ""
+    is_https = parts.scheme == "https"
+    first, tls = send(base + CONFIG, authorities=authorities, timeout_s=timeout_s)
+    plain: Answer | NoAnswer | None = None
+    if (is_https and (parts.port or 443) == _STANDARD_PORTS["https"]) or http_port != _STANDARD_PORTS["http"]:
+        name = f"[{host}]" if ":" in host else host
+        plain, _ = send(f"http://{name}:{http_port}/", follow=False, timeout_s=timeout_s)
+    if isinstance(first, NoAnswer):
+        if first.certificate:
+            return LiveFacts(origin, host, is_https, tls, {CONFIG: first}, plain)
+        return Absent(f"{origin} can't be looked at: {first.reason}", failed=True)
+    answers: dict[str, Answer | NoAnswer] = {CONFIG: first}
+    for path in (SETUP_STATUS, ADMIN_PAGE, *PROTECTED):
+        answers[path], _ = send(base + path, authorities=authorities, timeout_s=timeout_s)
+        # A server that has stopped answering is not asked again and again.
+        if isinstance(answers[path], NoAnswer):
+            break
+    asked = f"https://{secrets.token_hex(8)}.invalid"
+    preflight, _ = send(
+        base + CONFIG,
+        method="OPTIONS",
+        headers={"Origin": asked, "Access-Control-Request-Method": "GET"},
+        authorities=authorities,
+        follow=False,
+        timeout_s=timeout_s,
+    )
+    return LiveFacts(origin, host, is_https, tls, answers, plain, preflight, asked)
+
+
+def _checked(url: str) -> SplitResult:
+    if not is_web_address(url):
+        raise ConfigurationError(
+            "--url is not a URL that begins with http:// or https://", hint="As in https://api.example.com."
+        )
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("--url has a user or a password in it", hint="No request needs one: leave it out.")
+    return parts
