@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,32 @@ BatchSize = Annotated[
         help="Write this many rows in one transaction.",
     ),
 ]
+
+
+def seconds(name: str, *, least: float = 0.0, most: float = 86_400.0) -> Callable[[str | float], float]:
+    """A parser for an option that is a duration.
+
+    Args:
+        name: the option, for the error.
+        least: the shortest duration, in seconds.
+        most: the longest duration, in seconds.
+    """
+
+    def parse(text: str | float) -> float:
+        from fluxbase_cli.config.duration import parse_seconds  # noqa: PLC0415  # start-up time
+
+        try:
+            # A default is a number already.
+            given = parse_seconds(text, name) if isinstance(text, str) else text
+        except ConfigurationError as error:
+            raise typer.BadParameter(f"{error.message}. {error.hint}") from None
+        if not least <= given <= most:
+            raise typer.BadParameter(f"it must be between {least:g} and {most:g} seconds")
+        return given
+
+    return parse
+
+
 JobBatchSize = Annotated[
     int | None,
     typer.Option(
@@ -41,8 +68,8 @@ BatchTime = Annotated[
     float,
     typer.Option(
         "--batch-time",
-        min=0,
-        metavar="SECONDS",
+        parser=seconds("--batch-time"),
+        metavar="TIME",
         help="Choose the batch size so that a transaction takes about this long. Without effect if --batch-size is "
         "given. 0: no limit.",
     ),
@@ -88,9 +115,8 @@ Patience = Annotated[
     float,
     typer.Option(
         "--patience",
-        min=0.0,
-        max=86_400.0,
-        metavar="SECONDS",
+        parser=seconds("--patience"),
+        metavar="TIME",
         help="Give up after the same error (no connection, a locked row, a full disk) lasts this long.",
     ),
 ]
@@ -158,9 +184,8 @@ TransactionWait = Annotated[
     float,
     typer.Option(
         "--transaction-wait",
-        min=0.0,
-        max=86_400.0,
-        metavar="SECONDS",
+        parser=seconds("--transaction-wait"),
+        metavar="TIME",
         help="Wait at most this long for open transactions that have written to a sealed table.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Durations as an operator writes them: `90s`, `30m`, `12h`, `7d`, `2w`, and sums such as `1d12h`."""
+"""Durations as an operator writes them: `500ms`, `90s`, `1.5h`, `7d`, `2w`, and sums such as `1d12h`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from datetime import timedelta
 
 from fluxbase_cli.errors import ConfigurationError
 
-_PART = re.compile(r"(?P<number>[0-9]{1,9})\s*(?P<unit>[smhdw])\s*")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PART = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(?P<unit>ms|min|[smhdw])\s*")
+_BARE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
+_UNITS = {
+    "ms": "milliseconds",
+    "s": "seconds",
+    "m": "minutes",
+    "min": "minutes",
+    "h": "hours",
+    "d": "days",
+    "w": "weeks",
+}
 #: Longer than any useful setting, and short enough that adding it to a date can't overflow.
 _LONGEST = timedelta(days=36_500)
 
 
 def parse_duration(text: str, place: str = "the duration") -> timedelta:
-    """Read a duration: whole numbers, each with one of the units s, m, h, d, w, added up.
+    """Read a duration: numbers, each with one of the units ms, s, m (or min), h, d, w, added up.
 
     Args:
         text: the text; `0` alone needs no unit.
@@ -32,7 +41,7 @@ def parse_duration(text: str, place: str = "the duration") -> timedelta:
         if match is None:
             raise _unreadable(place)
         try:
-            total += timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+            total += timedelta(**{_UNITS[match["unit"]]: float(match["number"])})
         except OverflowError:
             raise _too_long(place) from None
         position = match.end()
@@ -41,6 +50,16 @@ def parse_duration(text: str, place: str = "the duration") -> timedelta:
     if not written:
         raise _unreadable(place)
     return total
+
+
+def parse_seconds(text: str, place: str) -> float:
+    """Read the duration of an option, in seconds. As `parse_duration`; a number without a unit means seconds.
+
+    Raises:
+        ConfigurationError: as for `parse_duration`.
+    """
+    written = text.strip()
+    return float(written) if _BARE.fullmatch(written) else parse_duration(written, place).total_seconds()
 
 
 def format_duration(duration: timedelta) -> str:
@@ -64,5 +83,5 @@ def _too_long(place: str) -> ConfigurationError:
 def _unreadable(place: str) -> ConfigurationError:
     return ConfigurationError(
         f"{place} is not a length of time",
-        hint="Write a whole number and a unit: 90s, 30m, 12h, 7d or 2w, also together as 1d12h.",
+        hint="Write a number and a unit: 500ms, 90s, 30m, 12h, 7d or 2w, also together as 1d12h.",
     )

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from fluxbase_cli.engine.events import Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
-from fluxbase_cli.store.connection import first_line
+from fluxbase_cli.errors import DatabaseError
+from fluxbase_cli.store.connection import Connection, first_line
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -22,13 +24,63 @@ _T = TypeVar("_T")
 #: How long the same error may last, in seconds: more than a restart of the server with crash recovery needs.
 RETRY_LIMIT_S = 120.0
 
-TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
-    # Classes 08, 40, 53, 55, 57 and 58: connections, deadlocks, resources, locks, shutdowns, the disk.
-    psycopg.OperationalError,
-    # The connection is closed on our side already.
-    psycopg.InterfaceError,
-    psycopg.errors.IdleInTransactionSessionTimeout,
-)
+#: SQLSTATE classes of errors that may end without us: lost connections, deadlocks and serialization, resources, a
+#: server that shuts down, the system (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
+#: Errors of other classes that may end: a locked row or table, an object in use, and transactions or sessions that the
+#: server has ended because of a time limit.
+_TRANSIENT_STATES = frozenset({"55P03", "55006", "25P03", "25P04", "57P05"})
+#: Errors of the classes above that stay: a violated constraint, a limit of the configuration, a dropped database, and a
+#: file that is missing or there twice.
+_PERMANENT_STATES = frozenset({"40002", "53400", "57P04", "58P01", "58P02"})
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether an error may end without us, so that a retry helps."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    state = error.sqlstate
+    if state is None:
+        # No connection, or it is closed on our side already.
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state in _TRANSIENT_STATES or (state[:2] in _TRANSIENT_CLASSES and state not in _PERMANENT_STATES)
+
+
+def retry_reading(  # as for `retry_transient`
+    connection: Connection,
+    action: Callable[[], _T],
+    stop: Stop,
+    observer: Observer,
+    *,
+    retry_limit_s: float = RETRY_LIMIT_S,
+) -> _T:
+    """As `retry_transient`, for an action that only reads, over one connection. It begins outside a transaction.
+
+    Args:
+        connection: the connection. After an error its transaction is ended, because it takes no more statements.
+        action: what to do.
+        stop: ends the waiting when a stop is requested.
+        observer: gets an event for each wait, with the reason.
+        retry_limit_s: how long to retry, in seconds.
+
+    Raises:
+        DatabaseError: the connection was lost.
+        Exception: as for `retry_transient`.
+    """
+
+    def attempt() -> _T:
+        try:
+            return action()
+        except psycopg.Error as error:
+            if connection.closed:
+                raise DatabaseError(
+                    f"the connection was lost: {first_line(error)}", hint="Nothing was written. Run it again."
+                ) from None
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
+            raise
+
+    return retry_transient(attempt, stop, observer, retry_limit_s=retry_limit_s)
 
 
 def retry_transient(
@@ -51,14 +103,16 @@ def retry_transient(
     # In most cases there is no error, and then tenacity is not even imported.
     try:
         return action()
-    except TRANSIENT_ERRORS as error:
+    except psycopg.Error as error:
+        if not is_transient(error):
+            raise
         return _again(action, error, stop, observer, retry_limit_s)
 
 
 def _again(action: Callable[[], _T], first: Exception, stop: Stop, observer: Observer, retry_limit_s: float) -> _T:
     from tenacity import (  # noqa: PLC0415  # only after an error
         Retrying,
-        retry_if_exception_type,
+        retry_if_exception,
         stop_after_delay,
         stop_when_event_set,
         wait_random_exponential,
@@ -80,7 +134,7 @@ def _again(action: Callable[[], _T], first: Exception, stop: Stop, observer: Obs
             observer.notify(Waiting(f"{type(error).__name__}: {first_line(error)}", seconds))
 
     retrying = Retrying(
-        retry=retry_if_exception_type(TRANSIENT_ERRORS),
+        retry=retry_if_exception(is_transient),
         wait=wait_random_exponential(multiplier=0.1, max=5.0),
         stop=stop_after_delay(retry_limit_s) | stop_when_event_set(stop.event),
         sleep=sleep_using_event(stop.event),

@@ -25,7 +25,7 @@ from fluxbase_cli.store.connection import Connection, connect, first_line
 from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.deep import ColumnKind, speak_its_encoding
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
-from fluxbase_cli.store.transactions import Access, begin_snapshot
+from fluxbase_cli.store.transactions import SNAPSHOT_GONE, Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: How many rows are named for each column.
@@ -38,7 +38,6 @@ _ROWS_OF_USERS = 500
 _LIMIT_CLASS = "54"
 #: The start of SQLSTATEs which mean that the server or the connection is gone.
 _SERVER_GONE = ("08", "57P")
-_SNAPSHOT_GONE = ("22023", "55000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,7 @@ class Searcher:
         try:
             connection.execute(begin_snapshot(self._context.access, self._context.snapshot))
         except psycopg.Error as error:
-            if error.sqlstate not in _SNAPSHOT_GONE:
+            if error.sqlstate not in SNAPSHOT_GONE:
                 raise
             raise DatabaseError(
                 "the snapshot of the deep audit is gone: the session that held it has ended",

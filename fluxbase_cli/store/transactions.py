@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+#: SQLSTATEs with which PostgreSQL refuses an exported snapshot whose session has ended its transaction.
+#: 42704 since version 18.
+SNAPSHOT_GONE = ("22023", "42704", "55000")
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.option_types import seconds
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, was_printed
 from fluxbase_cli.errors import ExitCode, interrupted_code
@@ -46,9 +47,8 @@ def status(
         float,
         typer.Option(
             "--interval",
-            min=0.1,
-            max=3600.0,
-            metavar="SECONDS",
+            parser=seconds("--interval", least=0.1, most=3600.0),
+            metavar="TIME",
             help="With --watch: look again after this time.",
         ),
     ] = 2.0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
@@ -17,6 +19,7 @@ from fluxbase_cli.engine.prepare.resume import (
 )
 from fluxbase_cli.engine.read.full_read import FullRead, ReadResult
 from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.retry import retry_reading
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import NothingHereError
 from fluxbase_cli.keyring import Keyring
@@ -24,6 +27,8 @@ from fluxbase_cli.store.connection import for_values, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import Preflight, inspect
 from fluxbase_cli.store.records import JobKind
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,21 @@ def prepare(
     if request.goal.source is not None:
         keyring.key(request.goal.source)
     with session(database) as connection:
-        preflight = inspect(
-            connection,
-            write=not request.dry_run,
-            allow_triggers=request.allow_triggers,
-            catalogue=request.catalogue,
-            secondary=request.secondary,
+
+        def read(action: Callable[[], _T]) -> _T:
+            # Somebody may hold a table or a system catalogue locked.
+            return retry_reading(
+                connection, action, Stop(), observer or NullObserver(), retry_limit_s=request.retry_limit_s
+            )
+
+        preflight = read(
+            lambda: inspect(
+                connection,
+                write=not request.dry_run,
+                allow_triggers=request.allow_triggers,
+                catalogue=request.catalogue,
+                secondary=request.secondary,
+            )
         )
         if request.secondary and not preflight.relations and not preflight.unexamined:
             raise NothingHereError(f"database {database.name} holds no sealed tables")
@@ -89,7 +103,8 @@ def prepare(
             refuse_unseen_standbys(connection, request)
         if decision.resumes is not None:
             refuse_lost_tables(jobs, decision.resumes, preflight)
-        plan = make_plan(for_values(connection), preflight.relations, preflight.access, keyring)
+        for_values(connection)
+        plan = read(lambda: make_plan(connection, preflight.relations, preflight.access, keyring))
     if not request.accept_undecryptable:
         plan.key_sample.refuse_wrong_key(request.goal)
     prepared = Prepared(request, preflight, plan, decision)

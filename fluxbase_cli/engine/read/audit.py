@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.config import DatabaseSettings
@@ -11,8 +12,9 @@ from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
 from fluxbase_cli.engine.prepare.plan import make_plan
-from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError
+from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError, SnapshotGoneError
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
+from fluxbase_cli.engine.retry import retry_reading
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import NothingHereError
 from fluxbase_cli.keyring import Keyring
@@ -22,7 +24,7 @@ from fluxbase_cli.store.open_transactions import in_recovery
 from fluxbase_cli.store.preflight import CheckStatus, inspect
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
-#: How many times everything is read, when tables are created or dropped meanwhile.
+#: How many times everything is read, when tables are created or dropped meanwhile, or the snapshot is lost.
 _ATTEMPTS = 3
 _STANDBY = Unexamined(
     UnexaminedKind.STANDBY,
@@ -70,11 +72,14 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
         keyring.key(key_version)
     for attempt in range(1, _ATTEMPTS + 1):
         with session(database) as connection:
-            preflight = inspect(connection, write=False, catalogue=catalogue, secondary=secondary)
+            # Somebody may hold a table or a system catalogue locked.
+            look = partial(inspect, connection, write=False, catalogue=catalogue, secondary=secondary)
+            preflight = retry_reading(connection, look, stop, observer)
             if secondary and not preflight.relations and not preflight.unexamined:
                 raise NothingHereError(f"database {database.name} holds no sealed tables")
             preflight.refuse_if_unfit()
-            plan = make_plan(for_values(connection), preflight.relations, preflight.access, keyring)
+            count = partial(make_plan, for_values(connection), preflight.relations, preflight.access, keyring)
+            plan = retry_reading(connection, count, stop, observer)
             standby = in_recovery(connection)
         full_read = FullRead(
             database,
@@ -91,7 +96,7 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
         try:
             result = full_read.run(plan)
             break
-        except RelationsChangedError:
+        except (RelationsChangedError, SnapshotGoneError):
             if attempt == _ATTEMPTS or stop.requested:
                 raise
     unexamined = preflight.unexamined + result.unexamined

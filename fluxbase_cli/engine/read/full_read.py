@@ -13,6 +13,7 @@ from functools import partial
 from typing import Self
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.config import DatabaseSettings
@@ -21,7 +22,7 @@ from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, take_snapshot
-from fluxbase_cli.engine.retry import retry_transient
+from fluxbase_cli.engine.retry import is_transient, retry_reading, retry_transient
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
@@ -38,7 +39,7 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
 from fluxbase_cli.store.rows import Rows
 from fluxbase_cli.store.table_stats import count_blocks
-from fluxbase_cli.store.transactions import Access, begin_snapshot
+from fluxbase_cli.store.transactions import SNAPSHOT_GONE, Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined
 
 
@@ -59,6 +60,10 @@ class ReadResult:
 
 class RelationsChangedError(DatabaseError):
     """Tables or partitions were created, dropped or replaced while they were read."""
+
+
+class SnapshotGoneError(DatabaseError):
+    """The session that held the snapshot has ended: it was lost, or cancelled on a standby that replays changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +123,28 @@ class FullRead:
         relations = tuple(plan.shard_layouts)
         with session(self._database) as holder, session(self._database) as outside:
             take = partial(self._take_snapshot, holder, outside, relations, self._wait_s)
-            opened = retry_transient(take, self._stop, self._observer)
-            row = holder.execute("SELECT pg_export_snapshot()").fetchone()
-            self._refuse_changes(holder, relations)
-            collected = _Collected(plan)
-            self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
-            unexamined = self._read_late(for_values(holder), outside, plan, opened, collected)
-            holder.execute("ROLLBACK")
+            opened = retry_reading(holder, take, self._stop, self._observer)
+            try:
+                collected, unexamined = self._read(holder, outside, plan, opened)
+            except psycopg.Error as error:
+                if not is_transient(error):
+                    raise
+                raise _snapshot_gone(first_line(error)) from None
             # A partition that was attached meanwhile may hold older rows that this snapshot did not read.
             self._refuse_changes(holder, relations)
         return replace(collected.result(), unexamined=unexamined)
+
+    def _read(
+        self, holder: Connection, outside: Connection, plan: Plan, opened: OpenTransactions
+    ) -> tuple[_Collected, tuple[Unexamined, ...]]:
+        """Read all that the holder's snapshot shows, and what was open then. Ends the holder's transaction."""
+        row = holder.execute("SELECT pg_export_snapshot()").fetchone()
+        self._refuse_changes(holder, tuple(plan.shard_layouts))
+        collected = _Collected(plan)
+        self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
+        unexamined = self._read_late(for_values(holder), outside, plan, opened, collected)
+        holder.execute("ROLLBACK")
+        return collected, unexamined
 
     def _take_snapshot(
         self, connection: Connection, outside: Connection, relations: Sequence[Relation], wait_s: float
@@ -172,30 +189,32 @@ class FullRead:
     def _run(self, plan: Plan, snapshot: str, parts: queue.SimpleQueue[_Part], collected: _Collected) -> None:
         self._observer.notify(PassStarted(0, plan.rows_by_location, {}))
         failures: list[BaseException] = []
+        # A failure stops the other threads, and not the caller: it may read everything again.
+        with self._stop.child() as stop:
 
-        def body() -> None:
-            try:
-                self._work(parts, snapshot, collected, plan.key_sample.tokens)
-            except BaseException as error:  # noqa: BLE001  # handed to the caller's thread below
-                failures.append(error)
-                self._stop.request()
+            def body() -> None:
+                try:
+                    self._work(parts, snapshot, collected, plan.key_sample.tokens, stop)
+                except BaseException as error:  # noqa: BLE001  # handed to the caller's thread below
+                    failures.append(error)
+                    stop.request()
 
-        threads = [threading.Thread(target=body, name=f"reader-{n}", daemon=True) for n in range(self._workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            # Short joins, so that Python handles signals meanwhile.
-            while thread.is_alive():
-                thread.join(0.1)
+            threads = [threading.Thread(target=body, name=f"reader-{n}", daemon=True) for n in range(self._workers)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                # Short joins, so that Python handles signals meanwhile.
+                while thread.is_alive():
+                    thread.join(0.1)
         if failures:
             raise _explained(failures[0])
 
     def _work(
-        self, parts: queue.SimpleQueue[_Part], snapshot: str, collected: _Collected, tokens: frozenset[str]
+        self, parts: queue.SimpleQueue[_Part], snapshot: str, collected: _Collected, tokens: frozenset[str], stop: Stop
     ) -> None:
         opener = Opener(self._keyring)
         with _SnapshotSession(self._database, self._access, snapshot) as snapshot_session:
-            while not self._stop.requested:
+            while not stop.requested:
                 try:
                     part = parts.get_nowait()
                 except queue.Empty:
@@ -203,13 +222,13 @@ class FullRead:
                 resealer = RowResealer(part.relation, opener, None, tokens)
                 reader = BoundedReader(Reader(part.relation), part.ctid_range, limits_for(part.relation, self._limits))
                 read = partial(snapshot_session.next_rows, reader)
-                while (rows := retry_transient(read, self._stop, self._observer)) is not None:
+                while (rows := retry_transient(read, stop, self._observer)) is not None:
                     result = resealer.process(rows)
                     collected.add(part.relation, result)
                     self._observer.notify(
                         BatchDone(part.relation.table.qualified, len(rows), self._counts(part.relation, result), 0)
                     )
-                    if self._stop.requested:
+                    if stop.requested:
                         return
 
     def _counts(self, relation: Relation, result: ResealResult) -> Mapping[str, Counts]:
@@ -239,8 +258,29 @@ class _SnapshotSession:
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connection = connect_for_values(self._database, self._access)
-            connection.execute(begin_snapshot(self._access, self._snapshot))
+        status = connection.info.transaction_status
+        if status is TransactionStatus.INERROR:
+            # The error of the attempt before. The transaction takes no more statements.
+            connection.execute("ROLLBACK")
+        if status is not TransactionStatus.INTRANS:
+            self._begin(connection)
         return reader.next_rows(connection)
+
+    def _begin(self, connection: Connection) -> None:
+        try:
+            connection.execute(begin_snapshot(self._access, self._snapshot))
+        except psycopg.Error as error:
+            if error.sqlstate not in SNAPSHOT_GONE:
+                raise
+            raise _snapshot_gone("the session that held it has ended") from None
+
+
+def _snapshot_gone(why: str) -> SnapshotGoneError:
+    return SnapshotGoneError(
+        f"the snapshot is gone: {why}",
+        hint="Nothing was written. Run it again. On a standby, max_standby_streaming_delay says how long a query may "
+        "delay replay.",
+    )
 
 
 def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Part]:

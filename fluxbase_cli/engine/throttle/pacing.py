@@ -12,6 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fluxbase_cli.config.duration import parse_seconds
+from fluxbase_cli.errors import ConfigurationError
+
 Clock = Callable[[], float]
 
 #: How long a batch's transaction should take at most, in seconds. Rows are locked for less than half of that.
@@ -173,7 +176,7 @@ class MaxLag:
 
     @classmethod
     def parse(cls, text: str) -> MaxLag:
-        """Parse `10s`, `500ms`, `2m`, `64MB`, or a time and a size with a comma between them; `0` is no limit.
+        """Parse a duration (`10s`, `500ms`, `1m30s`), `64MB`, or both with a comma between them; `0` is no limit.
 
         Raises:
             ValueError: it is none of these.
@@ -181,19 +184,20 @@ class MaxLag:
         seconds: float | None = None
         size: int | None = None
         for part in text.replace(" ", "").split(","):
-            match = _LAG.fullmatch(part)
-            unit = (match[2] or "s").lower() if match else ""
-            if match and unit in _SECONDS and seconds is None:
-                seconds = float(match[1]) * _SECONDS[unit]
-            elif match and unit in _BYTES and size is None:
-                size = int(float(match[1]) * _BYTES[unit])
-            else:
+            match = _SIZE.fullmatch(part)
+            if match and size is None:
+                size = int(float(match[1]) * _BYTES[match[2].lower()])
+            elif match or seconds is not None:
                 raise ValueError(text)
+            else:
+                try:
+                    seconds = parse_seconds(part, "the lag")
+                except ConfigurationError:
+                    raise ValueError(text) from None
         return cls(seconds or None, size or None)
 
 
-_LAG = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMG]B)", re.IGNORECASE)
 _BYTES = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
