@@ -67,8 +67,32 @@ def _number(number: int, noun: str) -> str:
 def _finding(finding: Finding) -> Iterator[str]:
     yield from _paragraph(f"{finding.rule} ({finding.severity.word}) {finding.title}", "")
     yield from _paragraph(f"{printable(str(finding.place))}: {printable(finding.found)}", "  ")
-    for line in finding.remedy.splitlines():
-        yield f"    {printable(line)}".rstrip()
+    yield from remedy_lines(finding.remedy)
+
+
+def remedy_lines(remedy: str) -> Iterator[str]:
+    """What to paste, indented. Comments are wrapped, and stand above the line if they are too long beside it."""
+    for line in remedy.splitlines():
+        shown = f"    {printable(line)}".rstrip()
+        if len(shown) <= _WIDTH:
+            yield shown
+            continue
+        command, mark, comment = _comment(printable(line))
+        if mark:
+            yield from _paragraph(comment, f"    {mark} ")
+        if command:
+            yield f"    {command}"
+
+
+def _comment(line: str) -> tuple[str, str, str]:
+    """A line without its comment, the mark of the comment, and the comment."""
+    for mark in ("#", "--"):
+        if line.startswith(f"{mark} "):
+            return "", mark, line.removeprefix(f"{mark} ")
+        command, separator, comment = line.partition(f"  {mark} ")
+        if separator:
+            return command.rstrip(), mark, comment
+    return line, "", ""
 
 
 def _not_checked(report: Report) -> Iterator[str]:
@@ -114,7 +138,7 @@ def rule_lines(rule: Rule) -> Iterator[str]:
     yield from _paragraph(rule.explanation, "")
     yield ""
     yield "What to do:"
-    yield from (f"    {line}".rstrip() for line in rule.remedy.splitlines())
+    yield from remedy_lines(rule.remedy)
     yield ""
     yield f"More: {rule.link}"
 

@@ -114,7 +114,8 @@ def certificate_is_not_in_order(facts: Facts) -> Iterator[Found]:
     """,
     remedy="""
     # At the proxy (nginx):
-    add_header Strict-Transport-Security "max-age=31536000; includeSubDomains" always;
+    add_header Strict-Transport-Security
+        "max-age=31536000; includeSubDomains" always;
     """,
 )
 def no_strict_transport_security(facts: Facts) -> Iterator[Found]:

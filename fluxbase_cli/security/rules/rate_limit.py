@@ -112,7 +112,10 @@ def limits_are_counted_alone(facts: Facts) -> Iterator[Found]:
     remedy="""
     # At the proxy (nginx):
     limit_req_zone $binary_remote_addr zone=signin:10m rate=10r/m;
-    location /api/v1/auth/ { limit_req zone=signin burst=5; proxy_pass http://fluxbase:8080; }
+    location /api/v1/auth/ {
+        limit_req zone=signin burst=5;
+        proxy_pass http://fluxbase:8080;
+    }
     """,
 )
 def all_clients_look_like_one(facts: Facts) -> Iterator[Found]:
