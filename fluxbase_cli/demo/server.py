@@ -46,6 +46,9 @@ _POLL_S = 0.01
 
 _PORT_ATTEMPTS = 5
 
+#: The first major version with the setting `scram_iterations`.
+_SCRAM_ITERATIONS_SINCE = 16
+
 
 _PORT_TAKEN = "could not create any TCP/IP sockets"
 
@@ -202,6 +205,13 @@ class EmbeddedServer:
     def _data(self) -> Path:
         return self.directory / "data"
 
+    def _iterations(self) -> tuple[str, ...]:
+        """What makes a connection cheap: the iterations of SCRAM slow down the guessing of a password, and ours is random.
+
+        Versions before 16 do not know the setting.
+        """
+        return ("--set", "scram_iterations=1") if self.major >= _SCRAM_ITERATIONS_SINCE else ()
+
     def _initdb(self) -> None:
         for folder in (self._data, self.socket_directory):
             folder.mkdir(mode=0o700)
@@ -217,6 +227,7 @@ class EmbeddedServer:
                     *("--username=postgres", "--pwfile", str(password_file), "--auth=scram-sha-256"),
                     # The C locale is everywhere and asks nothing of the operating system.
                     *("--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
+                    *self._iterations(),
                 ],
                 stdout=subprocess.PIPE,
             )
