@@ -206,9 +206,10 @@ class EmbeddedServer:
         return self.directory / "data"
 
     def _iterations(self) -> tuple[str, ...]:
-        """What makes a connection cheap: the iterations of SCRAM slow down the guessing of a password, and ours is random.
+        """The option of initdb that makes connections cheap.
 
-        Versions before 16 do not know the setting.
+        The iterations of SCRAM slow down the guessing of a password, and ours is random. Versions before 16 do not know
+        the setting.
         """
         return ("--set", "scram_iterations=1") if self.major >= _SCRAM_ITERATIONS_SINCE else ()
 

@@ -174,6 +174,9 @@ def test_every_installed_version_can_be_selected(major: int) -> None:
     with EmbeddedServer.start(major=major, settings=QUICK) as server, psycopg.connect(server.url()) as conn:
         assert conn.info.server_version // 10_000 == server.major == major
         assert conn.execute("SHOW server_encoding").fetchone() == ("UTF8",)
+        stored = conn.execute("SELECT rolpassword FROM pg_authid WHERE rolname = current_user").fetchone()
+        assert stored is not None
+        assert stored[0].startswith("SCRAM-SHA-256$1:" if major >= 16 else "SCRAM-SHA-256$4096:")
 
 
 def test_settings_are_as_requested_and_otherwise_durable() -> None:
