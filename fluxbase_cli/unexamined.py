@@ -20,6 +20,8 @@ class UnexaminedKind(StrEnum):
     """What an open transaction has written and not committed."""
     PREPARED_TRANSACTION = "prepared-transaction"
     """What a prepared transaction (PREPARE TRANSACTION) has written."""
+    LOCKED_ROW = "locked-row"
+    """A row that another transaction has locked, so that its values could not be moved."""
     STANDBY = "standby"
     """What the primary of a standby does now, or what a standby that is behind still shows."""
     COLUMN = "column"

@@ -27,7 +27,7 @@ class JobReport:
         remaining: values still under the old key after the last catch-up pass; None for an unfinished job.
         elapsed_seconds: how long this run took.
         handled: values that this run has read, for its rate.
-        quarantine: the undecryptable values.
+        quarantine: the values that were left as they are, undecryptable or not to be written.
         error: why the job failed; None if it did not.
         signal: the signal that interrupted it; None if none did.
         stopped: the request of `secrets stop` that interrupted it; None if none did.
@@ -75,7 +75,8 @@ class JobReport:
             return interrupted_code(self.signal)
         if self.state not in ("completed", "dry-run"):
             return ExitCode.FAILED
-        return ExitCode.UNDECRYPTABLE_LEFT if self.total.undecryptable or self.unexamined else ExitCode.DONE
+        left = self.total.undecryptable or self.unexamined or any(entry.unwritable for entry in self.quarantine)
+        return ExitCode.UNDECRYPTABLE_LEFT if left else ExitCode.DONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,32 +19,45 @@ class Tally:
         opened: values by their layers, outermost first.
         plaintext: values from before the server sealed the column.
         undecryptable: undecryptable values.
+        unwritable: values that should move, and whose new value the database refuses.
     """
 
     opened: Counter[tuple[Layer, ...]] = field(default_factory=Counter)
     plaintext: int = 0
     undecryptable: int = 0
+    unwritable: int = 0
 
     def add(self, other: Tally) -> None:
         """Add the counts of another tally."""
         self.opened.update(other.opened)
         self.plaintext += other.plaintext
         self.undecryptable += other.undecryptable
+        self.unwritable += other.unwritable
 
     def remove(self, other: Tally) -> None:
         """Subtract a tally that was added before."""
         self.opened.subtract(other.opened)
         self.plaintext -= other.plaintext
         self.undecryptable -= other.undecryptable
+        self.unwritable -= other.unwritable
+
+    def refuse(self, refused: Tally, goal: Goal) -> None:
+        """Count values that were added before, and that should move, as unwritable."""
+        for layers, number in refused.opened.items():
+            if goal.moves_any(layers):
+                self.opened[layers] -= number
+                self.unwritable += number
 
     @property
     def scanned(self) -> int:
         """How many sealed values were read."""
-        return sum(self.opened.values()) + self.undecryptable
+        return sum(self.opened.values()) + self.undecryptable + self.unwritable
 
     def counts(self, goal: Goal, *, written: bool) -> Counts:
         """The counts under a goal."""
-        total = Counts(scanned=self.undecryptable, plaintext=self.plaintext, undecryptable=self.undecryptable)
+        total = Counts(
+            scanned=self.undecryptable + self.unwritable, plaintext=self.plaintext, undecryptable=self.undecryptable
+        )
         for layers, number in self.opened.items():
             total += goal.count(layers, number, written=written)
         return total

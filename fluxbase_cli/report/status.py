@@ -8,7 +8,7 @@ from typing import Any
 
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary
 from fluxbase_cli.report.json_report import dotted, quarantine, stop_fields
-from fluxbase_cli.report.text import HOW_TO_CONTINUE, table
+from fluxbase_cli.report.text import HOW_TO_CONTINUE, quarantine_titles, table
 from fluxbase_cli.store.records import Event, Runner
 
 
@@ -116,7 +116,7 @@ def details_lines(details: JobDetails) -> Iterator[str]:
         yield f"{_when(event.at)}  {event.what} by {event.os_user} on {event.host} (as {event.db_user}){reason}"
     if details.quarantine:
         yield ""
-        yield f"{len(details.quarantine)} values could not be opened and were left as they were:"
+        yield from quarantine_titles(details.quarantine)
         for entry in details.quarantine:
             path = f" {dotted(entry.path)}" if entry.path else ""
             yield f"  {entry.location} {entry.id}{path}: {entry.reason}"

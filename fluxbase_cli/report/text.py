@@ -71,14 +71,23 @@ def whole_seconds(seconds: float) -> int:
 
 
 def quarantine_lines(entries: Sequence[QuarantineEntry], job: int | None) -> Iterator[str]:
-    """The undecryptable values: location, row id, path in the document, and reason."""
-    yield f"{len(entries)} values could not be opened and were left as they are:"
+    """The values that were left as they are: location, row id, path in the document, and reason."""
+    yield from quarantine_titles(entries)
     for entry in entries[:_LISTED]:
         path = f" {dotted(entry.path)}" if entry.path else ""
         yield f"  {entry.location} {entry.id}{path}: {entry.reason}"
     if len(entries) > _LISTED:
         where = f"`fluxbase-cli secrets status {job}`" if job is not None else "`-o json`"
         yield f"  … and {len(entries) - _LISTED} more; {where} lists them all"
+
+
+def quarantine_titles(entries: Sequence[QuarantineEntry]) -> Iterator[str]:
+    """How many values are in quarantine, one line for each of the two reasons."""
+    unwritable = sum(entry.unwritable for entry in entries)
+    if len(entries) > unwritable:
+        yield f"{len(entries) - unwritable} values could not be opened and were left as they are:"
+    if unwritable:
+        yield f"{unwritable} values could not be written and are still under their old key:"
 
 
 def audit_lines(report: AuditReport) -> Iterator[str]:

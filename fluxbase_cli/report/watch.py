@@ -10,6 +10,7 @@ from fluxbase_cli.engine.observe.status import JobDetails
 from fluxbase_cli.printable import Lines, as_printed, lines, printable, to_printable_json
 from fluxbase_cli.report.json_report import dotted, to_yaml
 from fluxbase_cli.report.status import details_data, details_lines, headline, last_heard_of
+from fluxbase_cli.report.text import quarantine_titles
 from fluxbase_cli.streams import own
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _drawn(details: JobDetails) -> RenderableType:
     if any(runner.ended_at is None for runner in details.runners):
         parts.append(_runners(details))
     if details.quarantine:
-        parts.append(Text(f"{len(details.quarantine)} values could not be opened and are left as they are:"))
+        parts.extend(map(Text, quarantine_titles(details.quarantine)))
         for entry in details.quarantine[:_LISTED]:
             path = f" {dotted(entry.path)}" if entry.path else ""
             parts.append(Text(printable(f"  {entry.location} {entry.id}{path}: {entry.reason}"), no_wrap=True))

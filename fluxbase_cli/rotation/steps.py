@@ -212,6 +212,11 @@ class RotationSteps:
             raise JobFailedError(
                 f"job {report.job} failed: {report.error}", hint="Run the rotation again: it resumes from here."
             )
+        if report.remaining and self.settings.encryption.is_single:
+            raise JobFailedError(
+                f"job {report.job}: {report.remaining} secrets are still under the old key",
+                hint=f"`fluxbase-cli secrets status {report.job}` lists them, and says why the database refuses them.",
+            )
         self._context.tell(
             f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})"
         )

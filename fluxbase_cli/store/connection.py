@@ -194,7 +194,9 @@ def first_line(error: BaseException) -> str:
         state = error.sqlstate
         if state is not None and state[:2] not in _SAFE_CLASSES and state != _INSUFFICIENT_PRIVILEGE:
             where = ".".join(part for part in (error.diag.schema_name, error.diag.table_name) if part)
-            return f"SQLSTATE {state}{f' in {where}' if where else ''}; the server's log has the message"
+            names = f" in {where}" if where else ""
+            names += f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
+            return f"SQLSTATE {state}{names}; the server's log has the message"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 

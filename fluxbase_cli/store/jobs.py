@@ -19,6 +19,7 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.events import EventStore, os_user
 from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.records import (
+    UNWRITABLE,
     Job,
     JobControl,
     JobKind,
@@ -235,8 +236,12 @@ class JobStore:
                 ],
             )
 
+    def forget_unwritable(self, job: int) -> None:
+        """Delete the record of values that could not be written: others have moved them."""
+        self._sql.rows("forget_unwritable", job=job, beginning=UNWRITABLE)
+
     def quarantined(self, job: int) -> list[QuarantineEntry]:
-        """The undecryptable values of a job."""
+        """The values that a job left as they are."""
         return [
             QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
             for row in self._sql.rows("list_quarantine", job=job)

@@ -14,6 +14,9 @@ from fluxbase_cli.printable import printable
 from fluxbase_cli.store.ctid import Ctid
 from fluxbase_cli.store.relation import Relation
 
+#: How the reason of a value begins that a key opens, but that could not be written.
+UNWRITABLE = "can't be written: "
+
 ColumnCounts = Mapping[str, Counts]
 
 
@@ -238,12 +241,20 @@ class Runner:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """An undecryptable value: where it is and why, never the value."""
+    """A value that was left as it is: where it is and why, never the value.
+
+    It is undecryptable, or it could not be written.
+    """
 
     location: str
     id: UUID
     path: tuple[str, ...]
     reason: str
+
+    @property
+    def unwritable(self) -> bool:
+        """Whether a key opens the value, but the database refuses the new one."""
+        return self.reason.startswith(UNWRITABLE)
 
 
 @dataclass(frozen=True, slots=True)

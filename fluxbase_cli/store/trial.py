@@ -13,6 +13,7 @@ from fluxbase_cli.store.ctid import CtidRange
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.records import QuarantineEntry, Shard
 from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.unexamined import Unexamined
 
 
 class TriedError(Exception):
@@ -51,6 +52,9 @@ class TrialRecorder:
         """Record nothing."""
 
     def need_full_catch_up(self, job: int) -> None:
+        """Record nothing."""
+
+    def note_unexamined(self, job: int, found: Iterable[Unexamined]) -> None:
         """Record nothing."""
 
 

@@ -26,6 +26,8 @@ def location_counts(jobs: JobStore, job: int, names: tuple[str, ...]) -> Mapping
             counts[location] = counts.get(location, Counts()) + found
     listed = dict.fromkeys(counts, 0)
     for entry in jobs.quarantined(job):
+        if entry.unwritable:
+            continue
         listed[entry.location] = listed.get(entry.location, 0) + 1
     for location, number in listed.items():
         found = counts.get(location, Counts())

@@ -5,24 +5,28 @@ The progress is committed together with its values. So a failure at any moment c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import psycopg
+
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.events import BatchStep, Observer, Step
+from fluxbase_cli.engine.events import BatchStep, Message, Observer, Step
+from fluxbase_cli.engine.run.careful import MOST_REFUSED, CarefulWriter, refuses_rows
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.run.shard_reader import ShardReader
-from fluxbase_cli.engine.tables import limits_for, store_for
+from fluxbase_cli.engine.tables import ValueStore, limits_for, store_for
 from fluxbase_cli.keyring import Opener
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.records import QuarantineEntry, Shard
 from fluxbase_cli.store.relation import ID, TID, Relation, Row
-from fluxbase_cli.store.rows import RowList
+from fluxbase_cli.store.rows import Edit, RowList
 from fluxbase_cli.store.transactions import begin_batch
+from fluxbase_cli.unexamined import Unexamined
 
 #: How many times a row that other writers keep changing is resealed before it is left to the next pass.
 _ROUNDS = 5
@@ -56,6 +60,10 @@ class BatchRecorder(Protocol):
         """Record undecryptable values."""
         ...
 
+    def note_unexamined(self, job: int, found: Iterable[Unexamined]) -> None:
+        """Record rows that others have locked."""
+        ...
+
     def need_full_catch_up(self, job: int) -> None:
         """Make the catch-up passes open the values of this job's own writes again too."""
         ...
@@ -76,6 +84,7 @@ class BatchRunner:
         self._store = store_for(relation)
         self._resealer = RowResealer(relation, opener, context.goal, context.tokens)
         self._observer = observer
+        self._refused = 0
         self._steps = {step: BatchStep(relation.qualified, step) for step in Step}
         self._begin = begin_batch(context.access).as_bytes(None)
         self._ahead = ShardReader(
@@ -86,7 +95,15 @@ class BatchRunner:
         """Read a shard's rows before its next batch needs them; return how many there are."""
         return self._ahead.prepare(connection, shard)
 
-    def next_batch(self, connection: Connection, recorder: BatchRecorder, shard: Shard, *, most: int) -> BatchOutcome:
+    def next_batch(
+        self,
+        connection: Connection,
+        recorder: BatchRecorder,
+        shard: Shard,
+        *,
+        most: int,
+        skip_locked: bool = False,
+    ) -> BatchOutcome:
         """Read, reseal, write and record the next rows of a shard.
 
         Args:
@@ -94,6 +111,7 @@ class BatchRunner:
             recorder: records the batch, over the same connection.
             shard: the shard as it is in the database.
             most: rows of this batch, at most.
+            skip_locked: leave the rows that others have locked, to the catch-up pass.
 
         Raises:
             LeaseLostError: another runner has the shard now; nothing was written.
@@ -106,13 +124,55 @@ class BatchRunner:
         # Pruned in the batch's own transaction, as late as possible: the room that earlier lanes have freed becomes
         # usable only when no snapshot needs it any more.
         pruned = PageRange(rows.first_ctid, rows.last_ctid) if len(rows) and shard.lanes > 1 else EMPTY_PAGE_RANGE
-        with self._transaction(connection):
-            outcome = self._write(connection, recorder, shard, result, after, rows=len(rows), done=done, pruned=pruned)
+
+        def attempt(result: ResealResult, writer: ValueStore | CarefulWriter) -> BatchOutcome:
+            with self._transaction(connection):
+                return self._write(
+                    connection, recorder, shard, result, after, writer=writer, rows=len(rows), done=done, pruned=pruned
+                )
+
+        outcome = self._tried(attempt, result, skip_locked=skip_locked)
         self._notify(Step.COMMITTED)
         return outcome
 
-    def write_found(
-        self, connection: Connection, recorder: BatchRecorder, shard: Shard, result: ResealResult, *, done: bool
+    def _tried(
+        self,
+        attempt: Callable[[ResealResult, ValueStore | CarefulWriter], BatchOutcome],
+        result: ResealResult,
+        *,
+        skip_locked: bool,
+    ) -> BatchOutcome:
+        """Write a batch. If the database refuses it, write it again with care for each row.
+
+        Args:
+            attempt: writes the result through a store.
+            result: the resealed rows.
+            skip_locked: be careful at once, and leave the rows that others have locked.
+        """
+        if not skip_locked:
+            try:
+                return attempt(result, self._store)
+            except psycopg.Error as error:
+                if not refuses_rows(error):
+                    raise
+                # The attempt has changed the result.
+                result = self._resealer.process(result.rows)
+        careful = CarefulWriter(self._store, skip_locked=skip_locked, most_refused=MOST_REFUSED - self._refused)
+        outcome = attempt(result, careful)
+        self._refused += len(careful.refused)
+        for each in careful.locked:
+            self._observer.notify(Message(f"going on without a row: {each.unexamined()}", warning=True))
+        return outcome
+
+    def write_found(  # noqa: PLR0913  # what a batch needs
+        self,
+        connection: Connection,
+        recorder: BatchRecorder,
+        shard: Shard,
+        result: ResealResult,
+        *,
+        done: bool,
+        skip_locked: bool = False,
     ) -> BatchOutcome:
         """Write what a catch-up pass found, and record it.
 
@@ -122,12 +182,17 @@ class BatchRunner:
             shard: the shard as it is in the database.
             result: the resealed rows.
             done: whether the catch-up pass over this relation is finished.
+            skip_locked: as for `next_batch`.
 
         Raises:
             LeaseLostError, psycopg.Error: as for `next_batch`.
         """
-        with self._transaction(connection):
-            outcome = self._write(connection, recorder, shard, result, shard, rows=0, done=done)
+
+        def attempt(result: ResealResult, writer: ValueStore | CarefulWriter) -> BatchOutcome:
+            with self._transaction(connection):
+                return self._write(connection, recorder, shard, result, shard, writer=writer, rows=0, done=done)
+
+        outcome = self._tried(attempt, result, skip_locked=skip_locked)
         self._notify(Step.COMMITTED)
         return outcome
 
@@ -150,18 +215,21 @@ class BatchRunner:
         result: ResealResult,
         after: Shard,
         *,
+        writer: ValueStore | CarefulWriter,
         rows: int,
         done: bool,
         pruned: PageRange = EMPTY_PAGE_RANGE,
     ) -> BatchOutcome:
         """Write, record and commit the batch's transaction. `after` is the shard after it, without its new counts."""
-        written = self._write_values(connection, result, pruned)
+        written = self._write_values(connection, result, writer, pruned)
         self._notify(Step.WRITTEN)
         if self._context.access.role is not None:
             # The progress tables are written as the login role: the server's roles have no rights on them.
             connection.execute("SET LOCAL ROLE NONE")
         if result.quarantine:
             recorder.quarantine(self._context.job, result.quarantine)
+        if isinstance(writer, CarefulWriter) and writer.locked:
+            recorder.note_unexamined(self._context.job, [row.unexamined() for row in writer.locked])
         if written.unwritten:
             recorder.need_full_catch_up(self._context.job)
         counts = self._counts(result, written, main_pass=shard.pass_number == 0)
@@ -177,7 +245,9 @@ class BatchRunner:
             self._notify(Step.RECORDED)
         return BatchOutcome(None if done else after, rows, counts)
 
-    def _write_values(self, connection: Connection, result: ResealResult, pruned: PageRange) -> _Written:
+    def _write_values(
+        self, connection: Connection, result: ResealResult, writer: ValueStore | CarefulWriter, pruned: PageRange
+    ) -> _Written:
         """Write the edits. Reseal and write again what another writer changed meanwhile, whose values always win."""
         written = _Written([0] * len(result.tallies))
         edits, store, resealer = result.edits, self._store, self._resealer
@@ -185,13 +255,15 @@ class BatchRunner:
         if edits and not store.relation.keyed:
             # Without a primary key, only its ctid says which row was written. The next catch-up pass does the rows that
             # have another ctid now.
-            ctids = store.write_by_ctid(connection, edits)
+            ctids = writer.write_by_ctid(connection, edits)
             written.wrote = bool(ctids)
+            edits = self._without_left(edits, result, writer)
             refused, edits = [row for row, _ in edits if row[TID] not in ctids], []
         for _ in range(_ROUNDS):
             if not edits:
                 break
-            matched = store.write(connection, edits, pruned)
+            matched = writer.write(connection, edits, pruned)
+            edits = self._without_left(edits, result, writer)
             pruned = EMPTY_PAGE_RANGE
             written.wrote = written.wrote or matched > 0
             if matched == len(edits):
@@ -216,12 +288,31 @@ class BatchRunner:
         # Other writers still change these rows, or a trigger refuses our update. They are not done, and the catch-up
         # pass will open everything again.
         left = [row for row, _ in edits] + refused
+        if isinstance(writer, CarefulWriter):
+            left += [each.row for each in writer.locked]
         if left:
             unwritten = resealer.process(RowList(left))
             for index, tally in enumerate(result.tallies):
                 tally.remove(unwritten.tallies[index])
             written.unwritten = len(left)
         return written
+
+    def _without_left(
+        self, edits: Sequence[Edit], result: ResealResult, writer: ValueStore | CarefulWriter
+    ) -> Sequence[Edit]:
+        """The edits without those that were not written, because the row is locked or the database refuses it.
+
+        What it refuses goes into quarantine, and counts as read only.
+        """
+        if not isinstance(writer, CarefulWriter):
+            return edits
+        for each in writer.take_refused():
+            again = self._resealer.process(RowList([each.edit[0]]))
+            for tally, of_row in zip(result.tallies, again.tallies, strict=True):
+                tally.refuse(of_row, self._context.goal)
+            result.quarantine += self._resealer.unwritable(each.edit, each.reason)
+        left = writer.left
+        return [edit for edit in edits if edit[0][TID] not in left]
 
     def _counts(self, result: ResealResult, written: _Written, *, main_pass: bool) -> Mapping[str, Counts]:
         counts = {}

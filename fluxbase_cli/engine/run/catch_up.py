@@ -5,6 +5,7 @@ A catch-up pass finds and reseals the values that a running server sealed under 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -24,10 +25,12 @@ from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader, Versi
 from fluxbase_cli.store.records import JobState
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations, is_still
-from fluxbase_cli.unexamined import Unexamined
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: If the server keeps sealing under the old key, the job would never end. After this many catch-up passes it fails.
 MOST_CATCH_UP_PASSES = 8
+#: See `LockPatience`.
+_BEFORE_LIMIT_S = 10.0
 
 
 class RelationGoneError(Exception):
@@ -42,6 +45,34 @@ class CatchUpStep(Enum):
     ENDED = "ended"
 
 
+@dataclass(slots=True)
+class LockPatience:
+    """How long the workers of this process have waited for rows that others have locked.
+
+    Attributes:
+        limit_s: how long they wait, in seconds.
+        since: when they met the first such row, by the monotonic clock; None if they met none.
+    """
+
+    limit_s: float
+    since: float | None = None
+
+    def on_conflict(self) -> None:
+        """Note that a lock was not to be had."""
+        if self.since is None:
+            self.since = time.monotonic()
+
+    @property
+    def waited_enough(self) -> bool:
+        """Whether a catch-up pass leaves locked rows as they are.
+
+        That is a little before the limit, at which the retries end with an error.
+        """
+        if self.since is None:
+            return False
+        return time.monotonic() - self.since >= max(self.limit_s - _BEFORE_LIMIT_S, self.limit_s / 2)
+
+
 @dataclass(frozen=True, slots=True)
 class CatchUp:
     """Decides when a pass of a job is finished. The worker that finds the last shard done begins the next pass.
@@ -50,11 +81,13 @@ class CatchUp:
         context: the job.
         stop: ends waiting.
         observer: gets an event for each pass.
+        locks: how long locked rows are waited for.
     """
 
     context: RunContext
     stop: Stop
     observer: Observer
+    locks: LockPatience
 
     def advance(self, connection: Connection, jobs: JobStore) -> CatchUpStep:
         """Begin the next catch-up pass, or end the job, if all shards of the current pass are done."""
@@ -68,10 +101,13 @@ class CatchUp:
                 return CatchUpStep.WAIT
             # Queried each time: partitions are attached and detached, and tables renamed, while a job runs.
             found = find_relations(connection, self.context.request.catalogue)
-            if pass_number > 0 and touched == 0 and not self._changed(jobs, found):
+            clean = pass_number > 0 and touched == 0 and not self._changed(jobs, found)
+            unwritable = clean and any(entry.unwritable for entry in jobs.quarantined(self.context.job))
+            if clean and not unwritable:
                 self._end(jobs, found)
                 return CatchUpStep.ENDED
-            if pass_number < self.context.last_pass:
+            locked = pass_number > 0 and self._locked(jobs)
+            if pass_number < self.context.last_pass and not locked and not unwritable:
                 self._changed(jobs, found)
                 started = jobs.next_pass(self.context.job, found.relations)
                 self.observer.notify(PassStarted(started, {}, {}))
@@ -80,16 +116,28 @@ class CatchUp:
                         Message(f"other writers changed {touched} values meanwhile; reading once more", warning=True)
                     )
                 return CatchUpStep.AGAIN
+        if unwritable:
+            # Others may have changed these rows meanwhile, so the values that are left are counted, of all rows.
+            jobs.need_full_catch_up(self.context.job)
+            remaining = self._remaining(connection, jobs, found)
+            if remaining == 0:
+                jobs.forget_unwritable(self.context.job)
+            self._end(jobs, found, remaining)
+            return CatchUpStep.ENDED
         # If a table was rewritten meanwhile, new and old row versions can't be told apart, so everything is counted.
         self._changed(jobs, found)
         return self._give_up(connection, jobs, found)
 
-    def _end(self, jobs: JobStore, found: FoundRelations) -> None:
+    def _locked(self, jobs: JobStore) -> list[Unexamined]:
+        """The rows that others have locked, and for which the present catch-up pass has waited long enough."""
+        return [each for each in jobs.unexamined(self.context.job) if each.kind is UnexaminedKind.LOCKED_ROW]
+
+    def _end(self, jobs: JobStore, found: FoundRelations, remaining: int = 0) -> None:
         """Complete the job. If something could not be examined, the job fails: nobody knows whether it is done."""
         jobs.note_unexamined(self.context.job, found.unexamined)
         unexamined = jobs.unexamined(self.context.job)
         if not unexamined:
-            jobs.set_state(self.context.job, JobState.COMPLETED, remaining=0)
+            jobs.set_state(self.context.job, JobState.COMPLETED, remaining=remaining)
             return
         others = f", and {len(unexamined) - 1} more" if len(unexamined) > 1 else ""
         jobs.set_state(
@@ -130,13 +178,15 @@ class CatchUp:
         if remaining == 0:
             self._end(jobs, found)
         else:
-            jobs.set_state(
-                self.context.job,
-                JobState.FAILED,
-                error="in every catch-up pass another writer seals under the old key, or a trigger refuses our "
-                "updates: restart the server with the new key, then run this again",
-                remaining=remaining,
+            error = (
+                "in every catch-up pass another writer seals under the old key, or a trigger refuses our "
+                "updates: restart the server with the new key, then run this again"
             )
+            locked = self._locked(jobs)
+            if locked:
+                others = f", and {len(locked) - 1} rows more" if len(locked) > 1 else ""
+                error = f"{locked[0]}{others}: end that transaction, then run this again"
+            jobs.set_state(self.context.job, JobState.FAILED, error=error, remaining=remaining)
         return CatchUpStep.ENDED
 
     def _remaining(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> int:

@@ -12,7 +12,7 @@ from typing import Self
 import psycopg
 
 from fluxbase_cli.engine.events import Observer
-from fluxbase_cli.engine.run.catch_up import CatchUp
+from fluxbase_cli.engine.run.catch_up import CatchUp, LockPatience
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.worker import Worker
 from fluxbase_cli.engine.stop import Stop
@@ -106,7 +106,7 @@ class Pool:
     ) -> None:
         self._stop = stop
         self._failures: list[BaseException] = []
-        catch_up = CatchUp(context, stop, observer)
+        catch_up = CatchUp(context, stop, observer, LockPatience(context.request.retry_limit_s))
         throttler = Throttler(context.job, workers, context.batch_policy, stop=stop, observer=reported or observer)
         self._workers = [Worker(context, stop, observer, catch_up, throttler) for _ in range(workers)]
         self._heartbeat = Heartbeat(context, throttler, self._workers)

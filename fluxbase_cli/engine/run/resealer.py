@@ -18,10 +18,10 @@ from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Layer, Opener, reseal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
 from fluxbase_cli.store.documents import LeafEdit
-from fluxbase_cli.store.records import QuarantineEntry
+from fluxbase_cli.store.records import UNWRITABLE, QuarantineEntry
 from fluxbase_cli.store.relation import FIRST, ID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
-from fluxbase_cli.store.rows import Edit, RowBlockEdits, Rows
+from fluxbase_cli.store.rows import NO_ROWS, Edit, RowBlockEdits, RowList, Rows
 
 NO_KEY = "no configured key opens it: sealed under a key that is not configured, or damaged"
 NOT_A_SEAL = "not a sealed value: not base64 of at least 28 bytes"
@@ -37,11 +37,13 @@ class ResealResult:
         tallies: the counts, one tally for each sealed column in order.
         edits: the rows to write.
         quarantine: the undecryptable values.
+        rows: the rows that were processed.
     """
 
     tallies: tuple[Tally, ...]
     edits: Sequence[Edit] = field(default_factory=list)
     quarantine: list[QuarantineEntry] = field(default_factory=list)
+    rows: Rows = NO_ROWS
 
     @classmethod
     def nothing(cls, relation: Relation) -> ResealResult:
@@ -86,8 +88,11 @@ class RowResealer:
 
     def process(self, rows: Rows) -> ResealResult:
         """Process rows that `Reader.complete` returned."""
-        if isinstance(rows, RowBlock):
-            return self._row_block(rows)
+        result = self._row_block(rows) if isinstance(rows, RowBlock) else self._row_list(rows)
+        result.rows = rows
+        return result
+
+    def _row_list(self, rows: RowList) -> ResealResult:
         result, listed = ResealResult.nothing(self._relation), rows.tuples()
         columns = [self._column(listed, index, column, result) for index, column in self._columns]
         if len(columns) == 1:
@@ -215,6 +220,19 @@ class RowResealer:
             return
         tally.undecryptable += 1
         result.quarantine.append(self._entry(row, column, (), reason))
+
+    def unwritable(self, edit: Edit, why: str) -> list[QuarantineEntry]:
+        """The values of a row that the database refuses to write, and that should move."""
+        row, new = edit
+        entries = []
+        for (index, column), value in zip(self._columns, new, strict=True):
+            paths: list[tuple[str, ...]] = []
+            if column.form is Form.JSON:
+                paths = [leaf.path for leaf in value]
+            elif value != row[FIRST + index]:
+                paths = [()]
+            entries += [self._entry(row, column, path, UNWRITABLE + why) for path in paths]
+        return entries
 
     def written(self, edits: Sequence[Edit], now: Mapping[bytes, Row]) -> set[bytes]:
         """The ids of the edits whose rows hold what the edit wrote.

@@ -33,6 +33,8 @@ _T = TypeVar("_T")
 
 #: How long to wait before looking again whether another runner has finished its shards, in seconds.
 _POLL_S = 0.1
+#: How many times a batch waits for a lock before it leaves the locked rows to the catch-up pass.
+_MOST_CONFLICTS = 2
 
 
 class Worker:
@@ -52,6 +54,7 @@ class Worker:
         self._catch_up = catch_up
         self._throttler = throttler
         self.shard: int | None = None
+        self._conflicts = 0
         self._connection: Connection | None = None
         self._reading: Connection | None = None
         self._lock = threading.Lock()
@@ -139,9 +142,11 @@ class Worker:
                     # Another table has its name now. Begin again with that table.
                     return current
                 raise
-            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
                 # The batch is done again. With fewer rows it is less likely to conflict.
                 self._throttler.on_lock_conflict(shard.relation)
+                self._conflicts += isinstance(error, psycopg.errors.LockNotAvailable)
+                self._catch_up.locks.on_conflict()
                 raise
 
         return self._retry(attempt)
@@ -150,7 +155,10 @@ class Worker:
         began = time.monotonic()
         # The batch size may have changed since the last batch.
         limits = self._throttler.limits(shard.relation, self._limits(shard.relation))
-        outcome = self._runner(shard.relation).next_batch(self._connected(), jobs, shard, most=limits.rows)
+        outcome = self._runner(shard.relation).next_batch(
+            self._connected(), jobs, shard, most=limits.rows, skip_locked=self._conflicts >= _MOST_CONFLICTS
+        )
+        self._conflicts = 0
         values = sum(counts.scanned for counts in outcome.counts.values())
         self._throttler.done(shard.relation, rows=outcome.rows, values=values, seconds=time.monotonic() - began)
         self._observer.notify(BatchDone(shard.table, outcome.rows, outcome.counts, shard.pass_number))
@@ -176,7 +184,9 @@ class Worker:
                 if self._throttler.paused or not self._throttler.wait_for_turn():
                     return after
                 if result.edits or result.quarantine:
-                    outcome = runner.write_found(connection, jobs, after, result, done=False)
+                    outcome = runner.write_found(
+                        connection, jobs, after, result, done=False, skip_locked=self._catch_up.locks.waited_enough
+                    )
                     self._observer.notify(BatchDone(shard.table, 0, outcome.counts, shard.pass_number))
                     after = outcome.shard or after
                 values = sum(tally.scanned for tally in result.tallies)

@@ -155,6 +155,9 @@ INSERT INTO fluxbase_rotation.quarantine (job, location, row_id, path, reason)
 VALUES (%(job)s, %(location)s, %(row_id)s, %(path)s, %(reason)s)
 ON CONFLICT (job, location, row_id, path) DO UPDATE SET reason = excluded.reason;
 
+-- name: forget_unwritable
+DELETE FROM fluxbase_rotation.quarantine WHERE job = %(job)s AND starts_with(reason, %(beginning)s);
+
 -- name: list_quarantine
 SELECT location, row_id, path, reason FROM fluxbase_rotation.quarantine
 WHERE job = %(job)s

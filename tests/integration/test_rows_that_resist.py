@@ -1,0 +1,105 @@
+"""Is one row that can't be written listed, with the reason, and is the rest of its table moved?"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.errors import ExitCode
+from tests.fixtures.fluxbase import OLD, SECRETS, Fluxbase, Watching, seal
+
+_RAISE = (
+    "CREATE FUNCTION public.meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.description = 'held' THEN "
+    "RAISE EXCEPTION 'the value is %', OLD.encrypted_value USING ERRCODE = 'insufficient_privilege'; END IF; "
+    "RETURN NEW; END $$;"
+)
+
+
+def bad(flux: Fluxbase, rows: list[UUID]) -> UUID:
+    """Mark the row that will resist."""
+    long = seal(OLD, "x" * 200)
+    flux.rows("UPDATE functions.secrets SET description = 'held', encrypted_value = %s WHERE id = %s", long, rows[1])
+    return rows[1]
+
+
+def assert_only_this_row_is_left(flux: Fluxbase, report: JobReport, row: UUID, reason: str) -> None:
+    assert (report.state, report.error, report.exit_code) == ("completed", None, ExitCode.UNDECRYPTABLE_LEFT)
+    assert [(entry.location, entry.id, entry.path) for entry in report.quarantine] == [(SECRETS, row, ())]
+    assert reason in report.quarantine[0].reason
+    assert report.remaining == 1
+    assert report.total.re_encrypted == report.total.updated == report.total.scanned - 1
+    opened = {spot.id: each.versions for spot, each in flux.everything().items()}
+    assert {key for key, versions in opened.items() if versions == (1,)} == {row}
+    assert flux.audit(1).found == 1
+
+
+@pytest.mark.parametrize(
+    ("setup", "reason"),
+    [
+        pytest.param(
+            "ALTER TABLE functions.secrets ADD CONSTRAINT no_held CHECK (description <> 'held') NOT VALID",
+            "constraint no_held",
+            id="a constraint that was not validated",
+        ),
+        pytest.param(
+            _RAISE + "CREATE TRIGGER meddle BEFORE UPDATE ON functions.secrets FOR EACH ROW EXECUTE FUNCTION meddle();"
+            "ALTER TABLE functions.secrets ENABLE ALWAYS TRIGGER meddle",
+            "raised by function public.meddle()",
+            id="a trigger that raises",
+        ),
+        pytest.param(
+            _RAISE + "CREATE CONSTRAINT TRIGGER meddle AFTER UPDATE ON functions.secrets DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION meddle(); ALTER TABLE functions.secrets ENABLE ALWAYS TRIGGER meddle",
+            "raised by function public.meddle()",
+            id="a deferred trigger that raises at the commit",
+        ),
+        pytest.param(
+            "CREATE FUNCTION public.length_of(text, text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN "
+            "RETURN CASE WHEN $2 = 'held' AND current_setting('session_replication_role') = 'replica' "
+            "THEN 1 / (length($1) - length($1)) ELSE length($1) END; END $$;"
+            "CREATE INDEX by_length ON functions.secrets (public.length_of(encrypted_value, description))",
+            "raised by function public.length_of(text,text)",
+            id="an index whose expression fails",
+        ),
+        pytest.param(
+            "CREATE DOMAIN public.sealed AS text; ALTER TABLE functions.secrets ALTER COLUMN encrypted_value TYPE "
+            "public.sealed; ALTER DOMAIN public.sealed ADD CONSTRAINT no_long CHECK (length(VALUE) < 300) NOT VALID",
+            "constraint no_long",
+            id="a constraint of a domain",
+        ),
+    ],
+)
+def test_a_row_that_the_database_refuses_is_listed_and_the_rest_is_moved(
+    flux: Fluxbase, setup: str, reason: str
+) -> None:
+    rows = flux.secrets(7)
+    row = bad(flux, rows)
+    flux.rows(setup)
+    report = flux.run(allow_triggers=True)
+    assert_only_this_row_is_left(flux, report, row, reason)
+    assert flux.stored()[next(spot for spot in flux.stored() if spot.id == row)][0] not in str(report)
+
+
+def test_a_row_that_a_prepared_transaction_has_locked_keeps_only_itself(flux: Fluxbase) -> None:
+    """Nobody will end this transaction. The job waits for its patience, and then names the row and the holder."""
+    rows = flux.secrets(6)
+    name = f"orphan_{rows[0].hex}"
+    with flux.connect() as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT FROM functions.secrets WHERE id = %s FOR UPDATE", [rows[3]])
+        connection.execute(f"PREPARE TRANSACTION '{name}'".encode())
+    watching = Watching()
+    try:
+        report = flux.run(retry_limit_s=8.0, observer=watching)
+    finally:
+        flux.rows(f"ROLLBACK PREPARED '{name}'")
+    assert (report.state, report.exit_code, report.remaining) == ("failed", ExitCode.FAILED, 1)
+    assert report.error is not None
+    for told in (report.error, str(report.unexamined[0]), watching.told[0]):
+        assert f"functions.secrets {rows[3]}" in told
+        assert f"prepared transaction '{name}' of postgres, open for" in told
+    assert {spot.id for spot, each in flux.everything().items() if each.versions == (1,)} == {rows[3]}
+    again = flux.run()
+    assert (again.state, again.exit_code, again.unexamined) == ("completed", ExitCode.DONE, ())
