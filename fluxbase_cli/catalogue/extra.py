@@ -27,6 +27,7 @@ from typing import Any
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, Form, SealedColumn, SealedTable, Unsealed
 from fluxbase_cli.config.files import SourceFile, read_text
+from fluxbase_cli.config.yaml_nodes import NotYamlError, compose
 from fluxbase_cli.errors import ConfigurationError
 
 _NAME = re.compile(r"[^.\s\x00-\x1f]{1,63}")
@@ -85,10 +86,19 @@ def read_places(path: Path | None) -> SearchScope:
     label = str(path)
     text = read_text(SourceFile(path, label))
     try:
+        # Only for its bounds.
+        compose(text)
         # Aliases are refused: a short file with aliases can expand to more data than fits into memory.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise _mistake(label, "aliases (`*name`) are not allowed here", "Write the values out.")
         document = yaml.safe_load(text)
+    except NotYamlError as error:
+        where = "" if error.position is None else f", line {error.position[0] + 1}"
+        why = "this is not YAML" if error.why is None else error.why
+        raise _mistake(f"{label}{where}", why, "docs/operators/locations.md has an example.") from None
+    except ValueError:
+        # For example 2024-13-45, which looks like a date.
+        raise _mistake(label, "it has a date or a number that does not exist", "Put quotes around it.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"

@@ -300,6 +300,8 @@ _REPORT = "Run it again with --debug, and please report what it prints."
 
 def _words_of_the_system(error: OSError) -> str | None:
     """What the operating system refused, in its own words. None if the error's text is not the system's."""
+    if "No usable temporary directory" in str(error):
+        return "there is no folder for temporary files that can be written; set TMPDIR"
     if error.errno is None or error.strerror != os.strerror(error.errno):
         return None
     where = f"{error.filename}: " if isinstance(error.filename, str) else ""

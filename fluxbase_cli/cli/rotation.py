@@ -128,9 +128,11 @@ def run(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.rotation import rotation_data, rotation_lines  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.rotation.metrics import Metrics  # noqa: PLC0415
+    from fluxbase_cli.rotation.metrics import Metrics, refuse_unsuited_file  # noqa: PLC0415
     from fluxbase_cli.rotation.rotator import Rotator  # noqa: PLC0415
 
+    if metrics_file is not None:
+        refuse_unsuited_file(metrics_file)
     messages = messages_for(options)
     context = _context_from(options, messages, batch_size, concurrency, databases, locations)
     with stop_on_signals(context.stop, messages.tell), progress_for(messages, color=options.color) as progress:
@@ -141,7 +143,11 @@ def run(  # noqa: PLR0913  # a command's options
             if metrics_file is not None:
                 metrics = Metrics()
                 metrics.update(rotator.figures)
-                metrics.write(metrics_file)
+                try:
+                    metrics.write(metrics_file)
+                except OSError as error:
+                    # How the rotation ended is more important, and decides the exit code.
+                    messages.warn(f"{metrics_file} can't be written: {error.strerror or type(error).__name__}")
     print_result(options, rotation_data(report), rotation_lines(report))
     return report.exit_code
 

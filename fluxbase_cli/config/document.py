@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from fluxbase_cli.config.files import read_text
+from fluxbase_cli.config.yaml_nodes import NotYamlError, compose
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -158,17 +159,10 @@ def read_document(file: SourceFile) -> Value:
         ConfigurationError: the file can't be read, is not YAML, has a name twice in one mapping, or has no mapping at
             the top. The message has the line and the column, and quotes nothing of the file.
     """
-    text = read_text(file)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _not_yaml(file, None if mark is None else (mark.line, mark.column)) from None
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        raise _not_yaml(file, (before.count("\n"), len(before) - before.rfind("\n") - 1)) from None
-    except (yaml.YAMLError, RecursionError):
-        raise _not_yaml(file, None) from None
+        node = compose(read_text(file))
+    except NotYamlError as error:
+        raise _not_yaml(file, error) from None
     if node is None:
         node = yaml.MappingNode(f"{_TAG}map", [])
     _refuse_duplicates(node, file)
@@ -198,7 +192,7 @@ def _refuse_duplicates(root: yaml.Node, file: SourceFile) -> None:
     seen: set[int] = set()
     while pending:
         node = pending.pop()
-        # An alias is the same node object as its anchor, and a node can contain itself.
+        # An alias is the same node object as its anchor.
         if id(node) in seen:
             continue
         seen.add(id(node))
@@ -218,8 +212,11 @@ def _refuse_duplicates(root: yaml.Node, file: SourceFile) -> None:
                 names.add(key.value)
 
 
-def _not_yaml(file: SourceFile, position: tuple[int, int] | None) -> ConfigurationError:
+def _not_yaml(file: SourceFile, error: NotYamlError) -> ConfigurationError:
+    position = error.position
     where = "" if position is None else f" at line {position[0] + 1}, column {position[1] + 1}"
+    if error.why is not None:
+        return ConfigurationError(f"{file.label} is not valid YAML: {error.why}{where}", hint="Write the values out.")
     return ConfigurationError(
         f"{file.label} is not valid YAML{where}",
         hint="Look for a tab, a missing quote or a wrong indent there or just before.",

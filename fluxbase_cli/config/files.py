@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +20,10 @@ SYSTEM_DIRECTORY = Path("/etc/fluxbase")
 
 _CONFIG_NAMES = ("fluxbase.yaml", "fluxbase.yml")
 _ENV_NAMES = (".env", ".env.local", "../.env")
+
+#: Far more than the largest configuration has. A device such as /dev/zero has no end.
+_MOST_BYTES = 1 << 20
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +84,56 @@ def read_text(file: SourceFile) -> str:
     """Read a file as UTF-8, with or without a byte order mark.
 
     Raises:
-        ConfigurationError: the file can't be read, or is not UTF-8. The message quotes nothing of it.
+        ConfigurationError: the file can't be read, is too large, or is not UTF-8. The message quotes nothing of it.
     """
     try:
-        return file.path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigurationError(f"{file.label} can't be read: {error.strerror or type(error).__name__}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{file.label} is not UTF-8 (byte {error.start + 1})") from None
+        return read_bytes(file.path).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise ConfigurationError(f"{file.label} is not UTF-8 (byte {error.start + 1})") from None
+        why = (error.strerror if isinstance(error, OSError) else None) or "its name can't be a file's"
+        raise ConfigurationError(f"{file.label} can't be read: {why}") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a small file, which may be a pipe (`--config <(…)`), within bounds of size and time.
+
+    Args:
+        path: the file. A link is followed.
+
+    Raises:
+        OSError: it can't be read, is larger than 1 MiB, or nobody writes into the pipe. The text quotes nothing of it.
+        ValueError: the path holds a character that no path can have.
+    """
+    # Without O_NONBLOCK, the open itself would wait until somebody writes.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        parts: list[bytes] = []
+        left, deadline = _MOST_BYTES + 1, time.monotonic() + _PATIENCE_S
+        while left > 0:
+            if not stat.S_ISREG(mode):
+                _wait_for_writer(descriptor, deadline)
+            part = os.read(descriptor, left)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+    finally:
+        os.close(descriptor)
+    if left <= 0:
+        raise OSError(errno.EFBIG, f"it is larger than {_MOST_BYTES >> 20} MiB")
+    return b"".join(parts)
+
+
+def _wait_for_writer(descriptor: int, deadline: float) -> None:
+    # A pipe into which nobody has written yet looks like one that has ended. Only `poll` tells them apart.
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | select.POLLHUP)
+    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError(errno.ETIMEDOUT, f"it is a pipe, and nobody has written to it for {_PATIENCE_S:.0f} s")
 
 
 def _first(candidates: Iterable[SourceFile]) -> Search:

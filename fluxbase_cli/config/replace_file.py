@@ -1,5 +1,7 @@
 """Replaces the content of a file that belongs to the operator: fluxbase.yaml, or the server's `.env`.
 
+Also writes files of our own, such as metrics (`put_file`).
+
 A new file takes the name of the old one. So readers see the old content or the new one, also after a crash. Where that
 is impossible, the content is overwritten: a file that is mounted alone can't be replaced, nor one in a folder that we
 may not write. A copy beside the file is made before that.
@@ -10,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +38,11 @@ def replace_file(path: Path, before: bytes, after: bytes, backup: Path | None) -
             nothing of the file.
     """
     target = Path(os.path.realpath(path))
+    if not stat.S_ISREG(target.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    if backup is not None and not may_be_put(backup):
+        # Somebody has put a link or something else there. It must not be followed, and the backup must not be left out.
+        raise FileExistsError(errno.EEXIST, f"its backup {backup.name} is not a regular file; remove that")
     # The rights of the folder may let us replace a file that nobody may write. Such a file must not be changed.
     if not (target.stat().st_mode & 0o222 and os.access(target, os.W_OK)):
         raise PermissionError(errno.EACCES, "it is read-only")
@@ -50,6 +58,46 @@ def replace_file(path: Path, before: bytes, after: bytes, backup: Path | None) -
     _sync_folder(target.parent)
 
 
+def put_file(path: Path, content: bytes, *, mode: int = _OWNER_ONLY) -> None:
+    """Write a file of our own, atomically: readers see the old content or the new one.
+
+    Args:
+        path: the file. It may exist, if it is a regular file. A link is not followed.
+        content: its new content.
+        mode: of a new file; a file that exists keeps its own.
+
+    Raises:
+        OSError: it was not changed.
+    """
+    if not may_be_put(path):
+        raise OSError(errno.EINVAL, "it is a link, or no regular file")
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+        try:
+            new.write(content)
+            new.flush()
+            os.fchmod(new.fileno(), mode)
+            os.fsync(new.fileno())
+            Path(new.name).replace(path)
+        except BaseException:
+            Path(new.name).unlink(missing_ok=True)
+            raise
+    _sync_folder(path.parent)
+
+
+def may_be_put(path: Path) -> bool:
+    """Whether a path is free, or a regular file. A link is neither of the two.
+
+    Raises:
+        OSError: the folder can't be searched.
+    """
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
+
+
 def _replace(target: Path, before: bytes, after: bytes, backup: Path | None) -> None:
     kept = False
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as new:
@@ -60,9 +108,9 @@ def _replace(target: Path, before: bytes, after: bytes, backup: Path | None) -> 
             new.flush()
             os.fsync(new.fileno())
             _refuse_changed(target, before)
-            if backup is not None and not backup.exists():
-                kept = True
+            if backup is not None and not os.path.lexists(backup):
                 _keep(target, backup)
+                kept = True
             path.replace(target)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -99,7 +147,7 @@ def _restore(target: Path, content: bytes, copy: Path) -> None:
 
 def _overwrite(target: Path, content: bytes) -> None:
     # The file is not emptied first: so its blocks stay its own, and on a full disk the old content fits in again.
-    with target.open("r+b") as file:
+    with open(os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as file:  # noqa: PTH123  # a descriptor
         file.write(content)
         file.truncate()
         os.fsync(file.fileno())
@@ -109,7 +157,7 @@ def _overwrite(target: Path, content: bytes) -> None:
 
 def _copy_beside(target: Path, content: bytes, backup: Path | None) -> Path:
     try:
-        if backup is not None and not backup.exists():
+        if backup is not None and not os.path.lexists(backup):
             copy, descriptor = backup, os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
         else:
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f"{target.name}.before-")
@@ -154,8 +202,21 @@ def _keep(target: Path, backup: Path) -> None:
     """Keep the old file under another name: by a hard link, or by a copy if hard links are not possible."""
     try:
         os.link(target, backup)
+    except FileExistsError:
+        raise
     except OSError:
-        shutil.copy2(target, backup)
+        # Unlike shutil.copy2, this never writes through a link that was put there meanwhile.
+        descriptor = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor
+                file.write(target.read_bytes())
+                file.flush()
+                with suppress(PermissionError):
+                    _take_over(backup, file.fileno(), target)
+                os.fsync(file.fileno())
+        except BaseException:
+            backup.unlink(missing_ok=True)
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -48,7 +48,7 @@ def remove_folder(folder: Path) -> None:
 
 def create_file(path: Path, *, mode: int, append: bool = False) -> BinaryIO:
     """Open a file of our own for writing, with exactly this mode."""
-    how = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
+    how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (os.O_APPEND if append else os.O_EXCL)
     descriptor = os.open(path, how, mode)
     os.fchmod(descriptor, mode)
     return os.fdopen(descriptor, "ab" if append else "wb")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fluxbase_cli.config.environment import Statement, UnreadableLineError, statements_of
+from fluxbase_cli.config.files import read_bytes
 from fluxbase_cli.config.replace_file import replace_file
 from fluxbase_cli.errors import ConfigurationError
 
@@ -96,7 +97,7 @@ def changed_text(text: str, changes: Mapping[str, str | None], *, after: str | N
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_bytes(path).decode("utf-8")
     except OSError as error:
         raise CantChangeError(error.strerror or type(error).__name__) from None
     except UnicodeDecodeError:

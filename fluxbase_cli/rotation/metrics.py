@@ -8,9 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest, write_to_textfile
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from fluxbase_cli.config.replace_file import may_be_put, put_file
 from fluxbase_cli.errors import ConfigurationError
+
+_SUFFIX = ".prom"
+_READABLE_FOR_ALL = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,32 @@ class Metrics:
         """Write the figures for the node exporter's textfile collector, atomically.
 
         Raises:
-            ConfigurationError: the file can't be written.
+            OSError: the file can't be written.
         """
-        try:
-            write_to_textfile(str(path), self._registry)
-        except OSError as error:
-            raise ConfigurationError(f"{path} can't be written: {error.strerror or type(error).__name__}") from None
+        # The node exporter runs as another user.
+        put_file(path, self.as_text(), mode=_READABLE_FOR_ALL)
+
+
+def refuse_unsuited_file(path: Path) -> None:
+    """Raise an error if metrics can't be written to a file. So that is known before the work, and not after it.
+
+    Raises:
+        ConfigurationError: the name does not end in .prom, or the path is a link, a device or a folder, or its folder
+            does not exist.
+    """
+    if path.suffix != _SUFFIX:
+        raise ConfigurationError(
+            f"--metrics-file {path} does not end in {_SUFFIX}", hint="The node exporter reads only such files."
+        )
+    try:
+        if not may_be_put(path):
+            raise ConfigurationError(
+                f"--metrics-file {path} is a link, or no regular file", hint="Name a file, or a new file."
+            )
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"--metrics-file {path}: there is no folder {path.parent}", hint="Create it.")
+    except OSError as error:
+        raise ConfigurationError(f"--metrics-file {path}: {error.strerror or type(error).__name__}") from None
 
 
 def _seconds(moment: datetime | None) -> float | None:

