@@ -60,6 +60,10 @@ class PreflightRefusedError(FluxbaseCliError):
     exit_code = ExitCode.USAGE
 
 
+class UntrustedSchemaError(PreflightRefusedError):
+    """Somebody else made a schema of ours, or could change what it runs. Nothing of it was run."""
+
+
 class NothingHereError(PreflightRefusedError):
     """The database of a branch or a tenant has no sealed table."""
 

@@ -240,3 +240,8 @@ def derive_user_key(master: bytes, user_id: UUID) -> bytes:
 def fingerprint(key: bytes) -> str:
     """A name for a key that does not reveal it: the first 16 hex digits of a domain-separated SHA-256."""
     return hashlib.sha256(_FINGERPRINT_PREFIX + key).hexdigest()[:16]
+
+
+def is_fingerprint(text: str, key: bytes) -> bool:
+    """Whether a text is the fingerprint of a key."""
+    return hmac.compare_digest(text.encode(), fingerprint(key).encode())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli.config import destruction, rotation, vault
 from fluxbase_cli.config import server as server_section
+from fluxbase_cli.config.command import read_words
 from fluxbase_cli.config.destruction import KeyDestructionSettings, read_key_destruction
 from fluxbase_cli.config.key_entries import (
     KeyEntry,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _SECTION = "security.encryption"
 _NAMES = SectionNames(
     _SECTION,
-    settings=frozenset({"active_key_version", "kms_key_id", "provider"}),
+    settings=frozenset({"active_key_version", "kms_key_id", "previous_kms_key_ids", "provider"}),
     parts=frozenset({"key_destruction", "key_rotation", "keys", "server", "vault"}),
 )
 #: All sections whose names are checked, the outermost first.
@@ -70,6 +71,7 @@ class EncryptionSettings:
             there first (see `fluxbase_cli.keys.active_version`).
         keys: the entries, by ascending version.
         kms_key_id: the key with which a key service wraps keys.
+        previous_kms_key_ids: keys of the key service that have wrapped earlier keys, and may be used to open them.
         vault: where HashiCorp Vault is, and how to log in.
         key_rotation: the scheduled rotation.
         key_destruction: how long an unneeded key is kept.
@@ -83,6 +85,7 @@ class EncryptionSettings:
     active_pointer: ActivePointer | None = None
     keys: tuple[KeyEntry, ...] = ()
     kms_key_id: str | None = None
+    previous_kms_key_ids: tuple[str, ...] = ()
     vault: VaultSettings = field(default_factory=VaultSettings)
     key_rotation: KeyRotationSettings = field(default_factory=KeyRotationSettings)
     key_destruction: KeyDestructionSettings = field(default_factory=KeyDestructionSettings)
@@ -121,6 +124,13 @@ class EncryptionSettings:
     def keeps_wrapped_keys(self) -> bool:
         """Whether the database may hold keys that a key service wrapped."""
         return _may_be_in_database(self.provider, self.kms_key_id)
+
+    @property
+    def wrapping_keys(self) -> tuple[str, ...]:
+        """The keys of the key service that the configuration names, without doubles."""
+        entries = (entry.options.get("kms_key_id") for entry in self.keys if entry.recorded is None)
+        of_entries = (option.reveal().strip() for option in entries if isinstance(option, Secret))
+        return tuple(filter(None, dict.fromkeys((self.kms_key_id or "", *of_entries, *self.previous_kms_key_ids))))
 
     @property
     def versions(self) -> frozenset[int]:
@@ -172,6 +182,12 @@ def read_encryption(
         active_pointer=pointer,
         keys=keys,
         kms_key_id=kms_key_id,
+        previous_kms_key_ids=tuple(
+            word.text
+            for word in read_words(
+                reader, f"{_SECTION}.previous_kms_key_ids", "previous_kms_key_ids: [alias/fluxbase-secrets-2025]"
+            )
+        ),
         vault=read_vault(reader),
         key_rotation=read_key_rotation(reader),
         key_destruction=read_key_destruction(reader),

@@ -49,6 +49,8 @@ class KeyEntry:
             if the entry has no field `key`.
         options: the other fields of the entry (`ciphertext`, `region`, …), for the provider. The names are in lower
             case. The names inside a field that is a mapping keep their case.
+        recorded: the fingerprint that the database has recorded with a wrapped key; None for an entry of the
+            configuration. A key with another fingerprint must not be used.
     """
 
     version: int
@@ -58,6 +60,7 @@ class KeyEntry:
     options: Mapping[str, Secret | Mapping[str, Secret]] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )
+    recorded: str | None = None
 
 
 class UnsetKeyError(ConfigurationError):

@@ -78,6 +78,13 @@ class PreparedDatabases:
         return next((target.prepared.preflight.release for target in self.found if target.prepared is not None), None)
 
     @property
+    def opened_versions(self) -> frozenset[int]:
+        """The versions whose keys have opened values of the key samples."""
+        prepared = [target.prepared for target in self.found if target.prepared is not None]
+        tallies = [tally for each in prepared for tally in each.plan.key_sample.samples.values()]
+        return frozenset(version for tally in tallies for version, number in tally.by_version().items() if number)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the operator should know before the job begins."""
         warnings = [str(each) for each in self.unexamined]

@@ -19,7 +19,7 @@ from fluxbase_cli.keyring.provider import (
     load_provider,
     no_warning,
 )
-from fluxbase_cli.keyring.ring import Key, Keyring, ServersKey, fetch_keys, load_keyring, servers_key
+from fluxbase_cli.keyring.ring import Key, Keyring, ServersKey, fetch_key, fetch_keys, load_keyring, servers_key
 from fluxbase_cli.keyring.weakness import SAMPLE_KEYS, weakness_of
 from fluxbase_cli.seal import ReopenError
 
@@ -45,6 +45,7 @@ __all__ = [
     "ProviderContext",
     "ReopenError",
     "ServersKey",
+    "fetch_key",
     "fetch_keys",
     "generate_key",
     "load_keyring",

@@ -59,6 +59,10 @@ class KeyAbsentError(ConfigurationError):
     """
 
 
+class WrongWrappingKeyError(ConfigurationError):
+    """Another key of the key service wrapped this key."""
+
+
 class KeyElsewhereError(ConfigurationError):
     """The provider can't destroy this key, because the key is in a place that only the operator can change."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fluxbase_cli import seal
@@ -191,18 +191,43 @@ def _refuse_equal_keys(keys: tuple[Key, ...]) -> None:
                 )
 
 
+def fetch_key(provider: KeyProvider, entry: KeyEntry) -> bytes:
+    """Fetch the key of an entry, and check that it is the one that the database has recorded with its wrapped form.
+
+    A wrapped key in the database can be exchanged, or come from another installation's backup. Only the fingerprint
+    shows that.
+
+    Returns:
+        32 bytes.
+
+    Raises:
+        ConfigurationError: as for `KeyProvider.fetch`; or the key is another one than the recorded one.
+    """
+    secret = provider.fetch(entry)
+    if entry.recorded is not None and not seal.is_fingerprint(entry.recorded, secret):
+        raise ConfigurationError(
+            f"the key at {entry.source} has the fingerprint {seal.fingerprint(secret)}, and {entry.recorded} is "
+            "recorded with it: it is another key",
+            hint="It is not used. Somebody has exchanged the wrapped key, or it comes from another installation. "
+            "Restore this row from a backup of this database.",
+        )
+    return secret
+
+
 def fetch_keys(
     encryption: EncryptionSettings,
     environ: Mapping[str, str],
     *,
+    entries: Iterable[KeyEntry] | None = None,
     warn: Callable[[str], None] | None = None,
     may_be_gone: Callable[[KeyEntry], bool] | None = None,
 ) -> tuple[Key, ...]:
-    """Fetch every configured key from its provider, once.
+    """Fetch every key from its provider, once.
 
     Args:
         encryption: the section `security.encryption` of the configuration.
         environ: the environment, for providers that need credentials.
+        entries: the entries to fetch; None means those of the configuration.
         warn: called with each warning for the operator.
         may_be_gone: called with an entry that has no key at its place. If it returns True (the key was destroyed), the
             version is left out.
@@ -213,12 +238,12 @@ def fetch_keys(
     context = ProviderContext(encryption, environ) if warn is None else ProviderContext(encryption, environ, warn)
     providers: dict[str, KeyProvider] = {}
     keys = []
-    for entry in encryption.keys:
+    for entry in encryption.keys if entries is None else entries:
         provider = providers.get(entry.provider)
         if provider is None:
             provider = providers[entry.provider] = load_provider(entry.provider, context)
         try:
-            secret = provider.fetch(entry)
+            secret = fetch_key(provider, entry)
         except KeyAbsentError:
             if may_be_gone is None or not may_be_gone(entry):
                 raise

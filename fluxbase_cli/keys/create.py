@@ -12,7 +12,7 @@ from fluxbase_cli import seal
 from fluxbase_cli.config import KeyEntry, Secret, Settings
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
-from fluxbase_cli.keyring import CreatedKey, KeyAbsentError, KeyCreator, generate_key, parse_key
+from fluxbase_cli.keyring import CreatedKey, KeyAbsentError, KeyCreator, fetch_key, generate_key, parse_key
 from fluxbase_cli.keys.history import KeyHistory, entry_of, read_history
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.connection import session
@@ -149,7 +149,7 @@ def _next_version(sources: KeySources, history: KeyHistory) -> int:
     if newest and not history.may_be_gone(newest):
         entry = sources.entries[newest]
         try:
-            sources.provider(entry.provider).fetch(entry)
+            fetch_key(sources.provider(entry.provider), entry)
         except KeyAbsentError:
             return newest
     return max({newest, *history.versions}, default=0) + 1

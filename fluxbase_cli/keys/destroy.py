@@ -257,6 +257,7 @@ class Destruction:
                 ),
                 self._environ,
                 warn=self._warn,
+                check_pins=False,
             )
         except ConfigurationError:
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from fluxbase_cli.config import DatabaseSettings, KeyEntry, Secret
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
-from fluxbase_cli.store.wrapped_keys import WrappedKey, WrappedKeyStore
+from fluxbase_cli.store.wrapped_keys import TABLE, WrappedKey, WrappedKeyStore
 
 _STATES = {
     KeyEvent.DISABLED: "disabled",
@@ -48,6 +48,7 @@ class KeyHistory:
         rotations: when the last job to each version was completed.
         targets: the versions that were ever the target of a job.
         moved: when values were first re-encrypted to a version from which no job has moved them since.
+        pinned: the fingerprint of the one key that is accepted for a version, by version.
     """
 
     records: tuple[KeyRecord, ...] = ()
@@ -55,6 +56,7 @@ class KeyHistory:
     rotations: Mapping[int, datetime] = field(default_factory=dict)
     targets: frozenset[int] = frozenset()
     moved: Mapping[int, datetime] = field(default_factory=dict)
+    pinned: Mapping[int, str] = field(default_factory=dict)
 
     def last(self, version: int, fingerprint: str | None = None) -> KeyRecord | None:
         """The last event that decides the state of a key.
@@ -95,7 +97,9 @@ class KeyHistory:
     @property
     def versions(self) -> frozenset[int]:
         """All versions that the database has ever recorded."""
-        return frozenset({record.version for record in self.records} | {key.version for key in self.wrapped})
+        return frozenset(
+            {record.version for record in self.records} | {key.version for key in self.wrapped} | {*self.pinned}
+        )
 
 
 def entry_of(key: WrappedKey) -> KeyEntry:
@@ -104,8 +108,8 @@ def entry_of(key: WrappedKey) -> KeyEntry:
         "ciphertext": Secret(base64.b64encode(key.ciphertext).decode("ascii")),
         "kms_key_id": Secret(key.kms_key_id),
     }
-    source = f"fluxbase_rotation.wrapped_key, version {key.version}"
-    return KeyEntry(key.version, key.provider, source, Secret(""), MappingProxyType(options))
+    source = f"{TABLE}, version {key.version}"
+    return KeyEntry(key.version, key.provider, source, Secret(""), MappingProxyType(options), recorded=key.fingerprint)
 
 
 def read_history(database: DatabaseSettings) -> KeyHistory:
@@ -120,11 +124,10 @@ def read_history(database: DatabaseSettings) -> KeyHistory:
 
 def history_over(connection: Connection) -> KeyHistory:
     """As `read_history`, with an open connection."""
-    wrapped = WrappedKeyStore(connection)
-    keys = wrapped.all() if wrapped.exists() else ()
-    if not JobStore(connection).schema.exists():
-        return KeyHistory(wrapped=keys)
     records = KeyRecords(connection)
+    known = KeyHistory(records.all(), WrappedKeyStore(connection).all(), pinned=records.pinned())
+    if not JobStore(connection).schema.exists():
+        return known
     rotations = records.rotations()
     completed = {version: at for version, at in rotations.items() if at is not None}
-    return KeyHistory(records.all(), keys, completed, frozenset(rotations), records.moved())
+    return replace(known, rotations=completed, targets=frozenset(rotations), moved=records.moved())

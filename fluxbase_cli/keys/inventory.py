@@ -11,6 +11,7 @@ from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, KeyDater, Keyring
 from fluxbase_cli.keys.history import KeyHistory, KeyState, history_over
 from fluxbase_cli.keys.loader import open_keyring
+from fluxbase_cli.keys.pins import other_keys
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connection import session
@@ -73,7 +74,7 @@ def list_keys(
     Raises:
         ConfigurationError: a key can't be read or can't be used.
     """
-    keyring = open_keyring(settings, environ, warn=warn)
+    keyring = open_keyring(settings, environ, warn=warn, check_pins=False)
     history, now = _ask_database(settings, warn, clock)
     sources = find_key_sources(settings.encryption, history, environ, warn)
     listed = [_listed(key, keyring, sources, history, now) for key in keyring.keys]
@@ -99,7 +100,8 @@ def _listed(key: Key, keyring: Keyring, sources: KeySources, history: KeyHistory
     created_at = history.created_at(key.version, key.fingerprint) or _dated(key, sources)
     last_rotation = history.rotations.get(key.version)
     source = sources.source(sources.entry(key.version))
-    warnings = list(key.warnings)
+    warnings = [f"it is not the key of this version: {other}" for other in other_keys(history.pinned, [key])]
+    warnings += key.warnings
     if state is KeyState.DESTROYED:
         warnings.append(f"it is recorded as destroyed, and its key is still at {source}: remove it there")
     if active and state is not KeyState.ENABLED:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from fluxbase_cli.config import DatabaseSettings, EncryptionSettings, KeyEntry, Settings
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, Keyring, fetch_keys, servers_key
 from fluxbase_cli.keys.history import KeyHistory, KeyState, entry_of, read_history
+from fluxbase_cli.keys.pins import read_pins, refuse_other_keys
 
 
 class _LazyHistory:
@@ -56,6 +56,7 @@ def open_keyring(
     *,
     warn: Callable[[str], None],
     gone: frozenset[int] = frozenset(),
+    check_pins: bool = True,
 ) -> Keyring:
     """Fetch all keys: the configured keys, and the wrapped keys of the database.
 
@@ -64,9 +65,10 @@ def open_keyring(
         environ: the environment, for providers that need credentials.
         warn: called with each warning for the operator.
         gone: versions whose keys may be missing, besides those that are recorded as destroyed.
+        check_pins: refuse a key that is not the one that is pinned to its version (see `fluxbase_cli.keys.pins`).
 
     Raises:
-        ConfigurationError: a key can't be fetched or can't be used.
+        ConfigurationError: a key can't be fetched or can't be used, or is not the one that is pinned to its version.
         DatabaseError: there may be wrapped keys, and the database can't be reached.
     """
     history = _LazyHistory(settings.database)
@@ -90,11 +92,14 @@ def open_keyring(
     encryption = settings.encryption
     keys = fetch_keys(encryption, environ, warn=warn, may_be_gone=may_be_gone)
     if encryption.keeps_wrapped_keys:
-        wrapped = replace(encryption, keys=wrapped_entries(encryption, history.read()))
-        keys += fetch_keys(wrapped, environ, warn=warn, may_be_gone=may_be_gone)
-    return Keyring(
+        wrapped = wrapped_entries(encryption, history.read())
+        keys += fetch_keys(encryption, environ, entries=wrapped, warn=warn, may_be_gone=may_be_gone)
+    ring = Keyring(
         keys, active=encryption.active_key_version, to_come=frozenset(to_come), server=servers_key(encryption)
     )
+    if check_pins:
+        refuse_other_keys(read_pins(settings.database, warn=warn), ring.keys)
+    return ring
 
 
 def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:

@@ -66,6 +66,12 @@ def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrappi
     if not isinstance(provider, KeyRewrapper):
         raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} again")
     created = provider.rewrap(entry, wrapping_key)
+    if entry.recorded not in (None, created.fingerprint):
+        raise ConfigurationError(
+            f"the key at {entry.source} has the fingerprint {created.fingerprint}, and {entry.recorded} is recorded "
+            "with it: it is another key",
+            hint="It was left as it is. Restore this row from a backup of this database.",
+        )
     wrapped_by = _text(created, "kms_key_id") or wrapping_key
     kept = WrappedKeyStore(connection)
     row = None if entry.version in sources.encryption.versions else kept.get(entry.version)

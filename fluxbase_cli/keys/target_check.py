@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.run.job_start import BeforeBegin
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import Key
+from fluxbase_cli.keyring import Keyring, fetch_key
 from fluxbase_cli.keys.history import history_over
 from fluxbase_cli.keys.loader import refuse_as_target
+from fluxbase_cli.keys.pins import pin_keys
 from fluxbase_cli.keys.sources import find_key_sources
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.connection import Connection, session
@@ -25,22 +26,31 @@ from fluxbase_cli.store.jobs import JobStore
 BEGAN_BESIDE = "began-beside"
 
 
-def target_check(
-    settings: Settings, environ: Mapping[str, str], key: Key, *, warn: Callable[[str], None]
+def target_check(  # noqa: PLR0913  # what the check depends on
+    settings: Settings,
+    environ: Mapping[str, str],
+    keyring: Keyring,
+    version: int,
+    *,
+    opened: frozenset[int] = frozenset(),
+    warn: Callable[[str], None],
 ) -> BeforeBegin:
     """Make the check that a job runs when it begins (`JobRun`).
 
     Args:
         settings: the configuration.
         environ: the environment, for providers.
-        key: the key of the target, as it was fetched.
+        keyring: the keys, as they were fetched.
+        version: the target.
+        opened: versions whose keys have opened values, so that they are known to be the right ones.
         warn: called with warnings for the operator.
 
     Returns:
         A context manager. Inside its block, no key can be disabled or destroyed. Entering the block raises
-        `ConfigurationError` if the key is disabled or destroyed, if its source does not have it any more, or if its
-        source has another key.
+        `ConfigurationError` if the key is disabled or destroyed, if its source does not have it any more, if its source
+        has another key, or if another key is pinned to a version. The target and the versions in `opened` are pinned.
     """
+    key = keyring.key(version)
 
     def check(connection: Connection) -> None:
         JobStore(connection).hold_keys()
@@ -48,13 +58,14 @@ def target_check(
         refuse_as_target(history, key)
         sources = find_key_sources(settings.encryption, history, environ, warn)
         entry = sources.entry(key.version)
-        now = fingerprint(sources.provider(entry.provider).fetch(entry))
+        now = fingerprint(fetch_key(sources.provider(entry.provider), entry))
         if now != key.fingerprint:
             raise ConfigurationError(
                 f"the key of version {key.version} has changed at {sources.source(entry)}: its fingerprint is {now}, "
                 f"and was {key.fingerprint} when this command began",
                 hint="Nothing was sealed. Run the command again.",
             )
+        pin_keys(connection, keyring, {version, *opened})
 
     @contextmanager
     def block(connection: Connection | None) -> Iterator[None]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import KeyEntry, Settings
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
-from fluxbase_cli.keyring import Key, KeyAbsentError, ServersKey, servers_key
+from fluxbase_cli.keyring import Key, KeyAbsentError, ServersKey, fetch_key, servers_key
 from fluxbase_cli.keys.history import KeyHistory, read_history
+from fluxbase_cli.keys.pins import other_keys
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.seal import KEY_BYTES, Sealer, SealError, decode, fingerprint
 
@@ -99,7 +100,7 @@ def _verify(
 ) -> tuple[Verified, bytes | None]:
     source = sources.source(entry)
     try:
-        secret = sources.provider(entry.provider).fetch(entry)
+        secret = fetch_key(sources.provider(entry.provider), entry)
     except FluxbaseCliError as error:
         absent = isinstance(error, KeyAbsentError)
         gone = absent and history.may_be_gone(entry.version)
@@ -107,7 +108,8 @@ def _verify(
         to_come = absent and entry.version > active and history.is_to_come(entry.version)
         problem = None if gone or to_come else _error_text(error)
         return Verified(entry.version, entry.provider, source, None, problem, gone, to_come), None
-    problem = _problem_of(secret, others)
+    key = Key(entry.version, secret, entry.provider, source)
+    problem = _problem_of(secret, others) or next((str(other) for other in other_keys(history.pinned, [key])), None)
     result = Verified(entry.version, entry.provider, source, fingerprint(secret), problem)
     return result, secret if problem is None else None
 

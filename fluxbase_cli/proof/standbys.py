@@ -15,7 +15,6 @@ from typing import Any
 
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.replication import (
     Receiver,
     Seen,
@@ -71,7 +70,7 @@ def examine_standbys(
         retry_limit_s: how long to wait at most, in seconds.
     """
     lsn, databases = wal_position(connection), tuple(databases)
-    seen = seen_standbys(connection) if JobStore(connection).schema.exists() else {}
+    seen = seen_standbys(connection)
     deadline = time.monotonic() + retry_limit_s
     while True:
         connected, kept = receivers(connection, lsn), slots(connection, lsn, databases)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import Key, KeyAbsentError, KeyCreator, KeyFinder, Keyring
+from fluxbase_cli.keyring import Key, KeyAbsentError, KeyCreator, KeyFinder, Keyring, fetch_key
 from fluxbase_cli.keys.create import StoredKey, create_key
 from fluxbase_cli.keys.history import KeyHistory
 from fluxbase_cli.keys.loader import open_keyring
@@ -122,7 +122,7 @@ class NextKey:
         entry = sources.entries.get(version)
         if entry is not None:
             try:
-                secret = sources.provider(entry.provider).fetch(entry)
+                secret = fetch_key(sources.provider(entry.provider), entry)
             except KeyAbsentError:
                 return None
             key = Key(version, secret, entry.provider, entry.source)

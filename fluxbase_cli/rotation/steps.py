@@ -253,7 +253,14 @@ class RotationSteps:
             self._context.warn(warning)
         keyring = self.ring(self.settings)
         observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
-        check = target_check(self.settings, self._context.environ, keyring.key(version), warn=self._context.warn)
+        check = target_check(
+            self.settings,
+            self._context.environ,
+            keyring,
+            version,
+            opened=targets.opened_versions,
+            warn=self._context.warn,
+        )
         # A stop of the job must not end the daemon.
         with stop.child() as child:
             job = DatabasesRun(keyring, targets, request, stop=child, observer=observer, before_begin=check)

@@ -1,7 +1,8 @@
-"""The history of keys in the append-only events: created, disabled, enabled, destroyed, wrapped again."""
+"""The history of keys in append-only events, and which key is pinned to each version."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,10 +12,13 @@ from enum import StrEnum
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.jobs import KEY_LOCK_CLASS, JobStore
+from fluxbase_cli.store.events import os_user
+from fluxbase_cli.store.jobs import KEY_LOCK_CLASS
 from fluxbase_cli.store.queries import Statements
+from fluxbase_cli.store.schema import Schema
 
 #: How long the server may need to detect that a client is gone, in seconds.
 _NOTICE_S = 2.0
@@ -58,18 +62,33 @@ class KeyRecord:
 
 
 class KeyRecords:
-    """The events of keys over one connection. The progress tables must exist."""
+    """The events of keys over one connection. The tables of the keys must exist, except to read."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sql = Statements(connection, "keys.sql")
 
     def all(self) -> tuple[KeyRecord, ...]:
-        """All events of all keys, the oldest first."""
+        """All events of all keys, the oldest first. There are none before the first job."""
+        schema = Schema(self._connection)
+        name = "key_events" if schema.has_keys() else "key_events_before_008"
+        if name == "key_events_before_008" and not schema.exists():
+            return ()
         return tuple(
             KeyRecord(**{**row, "what": KeyEvent(row["what"])})
-            for row in self._sql.rows("key_events", kinds=[kind.value for kind in KeyEvent])
+            for row in self._sql.rows(name, kinds=[kind.value for kind in KeyEvent])
         )
+
+    def pinned(self) -> Mapping[int, str]:
+        """The fingerprint of the key that is pinned to each version."""
+        if not Schema(self._connection).has_keys():
+            return {}
+        return {row["version"]: row["fingerprint"] for row in self._sql.rows("pinned")}
+
+    def pin(self, version: int, fingerprint: str) -> None:
+        """Pin a key to its version, if no key is pinned to it yet."""
+        self._sql.rows("add_key", version=version, fingerprint=fingerprint)
+        self._sql.rows("pin", version=version, fingerprint=fingerprint)
 
     def add(
         self,
@@ -81,8 +100,16 @@ class KeyRecords:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Record an event; who, when and from where are added here."""
-        JobStore(self._connection).events.add(
-            what.value, reason=reason, detail={"version": version, "fingerprint": fingerprint, **(detail or {})}
+        self._sql.rows("add_key", version=version, fingerprint=fingerprint)
+        self._sql.rows(
+            "add_key_event",
+            version=version,
+            fingerprint=fingerprint,
+            os_user=os_user(),
+            host=socket.gethostname(),
+            what=what.value,
+            reason=reason,
+            detail=Jsonb(dict(detail or {})),
         )
 
     def hold(self) -> None:

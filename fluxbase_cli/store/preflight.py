@@ -137,7 +137,10 @@ def inspect(
         found = find_relations(connection, catalogue)
         can_switch = bool(session["can_switch"])
         own = bool(session["bypasses"])
-        roles = ([None] if own else []) + ([SERVICE_ROLE] if can_switch else [])
+        weaker: list[dict[str, Any]] = (
+            cursor.execute(queries["weaker"], _columns_of(found.relations)).fetchall() if write else []
+        )
+        roles = _candidates(weaker, found.relations, own=own, can_switch=can_switch)
         lacking: dict[str | None, list[str]] = {}
         for role in roles:
             rows = cursor.execute(
@@ -164,7 +167,7 @@ def inspect(
 
     findings = [
         *_server(session, write=write),
-        *_role(session, role, roles),
+        *_role(session, role, roles, weaker),
         *_privileges(session, role, lacking, found.relations),
         Finding("release", CheckStatus.GOOD, found.release.name),
         *(
@@ -194,6 +197,22 @@ def inspect(
         release=found.release,
         further=further,
     )
+
+
+def _candidates(
+    weaker: Sequence[dict[str, Any]], relations: Sequence[Relation], *, own: bool, can_switch: bool
+) -> list[str | None]:
+    """The roles as which values may be read and written, the best first. None is the role that logged in.
+
+    What a weaker role has attached to a table (a trigger, a CHECK) must not run as a superuser. Then the values are
+    written as `service_role`, or as the tables' owner.
+    """
+    switched: list[str | None] = [SERVICE_ROLE] if can_switch else []
+    if not weaker:
+        return ([None] if own else []) + switched
+    owners = {row["owner"] for row in weaker if row["owner_sees_all"]}
+    all_of_them = len(owners) == 1 and len(weaker) == len({relation.qualified for relation in relations})
+    return switched + ([owners.pop()] if all_of_them else [])
 
 
 def _columns_of(relations: Sequence[Relation]) -> dict[str, list[str]]:
@@ -258,8 +277,19 @@ def _server(session: dict[str, Any], *, write: bool) -> Iterator[Finding]:
         yield Finding("server", CheckStatus.GOOD, f"PostgreSQL {version}, database {session['database']}")
 
 
-def _role(session: dict[str, Any], role: str | None, roles: Sequence[str | None]) -> Iterator[Finding]:
-    if not roles:
+def _role(
+    session: dict[str, Any], role: str | None, roles: Sequence[str | None], weaker: Sequence[dict[str, Any]]
+) -> Iterator[Finding]:
+    if weaker and not roles:
+        yield Finding(
+            "role",
+            CheckStatus.REFUSE,
+            f"{session['role']} is a superuser, and would run what role {weaker[0]['owner']} or the owner of a "
+            f"function has attached to {weaker[0]['name']} (a trigger, a CHECK, an index)",
+            f"Create the role {SERVICE_ROLE} with BYPASSRLS and the privileges on these tables: values are written as "
+            "that role then. Or connect as the tables' owner.",
+        )
+    elif not roles:
         yield Finding(
             "role",
             CheckStatus.REFUSE,

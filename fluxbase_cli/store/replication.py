@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import named_queries
+from fluxbase_cli.store.schema import Schema
 
 #: The names of receivers that make one backup and then disconnect.
 _TEMPORARY = frozenset({"pg_basebackup", "pg_receivewal"})
@@ -131,17 +133,19 @@ def connected_standbys(connection: Connection) -> list[str]:
 
 
 def seen_standbys(connection: Connection) -> Mapping[str, Seen]:
-    """The standbys that our events name, without those that were forgotten since. The event table must exist."""
+    """The standbys that our events name, without those that were forgotten since."""
+    schema = Schema(connection)
+    names = (["seen"] if schema.exists() else []) + (["seen_by_keys"] if schema.has_keys() else [])
     seen: dict[str, Seen] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(named_queries("replication.sql")["seen"])
-        for row in cursor.fetchall():
-            for name in row["forgotten"] or ():
-                seen.pop(name, None)
-            names = Counter(each if isinstance(each, str) else each["name"] for each in row["standbys"] or ())
-            for name, number in names.items():
-                before = seen.get(name)
-                seen[name] = Seen(number if before is None else max(number, before.number), row["at"])
+        rows = [row for name in names for row in cursor.execute(named_queries("replication.sql")[name]).fetchall()]
+    for row in sorted(rows, key=itemgetter("at")):
+        for name in row["forgotten"] or ():
+            seen.pop(name, None)
+        counted = Counter(each if isinstance(each, str) else each["name"] for each in row["standbys"] or ())
+        for name, number in counted.items():
+            before = seen.get(name)
+            seen[name] = Seen(number if before is None else max(number, before.number), row["at"])
     return seen
 
 

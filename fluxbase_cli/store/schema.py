@@ -1,8 +1,10 @@
-"""The schema `fluxbase_rotation`: its version, its numbered migrations, and which role may apply them.
+"""The schemas `fluxbase_rotation` (progress) and `fluxbase_keys` (keys): their version, and who may migrate them.
 
 This is the only place that creates or changes tables. A migration is a file `sql/migrations/NNN_name.sql`. Its number
-is the schema version after it. Every statement of a migration only adds and can be run again, because releases before
-0.2 created some tables outside the numbered versions. The version is stored in the schema's comment.
+is the version of both schemas after it. Every statement of a migration can be run again, because releases before 0.2
+created some tables outside the numbered versions. The version is stored in the comment of `fluxbase_rotation`.
+
+Nothing of the schemas is read or run before `fluxbase_cli.store.trust` has checked who made them.
 """
 
 from __future__ import annotations
@@ -13,16 +15,26 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+import psycopg
+from psycopg import sql
+
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.printable import Lines, lines
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.queries import read_sql
+from fluxbase_cli.store.trust import refuse_event_triggers, refuse_untrusted
 
 SCHEMA = "fluxbase_rotation"
+#: The schema of the keys. It is kept when `SCHEMA` is dropped.
+KEYS_SCHEMA = "fluxbase_keys"
+_SCHEMAS = (SCHEMA, KEYS_SCHEMA)
+#: The version that created `KEYS_SCHEMA`.
+_VERSION_WITH_KEYS = 8
 #: The first half of the keys of our advisory locks: "flux" in ASCII. For a runner the second half is its number.
 LOCK_CLASS = 0x666C7578
 _COMMENTED_VERSION = re.compile(r"\bversion (\d+)$")
 _MIGRATION_FILE = re.compile(r"(\d{3})_\w+\.sql")
-_CREATE_SCHEMA = f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};\n"
+_CREATE_SCHEMA = re.compile(r"^CREATE SCHEMA IF NOT EXISTS \w+;\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +65,63 @@ def latest_version() -> int:
 
 
 class Schema:
-    """The schema over one connection, which is in autocommit unless the caller began a transaction."""
+    """The schemas over one connection, which is in autocommit unless the caller began a transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def version(self) -> int:
-        """The version in the schema's comment; 1 if there are tables and no such comment, 0 if there are no tables."""
+        """The version in the schema's comment; 1 if there are tables and no such comment, 0 if there are no tables.
+
+        If the schema of the keys is missing, this is the version before the one that created it.
+
+        Raises:
+            PreflightRefusedError: a schema is not trusted (see `fluxbase_cli.store.trust`).
+        """
         row = self._connection.execute(
             "SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace AS n "
             "JOIN pg_tables AS t ON t.schemaname = n.nspname AND t.tablename = 'event' WHERE n.nspname = %s",
             [SCHEMA],
         ).fetchone()
+        # The check comes after the query. A schema that somebody makes in between is not used.
+        has_keys = self._has_keys()
+        refuse_untrusted(self._connection, _SCHEMAS)
         if row is None:
             return 0
         named = _COMMENTED_VERSION.search(row[0] or "")
-        return int(named[1]) if named else 1
+        version = int(named[1]) if named else 1
+        return version if has_keys else min(version, _VERSION_WITH_KEYS - 1)
 
     def exists(self) -> bool:
-        """Whether the tables exist, in any version."""
+        """Whether the progress tables exist, in any version.
+
+        Raises:
+            PreflightRefusedError: as for `version`.
+        """
         return self.version() > 0
+
+    def has_keys(self) -> bool:
+        """Whether the tables of the keys exist. They are kept when the progress tables are dropped.
+
+        Raises:
+            PreflightRefusedError: as for `version`.
+        """
+        found = self._has_keys()
+        refuse_untrusted(self._connection, _SCHEMAS)
+        return found
+
+    def _has_keys(self) -> bool:
+        row = self._connection.execute(
+            "SELECT count(*) = 3 FROM pg_tables WHERE schemaname = %s AND tablename IN ('key', 'event', 'wrapped_key')",
+            [KEYS_SCHEMA],
+        ).fetchone()
+        return bool(row and row[0])
 
     def ensure(self) -> None:
         """Create the tables, or apply the missing migrations. A later version is left as it is.
 
         Raises:
-            PreflightRefusedError: as for `refuse_if_missing`.
+            PreflightRefusedError: as for `refuse_if_missing`; or somebody else creates the schemas at the same time.
         """
         if self.version() >= latest_version():
             return
@@ -88,34 +131,41 @@ class Schema:
             self._connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCK_CLASS])
             version = self.version()
             if version < latest_version():
-                self._connection.execute(_statements(after=version, create_schema=version == 0).encode())
+                refuse_event_triggers(self._connection)
+                self._create_schemas()
+                # What somebody put there meanwhile must not run with the statements of the migrations.
+                refuse_untrusted(self._connection, _SCHEMAS)
+                self._connection.execute(_statements(after=version).encode())
+                refuse_untrusted(self._connection, _SCHEMAS)
 
     def refuse_if_missing(self) -> None:
         """Check that the tables exist in this version, or that this role may create them. Writes nothing.
 
         Raises:
-            PreflightRefusedError: the role may not create them. The hint is the SQL for someone with that right.
+            PreflightRefusedError: the role may not create them. The hint is the SQL for someone with that right. Or a
+                schema is not trusted.
         """
         version = self.version()
         if version >= latest_version():
             return
         may_create, owns, role, database = self._connection.execute(
             "SELECT has_database_privilege(current_user, current_database(), 'CREATE'), "
-            "coalesce((SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = %s), false), "
-            "current_user::text, current_database()::text",
-            [SCHEMA],
+            "coalesce((SELECT bool_and(pg_has_role(nspowner, 'USAGE')) FROM pg_namespace WHERE nspname = ANY (%s)), "
+            "true), current_user::text, current_database()::text",
+            [list(_SCHEMAS)],
         ).fetchone() or (False, False, "?", "?")
-        if owns if version else may_create:
+        missing = self._missing()
+        if owns and (may_create or not missing):
             return
-        tables = _indented(_statements(after=version, create_schema=False))
-        if version:
+        if not owns:
             raise PreflightRefusedError(
                 f"the tables in schema {SCHEMA} are those of an earlier version, and role {role} does not own them",
-                hint=lines(("Ask their owner to run:", "", tables)),
+                hint=lines(("Ask their owner to run:", "", _indented(_statements(after=version, schemas=missing)))),
             )
-        # CREATE SCHEMA needs the privilege even if the schema exists. So the hint creates the schema first.
+        # CREATE SCHEMA needs the privilege even if the schema exists. So the hint creates the schemas first.
+        what = "progress is" if SCHEMA in missing else "the history of keys is"
         raise PreflightRefusedError(
-            f"role {role} may not create the schema {SCHEMA}, where progress is stored",
+            f"role {role} may not create the schema {missing[0]}, where {what} stored",
             hint=lines(
                 (
                     "Ask someone who has the right to run either",
@@ -124,27 +174,49 @@ class Schema:
                     "",
                     "or, to create the tables on the role's behalf, as a member of it:",
                     "",
-                    f'    CREATE SCHEMA {SCHEMA} AUTHORIZATION "{role}";',
+                    *(f'    CREATE SCHEMA {name} AUTHORIZATION "{role}";' for name in missing),
                     f'    SET ROLE "{role}";',
-                    tables,
+                    _indented(_statements(after=version)),
                 )
             ),
         )
 
+    def _missing(self) -> list[str]:
+        found = self._connection.execute("SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s)", [list(_SCHEMAS)])
+        names = {name for (name,) in found.fetchall()}
+        return [name for name in _SCHEMAS if name not in names]
 
-def _statements(*, after: int, create_schema: bool) -> str:
-    """The statements that bring the schema to the latest version.
+    def _create_schemas(self) -> None:
+        missing = self._missing()
+        for name in missing:
+            try:
+                with self._connection.transaction():
+                    # Without IF NOT EXISTS: a schema that somebody makes at this moment is not ours.
+                    self._connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+            except psycopg.errors.DuplicateSchema:
+                raise PreflightRefusedError(
+                    f"somebody else has made the schema {name} at the same time",
+                    hint="Nothing was written. Run the command again: it checks who made it.",
+                ) from None
+        if missing:
+            # Default privileges can give rights on new schemas too. The check after this would refuse them.
+            self._connection.execute(read_sql("revoke.sql"))
+
+
+def _statements(*, after: int, schemas: Sequence[str] = ()) -> str:
+    """The statements that bring the schemas to the latest version.
 
     Args:
         after: the present version.
-        create_schema: create the schema too. CREATE SCHEMA needs the privilege even if the schema exists.
+        schemas: the schemas to create too. CREATE SCHEMA needs the privilege even if the schema exists.
     """
-    wanted: Sequence[str] = [migration.text for migration in migrations() if migration.version > after]
-    text = "\n".join(wanted)
-    text = text if create_schema else text.replace(_CREATE_SCHEMA, "")
+    wanted = [migration.text for migration in migrations() if migration.version > after]
+    text = _CREATE_SCHEMA.sub("", "\n".join(wanted))
+    create = "".join(f"CREATE SCHEMA {name};\n" for name in schemas)
+    revoke = read_sql("revoke.sql").decode()
     # The comment comes last: when it names this version, everything else exists.
     return (
-        f"{text}\nCOMMENT ON SCHEMA {SCHEMA} IS "
+        f"{create}{text}\n{revoke}\nCOMMENT ON SCHEMA {SCHEMA} IS "
         f"'fluxbase-cli: progress of key rotations, version {latest_version()}';\n"
     )
 

@@ -14,9 +14,9 @@ import psycopg
 from fluxbase_cli.errors import ConfigurationError, PreflightRefusedError
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import Statements
-from fluxbase_cli.store.schema import SCHEMA, Schema
+from fluxbase_cli.store.schema import KEYS_SCHEMA, Schema
 
-TABLE = f"{SCHEMA}.wrapped_key"
+TABLE = f"{KEYS_SCHEMA}.wrapped_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class WrappedKeyStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._schema = Schema(connection)
         self._sql = Statements(connection, "wrapped_keys.sql")
 
     def _rows(self, name: str, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # SQL parameters
@@ -56,39 +57,45 @@ class WrappedKeyStore:
         except psycopg.errors.InsufficientPrivilege:
             raise PreflightRefusedError(
                 f"the role has not the privileges on {TABLE}, where wrapped keys are stored",
-                hint=f"Ask its owner to run: GRANT USAGE ON SCHEMA {SCHEMA} TO …; "
+                hint=f"Ask its owner to run: GRANT USAGE ON SCHEMA {KEYS_SCHEMA} TO …; "
                 f"GRANT SELECT ON {TABLE} TO …; (INSERT, UPDATE and DELETE too for a role that creates, rewraps "
                 "and destroys keys).",
             ) from None
 
     def exists(self) -> bool:
-        """Whether the table exists. This needs no privileges on it."""
-        return bool(self._rows("table_exists")[0]["there"])
+        """Whether the table exists, here or where releases before 0.2 had it. This needs no privileges on it.
+
+        Raises:
+            PreflightRefusedError: the schema is not trusted.
+        """
+        return self._schema.has_keys() or bool(self._rows("old_table_exists")[0]["there"] and self._schema.exists())
 
     def ensure(self) -> None:
-        """Create the table if it is missing, together with the other tables of the schema.
+        """Create the table if it is missing, together with the other tables.
 
         Raises:
             PreflightRefusedError: as for `Schema.ensure`.
         """
-        Schema(self._connection).ensure()
+        self._schema.ensure()
 
     def all(self) -> tuple[WrappedKey, ...]:
         """All wrapped keys, by ascending version; none if the table does not exist.
 
         Raises:
-            PreflightRefusedError: the role may not read them.
+            PreflightRefusedError: the role may not read them, or the schema is not trusted.
         """
-        return tuple(WrappedKey(**row) for row in self._rows("all_keys")) if self.exists() else ()
+        if not self.exists():
+            return ()
+        name = "all_keys" if self._schema.has_keys() else "all_keys_before_008"
+        return tuple(WrappedKey(**row) for row in self._rows(name))
 
     def get(self, version: int) -> WrappedKey | None:
         """The wrapped key of that version, if any.
 
         Raises:
-            PreflightRefusedError: the role may not read it.
+            PreflightRefusedError: as for `all`.
         """
-        rows = self._rows("get_key", version=version) if self.exists() else []
-        return WrappedKey(**rows[0]) if rows else None
+        return next((key for key in self.all() if key.version == version), None)
 
     def add(self, version: int, *, provider: str, kms_key_id: str, ciphertext: bytes, fingerprint: str) -> WrappedKey:
         """Store a new wrapped key. Never overwrites a key. The table must exist.
@@ -123,7 +130,7 @@ class WrappedKeyStore:
         return WrappedKey(**rows[0])
 
     def replace(self, old: WrappedKey, *, kms_key_id: str, ciphertext: bytes) -> WrappedKey:
-        """Replace the wrapped form of a key, if it is still the form that was read.
+        """Replace the wrapped form of a key, if it is still the form that was read. The table must exist.
 
         Args:
             old: the wrapped key as it was read.
@@ -151,4 +158,4 @@ class WrappedKeyStore:
         Raises:
             PreflightRefusedError: the role may not delete it.
         """
-        return bool(self._rows("delete_key", version=version)) if self.exists() else False
+        return bool(self._rows("delete_key", version=version)) if self._schema.has_keys() else False

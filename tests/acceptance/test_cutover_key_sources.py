@@ -81,7 +81,7 @@ def test_keys_wrapped_by_aws_kms(served: Served, kms_environment: dict[str, str]
 
     assert done.code == 0, done.all
     _has_moved(served, before)
-    wrapped = served.rotation.rows("SELECT version FROM fluxbase_rotation.wrapped_key ORDER BY 1")
+    wrapped = served.rotation.rows("SELECT version FROM fluxbase_keys.wrapped_key ORDER BY 1")
     assert wrapped == [(2,)]
     assert served.env["FLUXBASE_SECRET_KEY_1"] == SERVER_KEY
     verified = served.command("keys", "verify", "-o", "json")
@@ -117,7 +117,7 @@ def test_a_key_that_a_command_installs(served: Served, kms_environment: dict[str
     new = served.server_key
     assert new not in done.all
     # The old key is kept too, because the server's was its only place.
-    assert served.rotation.rows("SELECT version FROM fluxbase_rotation.wrapped_key ORDER BY 1") == [(1,), (2,)]
+    assert served.rotation.rows("SELECT version FROM fluxbase_keys.wrapped_key ORDER BY 1") == [(1,), (2,)]
     listed = command.having(FLUXBASE_ENCRYPTION_KEY=new)("keys", "list", "-o", "json").json["keys"]
     assert [(key["version"], key.get("server", False)) for key in listed] == [(1, False), (2, True)]
 

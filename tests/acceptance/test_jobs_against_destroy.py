@@ -124,8 +124,10 @@ def test_an_interrupted_job_is_not_resumed_to_a_key_that_was_disabled(rotation: 
 
         def disable_and_say_yes() -> str:
             rotation.rows(
-                "INSERT INTO fluxbase_rotation.event (os_user, host, what, detail)"
-                " SELECT 'x', 'y', 'key-disabled', jsonb_build_object('version', 1, 'fingerprint', %s::text)",
+                "WITH key AS (INSERT INTO fluxbase_keys.key (version, fingerprint) VALUES (1, %s)"
+                " ON CONFLICT (version, fingerprint) DO UPDATE SET version = excluded.version RETURNING id)"
+                " INSERT INTO fluxbase_keys.event (key, os_user, host, what)"
+                " SELECT id, 'x', 'y', 'key-disabled' FROM key",
                 fingerprint(OLD_KEY),
             )
             return "y"

@@ -69,11 +69,12 @@ def test_a_key_is_disabled_first_and_destroyed_after_its_cooling_off_time(rotate
     assert (again.code, "destroyed already" in again.stdout) == (0, True)
     assert rotated.command("keys", "enable", "--key-version", "1").code == 3
     events = rotated.rows(
-        "SELECT what, reason, detail FROM fluxbase_rotation.event WHERE what LIKE 'key-%%' ORDER BY id"
+        "SELECT e.what, e.reason, e.detail, k.fingerprint FROM fluxbase_keys.event AS e"
+        " JOIN fluxbase_keys.key AS k ON k.id = e.key ORDER BY e.id"
     )
     assert [row[0] for row in events] == ["key-disabled", "key-destroying", "key-destroyed"]
     assert events[0][1] == "Quarterly rotation"
-    assert all(row[2]["census"][0]["found"] == 0 and row[2]["fingerprint"] == _BEFORE_JOB for row in events)
+    assert all(row[2]["census"][0]["found"] == 0 and row[3] == _BEFORE_JOB for row in events)
 
 
 def test_a_disabled_key_can_be_enabled_again(rotated: Rotation) -> None:
@@ -266,6 +267,6 @@ def test_no_output_contains_a_key(rotated: Rotation, tmp_path: Path) -> None:
     ]
     made = (tmp_path / "key").read_text().strip()
     heard = "\n".join(outcome.all for outcome in outcomes)
-    heard += "\n".join(str(row) for row in rotated.rows("SELECT * FROM fluxbase_rotation.event"))
+    heard += "\n".join(str(row) for row in rotated.rows("SELECT * FROM fluxbase_keys.event"))
     for key in (OLD_KEY.hex(), NEW_KEY.hex(), made):
         assert key not in heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 
 import pytest
@@ -93,8 +94,8 @@ def test_a_destroy_that_was_killed_before_it_was_recorded_can_be_completed(vault
     done(vault.command("secrets", "re-encrypt", "--yes"))
     done(vault.command("keys", "destroy", "--key-version", "1"))
     vault.rows(
-        "INSERT INTO fluxbase_rotation.event (os_user, host, what, detail)"
-        " SELECT os_user, host, 'key-destroying', detail FROM fluxbase_rotation.event WHERE what = 'key-disabled'"
+        "INSERT INTO fluxbase_keys.event (key, os_user, host, what, detail)"
+        " SELECT key, os_user, host, 'key-destroying', detail FROM fluxbase_keys.event WHERE what = 'key-disabled'"
     )
     openbao.server.ask("DELETE", f"{openbao.mount}/metadata/{_PATH}/v1")
 
@@ -141,14 +142,14 @@ def test_a_rotation_with_keys_wrapped_by_kms_keeps_no_key_in_plain_text(
 
     stored = done(rotation.command("keys", "generate", "--store", "-o", "json")).json
     assert (stored["version"], stored["provider"]) == (2, "aws_kms")
-    assert "fluxbase_rotation.wrapped_key" in stored["source"]
+    assert "fluxbase_keys.wrapped_key" in stored["source"]
     kms_stand_in.calls.clear()
     done(rotation.command("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes"))
     # One call for each key version, and one more when the job begins. The number of values does not matter.
     assert dict(kms_stand_in.calls) == {"Decrypt": 2}
     assert done(rotation.command("secrets", "audit", "-o", "json")).json["by_version"] == {"1": 0, "2": 100}
 
-    ciphertext = bytes(rotation.value("SELECT ciphertext FROM fluxbase_rotation.wrapped_key WHERE version = 2"))
+    ciphertext = bytes(rotation.value("SELECT ciphertext FROM fluxbase_keys.wrapped_key WHERE version = 2"))
     plaintext = (
         Kms(kms_environment["AWS_ENDPOINT_URL_KMS"])
         .client()
@@ -157,8 +158,15 @@ def test_a_rotation_with_keys_wrapped_by_kms_keeps_no_key_in_plain_text(
     assert read(rotation.url, keys={2: plaintext}).plaintexts == before.plaintexts
     everything = "\n".join(
         str(row)
-        for table in ("event", "job", "shard", "wrapped_key")
-        for row in rotation.rows(f"SELECT t::text FROM fluxbase_rotation.{table} AS t")
+        for table in (
+            "fluxbase_rotation.event",
+            "fluxbase_rotation.job",
+            "fluxbase_rotation.shard",
+            "fluxbase_keys.event",
+            "fluxbase_keys.key",
+            "fluxbase_keys.wrapped_key",
+        )
+        for row in rotation.rows(f"SELECT t::text FROM {table} AS t")
     )
     files = "\n".join(path.read_text() for path in rotation.command.directory.rglob("*") if path.is_file())
     assert plaintext.hex() not in everything + files
@@ -181,12 +189,18 @@ def test_wrapped_keys_move_to_another_kms_key_and_are_destroyed_with_their_wrapp
     sealed = rotation.rows("SELECT encrypted_value FROM functions.secrets ORDER BY id")
 
     other = kms.key()
-    rewrapped = done(rotation.command("keys", "rewrap", "--kms-key-id", other, "-o", "json")).json["keys"]
+    outcome = done(rotation.command("keys", "rewrap", "--kms-key-id", other, "-o", "json"))
+    rewrapped = outcome.json["keys"]
+    assert f"kms_key_id: {other}" in outcome.stderr
     assert [(key["version"], key["fingerprint"], key["kms_key_id"]) for key in rewrapped] == [
         (2, second["fingerprint"], other)
     ]
     assert rotation.rows("SELECT encrypted_value FROM functions.secrets ORDER BY id") == sealed
-    assert rotation.value("SELECT kms_key_id FROM fluxbase_rotation.wrapped_key") == other
+    assert rotation.value("SELECT kms_key_id FROM fluxbase_keys.wrapped_key") == other
+    refused = rotation.command("secrets", "audit")
+    assert (refused.code, f"the KMS key {other} wraps it" in refused.stderr) == (2, True)
+    yaml = (rotation.command.directory / "fluxbase.yaml").read_text()
+    rotation.command.write("fluxbase.yaml", re.sub('kms_key_id: ".*"', f'kms_key_id: "{other}"', yaml))
     assert done(rotation.command("secrets", "audit", "-o", "json")).json["by_version"] == {"1": 0, "2": 20}
     assert rotation.command("keys", "generate", "--store", "--key-version", "2").code == 2
 
@@ -195,7 +209,7 @@ def test_wrapped_keys_move_to_another_kms_key_and_are_destroyed_with_their_wrapp
     done(rotation.command("secrets", "re-encrypt", "--to-version", "3", "--yes"))
     destroyed = done(rotation.command("keys", "destroy", "--key-version", "2", "--now", "-o", "json")).json
     assert destroyed["state"] == "destroyed"
-    assert rotation.rows("SELECT version FROM fluxbase_rotation.wrapped_key") == [(3,)]
+    assert rotation.rows("SELECT version FROM fluxbase_keys.wrapped_key") == [(3,)]
     listed = json.loads(done(rotation.command("keys", "list", "-o", "json")).stdout)["keys"]
     assert [(key["version"], key["state"]) for key in listed] == [(1, "enabled"), (2, "destroyed"), (3, "enabled")]
     assert "destroyed already" in done(rotation.command("keys", "destroy", "--key-version", "2")).stdout

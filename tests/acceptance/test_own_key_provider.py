@@ -118,7 +118,7 @@ def test_an_entry_with_a_ciphertext_is_opened_by_the_provider_of_the_section(
     )
     assert command("keys", "generate", "--store").code == 0
     ciphertext, kept = rotation.rows(
-        "SELECT translate(encode(ciphertext, 'base64'), E'\\n', ''), fingerprint FROM fluxbase_rotation.wrapped_key"
+        "SELECT translate(encode(ciphertext, 'base64'), E'\\n', ''), fingerprint FROM fluxbase_keys.wrapped_key"
     )[0]
 
     rotation.command.write(

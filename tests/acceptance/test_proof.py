@@ -75,7 +75,7 @@ def test_what_is_excluded_on_purpose_is_reported_and_recorded_with_its_reason(pl
     assert "left out on purpose: crm.credentials (the plugin is gone)" in audit.stdout
     assert plugin.command(*_DESTROY, "--locations", "places.yaml", "--reason", "leaked").code == 0
     detail = json.loads(
-        plugin.value("SELECT detail::text FROM fluxbase_rotation.event WHERE what = 'key-disabled' ORDER BY id DESC")
+        plugin.value("SELECT detail::text FROM fluxbase_keys.event WHERE what = 'key-disabled' ORDER BY id DESC")
     )
     (skipped,) = detail["skipped"]
     assert (skipped["what"], skipped["where"], skipped["reason"]) == ("place", "crm.credentials", "the plugin is gone")
@@ -90,7 +90,7 @@ def test_what_is_excluded_on_purpose_is_reported_and_recorded_with_its_reason(pl
 def test_a_destroy_without_the_deep_audit_says_so_in_its_record(plugin: Rotation) -> None:
     assert plugin.command(*_DESTROY, "--skip-deep").code == 0
     what = plugin.value(
-        "SELECT detail -> 'skipped' -> 0 ->> 'what' FROM fluxbase_rotation.event WHERE what = 'key-disabled'"
+        "SELECT detail -> 'skipped' -> 0 ->> 'what' FROM fluxbase_keys.event WHERE what = 'key-disabled'"
     )
     assert what == "deep audit"
 

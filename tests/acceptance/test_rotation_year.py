@@ -43,8 +43,8 @@ def test_a_year_of_schedules_loses_nothing_and_keeps_two_old_keys(rotating: Rota
     assert {after[spot].versions for spot in plaintexts} == {(13,)}
     assert (rotating.directory / "reloads").read_text() == "x\n" * 12
     destroyed = rotating.rows(
-        "SELECT (detail ->> 'version')::int, detail -> 'census' FROM fluxbase_rotation.event"
-        " WHERE what = 'key-destroyed' ORDER BY id"
+        "SELECT k.version, e.detail -> 'census' FROM fluxbase_keys.event AS e"
+        " JOIN fluxbase_keys.key AS k ON k.id = e.key WHERE e.what = 'key-destroyed' ORDER BY e.id"
     )
     assert [version for version, _ in destroyed] == list(range(1, 11))
     told = [request.verify() for request in rotating.endpoint.requests]

@@ -42,7 +42,7 @@ def test_a_clock_that_is_ahead_does_not_end_the_cooling_off_time(rotated: Rotati
 
     earliest = datetime.fromisoformat(first.json["not_before"])
     assert abs(earliest - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=5)
-    assert rotated.value("SELECT count(*) FROM fluxbase_rotation.event WHERE what = 'key-destroyed'") == 0
+    assert rotated.value("SELECT count(*) FROM fluxbase_keys.event WHERE what = 'key-destroyed'") == 0
 
 
 def test_a_clock_that_is_behind_does_not_keep_a_key_for_ever(rotated: Rotation, wrong_clock: WrongClock) -> None:

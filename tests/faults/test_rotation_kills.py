@@ -39,7 +39,7 @@ def test_a_rotation_that_is_killed_in_each_step_reaches_the_same_end_with_one_ne
     assert {spot: after[spot].text for spot in before} == before
     assert {after[spot].versions for spot in before} == {(2,)}
     assert rotating.rows("SELECT count(*) FROM fluxbase_rotation.job") == [(1,)]
-    created = "SELECT count(*) FROM fluxbase_rotation.event WHERE what = %s"
+    created = "SELECT count(*) FROM fluxbase_keys.event WHERE what = %s"
     for what, number in (("key-disabled", 1), ("key-destroyed", 1)):
         assert rotating.rows(created, what) == [(number,)]
     # A process killed between "sent" and "recorded" leaves a notification that is sent again. It has the same id, so a

@@ -45,7 +45,8 @@ def refused(outcome: Outcome, *words: str) -> None:
 
 
 def last_event(rotation: Rotation, what: str) -> dict[str, Any]:
-    rows = rotation.rows("SELECT detail FROM fluxbase_rotation.event WHERE what = %s ORDER BY id DESC LIMIT 1", what)
+    schema = "fluxbase_keys" if what.startswith("key-") else "fluxbase_rotation"
+    rows = rotation.rows(f"SELECT detail FROM {schema}.event WHERE what = %s ORDER BY id DESC LIMIT 1", what)
     return dict(rows[0][0])
 
 

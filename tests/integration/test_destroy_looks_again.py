@@ -72,7 +72,7 @@ def destroy(
 
 
 def events(rotation: Rotation) -> list[str]:
-    rows = rotation.rows("SELECT what FROM fluxbase_rotation.event WHERE what LIKE 'key-%%' ORDER BY id")
+    rows = rotation.rows("SELECT what FROM fluxbase_keys.event WHERE what LIKE 'key-%%' ORDER BY id")
     return [what for (what,) in rows]
 
 

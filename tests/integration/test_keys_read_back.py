@@ -86,11 +86,9 @@ def settings(flux: Fluxbase, tmp_path: Path) -> Iterator[Settings]:
 
 def events(flux: Fluxbase) -> list[str]:
     """The recorded events of keys."""
-    if not flux.value("SELECT to_regclass('fluxbase_rotation.event') IS NOT NULL"):
+    if not flux.value("SELECT to_regclass('fluxbase_keys.event') IS NOT NULL"):
         return []
-    return [
-        what for (what,) in flux.rows("SELECT what FROM fluxbase_rotation.event WHERE what LIKE 'key-%%' ORDER BY id")
-    ]
+    return [what for (what,) in flux.rows("SELECT what FROM fluxbase_keys.event WHERE what LIKE 'key-%%' ORDER BY id")]
 
 
 # --- a new key ----------------------------------------------------------------------------------------------------
@@ -171,4 +169,4 @@ def test_a_wrapped_key_that_still_exists_is_not_reported_as_destroyed(
         assert events(flux)[-1] == "key-destroying"
 
     assert destroy(settings).state is KeyState.DESTROYED
-    assert flux.value("SELECT count(*) FROM fluxbase_rotation.wrapped_key") == 0
+    assert flux.value("SELECT count(*) FROM fluxbase_keys.wrapped_key") == 0

@@ -116,8 +116,10 @@ def test_a_new_key_that_is_disabled_before_the_values_move_is_not_used_to_seal(
     def disable(step: RotationStep, moment: Moment) -> None:
         if (step, moment) == (RotationStep.RELOAD, Moment.DONE):
             rotating.rows(
-                "INSERT INTO fluxbase_rotation.event (os_user, host, what, detail)"
-                " SELECT 'x', 'y', 'key-disabled', jsonb_build_object('version', 2, 'fingerprint', %s::text)",
+                "WITH key AS (INSERT INTO fluxbase_keys.key (version, fingerprint) VALUES (2, %s)"
+                " ON CONFLICT (version, fingerprint) DO UPDATE SET version = excluded.version RETURNING id)"
+                " INSERT INTO fluxbase_keys.event (key, os_user, host, what)"
+                " SELECT id, 'x', 'y', 'key-disabled' FROM key",
                 fingerprint(rotating.keys()[2]),
             )
 
@@ -305,7 +307,7 @@ def test_keys_of_aws_kms_are_made_wrapped_and_destroyed_by_rotations(
     assert (first.state, first.to_version, first.by_version[2]) == ("finished", 2, 40)
     assert (second.state, second.to_version, second.by_version[3]) == ("finished", 3, 40)
     assert [each.left_to_do != () for each in first.retired] == [False, True]
-    assert rotating.rows("SELECT version FROM fluxbase_rotation.wrapped_key") == [(3,)]
+    assert rotating.rows("SELECT version FROM fluxbase_keys.wrapped_key") == [(3,)]
     assert "active_key_version: 3 " in rotating.file
     assert rotating.file.count("version: ") == 2
 

@@ -21,7 +21,7 @@ def add(store: WrappedKeyStore, version: int, ciphertext: bytes = WRAPPED) -> Wr
 
 def back_to_version_3(flux: Fluxbase) -> None:
     """Leave the schema as the release that created this table made it, with only this table and those of rotations."""
-    flux.rows("DROP TABLE fluxbase_rotation.wrapped_key")
+    flux.rows("DROP TABLE fluxbase_keys.wrapped_key")
     flux.rows("COMMENT ON SCHEMA fluxbase_rotation IS 'fluxbase-cli: progress of key rotations, version 3'")
 
 
@@ -71,7 +71,7 @@ def test_an_existing_key_is_never_overwritten(flux: Fluxbase) -> None:
         store = WrappedKeyStore(connection)
         store.ensure()
         first = add(store, 1)
-        with pytest.raises(ConfigurationError, match="wrapped key of version 1 in fluxbase_rotation") as caught:
+        with pytest.raises(ConfigurationError, match="wrapped key of version 1 in fluxbase_keys") as caught:
             add(store, 1, b"second")
         assert caught.value.exit_code is ExitCode.USAGE
         assert caught.value.hint
@@ -124,14 +124,14 @@ def test_a_role_that_cannot_create_the_table_gets_the_sql_that_helps(flux: Fluxb
     with connect(flux.database) as connection:
         Schema(connection).ensure()
         back_to_version_3(flux)
-        flux.rows(f"GRANT USAGE ON SCHEMA fluxbase_rotation TO {role.name}")
+        flux.rows(f"GRANT USAGE ON SCHEMA fluxbase_keys TO {role.name}")
     with connect(role.database) as connection:
         store = WrappedKeyStore(connection)
         with pytest.raises(PreflightRefusedError, match=f"role {role.name} does not own them") as caught:
             store.ensure()
         flux.rows((caught.value.hint or "").partition("\n\n")[2])
         store.ensure()
-        flux.rows(f"GRANT ALL ON fluxbase_rotation.wrapped_key TO {role.name}")
+        flux.rows(f"GRANT ALL ON fluxbase_keys.wrapped_key TO {role.name}")
         assert add(store, 1) == store.get(1)
 
 
@@ -148,9 +148,9 @@ def test_a_role_that_cannot_read_the_keys_gets_the_missing_grant_in_the_message(
     with connect(role.database) as connection:
         store = WrappedKeyStore(connection)
         assert store.exists()
-        with pytest.raises(PreflightRefusedError, match="has not the privileges on fluxbase_rotation") as caught:
+        with pytest.raises(PreflightRefusedError, match="has not the privileges on fluxbase_keys") as caught:
             store.all()
-        assert "GRANT SELECT ON fluxbase_rotation.wrapped_key" in (caught.value.hint or "")
-        flux.rows(f"GRANT USAGE ON SCHEMA fluxbase_rotation TO {role.name}")
-        flux.rows(f"GRANT SELECT ON fluxbase_rotation.wrapped_key TO {role.name}")
+        assert "GRANT SELECT ON fluxbase_keys.wrapped_key" in (caught.value.hint or "")
+        flux.rows(f"GRANT USAGE ON SCHEMA fluxbase_keys TO {role.name}")
+        flux.rows(f"GRANT SELECT ON fluxbase_keys.wrapped_key TO {role.name}")
         assert store.all() == ()

@@ -231,9 +231,14 @@ def rewrap(
     from fluxbase_cli.report.keys import rewrapped_data, rewrapped_lines, setting_lines  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    rewrapped = rewrap_keys(load(options, messages), os.environ, kms_key_id, warn=messages.warn_once)
+    settings = load(options, messages)
+    rewrapped = rewrap_keys(settings, os.environ, kms_key_id, warn=messages.warn_once)
     print_result(options, rewrapped_data(rewrapped), rewrapped_lines(rewrapped))
     for key in rewrapped:
         if key.setting and options.output in (None, Output.TABLE):
             messages.tell(lines((f"Now set at {key.source}:", "", *setting_lines(key.setting), "")))
+    # A wrapped key of the database is opened only if the configuration names the key that wraps it.
+    if any(not key.setting for key in rewrapped) and settings.encryption.kms_key_id != kms_key_id:
+        named = ("    security:", "      encryption:", f"        kms_key_id: {kms_key_id}", "")
+        messages.tell(lines(("Now set in the configuration, or these keys are not opened:", "", *named)))
     return ExitCode.DONE

@@ -220,7 +220,14 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         write(job_title(request.kind, request.goal.source, request.goal.target))
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        check = target_check(loaded.settings, os.environ, target, warn=messages.warn_once)
+        check = target_check(
+            loaded.settings,
+            os.environ,
+            keyring,
+            target.version,
+            opened=targets.opened_versions,
+            warn=messages.warn_once,
+        )
         run = DatabasesRun(keyring, targets, request, stop=stop, observer=progress, before_begin=check)
         everywhere = run.run()
     return _tell_result(options, messages, everywhere, notes, request)

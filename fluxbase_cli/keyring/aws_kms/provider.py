@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -24,13 +24,15 @@ from fluxbase_cli.keyring.aws_kms.wrapped import (
     context_of,
     context_of_version,
     encode,
+    is_alias,
+    is_same_key,
     read_wrapped,
     region_of,
     region_of_arn,
     text_option,
 )
 from fluxbase_cli.keyring.material import generate_key, parse_key
-from fluxbase_cli.keyring.provider import CreatedKey, ProviderContext
+from fluxbase_cli.keyring.provider import CreatedKey, ProviderContext, WrongWrappingKeyError
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -66,8 +68,8 @@ class AwsKmsKeyProvider:
             KeyAbsentError: the entry has no ciphertext.
             ConfigurationError: the entry can't be used, or AWS KMS does not unwrap it.
         """
-        wrapped = read_wrapped(entry, self._encryption)
-        return self._open(wrapped, f"the key at {entry.source} can't be opened")
+        failed = f"the key at {entry.source} can't be opened"
+        return self._open_named(entry, read_wrapped(entry, self._encryption), failed, self._encryption.wrapping_keys)[0]
 
     def create(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey:
         """Make a key wrapped by `kms_key_id`, and unwrap it once.
@@ -145,7 +147,8 @@ class AwsKmsKeyProvider:
         """
         old = read_wrapped(entry, self._encryption)
         failed = f"the key at {entry.source} can't be rewrapped"
-        key = self._open(old, failed)
+        # A run that was interrupted may have wrapped it with the new key already.
+        key, old = self._open_named(entry, old, failed, (*self._encryption.wrapping_keys, wrapping_key))
         _refuse_other_region(failed, self._client(old.region).meta.region_name, wrapping_key)
         request: ReEncryptRequestTypeDef = {
             "CiphertextBlob": old.ciphertext,
@@ -165,6 +168,30 @@ class AwsKmsKeyProvider:
                 hint="Report this: it must not happen.",
             )
         return _created(replace(entry, source=f"AWS KMS {wrapping_key}"), new, key)
+
+    def _open_named(
+        self, entry: KeyEntry, wrapped: Wrapped, failed: str, names: Sequence[str]
+    ) -> tuple[bytes, Wrapped]:
+        """Open a key. What the database says of a wrapped key is not believed: its KMS key must be one of the names.
+
+        An alias is given to AWS KMS as it is. KMS opens the ciphertext only if the alias points to the key that wrapped
+        it. So this needs no further permission.
+        """
+        if entry.recorded is None or any(is_same_key(name, wrapped.kms_key_id) for name in names):
+            return self._open(wrapped, failed), wrapped
+        for alias in filter(is_alias, names):
+            candidate = replace(wrapped, kms_key_id=alias)
+            try:
+                return self._open(candidate, failed), candidate
+            except WrongWrappingKeyError:
+                continue
+        named = ", ".join(names) or "none"
+        raise ConfigurationError(
+            f"{failed}: the database says that the KMS key {wrapped.kms_key_id} wraps it, and the configuration names "
+            f"{named}",
+            hint="It is not used. If that KMS key is yours, name it in security.encryption: as kms_key_id if it wraps "
+            "new keys too, else in the list previous_kms_key_ids. If not, this row belongs to another installation.",
+        )
 
     def _open(self, wrapped: Wrapped, failed: str) -> bytes:
         request: DecryptRequestTypeDef = {"CiphertextBlob": wrapped.ciphertext, "EncryptionContext": wrapped.context}

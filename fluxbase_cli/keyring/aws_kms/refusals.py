@@ -14,6 +14,7 @@ from botocore import exceptions as aws
 
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.aws_kms.wrapped import find_arn
+from fluxbase_cli.keyring.provider import WrongWrappingKeyError
 
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 _FIRST_SERVER_ERROR = 500
@@ -211,7 +212,8 @@ def _explained_answer(error: aws.ClientError, call: Call) -> ConfigurationError:
         refusal = _PENDING_DELETION
     if refusal is None:
         refusal = _FAILED if status >= _FIRST_SERVER_ERROR else _OTHER
-    return _filled(refusal, call, shown, arn=find_arn(text))
+    filled = _filled(refusal, call, shown, arn=find_arn(text))
+    return WrongWrappingKeyError(filled.message, hint=filled.hint) if code == "IncorrectKeyException" else filled
 
 
 def _filled(refusal: _Refusal, call: Call, code: str, *, arn: str | None = None) -> ConfigurationError:

@@ -105,6 +105,33 @@ def region_of_arn(kms_key_id: str | None) -> str | None:
     return match["region"] if match else None
 
 
+def is_alias(name: str) -> bool:
+    """Whether a name of a KMS key is an alias (`alias/NAME` or its ARN), which may point to another key later."""
+    return name.rpartition(":")[2].startswith("alias/")
+
+
+def is_same_key(name: str, kms_key_id: str | None) -> bool:
+    """Whether a configured id or ARN names a KMS key. An alias names none: only AWS KMS knows where it points.
+
+    Args:
+        name: the id or the ARN in the configuration.
+        kms_key_id: the ARN or the id that is recorded with a wrapped key.
+    """
+    if kms_key_id is None or is_alias(name):
+        return False
+    if name == kms_key_id:
+        return True
+    own, other = name.rpartition("key/"), kms_key_id.rpartition("key/")
+    if own[2] != other[2]:
+        return False
+    # A multi-Region key has the same id, which begins with mrk-, in all its regions (KMS developer guide).
+    return not own[0] or not other[0] or (own[2].startswith("mrk-") and _account(name) == _account(kms_key_id))
+
+
+def _account(arn: str) -> str:
+    return ":".join(arn.split(":")[4:5])
+
+
 def find_arn(text: str) -> str | None:
     """The first ARN of a key in a text of AWS KMS. None if there is none."""
     match = _ARN.search(text)

@@ -52,3 +52,29 @@ WHERE NOT g.tgisinternal
       SELECT FROM pg_attribute AS a
       WHERE a.attrelid = g.tgrelid AND a.attname = t.column_name AND a.attnum = ANY (g.tgattr)))
 ORDER BY 1, 2;
+
+-- name: weaker
+-- For a superuser: the tables on whose updates something runs that a weaker role can change (a trigger, a rule, a CHECK,
+-- a generated column, an index), because that role owns the table or a function that it uses.
+WITH wanted AS (
+    SELECT DISTINCT c.oid, c.relowner, c.relforcerowsecurity, n.nspname || '.' || c.relname AS name
+    FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS t (schema_name, name)
+    JOIN pg_namespace AS n ON n.nspname = t.schema_name
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name
+), parts AS (
+    SELECT 'pg_constraint'::regclass AS class, k.oid, k.conrelid AS relation FROM pg_constraint AS k
+    UNION ALL SELECT 'pg_trigger'::regclass, g.oid, g.tgrelid FROM pg_trigger AS g
+    UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class FROM pg_rewrite AS r
+    UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, d.adrelid FROM pg_attrdef AS d
+    UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, i.indrelid FROM pg_index AS i
+)
+SELECT w.name, o.rolname AS owner, o.rolsuper OR o.rolbypassrls OR NOT w.relforcerowsecurity AS owner_sees_all
+FROM wanted AS w JOIN pg_roles AS o ON o.oid = w.relowner
+WHERE (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user)
+  AND (NOT o.rolsuper OR EXISTS (
+      SELECT FROM parts AS p
+      JOIN pg_depend AS d ON d.classid = p.class AND d.objid = p.oid AND d.refclassid = 'pg_proc'::regclass
+      JOIN pg_proc AS f ON f.oid = d.refobjid
+      JOIN pg_roles AS fo ON fo.oid = f.proowner
+      WHERE p.relation = w.oid AND NOT fo.rolsuper))
+ORDER BY w.name;

@@ -39,9 +39,15 @@ ORDER BY s.slot_name;
 SELECT current_setting('synchronous_standby_names');
 
 -- name: seen
--- The events that name standbys: standbys that were connected then, or that were removed and must be forgotten. The
--- oldest first.
+-- The events of jobs that name the standbys that were connected then. The oldest first.
 SELECT at, detail -> 'standbys' AS standbys, detail -> 'forgotten' AS forgotten
 FROM fluxbase_rotation.event
+WHERE detail ?| ARRAY['standbys', 'forgotten']
+ORDER BY id;
+
+-- name: seen_by_keys
+-- The same of the events of keys: also standbys that were removed and must be forgotten.
+SELECT at, detail -> 'standbys' AS standbys, detail -> 'forgotten' AS forgotten
+FROM fluxbase_keys.event
 WHERE detail ?| ARRAY['standbys', 'forgotten']
 ORDER BY id;
