@@ -143,7 +143,7 @@ def open_facts(asked: Asked, *, directory: Path, environ: Mapping[str, str], tod
             found if _has_content(found) else _NO_CONFIGURATION,
             database,
             live,
-            _keys(asked, directory, environ, database),
+            _keys(asked, directory, {**environ, **_variables_of(found)}, database),
             compared,
         )
         yield Opened(facts, exceptions, found.release, address)
@@ -198,6 +198,13 @@ def _keys(
     except ConfigurationError as error:
         return Absent(f"the keys can't be read: {error.message}")
     return read_keys(settings, environ, database)
+
+
+def _variables_of(configuration: ServerConfiguration) -> dict[str, str]:
+    """All variables of the server, where they are known."""
+    if not configuration.complete:
+        return {}
+    return {name: configuration.text_of_variable(name) for name in configuration.environment.names()}
 
 
 def _compared(path: Path, directory: Path) -> tuple[str, ServerConfiguration]:

@@ -179,9 +179,16 @@ def internal_interface_answers(facts: Facts) -> Iterator[Found | Unchecked]:
     """A protected path answers 200 with JSON."""
     live = facts.live
     _any_answer(live)
+    if live.config is None:
+        whole = live.answer(CONFIG)
+        long = whole is not None and not whole.whole
+        why = "its answer is longer than 64 KB" if long else "it does not answer as a Fluxbase server does"
+        raise NotCheckedError(f"{live.origin}{CONFIG}: {why}")
     for path in PROTECTED:
         found = live.answers.get(path)
         if found is None or isinstance(found, NoAnswer):
             yield Unchecked(f"{live.origin}{path}: {'not asked' if found is None else found.reason}")
+        elif found.status == _OK and not found.is_html and not found.whole:
+            yield Unchecked(f"{live.origin}{path}: its answer is longer than 64 KB")
         elif found.status == _OK and not found.is_html and isinstance(found.data, dict | list):
             yield Found(_url(live, path), "it answers without sign-in")
