@@ -286,6 +286,20 @@ def test_secrets_in_hexadecimal_are_refused_since_2026_2_3(
     assert seen(report, "FB-CFG-004", "FB-JWT-002") == found
 
 
+def test_references_in_a_env_file_are_replaced_as_the_server_does(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        f"SECRET={JWT_SECRET}\nFLUXBASE_AUTH_JWT_SECRET=${{SECRET}}\nFLUXBASE_SECURITY_SETUP_TOKEN=${{NOWHERE}}\n"
+        "FLUXBASE_ADMIN_ENABLED=true\nFLUXBASE_DATABASE_PASSWORD='pa$WORD'\n",
+        encoding="utf-8",
+    )
+    configuration = configuration_of(tmp_path)
+
+    assert configuration.text("auth.jwt_secret") == JWT_SECRET
+    # The server sees an empty variable.
+    assert configuration.get("security.setup_token") is None
+    assert configuration.text("database.password") == "pa$WORD"
+
+
 def test_a_supabase_secret_is_published(tmp_path: Path) -> None:
     report = checked(tmp_path, None, with_variables(FLUXBASE_AUTH_JWT_SECRET=SUPABASE), release="2026.2.2")
 

@@ -17,6 +17,8 @@ from fluxbase_cli.security.configuration.reading import ServerConfiguration, Unr
 from fluxbase_cli.security.finding import Place
 
 _NAME = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
+#: As godotenv's `expandVarRegex`.
+_REFERENCE = re.compile(r"(?P<escape>\\)?\$(?P<command>\()?\{?(?P<name>[A-Z0-9_]+)?\}?")
 _PLACES = ("fluxbase.yaml", "fluxbase.yml", "config/fluxbase.yaml", "config/fluxbase.yml")
 
 
@@ -71,12 +73,18 @@ def open_configuration(  # noqa: PLR0913  # what the configuration is read from
         release,
         complete=server_environment is not None,
         config_label=None if found is None else found.label,
-        env_label=None if dot_env is None else dot_env.label,
+        env_label=_environment_label(server_environment, dot_env),
         lines=lines,
         unreadable=tuple(unreadable),
         second_file=None if found is None or config is not None else _second(found, directory, system_directory),
     )
     return configuration, Reader(document, environment)
+
+
+def _environment_label(server_environment: Path | None, dot_env: SourceFile | None) -> str | None:
+    if server_environment is not None:
+        return str(server_environment)
+    return None if dot_env is None else dot_env.label
 
 
 def _document(file: SourceFile, unreadable: list[UnreadableFile]) -> Value | None:
@@ -99,7 +107,27 @@ def _variables(file: SourceFile, unreadable: list[UnreadableFile], lines: dict[s
         unreadable.append(UnreadableFile(Place("file", file.label, file.label, file.label, 1), error.message))
         return EnvFile(file.label)
     _note_lines(file, lines)
-    return found
+    return _replaced(found)
+
+
+def _replaced(file: EnvFile) -> EnvFile:
+    """The variables after the replacements that the server's parser makes, in the order of the file.
+
+    godotenv replaces `$NAME` and `${NAME}` by the value of a variable that the same file has before, and by nothing if
+    there is none (`expandVariables` in its parser.go).
+    """
+    values: dict[str, str] = {}
+    for name, value in file.values.items():
+        values[name] = (
+            _REFERENCE.sub(lambda match: _replacement(match, values), value) if name in file.ambiguous else value
+        )
+    return EnvFile(file.label, values)
+
+
+def _replacement(match: re.Match[str], values: Mapping[str, str]) -> str:
+    if match["escape"] or match["command"]:
+        return match[0][1:]
+    return values.get(match["name"], "") if match["name"] else match[0]
 
 
 def _server_file(

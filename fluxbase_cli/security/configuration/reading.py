@@ -74,7 +74,7 @@ class ServerConfiguration:
         release: the release whose names and defaults count, one of `known.RELEASES`.
         complete: whether all variables of the server are known. Otherwise a secret may be in a variable that we do not
             see.
-        config_label, env_label: the names of the files that were read, if any.
+        config_label, env_label: the names of fluxbase.yaml and of the file with variables, if they were read.
         lines: the lines of the variables in their files.
         unreadable: files that the server skips.
         second_file: a configuration file that the server never reads, because another comes before it.
@@ -98,6 +98,8 @@ class ServerConfiguration:
     @property
     def has_variables(self) -> bool:
         """Whether a setting of the server comes from a variable of the process, and not from a file."""
+        if self.complete:
+            return False
         variables = (self.environment.get(variable_name(path)) for path in self.known)
         return any(each is not None and each.place.startswith("environment: ") for each in variables)
 

@@ -65,8 +65,8 @@ def jwt_secret_is_published(facts: Facts) -> Iterator[Found]:
     point=Point.JWT_SECRET,
     quote="Use strong random secret",
     explanation="""
-    Tokens are signed with HMAC-SHA256. Anybody who has one token can try secrets at home, so the secret must be random
-    and have 256 bits. It is high if it has fewer than 32 characters or looks like a sample, info from 32 to 63
+    Tokens are signed with HMAC-SHA256. Anybody who has one token can try secrets at home, so the secret must be
+    random and have 256 bits. It is high if it has fewer than 32 characters or looks like a sample, info from 32 to 63
     characters. A secret of 64 hexadecimal digits is strong, but the server refuses it (FB-CFG-004).
     """,
     remedy=_REMEDY,
@@ -97,9 +97,8 @@ def _is_random(length: int) -> bool:
     point=Point.JWT_SECRET,
     quote="expires in 1 hour",
     explanation="""
-    An access token that was stolen can be used until it ends. Signing a user out of all sessions does not end the
-    access tokens that are in use. So `auth.jwt_expiry` is what limits the damage. The server's default is 15 minutes.
-    More than an hour is medium, more than a day high.
+    An access token that was stolen can be used until it ends, so `auth.jwt_expiry` is what limits the damage. The
+    server's default is 15 minutes. More than an hour is medium, more than a day high.
     """,
     remedy="FLUXBASE_AUTH_JWT_EXPIRY=15m",
 )
@@ -139,9 +138,9 @@ def refresh_tokens_live_long(facts: Facts) -> Iterator[Found]:
     point=Point.JWT_SECRET,
     quote="Set separate limits for service role tokens",
     explanation="""
-    A token with the role `service_role` passes row-level security and can't be revoked for longer than 7 days. More
-    than a day is medium, more than 30 days, or no end, is high. Tokens in variables are checked too. A token with the
-    role `anon` is meant to be public: medium at most.
+    A token with the role `service_role` passes row-level security. More than a day is medium, more than 30 days, or
+    no end, is high. Tokens in variables are checked too. A token with the role `anon` is meant to be public: medium
+    at most.
     """,
     remedy="""
     FLUXBASE_AUTH_SERVICE_ROLE_TTL=24h

@@ -46,7 +46,7 @@ def everybody_is_allowed(facts: Facts) -> Iterator[Found]:
     if trusted is None:
         return
     if any(_is_everything(each) for each in trusted.items):
-        yield Found(trusted.place, "every client is trusted as a proxy, and can write its own address")
+        yield Found(trusted.place, "every address is trusted as a proxy")
     else:
         yield Found(trusted.place, "the proxy must overwrite X-Forwarded-For", Severity.LOW)
 
