@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures.front",
     "tests.fixtures.standby",
     "tests.fixtures.fluxbase",
+    "tests.fixtures.security_database",
     "tests.fixtures.further",
     "tests.fixtures.kms",
     "tests.fixtures.aws",

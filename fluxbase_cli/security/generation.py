@@ -8,6 +8,9 @@ from fluxbase_cli.catalogue.locations import Layout
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.relations import find_relations
 
+#: For remedies on tables of the server: a server of main makes them as its release describes them at each start.
+AFTER_EACH_START = "-- The server undoes this when it starts: run it after each start.\n"
+
 
 class Generation(StrEnum):
     """The releases that the rules tell apart."""

@@ -15,7 +15,9 @@ from fluxbase_cli.store.connection import Connection, connect_or_explain, first_
 _F = TypeVar("_F")
 
 #: Each statement of a check ends within this time.
-_SETTINGS = "SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '1s'; SET LOCAL search_path = pg_catalog"
+SESSION_SETTINGS = (
+    "SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '1s'; SET LOCAL search_path = pg_catalog"
+)
 
 
 class DatabaseFacts:
@@ -69,7 +71,7 @@ def open_database(database: DatabaseSettings) -> Iterator[DatabaseFacts]:
     """
     with connect_or_explain(database) as connection:
         connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        connection.execute(_SETTINGS)
+        connection.execute(SESSION_SETTINGS)
         try:
             yield DatabaseFacts(connection)
         finally:
