@@ -88,6 +88,9 @@ def check(  # noqa: PLR0913  # the options
             "--compare", metavar="FILE", help="A fluxbase.yaml that must not have the same secrets. Repeatable."
         ),
     ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Look at tables as a stranger: whether there is a row, never what is in it.")
+    ] = False,
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="End with exit code 3 if a finding has this severity or a higher one.")
     ] = FailOn.HIGH,
@@ -115,7 +118,16 @@ def check(  # noqa: PLR0913  # the options
     from fluxbase_cli.security.run import run_rules  # noqa: PLC0415
 
     asked = Asked(
-        options.config, options.database_url, database, env_file, url, ca, release, production, tuple(compare or ())
+        options.config,
+        options.database_url,
+        database,
+        env_file,
+        url,
+        ca,
+        release,
+        production,
+        tuple(compare or ()),
+        probe,
     )
     known = frozenset[str]() if baseline is None else read_baseline(baseline, Path.cwd())
     now = datetime.now(UTC)

@@ -33,6 +33,7 @@ class Facts:
         read_live: the answers of the live server, or why they are absent.
         read_keys: the keys, or why they are absent.
         compared: the configurations of other environments, each with its name.
+        probe: whether tables may be looked at as a stranger.
         faulty_exceptions: the exceptions that do not count, each with the reason.
         unmatched_exceptions: the exceptions that matched no finding.
     """
@@ -45,6 +46,7 @@ class Facts:
     read_live: LiveFacts | Absent = NO_URL
     read_keys: KeyFacts | Absent = NO_KEYS
     compared: tuple[tuple[str, ServerConfiguration], ...] = ()
+    probe: bool = False
     faulty_exceptions: tuple[tuple[RuleException, str], ...] = ()
     unmatched_exceptions: tuple[RuleException, ...] = ()
 

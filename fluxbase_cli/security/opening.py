@@ -45,6 +45,7 @@ class Asked:
         release: the release of the server; None: as the database says, otherwise the newest stable one.
         production: whether to check as in production.
         compare: configuration files of other environments.
+        probe: whether to look at tables as a stranger.
     """
 
     config: Path | None = None
@@ -56,6 +57,7 @@ class Asked:
     release: str | None = None
     production: bool = False
     compare: tuple[Path, ...] = ()
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ def open_facts(asked: Asked, *, directory: Path, environ: Mapping[str, str], tod
             live,
             _keys(asked, directory, {**environ, **_variables_of(found)}, database),
             compared,
+            asked.probe,
         )
         yield Opened(facts, exceptions, found.release, address)
 

@@ -49,7 +49,7 @@ def _types(configuration: ServerConfiguration) -> Iterator[Found]:
         if known.type not in reads or "[" in path or "{" in path:
             continue
         setting = configuration.get(path)
-        if setting is None or setting.is_default:
+        if setting is None or setting.is_default or is_reference(setting.text):
             continue
         # A whole number without a unit is a duration in nanoseconds in the file, and an error in a variable.
         nanoseconds = known.type is Type.DURATION and setting.origin is Origin.FILE and setting.text.isdigit()

@@ -128,20 +128,19 @@ def _nearest_variable(name: str, known: dict[str, str]) -> tuple[Severity, str]:
     explanation="""
     The server does not replace `${NAME}` or `{{ … }}` in fluxbase.yaml, although its documentation shows `secret:
     ${JWT_SECRET}`. The text itself becomes the value, and everybody can read it in the documentation. It is critical
-    for the setup token and the encryption key, high for other secrets. It is no finding if a variable overrides the
-    setting. If another program fills the file in before the server starts, check the filled file.
-    `security.encryption` belongs to fluxbase-cli, which replaces `${NAME}`.
+    for the setup token and the encryption key, high for other secrets. A variable that holds such a text, and is not
+    in .env, is a finding too. It is no finding if a variable overrides the setting. If another program fills the file
+    in before the server starts, check the filled file. `security.encryption` belongs to fluxbase-cli, which replaces
+    `${NAME}`.
     """,
     remedy="# Remove the setting from the file, and set its variable FLUXBASE_… instead.",
 )
 def reference_is_literal(facts: Facts) -> Iterator[Found]:
-    """A setting of the file holds a reference that nobody replaces."""
+    """A setting holds a reference that nobody replaces."""
     configuration = facts.configuration
-    for path in sorted(configuration.leaves):
-        if path.startswith(inert.OUR_SECTIONS) or path not in configuration.known:
-            continue
+    for path in sorted(configuration.known):
         setting = configuration.get(path)
-        if setting is None or setting.origin is not Origin.FILE or not _REFERENCE.search(setting.text):
+        if setting is None or setting.is_default or not _REFERENCE.search(setting.text):
             continue
         severity = Severity.HIGH if is_secret_path(path) else Severity.MEDIUM
         if path in ("security.setup_token", "encryption_key"):
@@ -150,7 +149,8 @@ def reference_is_literal(facts: Facts) -> Iterator[Found]:
             setting.place,
             "the server uses the reference itself as the value",
             severity,
-            f"{variable_name(path)}=…    # and remove {path} from the file",
+            f"{variable_name(path)}=…    # the value itself"
+            + (f"; and remove {path} from the file" if setting.origin is Origin.FILE else ""),
         )
 
 

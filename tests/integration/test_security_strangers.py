@@ -1,0 +1,76 @@
+"""The rule that looks at tables as a stranger, on a real database."""
+
+from __future__ import annotations
+
+import pytest
+
+from fluxbase_cli.security.database.session import DatabaseFacts
+from fluxbase_cli.store.connection import connect
+from tests.fixtures.fluxbase import Fluxbase, Role
+from tests.fixtures.security import changed_database, check, found
+
+TABLE = (
+    "CREATE TABLE public.notes (owner uuid, body text)",
+    "INSERT INTO public.notes VALUES (gen_random_uuid(), 'private text')",
+    "ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY",
+    "GRANT USAGE ON SCHEMA public TO anon, authenticated",
+    "GRANT SELECT ON public.notes TO anon, authenticated",
+)
+CLAIMS = "current_setting('request.jwt.claims')::json"
+BY_ROLE = f"CREATE POLICY by_role ON public.notes USING ({CLAIMS}->>'role' = 'authenticated')"
+OWN = f"CREATE POLICY own ON public.notes USING (owner::text = {CLAIMS}->>'sub')"
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (OWN, []),
+        ("CREATE POLICY everything ON public.notes TO anon USING (true)", [("FB-RLS-011", "critical", "public.notes")]),
+        (
+            "CREATE POLICY everything ON public.notes TO authenticated USING (true)",
+            [("FB-RLS-011", "high", "public.notes")],
+        ),
+        (BY_ROLE, [("FB-RLS-011", "high", "public.notes")]),
+    ],
+    ids=["own rows", "anon", "authenticated", "by role"],
+)
+def test_a_stranger_sees_only_what_the_policies_let_through(
+    flux: Fluxbase, policy: str, expected: list[tuple[str, str, str]]
+) -> None:
+    with changed_database(flux, *TABLE, policy) as database:
+        report = check("FB-RLS-011", database=database, probe=True)
+        again = check("FB-RLS-001", database=database)
+
+    assert found(report) == expected
+    assert "private text" not in repr(report)
+    # The role of the session is the old one again.
+    assert again.not_checked == ()
+
+
+def test_without_the_option_it_is_not_checked(flux: Fluxbase) -> None:
+    with changed_database(flux, *TABLE) as database:
+        report = check("FB-RLS-011", database=database)
+
+    assert [each.reason for each in report.not_checked] == ["tables were not looked at as a stranger (--probe)"]
+
+
+def test_a_policy_that_fails_is_not_checked_and_stops_nothing(flux: Fluxbase) -> None:
+    broken = "CREATE POLICY broken ON public.notes USING (1 / (CASE WHEN body = '' THEN 1 ELSE 0 END) = 1)"
+    with changed_database(flux, *TABLE, broken) as database:
+        report = check("FB-RLS-011", database=database, probe=True)
+
+    assert {each.reason.partition(":")[0] for each in report.not_checked} == {
+        "public.notes as anon",
+        "public.notes as authenticated",
+    }
+    assert report.findings == ()
+
+
+def test_a_role_that_may_not_take_the_role_of_a_stranger(flux: Fluxbase, role: Role) -> None:
+    for statement in (*TABLE, OWN):
+        flux.rows(statement)
+    with connect(role.database) as connection, connection.transaction(force_rollback=True):
+        report = check("FB-RLS-011", database=DatabaseFacts(connection), probe=True)
+
+    (left,) = report.not_checked
+    assert left.reason.startswith("the role of this session may not take the role ")
