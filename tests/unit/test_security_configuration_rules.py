@@ -278,6 +278,12 @@ def test_a_variable_without_default_counts_if_the_file_has_the_setting(tmp_path:
     assert seen(report, "FB-CFG-001") == set()
 
 
+def test_a_variable_without_default_does_not_count_alone(tmp_path: Path) -> None:
+    variables = with_variables(FLUXBASE_SECURITY_CAPTCHA_TEST_BYPASS_TOKEN="kJ3bVq8s")
+
+    assert worse_than_low(checked(tmp_path, None, variables)) == {("FB-CFG-001", "medium")}
+
+
 @pytest.mark.parametrize(
     ("release", "found"), [("2026.2.2", set()), ("2026.2.3", {("FB-CFG-004", "high", "FLUXBASE_AUTH_JWT_SECRET")})]
 )
