@@ -18,6 +18,7 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.keys import interlocks
+from fluxbase_cli.keys.copies import files_with_key
 from fluxbase_cli.keys.dates import Dates
 from fluxbase_cli.keys.destroy_request import DestroyOutcome, DestroyRequest, Subject
 from fluxbase_cli.keys.evidence import Evidence
@@ -79,6 +80,7 @@ class Destruction:
         warn: called with warnings for the operator.
         clock: the clock; None means the database server's clock.
         reload: reads the configuration again after the audit, to find the version that is active then.
+        ask: called with the key before the audit of a destruction; an error that it raises ends the request.
     """
 
     def __init__(  # noqa: PLR0913  # everything that a destruction needs
@@ -92,7 +94,9 @@ class Destruction:
         warn: Callable[[str], None],
         clock: Clock | None = None,
         reload: Callable[[], Settings] | None = None,
+        ask: Callable[[Subject], None] | None = None,
     ) -> None:
+        self._ask = ask
         self._settings = settings
         self._environ = environ
         self._request = request
@@ -127,7 +131,11 @@ class Destruction:
             refusals = self._interlocks(
                 connection, attempt, _InUse(keyring.active, self._server(keyring, self._settings.encryption))
             )
-        return self._refused(attempt, refusals) if refusals else self._prove(attempt)
+        if refusals:
+            return self._refused(attempt, refusals)
+        if self._ask is not None:
+            self._ask(subject)
+        return self._prove(attempt)
 
     def _prove(self, attempt: _Attempt) -> DestroyOutcome:
         """Audit the values, check the standbys, and then do the requested steps."""
@@ -213,6 +221,7 @@ class Destruction:
                 not_before=now.dates.not_before(disabled_at or attempt.clock()),
             )
         gone, left = destroy_at_its_place(connection, attempt.sources, subject.entry)
+        left += self._copies(attempt.keyring, subject, left)
         self._record(records, KeyEvent.DESTROYED, subject, {**detail, "gone": gone, "left_to_do": list(left)})
         return DestroyOutcome(
             subject.version,
@@ -222,6 +231,18 @@ class Destruction:
             census=evidence.census,
             left_to_do=left,
             gone=gone,
+        )
+
+    def _copies(self, keyring: Keyring, subject: Subject, left: tuple[str, ...]) -> tuple[str, ...]:
+        """What is left to do about files that still hold the key. A file that `left` names is not named again."""
+        if subject.version not in keyring.versions:
+            # It was removed by hand before, so it is not known any more.
+            return ()
+        found = files_with_key(self._settings, keyring.key(subject.version).secret)
+        return tuple(
+            f"remove the key from {path}, or the file: it still holds the key"
+            for path in found
+            if not any(path.name == word.rstrip(":,;") for each in left for word in each.replace("/", " ").split())
         )
 
     def _record(self, records: KeyRecords, what: KeyEvent, subject: Subject, detail: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ def rotation_data(report: RotationReport) -> dict[str, Any]:
                 "action": each.action.value,
                 "refusals": list(each.refusals),
                 "left_to_do": list(each.left_to_do),
+                "gone": each.gone,
             }
             for each in report.retired
         ],
@@ -79,10 +80,16 @@ def _away_lines(server: ServerAway) -> Iterator[str]:
 
 def _retired_lines(retired: tuple[Retired, ...]) -> Iterator[str]:
     for each in retired:
-        verb = "Disabled" if each.action is Retirement.DISABLE else "Destroyed"
-        if not each.refusals:
-            yield f"✓ {verb} key version {each.version} (fingerprint {each.fingerprint})"
-            yield from (f"    {line}" for line in each.left_to_do)
+        if each.refusals:
+            continue
+        name = f"key version {each.version} (fingerprint {each.fingerprint})"
+        if each.action is Retirement.DISABLE:
+            yield f"✓ Disabled {name}"
+        elif each.gone:
+            yield f"✓ Destroyed {name}"
+        else:
+            yield f"✓ Recorded {name} as destroyed; only you can remove it from its source"
+        yield from (f"    Left to do: {left}." for left in each.left_to_do)
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:

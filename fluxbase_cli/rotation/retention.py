@@ -56,12 +56,14 @@ class Retired:
         action: the step.
         refusals: why it was not done; empty if it was done.
         left_to_do: what only the operator can remove.
+        gone: after a destruction, whether the tool has checked that the key is gone from its source.
     """
 
     version: int
     fingerprint: str
     action: Retirement
     refusals: tuple[str, ...] = ()
+    gone: bool = True
     left_to_do: tuple[str, ...] = ()
 
 
@@ -162,8 +164,8 @@ class KeyRetirement:
         if outcome.refusals or outcome.interrupted is not None:
             store.drop_retirement(version, fingerprint, action)
             return Retired(version, fingerprint, action, outcome.refusals or ("interrupted",))
-        self._record(store, version, fingerprint, action)
-        return Retired(version, fingerprint, action, left_to_do=outcome.left_to_do)
+        self._record(store, version, fingerprint, action, outcome)
+        return Retired(version, fingerprint, action, left_to_do=outcome.left_to_do, gone=outcome.gone)
 
     def _destroy(self, version: int, confirm: str | None) -> DestroyOutcome:
         request = DestroyRequest(version, limits=DEFAULT_LIMITS, confirm=confirm, reason=_REASON, scope=self._scope)
@@ -178,14 +180,26 @@ class KeyRetirement:
             reload=self._reload,
         ).run()
 
-    def _record(self, store: RotationStore, version: int, fingerprint: str, action: Retirement) -> None:
+    def _record(
+        self,
+        store: RotationStore,
+        version: int,
+        fingerprint: str,
+        action: Retirement,
+        outcome: DestroyOutcome | None = None,
+    ) -> None:
+        """Record a step and send its notification. `outcome` is None for a step of an earlier run."""
         disabled = action is Retirement.DISABLE
+        what = "disabled" if disabled else "destroyed"
+        left = () if outcome is None else outcome.left_to_do
+        if outcome is not None and not outcome.gone:
+            what = "recorded as destroyed, but only you can remove it from its source"
         with store.transaction():
             store.end_retirement(version, fingerprint, action, self._clock())
             self._outbox.enqueue(
                 store,
                 NotificationType.KEY_DISABLED if disabled else NotificationType.KEY_DESTROYED,
-                f"Key version {version} (fingerprint {fingerprint}) was {'disabled' if disabled else 'destroyed'}",
-                {"version": version, "fingerprint": fingerprint},
+                f"Key version {version} (fingerprint {fingerprint}) was {what}",
+                {"version": version, "fingerprint": fingerprint, **({"left_to_do": list(left)} if left else {})},
             )
         self._outbox.send()

@@ -35,7 +35,7 @@ def state(rotation: Rotation) -> str:
 
 
 @pytest.mark.parametrize("job", [_ROLLBACK, _BACKWARD], ids=["rollback", "re-encrypt"])
-@pytest.mark.parametrize(("step", "word"), [(("--now",), "destroyed"), ((), "disabled")])
+@pytest.mark.parametrize(("step", "word"), [(("--now", "--yes", "--reason", "test"), "destroyed"), ((), "disabled")])
 def test_a_job_that_waits_at_its_question_does_not_seal_under_a_key_that_was_destroyed_meanwhile(
     rotated: Rotation, job: tuple[str, ...], step: tuple[str, ...], word: str
 ) -> None:
@@ -93,7 +93,7 @@ def test_when_a_job_and_a_destroy_start_at_the_same_moment_one_wins(rotation: Ro
         # A different key for each round, because a destroyed key stays destroyed.
         key = secrets.token_bytes(32)
         command = rotation.command.having(FLUXBASE_SECRET_KEY_1=key.hex())
-        lines = [_ROLLBACK, (*_DESTROY, "--now", "-o", "json")]
+        lines = [_ROLLBACK, (*_DESTROY, "--now", "--yes", "--reason", "test", "-o", "json")]
         with ExitStack() as stack:
             started = [stack.enter_context(command.start(*line)) for line in lines[:: -1 if number % 2 else 1]]
             outcomes = [each.finish() for each in started][:: -1 if number % 2 else 1]

@@ -90,7 +90,7 @@ def test_a_disabled_key_can_be_enabled_again(rotated: Rotation) -> None:
 
 
 def test_an_emergency_does_both_steps_in_one_call(rotated: Rotation) -> None:
-    outcome = rotated.command(*_DESTROY, "--now", "--reason", "Key leaked", "-o", "json")
+    outcome = rotated.command(*_DESTROY, "--now", "--yes", "--reason", "Key leaked", "-o", "json")
 
     assert outcome.code == 0, outcome.all
     assert (outcome.json["state"], outcome.json["refused"]) == ("destroyed", [])
@@ -98,7 +98,10 @@ def test_an_emergency_does_both_steps_in_one_call(rotated: Rotation) -> None:
 
 
 def test_the_active_key_is_refused_before_anything_is_opened(rotated: Rotation) -> None:
-    refused(rotated.command("keys", "destroy", "--key-version", "2", "--now", "-o", "json"), "active")
+    refused(
+        rotated.command("keys", "destroy", "--key-version", "2", "--now", "--yes", "--reason", "test", "-o", "json"),
+        "active",
+    )
 
 
 @pytest.mark.parametrize("place", ["history row", "JSON leaf", "branch database"])
@@ -119,12 +122,14 @@ def test_one_value_in_any_place_is_enough_to_refuse(rotated: Rotation, place: st
             )
     if place == "branch database":
         with _branch(rotated, sealed) as name:
-            outcome = rotated.command(*_DESTROY, "--now", "-o", "json")
+            outcome = rotated.command(*_DESTROY, "--now", "--yes", "--reason", "test", "-o", "json")
             refused(outcome, f"of database {name}")
             assert rotated.command(*_DESTROY, "--skip-copies").code == 0
         return
     refused(rotated.command(*_DESTROY, "-o", "json"), "1 value opens under version 1")
-    refused(rotated.command(*_DESTROY, "--now", "-o", "json"), "1 value opens under version 1")
+    refused(
+        rotated.command(*_DESTROY, "--now", "--yes", "--reason", "test", "-o", "json"), "1 value opens under version 1"
+    )
     assert state(rotated) == "enabled"
 
 
@@ -188,7 +193,7 @@ def test_a_backup_horizon_and_a_date_keep_a_key(rotation: Rotation) -> None:
         FLUXBASE_SECURITY_ENCRYPTION_KEY_DESTRUCTION_BACKUP_HORIZON="30d",
         FLUXBASE_SECURITY_ENCRYPTION_KEY_DESTRUCTION_COOLING_OFF="0",
     )
-    refused(command(*_DESTROY, "--now", "-o", "json"), "backups of the last 30d")
+    refused(command(*_DESTROY, "--now", "--yes", "--reason", "test", "-o", "json"), "backups of the last 30d")
     assert command(*_DESTROY).code == 0
     later = command(*_DESTROY, "--keep-until", "2999-01-01", "-o", "json")
     assert (later.code, later.json["not_before"][:10]) == (0, "2999-01-01")
@@ -207,9 +212,17 @@ def test_the_entry_of_a_destroyed_key_can_stay_without_its_variable(rotated: Rot
         "security:\n  encryption:\n    active_key_version: 2\n    keys:\n"
         '      - version: 1\n        key: "${OLD_SECRET_KEY}"\n      - version: 2\n        key: "${NEW_SECRET_KEY}"\n',
     )
+    command.write("fluxbase.yaml.before-v2", f"security: {{encryption: {{encryption_key: '{OLD_KEY.hex().upper()}'}}}}")
+    command.write("fluxbase.yaml.bak", f"security: {{encryption: {{encryption_key: '{NEW_KEY.hex()}'}}}}")
     without = command.lacking("OLD_SECRET_KEY")
     assert without("secrets", "audit").code == 2
-    assert command(*_DESTROY, "--now").code == 0
+    destroyed = command(*_DESTROY, "--now", "--yes", "--reason", "test")
+    assert destroyed.code == 0
+    # A backup of the configuration still holds the key. The other one holds another key.
+    assert (
+        f"Left to do: remove the key from {command.directory}/fluxbase.yaml.before-v2, or the file" in destroyed.stderr
+    )
+    assert ".bak" not in destroyed.stderr
 
     for line in (("keys", "list"), ("secrets", "audit"), ("config", "check"), ("secrets", "re-encrypt", "--yes")):
         outcome = without(*line)
@@ -231,8 +244,26 @@ def test_a_key_that_never_existed_is_reported_as_such(rotated: Rotation) -> None
 
 
 def test_on_a_terminal_an_emergency_needs_a_second_confirmation(rotated: Rotation) -> None:
-    outcome = rotated.command.on_terminal(*_DESTROY, "--now", answers=[("now, if nothing needs it?", "n")])
+    outcome = rotated.command.on_terminal(
+        *_DESTROY, "--now", "--reason", "test", answers=[("now, if nothing needs it?", "n")]
+    )
     assert outcome.code == 1
+    assert state(rotated) == "enabled"
+    # What is destroyed, and where.
+    database = rotated.url.rpartition("/")[2].partition("?")[0]
+    for said in (f"/{database}", f"version 1, fingerprint {_BEFORE_JOB}", "environment: FLUXBASE_SECRET_KEY_1"):
+        assert said in outcome.stdout
+
+
+def test_without_a_terminal_an_emergency_needs_yes_and_always_a_reason(rotated: Rotation) -> None:
+    for more, said in (
+        (("--reason", "Key leaked"), "nobody can be asked"),
+        (("--yes",), "--now needs --reason"),
+        (("--yes", "--reason", " "), "--reason is empty"),
+    ):
+        outcome = rotated.command(*_DESTROY, "--now", *more)
+        assert outcome.code == 2
+        assert said in outcome.stderr
     assert state(rotated) == "enabled"
 
 
@@ -240,7 +271,7 @@ def test_an_interrupted_audit_changes_nothing(rotation: Rotation) -> None:
     import signal  # noqa: PLC0415  # only this test needs it
 
     rotation.seed(20_000, new_share=1.0)
-    with rotation.command.start(*_DESTROY, "--now") as running:
+    with rotation.command.start(*_DESTROY, "--now", "--yes", "--reason", "test") as running:
         until(
             lambda: (
                 rotation.value(
@@ -260,7 +291,7 @@ def test_an_interrupted_audit_changes_nothing(rotation: Rotation) -> None:
 
 def test_no_output_contains_a_key(rotated: Rotation, tmp_path: Path) -> None:
     outcomes = [
-        rotated.command(*_DESTROY, "--now", "--debug"),
+        rotated.command(*_DESTROY, "--now", "--yes", "--reason", "test", "--debug"),
         rotated.command("keys", "list", "--count"),
         rotated.command("keys", "verify"),
         rotated.command("keys", "generate", "--out", str(tmp_path / "key")),

@@ -63,7 +63,9 @@ def test_a_rotation_with_keys_in_vault_ends_with_the_old_key_destroyed(vault: Ro
     assert openbao.has(f"{_PATH}/v1")
     refused = vault.command("keys", "destroy", "--key-version", "1", "--confirm", fingerprint(OLD_KEY))
     assert refused.code == 3
-    destroyed = done(vault.command("keys", "destroy", "--key-version", "1", "--now", "-o", "json")).json
+    destroyed = done(
+        vault.command("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test", "-o", "json")
+    ).json
     assert (destroyed["state"], destroyed["gone"]) == ("destroyed", True)
     assert f"{openbao.mount}/{_PATH}/v1" in destroyed["source"]
 
@@ -100,7 +102,9 @@ def test_a_destroy_that_was_killed_before_it_was_recorded_can_be_completed(vault
     openbao.server.ask("DELETE", f"{openbao.mount}/metadata/{_PATH}/v1")
 
     done(vault.command("secrets", "audit"))
-    outcome = done(vault.command("keys", "destroy", "--key-version", "1", "--now", "-o", "json"))
+    outcome = done(
+        vault.command("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test", "-o", "json")
+    )
 
     assert (outcome.json["state"], outcome.json["already"]) == ("destroyed", False)
 
@@ -175,7 +179,7 @@ def test_a_rotation_with_keys_wrapped_by_kms_keeps_no_key_in_plain_text(
     done(rotation.command("secrets", "rollback", "--to-version", "1", "--reason", "test", "--yes"))
     assert read(rotation.url).plaintexts == before.plaintexts
     done(rotation.command("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes"))
-    outcome = done(rotation.command("keys", "destroy", "--key-version", "1", "--now"))
+    outcome = done(rotation.command("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test"))
     assert "${OLD_SECRET_KEY}" in outcome.stderr
 
 
@@ -207,7 +211,9 @@ def test_wrapped_keys_move_to_another_kms_key_and_are_destroyed_with_their_wrapp
     third = done(rotation.command("keys", "generate", "--store", "-o", "json")).json
     assert third["version"] == 3
     done(rotation.command("secrets", "re-encrypt", "--to-version", "3", "--yes"))
-    destroyed = done(rotation.command("keys", "destroy", "--key-version", "2", "--now", "-o", "json")).json
+    destroyed = done(
+        rotation.command("keys", "destroy", "--key-version", "2", "--now", "--yes", "--reason", "test", "-o", "json")
+    ).json
     assert destroyed["state"] == "destroyed"
     assert rotation.rows("SELECT version FROM fluxbase_keys.wrapped_key") == [(3,)]
     listed = json.loads(done(rotation.command("keys", "list", "-o", "json")).stdout)["keys"]

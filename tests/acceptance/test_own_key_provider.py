@@ -60,7 +60,7 @@ def test_a_rotation_with_keys_of_a_provider_from_another_package(rotation: Rotat
     done = command("secrets", "re-encrypt", "-o", "json")
     assert (done.code, done.json["re_encrypted"]) == (0, 40)
     # It cannot destroy keys, so the operator reads what to remove.
-    destroyed = command("keys", "destroy", "--key-version", "1", "--now")
+    destroyed = command("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test")
     assert destroyed.code == 0, destroyed.all
     assert "remove the key from fluxbase.yaml: security.encryption.keys[0].key" in destroyed.stderr
 

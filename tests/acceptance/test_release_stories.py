@@ -83,7 +83,7 @@ def test_a_killed_job_can_be_resumed(rotation: Rotation) -> None:
 @on_both_releases
 def test_a_key_that_is_no_longer_needed_can_be_destroyed(rotation: Rotation) -> None:
     rotation.seed(60)
-    refused = rotation.command("keys", "destroy", "--key-version", "1", "--now")
+    refused = rotation.command("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test")
     assert refused.code == 3, refused.all
     done(rotation.command(*_RE_ENCRYPT))
 
@@ -112,6 +112,8 @@ def test_no_key_is_destroyed_while_the_table_of_providers_is_missing(rotation: R
     rotation.seed(60, new_share=1.0)
     rotation.rows("ALTER TABLE dashboard.oauth_providers RENAME TO oauth_providers_old")
 
-    destroy = rotation.command("keys", "destroy", "--key-version", "1", "--now", "-o", "json")
+    destroy = rotation.command(
+        "keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test", "-o", "json"
+    )
     assert destroy.code == 3, destroy.all
     assert any("dashboard.oauth_providers" in reason for reason in destroy.json["refused"])

@@ -57,9 +57,14 @@ def test_a_date_and_the_age_of_backups_follow_the_clock_of_the_server(
     rotated: Rotation, wrong_clock: WrongClock
 ) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
-    refused(wrong_clock(8, rotated.command, *_DESTROY, "--now", "--keep-until", tomorrow), "must be kept until")
+    refused(
+        wrong_clock(8, rotated.command, *_DESTROY, "--now", "--yes", "--reason", "test", "--keep-until", tomorrow),
+        "must be kept until",
+    )
     backed_up = rotated.command.having(**{f"{_SECTION}_BACKUP_HORIZON": "7d"})
-    refused(wrong_clock(8, backed_up, *_DESTROY, "--now"), "backups of the last 7d may need it")
+    refused(
+        wrong_clock(8, backed_up, *_DESTROY, "--now", "--yes", "--reason", "test"), "backups of the last 7d may need it"
+    )
 
 
 def test_a_scheduled_rotation_follows_the_clock_of_the_server(rotating: Rotating, wrong_clock: WrongClock) -> None:

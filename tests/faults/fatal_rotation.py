@@ -61,12 +61,14 @@ def _run_until(point: KillPoint) -> None:
     if isinstance(moment, str):
         record: Callable[..., Any] = KeyRetirement._record
 
-        def die_or_record(self: KeyRetirement, store: Any, version: int, fingerprint: str, action: Any) -> None:
+        def die_or_record(
+            self: KeyRetirement, store: Any, version: int, fingerprint: str, action: Any, *more: Any
+        ) -> None:
             if f"{action.value}ed".replace("eed", "ed") == moment:
                 _die()
-            record(self, store, version, fingerprint, action)
+            record(self, store, version, fingerprint, action, *more)
 
-        KeyRetirement._record = die_or_record  # type: ignore[method-assign]
+        KeyRetirement._record = die_or_record  # type: ignore[method-assign, assignment]
 
     here = Path.cwd()
     context = RotationContext(

@@ -21,7 +21,7 @@ from tests.fixtures.fluxbase import Fluxbase, Role
 from tests.fixtures.standby import NAME, Standby
 
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2")
-_NOW = ("keys", "destroy", "--key-version", "1", "--now", "-o", "json")
+_NOW = ("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test", "-o", "json")
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_standby_that_was_seen_once_keeps_the_key_until_the_operator_says_that
     # The next key: nothing asks for the standby any more.
     further = moved.command.having(FLUXBASE_SECRET_KEY_3="cd" * 32)
     assert further("secrets", "re-encrypt", "--to-version", "3").code == 0
-    done = further("keys", "destroy", "--key-version", "2", "--now", "-o", "json")
+    done = further("keys", "destroy", "--key-version", "2", "--now", "--yes", "--reason", "test", "-o", "json")
     assert (done.code, done.json["refused"]) == (0, []), done.all
 
 

@@ -139,7 +139,7 @@ def test_a_key_that_becomes_active_during_the_audit_is_refused(settings: Setting
 
 
 def test_of_two_destroys_of_the_same_key_the_second_sees_the_first(settings: Settings, rotation: Rotation) -> None:
-    outcome = destroy(settings, rotation, lambda: done(rotation, *_DESTROY, "--now"))
+    outcome = destroy(settings, rotation, lambda: done(rotation, *_DESTROY, "--now", "--yes", "--reason", "test"))
 
     assert any("it was destroyed meanwhile, by " in reason for reason in outcome.refusals)
     assert outcome.state == "destroyed"
@@ -151,7 +151,7 @@ def test_no_other_process_can_destroy_or_enable_a_key_while_it_is_destroyed(
 ) -> None:
     with connect(settings.database) as other, KeyRecords(other).destroying() as alone:
         assert alone
-        refused = rotation.command(*_DESTROY, "--now", "-o", "json")
+        refused = rotation.command(*_DESTROY, "--now", "--yes", "--reason", "test", "-o", "json")
         assert (refused.code, len(refused.json["refused"])) == (3, 1)
         assert "another process destroys or disables a key" in refused.json["refused"][0]
         KeyRecords(other).add(KeyEvent.DESTROYING, 1, fingerprint(OLD_KEY))
@@ -164,7 +164,10 @@ def test_no_other_process_can_destroy_or_enable_a_key_while_it_is_destroyed(
 
 def test_a_destroy_waits_for_a_job_that_is_just_beginning(settings: Settings, rotation: Rotation) -> None:
     """The job has checked the key and has not committed yet."""
-    with rotation.command.start(*_DESTROY, "--now", "-o", "json") as running, connect(settings.database) as job:
+    with (
+        rotation.command.start(*_DESTROY, "--now", "--yes", "--reason", "test", "-o", "json") as running,
+        connect(settings.database) as job,
+    ):
         with job.transaction():
             job.execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", [KEY_LOCK_CLASS])
             until(lambda: rotation.waits_for_a_lock() or running.ended, "the destroy waits")

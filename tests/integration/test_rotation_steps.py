@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
+from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.context import Moment
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.seal import fingerprint
@@ -307,6 +308,8 @@ def test_keys_of_aws_kms_are_made_wrapped_and_destroyed_by_rotations(
     assert (first.state, first.to_version, first.by_version[2]) == ("finished", 2, 40)
     assert (second.state, second.to_version, second.by_version[3]) == ("finished", 3, 40)
     assert [each.left_to_do != () for each in first.retired] == [False, True]
+    # The key is a variable, which only its owner can remove. So it is not said that it was destroyed.
+    assert "destroyed; only you can remove it from its source" in "\n".join(rotation_lines(first))
     assert rotating.rows("SELECT version FROM fluxbase_keys.wrapped_key") == [(3,)]
     assert "active_key_version: 3 " in rotating.file
     assert rotating.file.count("version: ") == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,11 @@ from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scop
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.printable import as_printed
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config import Settings
+    from fluxbase_cli.keys.destroy_request import Subject
 
 KeyVersion = Annotated[
     int,
@@ -61,7 +66,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     ] = False,
     reason: Annotated[
         str | None,
-        typer.Option("--reason", help="Why. It is recorded with who, when and from where."),
+        typer.Option("--reason", help="Why. It is recorded with who, when and from where. --now needs it."),
     ] = None,
     keep_until: Annotated[
         str | None,
@@ -128,6 +133,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.store.limits import DEFAULT_LIMITS  # noqa: PLC0415
 
     messages = messages_for(options)
+    _refuse_unsaid(reason, now=now, asks=not yes and confirm is None)
     request = DestroyRequest(
         version=key_version,
         limits=DEFAULT_LIMITS,
@@ -145,12 +151,9 @@ def destroy(  # noqa: PLR0913  # a command's options
     settings = load(options, messages)
     for warning in settings.warnings:
         messages.warn(warning)
-    if now and confirm is None and not yes and not _confirmed(key_version):
-        messages.tell("Nothing was touched.")
-        return ExitCode.FAILED
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        outcome = Destruction(
+        destruction = Destruction(
             settings,
             os.environ,
             request,
@@ -158,7 +161,13 @@ def destroy(  # noqa: PLR0913  # a command's options
             observer=progress,
             warn=messages.warn_once,
             reload=lambda: load(options, messages),
-        ).run()
+            ask=None if yes or not now or confirm is not None else lambda subject: _ask(subject, settings),
+        )
+        try:
+            outcome = destruction.run()
+        except _DeclinedError:
+            messages.tell("Nothing was touched.")
+            return ExitCode.FAILED
     if outcome.interrupted is not None:
         messages.warn("interrupted; nothing was changed")
         return outcome.exit_code
@@ -175,11 +184,42 @@ def destroy(  # noqa: PLR0913  # a command's options
     return outcome.exit_code
 
 
-def _confirmed(version: int) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
-    question = f"Destroy key version {version} for good, now, if nothing needs it?"
-    return typer.confirm(question, default=False, err=True)
+class _DeclinedError(Exception):
+    """The operator has answered no."""
+
+
+def _refuse_unsaid(reason: str | None, *, now: bool, asks: bool) -> None:
+    """Raise an error if a destruction at once has no reason, or would have to ask where nobody can answer."""
+    if reason is not None and not reason.strip():
+        raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
+    if now and reason is None:
+        raise ConfigurationError("--now needs --reason", hint="Say why: it is kept in the record of events.")
+    if now and asks and not _can_ask():
+        raise ConfigurationError(
+            "--now destroys the key for good, and nobody can be asked: this is not a terminal",
+            hint="Pass --yes if you mean it.",
+        )
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask(subject: Subject, settings: Settings) -> None:
+    """Show what would be destroyed, and ask.
+
+    Raises:
+        _DeclinedError: the answer is no.
+    """
+    for line in (
+        f"Database:  {settings.database.describe()}",
+        f"Key:       version {subject.version}, fingerprint {subject.fingerprint}",
+        f"Source:    {subject.source}",
+    ):
+        print(as_printed(line), file=sys.stderr)  # noqa: T201
+    question = f"Destroy key version {subject.version} for good, now, if nothing needs it?"
+    if not typer.confirm(question, default=False, err=True):
+        raise _DeclinedError
 
 
 def _moment(text: str | None) -> datetime | None:
