@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fluxbase_cli.cli.options import LogFormat, Options, Output, current_options
@@ -12,7 +12,7 @@ from fluxbase_cli.streams import Stream
 
 if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
-    from fluxbase_cli.store.records import QuarantineEntry
+    from fluxbase_cli.store.quarantine import Quarantine
 
 
 def print_result(options: Options, data: Mapping[str, Any], text: Iterable[str]) -> None:
@@ -57,13 +57,15 @@ def _why(stream: Stream) -> str:
     return "unknown" if stream.failure is None else stream.failure.strerror or type(stream.failure).__name__
 
 
-def print_quarantine(messages: Messages, entries: Sequence[QuarantineEntry], job: int | None) -> None:
+def print_quarantine(messages: Messages, left: Quarantine, job: int | None) -> None:
     """Print the undecryptable values as warnings."""
     from fluxbase_cli.report.json_report import quarantine  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.report.text import quarantine_lines  # noqa: PLC0415
+    from fluxbase_cli.report.text import quarantine_lines, unlisted_lines  # noqa: PLC0415
 
     if messages.as_json:
-        for entry, fields in zip(entries, quarantine(entries), strict=True):
+        for entry, fields in zip(left, quarantine(left), strict=True):
             messages.warn(entry.reason, **fields)
+        for line in unlisted_lines(left, job):
+            messages.warn(line.strip(), unlisted=left.unlisted)
         return
-    messages.warn(lines(quarantine_lines(entries, job)))
+    messages.warn(lines(quarantine_lines(left, job)))

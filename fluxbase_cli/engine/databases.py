@@ -31,6 +31,7 @@ from fluxbase_cli.store.connection import first_line, session
 from fluxbase_cli.store.databases import Databases, FurtherDatabases, SecondaryDatabase, exists, find_databases
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 _T = TypeVar("_T")
@@ -323,7 +324,7 @@ class DatabasesRun:
             remaining=sum(number for number in remaining if number is not None) if None not in remaining else None,
             elapsed_seconds=elapsed_s,
             handled=sum(report.handled for report in reports),
-            quarantine=tuple(entry for report in reports for entry in report.quarantine),
+            quarantine=Quarantine.together([report.quarantine for report in reports]),
             error=_error(failed, unexamined),
             signal=self._stop.signal,
             stopped=self._stop.order if state == "interrupted" else None,

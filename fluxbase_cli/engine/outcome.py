@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.errors import ExitCode, interrupted_code
-from fluxbase_cli.store.records import JobKind, QuarantineEntry, StopRequest
+from fluxbase_cli.store.quarantine import Quarantine
+from fluxbase_cli.store.records import JobKind, StopRequest
 from fluxbase_cli.unexamined import Unexamined
 
 
@@ -48,7 +49,7 @@ class JobReport:
     remaining: int | None
     elapsed_seconds: float
     handled: int
-    quarantine: tuple[QuarantineEntry, ...]
+    quarantine: Quarantine
     error: str | None = None
     signal: int | None = None
     stopped: StopRequest | None = None
@@ -75,7 +76,7 @@ class JobReport:
             return interrupted_code(self.signal)
         if self.state not in ("completed", "dry-run"):
             return ExitCode.FAILED
-        left = self.total.undecryptable or self.unexamined or any(entry.unwritable for entry in self.quarantine)
+        left = self.total.undecryptable or self.unexamined or self.quarantine.unwritable
         return ExitCode.UNDECRYPTABLE_LEFT if left else ExitCode.DONE
 
 
@@ -123,7 +124,7 @@ class AuditReport:
     locations: Mapping[str, LocationAudit]
     versions: tuple[int, ...]
     elapsed_seconds: float
-    quarantine: tuple[QuarantineEntry, ...]
+    quarantine: Quarantine
     warnings: tuple[str, ...]
     unexamined: tuple[Unexamined, ...] = ()
 

@@ -26,6 +26,7 @@ from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.preflight import inspect
+from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
 
 
@@ -102,7 +103,7 @@ class Proof:
             locations=_sum(censuses),
             versions=self.versions,
             elapsed_seconds=self.elapsed_s,
-            quarantine=tuple(entry for census in censuses for entry in census.quarantine),
+            quarantine=Quarantine.together([census.quarantine for census in censuses]),
             warnings=tuple(dict.fromkeys(warning for census in censuses for warning in census.warnings)),
             unexamined=self.unexamined,
         )

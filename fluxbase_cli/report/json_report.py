@@ -10,6 +10,7 @@ from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.printable import Lines, is_seen, to_printable_json
 from fluxbase_cli.proof.proof import Proof
+from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import QuarantineEntry, StopRequest
 
 
@@ -50,7 +51,7 @@ def job_report(report: JobReport) -> dict[str, Any]:
         "elapsed_seconds": round(report.elapsed_seconds, 3),
         "rate_per_second": round(report.rate_per_second, 1),
         "locations": [{"location": name, **counts.as_dict()} for name, counts in report.locations.items()],
-        "quarantine": quarantine(report.quarantine),
+        **quarantine_fields(report.quarantine),
         "forecast": _cost(None if report.estimate is None else report.estimate.cost),
         "measured": _cost(report.measured),
         "vacuum": [
@@ -127,7 +128,7 @@ def audit_report(report: AuditReport) -> dict[str, Any]:
             }
             for name, census in report.locations.items()
         ],
-        "quarantine": quarantine(report.quarantine),
+        **quarantine_fields(report.quarantine),
         "warnings": list(report.warnings),
         "unexamined": [each.as_dict() for each in report.unexamined],
     }
@@ -144,6 +145,15 @@ def proof_report(proof: Proof) -> dict[str, Any]:
     if proof.left_out:
         data["left_out"] = [{"where": each.where, "reason": each.reason} for each in proof.left_out]
     return data
+
+
+def quarantine_fields(left: Quarantine) -> dict[str, Any]:
+    """The values that were left as they are, how many there are, and whether the list is cut."""
+    return {
+        "quarantine": quarantine(left),
+        "quarantine_total": left.total,
+        "quarantine_is_cut": left.unlisted > 0,
+    }
 
 
 def quarantine(entries: Iterable[QuarantineEntry]) -> list[dict[str, Any]]:

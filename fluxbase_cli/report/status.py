@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary
-from fluxbase_cli.report.json_report import dotted, quarantine, stop_fields
-from fluxbase_cli.report.text import HOW_TO_CONTINUE, quarantine_titles, table
+from fluxbase_cli.report.json_report import quarantine_fields, stop_fields
+from fluxbase_cli.report.text import HOW_TO_CONTINUE, quarantine_line, quarantine_titles, table, unlisted_lines
 from fluxbase_cli.store.records import Event, Runner
 
 
@@ -58,7 +58,7 @@ def details_data(details: JobDetails) -> dict[str, Any]:
             for name, progress in details.locations.items()
         ],
         "runners": [_runner_data(runner, details.now) for runner in details.runners],
-        "quarantine": quarantine(details.quarantine),
+        **quarantine_fields(details.quarantine),
         "events": [_event_data(event) for event in details.events],
     }
 
@@ -117,9 +117,8 @@ def details_lines(details: JobDetails) -> Iterator[str]:
     if details.quarantine:
         yield ""
         yield from quarantine_titles(details.quarantine)
-        for entry in details.quarantine:
-            path = f" {dotted(entry.path)}" if entry.path else ""
-            yield f"  {entry.location} {entry.id}{path}: {entry.reason}"
+        yield from map(quarantine_line, details.quarantine)
+        yield from unlisted_lines(details.quarantine, job.id)
 
 
 def headline(details: JobDetails) -> str:

@@ -9,6 +9,7 @@ from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.printable import printable
 from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.json_report import dotted
+from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import JobKind, QuarantineEntry
 
 #: At most so many values are listed, so that the result stays on the screen. `secrets status JOB` lists all.
@@ -70,24 +71,40 @@ def whole_seconds(seconds: float) -> int:
     return max(1, round(seconds))
 
 
-def quarantine_lines(entries: Sequence[QuarantineEntry], job: int | None) -> Iterator[str]:
+def quarantine_lines(left: Quarantine, job: int | None) -> Iterator[str]:
     """The values that were left as they are: location, row id, path in the document, and reason."""
-    yield from quarantine_titles(entries)
-    for entry in entries[:_LISTED]:
-        path = f" {dotted(entry.path)}" if entry.path else ""
-        yield f"  {entry.location} {entry.id}{path}: {entry.reason}"
-    if len(entries) > _LISTED:
+    yield from quarantine_titles(left)
+    for entry in left[:_LISTED]:
+        yield quarantine_line(entry)
+    if left.total > _LISTED:
         where = f"`fluxbase-cli secrets status {job}`" if job is not None else "`-o json`"
-        yield f"  … and {len(entries) - _LISTED} more; {where} lists them all"
+        them = "them all" if not left.unlisted else f"{len(left)} of them"
+        yield f"  … and {left.total - _LISTED} more; {where} lists {them}"
+    yield from unlisted_lines(left, job)
 
 
-def quarantine_titles(entries: Sequence[QuarantineEntry]) -> Iterator[str]:
+def quarantine_line(entry: QuarantineEntry) -> str:
+    """One of these values."""
+    path = f" {dotted(entry.path)}" if entry.path else ""
+    return f"  {entry.location} {entry.id}{path}: {entry.reason}"
+
+
+def unlisted_lines(left: Quarantine, job: int | None) -> Iterator[str]:
+    """Where all values are, if not all of them are listed."""
+    if not left.unlisted:
+        return
+    if job is None:
+        yield f"  {left.unlisted} are not listed anywhere; a re-encryption lists all in fluxbase_rotation.quarantine"
+    else:
+        yield f"  all {left.total} are in the table fluxbase_rotation.quarantine, with job = {job}"
+
+
+def quarantine_titles(left: Quarantine) -> Iterator[str]:
     """How many values are in quarantine, one line for each of the two reasons."""
-    unwritable = sum(entry.unwritable for entry in entries)
-    if len(entries) > unwritable:
-        yield f"{len(entries) - unwritable} values could not be opened and were left as they are:"
-    if unwritable:
-        yield f"{unwritable} values could not be written and are still under their old key:"
+    if left.undecryptable:
+        yield f"{left.undecryptable} values could not be opened and were left as they are:"
+    if left.unwritable:
+        yield f"{left.unwritable} values could not be written and are still under their old key:"
 
 
 def audit_lines(report: AuditReport) -> Iterator[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from fluxbase_cli.engine.observe.status import JobDetails
 from fluxbase_cli.printable import Lines, as_printed, lines, printable, to_printable_json
-from fluxbase_cli.report.json_report import dotted, to_yaml
+from fluxbase_cli.report.json_report import to_yaml
 from fluxbase_cli.report.status import details_data, details_lines, headline, last_heard_of
-from fluxbase_cli.report.text import quarantine_titles
+from fluxbase_cli.report.text import quarantine_line, quarantine_titles
 from fluxbase_cli.streams import own
 
 if TYPE_CHECKING:
@@ -120,11 +120,10 @@ def _drawn(details: JobDetails) -> RenderableType:
     if details.quarantine:
         parts.extend(map(Text, quarantine_titles(details.quarantine)))
         for entry in details.quarantine[:_LISTED]:
-            path = f" {dotted(entry.path)}" if entry.path else ""
-            parts.append(Text(printable(f"  {entry.location} {entry.id}{path}: {entry.reason}"), no_wrap=True))
-        if len(details.quarantine) > _LISTED:
-            more = len(details.quarantine) - _LISTED
-            parts.append(Text(f"  … and {more} more; `fluxbase-cli secrets status {job.id}` lists them all"))
+            parts.append(Text(printable(quarantine_line(entry)), no_wrap=True))
+        if details.quarantine.total > _LISTED:
+            more = details.quarantine.total - _LISTED
+            parts.append(Text(f"  … and {more} more; `fluxbase-cli secrets status {job.id}` lists more"))
     return Group(*parts)
 
 

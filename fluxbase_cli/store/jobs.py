@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from fluxbase_cli.errors import JobRunningError
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.events import EventStore, os_user
+from fluxbase_cli.store.quarantine import MOST_LISTED, MOST_OF_A_KIND, LeftValues, Quarantine
 from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.records import (
     UNWRITABLE,
@@ -240,11 +241,23 @@ class JobStore:
         """Delete the record of values that could not be written: others have moved them."""
         self._sql.rows("forget_unwritable", job=job, beginning=UNWRITABLE)
 
-    def quarantined(self, job: int) -> list[QuarantineEntry]:
-        """The values that a job left as they are."""
+    def quarantined(self, job: int) -> Quarantine:
+        """The values that a job left as they are: the first of each kind, and how many there are."""
+        left = self.left_by_location(job)
+        return Quarantine(
+            (
+                QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
+                for row in self._sql.rows("list_quarantine", job=job, of_a_kind=MOST_OF_A_KIND, most=MOST_LISTED)
+            ),
+            undecryptable=sum(each.undecryptable for each in left),
+            unwritable=sum(each.unwritable for each in left),
+        )
+
+    def left_by_location(self, job: int) -> list[LeftValues]:
+        """How many values a job left as they are, in each location that has some."""
         return [
-            QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
-            for row in self._sql.rows("list_quarantine", job=job)
+            LeftValues(row["location"], row["undecryptable"], row["unwritable"])
+            for row in self._sql.rows("count_quarantine", job=job, beginning=UNWRITABLE)
         ]
 
 

@@ -15,6 +15,7 @@ from fluxbase_cli.engine.outcome import AuditReport, JobReport, LocationAudit
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.keyring import Layer
+from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import JobKind, JobState, QuarantineEntry
 
 NAMES = [field.name for field in fields(Counts)]
@@ -152,7 +153,7 @@ def job(state: str, *, undecryptable: int = 0, signal: int | None = None) -> Job
         remaining=0,
         elapsed_seconds=2.0,
         handled=10,
-        quarantine=(),
+        quarantine=Quarantine(),
         signal=signal,
     )
 
@@ -193,7 +194,7 @@ def report_of(key_version: int | None, by_version: dict[int, int], undecryptable
         locations={"a": LocationAudit(scanned, by_version, 7, undecryptable), "b": LocationAudit(0, {}, 0, 0)},
         versions=(1, 2),
         elapsed_seconds=1.0,
-        quarantine=tuple(QuarantineEntry("a", UUID(int=n), (), "why") for n in range(undecryptable)),
+        quarantine=Quarantine(QuarantineEntry("a", UUID(int=n), (), "why") for n in range(undecryptable)),
         warnings=(),
     )
 

@@ -11,6 +11,7 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress, Pace
 from fluxbase_cli.engine.observe.watch import paced
 from fluxbase_cli.report.status import details_data, headline, span
+from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import Job, JobKind, JobState
 
 _BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,7 +44,7 @@ def _details(seconds: float, rows: int, *, alive: bool = True, pace: Pace | None
         summary=JobSummary(_JOB, counts, rows, rows // 10, alive, pace),
         locations={"auth.users.totp_secret": LocationProgress(counts, rows, rows // 10, done=False)},
         runners=(),
-        quarantine=(),
+        quarantine=Quarantine(),
         events=(),
         now=_BEGUN + timedelta(seconds=seconds),
     )

@@ -21,6 +21,7 @@ from fluxbase_cli.report.json_report import audit_report, job_report, to_json, t
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress import LineProgress, ProgressState, QuietProgress, TableProgress, progress_for
 from fluxbase_cli.report.text import audit_lines, job_lines, job_title, quarantine_lines, table, whole_seconds
+from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import JobKind, QuarantineEntry, StopRequest
 
 _SECRETS = "functions.secrets.encrypted_value"
@@ -40,7 +41,7 @@ _REPORT = JobReport(
     remaining=0,
     elapsed_seconds=45.2,
     handled=1000,
-    quarantine=(),
+    quarantine=Quarantine(),
 )
 _ENTRY = QuarantineEntry(_SETTINGS, _ID, ("email", "smtp_password"), "no key opens it")
 
@@ -98,8 +99,8 @@ def test_seconds_are_whole_and_at_least_one(seconds: float, whole: int) -> None:
 
 
 def test_undecryptable_values_are_listed_up_to_a_limit() -> None:
-    short = list(quarantine_lines([_ENTRY], 3))
-    long = list(quarantine_lines([_ENTRY] * 60, 3))
+    short = list(quarantine_lines(Quarantine([_ENTRY]), 3))
+    long = list(quarantine_lines(Quarantine([_ENTRY] * 60), 3))
 
     assert short == [
         "1 values could not be opened and were left as they are:",
@@ -112,7 +113,7 @@ def test_undecryptable_values_are_listed_up_to_a_limit() -> None:
 
 def _census(key_version: int | None, old: int) -> AuditReport:
     locations = {_SECRETS: LocationAudit(10 + old, {1: old, 2: 10}, 0, 0), _SETTINGS: LocationAudit(5, {2: 5}, 1, 0)}
-    return AuditReport(key_version, locations, (1, 2), 1.5, (), ())
+    return AuditReport(key_version, locations, (1, 2), 1.5, Quarantine(), ())
 
 
 def test_an_audit_in_text() -> None:
@@ -172,7 +173,7 @@ def test_exit_codes_of_an_audit() -> None:
 
 
 def test_json_and_yaml_keep_the_order_and_say_the_same() -> None:
-    data = job_report(replace(_REPORT, quarantine=(_ENTRY,)))
+    data = job_report(replace(_REPORT, quarantine=Quarantine((_ENTRY,))))
 
     assert json.loads(to_json(data)) == yaml.safe_load(to_yaml(data)) == data
     assert list(json.loads(to_json(data))) == list(yaml.safe_load(to_yaml(data))) == list(data)

@@ -16,7 +16,8 @@ from fluxbase_cli.engine.run.account import location_counts
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.store.records import Event, Job, JobState, QuarantineEntry, Runner, ShardTotal
+from fluxbase_cli.store.quarantine import Quarantine
+from fluxbase_cli.store.records import Event, Job, JobState, Runner, ShardTotal
 
 _RECENT = 20
 
@@ -105,7 +106,7 @@ class JobDetails:
     summary: JobSummary
     locations: Mapping[str, LocationProgress]
     runners: tuple[Runner, ...]
-    quarantine: tuple[QuarantineEntry, ...]
+    quarantine: Quarantine
     events: tuple[Event, ...]
     now: datetime
 
@@ -160,7 +161,7 @@ def read_details(connection: Connection, number: int | None) -> JobDetails | Non
             summary=_summary(jobs, job, runners, events, now),
             locations=_locations(jobs, job.id),
             runners=tuple(runners),
-            quarantine=tuple(jobs.quarantined(job.id)),
+            quarantine=jobs.quarantined(job.id),
             events=tuple(events),
             now=now,
         )

@@ -106,7 +106,7 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
     warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
     if key_version is not None and result.quarantine:
         warnings.append(
-            f"{len(result.quarantine)} values open under no configured key; it is unknown which key sealed them"
+            f"{result.quarantine.total} values open under no configured key; it is unknown which key sealed them"
         )
     return AuditReport(
         key_version=key_version,

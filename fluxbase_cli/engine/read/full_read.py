@@ -33,8 +33,8 @@ from fluxbase_cli.store.connection import Connection, connect_for_values, first_
 from fluxbase_cli.store.ctid import LAST_CTID, WHOLE_TABLE, Ctid, CtidRange
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.open_transactions import OpenTransactions
+from fluxbase_cli.store.quarantine import Quarantine, QuarantineCollector
 from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader
-from fluxbase_cli.store.records import QuarantineEntry
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
 from fluxbase_cli.store.rows import Rows
@@ -54,7 +54,7 @@ class ReadResult:
     """
 
     tallies: Mapping[str, Tally]
-    quarantine: tuple[QuarantineEntry, ...]
+    quarantine: Quarantine
     unexamined: tuple[Unexamined, ...] = ()
 
 
@@ -309,15 +309,14 @@ class _Collected:
     def __init__(self, plan: Plan) -> None:
         self._lock = threading.Lock()
         self._tallies: dict[str, Tally] = {location: Tally() for location in plan.rows_by_location}
-        self._quarantine: list[QuarantineEntry] = []
+        self._quarantine = QuarantineCollector()
 
     def add(self, relation: Relation, result: ResealResult) -> None:
         with self._lock:
             for column, tally in zip(relation.columns, result.tallies, strict=True):
                 self._tallies[relation.table.location(column)].add(tally)
-            self._quarantine.extend(result.quarantine)
+            self._quarantine.add(result.quarantine)
 
     def result(self) -> ReadResult:
-        # A value that was read again after the snapshot is listed once.
-        ordered = sorted(set(self._quarantine), key=lambda entry: (entry.location, entry.id, entry.path))
-        return ReadResult(self._tallies, tuple(ordered))
+        undecryptable = sum(tally.undecryptable for tally in self._tallies.values())
+        return ReadResult(self._tallies, self._quarantine.result(undecryptable))

@@ -25,10 +25,7 @@ def location_counts(jobs: JobStore, job: int, names: tuple[str, ...]) -> Mapping
             location = f"{total.table}.{column}"
             counts[location] = counts.get(location, Counts()) + found
     listed = dict.fromkeys(counts, 0)
-    for entry in jobs.quarantined(job):
-        if entry.unwritable:
-            continue
-        listed[entry.location] = listed.get(entry.location, 0) + 1
+    listed |= {left.location: left.undecryptable for left in jobs.left_by_location(job)}
     for location, number in listed.items():
         found = counts.get(location, Counts())
         if number > found.undecryptable:

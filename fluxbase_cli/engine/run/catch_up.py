@@ -102,7 +102,7 @@ class CatchUp:
             # Queried each time: partitions are attached and detached, and tables renamed, while a job runs.
             found = find_relations(connection, self.context.request.catalogue)
             clean = pass_number > 0 and touched == 0 and not self._changed(jobs, found)
-            unwritable = clean and any(entry.unwritable for entry in jobs.quarantined(self.context.job))
+            unwritable = clean and any(left.unwritable for left in jobs.left_by_location(self.context.job))
             if clean and not unwritable:
                 self._end(jobs, found)
                 return CatchUpStep.ENDED

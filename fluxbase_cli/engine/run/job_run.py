@@ -29,7 +29,8 @@ from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection, connect, first_line, session
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.store.records import Job, JobState, QuarantineEntry
+from fluxbase_cli.store.quarantine import Quarantine
+from fluxbase_cli.store.records import Job, JobState
 from fluxbase_cli.unexamined import Unexamined
 
 #: A job with fewer rows takes one or two seconds, and a trial run would take a large part of that time.
@@ -146,7 +147,7 @@ class JobRun:
             locations=location_counts(jobs, job.id, self._names),
             remaining=job.remaining,
             handled=0,
-            quarantine=tuple(jobs.quarantined(job.id)),
+            quarantine=jobs.quarantined(job.id),
         )
 
     def _work(self, runner: int, job: Job) -> str | None:
@@ -213,7 +214,7 @@ class JobRun:
             locations=location_counts(jobs, job, self._names),
             remaining=recorded.remaining,
             handled=values_handled(jobs, job) - before,
-            quarantine=tuple(jobs.quarantined(job)),
+            quarantine=jobs.quarantined(job),
             error=recorded.error,
             unexamined=jobs.unexamined(job),
         )
@@ -227,7 +228,7 @@ class JobRun:
         locations: Mapping[str, Counts],
         remaining: int | None,
         handled: int,
-        quarantine: tuple[QuarantineEntry, ...],
+        quarantine: Quarantine,
         error: str | None = None,
         unexamined: tuple[Unexamined, ...] = (),
     ) -> JobReport:

@@ -250,8 +250,9 @@ class RowResealer:
         for (index, column), value in zip(self._columns, new, strict=True):
             stored = row[FIRST + index]
             if column.form is Form.JSON:
-                leaves = dict(strings(self._text(stored))) if stored is not None else {}
-                if any(leaves.get(leaf.path) != leaf.value for leaf in value):
+                wanted = {leaf.path: leaf.value for leaf in value}
+                found = () if stored is None else strings(self._text(stored))
+                if sum(wanted.get(path) == text for path, text in found) != len(wanted):
                     return False
             elif stored != value:
                 return False
@@ -264,13 +265,14 @@ class RowResealer:
         if stored is None:
             return None
         try:
-            leaves = list(strings(self._text(stored)))
+            # The text is not kept beside the tree: of a large document, each copy counts.
+            root = parse(self._text(stored))
         except RecursionError:
             tally.undecryptable += 1
             result.quarantine.append(self._entry(row, column, (), TOO_DEEP))
             return None
         edits = []
-        for path, text in leaves:
+        for path, text in walk(root):
             sealed = text.encode("utf-8", "surrogatepass")
             if not may_be_seal(sealed):
                 continue
@@ -300,17 +302,43 @@ def strings(document: str | bytes) -> Iterator[tuple[tuple[str, ...], str]]:
     Raises:
         RecursionError: the document is nested too deeply for the parser.
     """
+    return walk(parse(document))
+
+
+def parse(document: str | bytes) -> Any:  # noqa: ANN401  # JSON
+    """Parse a JSON document. Each number is None.
+
+    Raises:
+        RecursionError: the document is nested too deeply for the parser.
+    """
     # Numbers are not needed, and to convert one with thousands of digits would fail or take long.
-    root = json.loads(document, parse_int=_no_number, parse_float=_no_number)
-    pending: list[tuple[tuple[str, ...], Any]] = [((), root)]
-    while pending:
-        path, node = pending.pop()
-        if isinstance(node, str):
-            yield path, node
-        elif isinstance(node, dict):
-            pending.extend(((*path, key), child) for key, child in node.items())
-        elif isinstance(node, list):
-            pending.extend(((*path, str(index)), child) for index, child in enumerate(node))
+    return json.loads(document, parse_int=_no_number, parse_float=_no_number)
+
+
+def walk(root: Any) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN401  # JSON
+    """All strings of a parsed document with their paths. In memory is only the way to the present one."""
+    if isinstance(root, str):
+        yield (), root
+    path: list[str] = []
+    open_nodes = [_children(root)]
+    while open_nodes:
+        for key, child in open_nodes[-1]:
+            if isinstance(child, str):
+                yield (*path, key), child
+            elif isinstance(child, (dict, list)):
+                path.append(key)
+                open_nodes.append(_children(child))
+                break
+        else:
+            open_nodes.pop()
+            if path:
+                path.pop()
+
+
+def _children(node: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # JSON
+    if isinstance(node, dict):
+        return iter(node.items())
+    return ((str(index), child) for index, child in enumerate(node if isinstance(node, list) else ()))
 
 
 def _no_number(_digits: str) -> None:

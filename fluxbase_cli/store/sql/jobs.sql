@@ -159,6 +159,27 @@ ON CONFLICT (job, location, row_id, path) DO UPDATE SET reason = excluded.reason
 DELETE FROM fluxbase_rotation.quarantine WHERE job = %(job)s AND starts_with(reason, %(beginning)s);
 
 -- name: list_quarantine
-SELECT location, row_id, path, reason FROM fluxbase_rotation.quarantine
-WHERE job = %(job)s
+SELECT location, row_id, path, reason
+FROM (
+    SELECT location, row_id, path, reason
+    FROM (
+        SELECT
+            location, row_id, path, reason,
+            row_number() OVER (PARTITION BY location, reason ORDER BY row_id, path) AS place
+        FROM fluxbase_rotation.quarantine
+        WHERE job = %(job)s
+    ) AS ranked
+    WHERE place <= %(of_a_kind)s
+    ORDER BY place, location, reason
+    LIMIT %(most)s
+) AS listed
 ORDER BY location, row_id, path;
+
+-- name: count_quarantine
+SELECT
+    location,
+    count(*) FILTER (WHERE NOT starts_with(reason, %(beginning)s)) AS undecryptable,
+    count(*) FILTER (WHERE starts_with(reason, %(beginning)s)) AS unwritable
+FROM fluxbase_rotation.quarantine
+WHERE job = %(job)s
+GROUP BY location;
