@@ -13,6 +13,8 @@ import os
 import re
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -33,6 +35,15 @@ _PADDING = ord("=")
 _UNOPENED = (TypeError, ValueError, InvalidTag)
 _USER_KEY_INFO = b"fluxbase-user-settings-v1"
 _FINGERPRINT_PREFIX = b"fluxbase-cli key fingerprint v1\x00"
+_FINGERPRINT_SALT = b"fluxbase-cli key fingerprint v2"
+FINGERPRINT_DIGITS = 16
+#: One of the settings of scrypt in OWASP's Password Storage Cheat Sheet; of those the one with the least memory that is
+#: still 16 MiB (128 * N * r bytes), because a job of many processes must stay small.
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**14, 8, 5
+#: In bytes: twice what it needs. The default of OpenSSL is too little for some settings.
+_SCRYPT_MAXMEM = 32 * 2**20
+#: More keys than a key ring has.
+_MOST_FINGERPRINTS = 256
 
 
 class SealError(Exception):
@@ -238,10 +249,52 @@ def derive_user_key(master: bytes, user_id: UUID) -> bytes:
 
 
 def fingerprint(key: bytes) -> str:
-    """A name for a key that does not reveal it: the first 16 hex digits of a domain-separated SHA-256."""
-    return hashlib.sha256(_FINGERPRINT_PREFIX + key).hexdigest()[:16]
+    """A name for a key that does not reveal it: 16 hex digits.
+
+    People choose keys of printable text, and such a key could be guessed: a SHA-256 takes a microsecond. So the
+    fingerprint of such a key is a scrypt digest (RFC 7914), which takes about 0.2 s of one processor and 16 MiB. A
+    process computes it once. The other keys are random, and their fingerprint is a SHA-256.
+
+    Args:
+        key: the key, 32 bytes.
+    """
+    return _slow_digest(key) if is_text(key) else former_fingerprint(key)
+
+
+def former_fingerprint(key: bytes) -> str:
+    """The fingerprint as releases before 0.2 computed it for every key: a domain-separated SHA-256."""
+    return hashlib.sha256(_FINGERPRINT_PREFIX + key).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def is_fingerprint(text: str, key: bytes) -> bool:
-    """Whether a text is the fingerprint of a key."""
-    return hmac.compare_digest(text.encode(), fingerprint(key).encode())
+    """Whether a text is the fingerprint of a key, in the present form or in the former one."""
+    given = text.encode()
+    # The former one comes first, because it is quick.
+    return hmac.compare_digest(given, former_fingerprint(key).encode()) or (
+        is_text(key) and hmac.compare_digest(given, fingerprint(key).encode())
+    )
+
+
+def compute_fingerprints(keys: Iterable[bytes]) -> None:
+    """Compute the fingerprints of several keys at once, so that the slow ones do not wait for each other."""
+    slow = [key for key in dict.fromkeys(keys) if is_text(key)]
+    if len(slow) > 1:
+        # hashlib releases the interpreter's lock meanwhile.
+        with ThreadPoolExecutor(len(slow)) as pool:
+            list(pool.map(_slow_digest, slow))
+
+
+def is_text(key: bytes) -> bool:
+    """Whether a key is printable text. A random key is that with a probability below 2**-40."""
+    try:
+        text = key.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)
+
+
+@lru_cache(maxsize=_MOST_FINGERPRINTS)
+def _slow_digest(key: bytes) -> str:
+    # The salt can't be random: everybody who has the key must get the same fingerprint.
+    digest = hashlib.scrypt(key, salt=_FINGERPRINT_SALT, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=_SCRYPT_MAXMEM)
+    return digest.hex()[:FINGERPRINT_DIGITS]

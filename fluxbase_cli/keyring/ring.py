@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fluxbase_cli import seal
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
@@ -30,13 +30,23 @@ class Key:
     secret: bytes
     provider: str = TEXT_PROVIDER
     source: str = ""
-    fingerprint: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fingerprint", seal.fingerprint(self.secret))
 
     def __repr__(self) -> str:
         return f"Key(version={self.version}, fingerprint={self.fingerprint})"
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint (see `fluxbase_cli.seal.fingerprint`), computed when it is asked for: that may be slow."""
+        return seal.fingerprint(self.secret)
+
+    @property
+    def former_fingerprint(self) -> str | None:
+        """The fingerprint in the form of releases before 0.2, if the present one has another form."""
+        return seal.former_fingerprint(self.secret) if seal.is_text(self.secret) else None
+
+    def has_fingerprint(self, text: str) -> bool:
+        """Whether a text is the fingerprint of this key, in the present form or in the former one."""
+        return seal.is_fingerprint(text, self.secret)
 
     @property
     def is_sample(self) -> bool:

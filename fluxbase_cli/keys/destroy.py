@@ -32,6 +32,7 @@ from fluxbase_cli.proof.standbys import RETRY_LIMIT_S, examine_standbys
 from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.databases import Databases
+from fluxbase_cli.store.fingerprints import replace_former
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
 from fluxbase_cli.store.replication import is_standby
@@ -122,7 +123,9 @@ class Destruction:
         if last is not None and last.what is KeyEvent.DESTROYED and self._is_destroyed_key(last, sources):
             return self._destroyed_already(last, sources)
         keyring = open_keyring(self._settings, self._environ, warn=self._warn, gone=self._may_be_absent(last, sources))
-        subject = self._subject(keyring, sources, last)
+        history = history.knowing(keyring.keys)
+        subject = self._subject(keyring, sources, history.last(request.version))
+        self._request = request = _in_present_form(request, subject, keyring)
         record = history.last(subject.version, subject.fingerprint)
         dates = Dates(history, subject, self._settings.encryption.key_destruction, asked=request.keep_until)
         with session(self._settings.database) as connection:
@@ -200,6 +203,7 @@ class Destruction:
         with connection.transaction():
             # A job also takes this lock when it begins. So the second one sees here what the first one has recorded.
             records.hold()
+            replace_former(connection, [(key.former_fingerprint, key.fingerprint) for key in attempt.keyring.keys])
             history = history_over(connection)
             record = history.last(subject.version, subject.fingerprint)
             now = replace(attempt, dates=replace(attempt.dates, history=history), record=record)
@@ -282,7 +286,7 @@ class Destruction:
             )
         except ConfigurationError:
             return True
-        return ring.key(entry.version).fingerprint == last.fingerprint
+        return ring.key(entry.version).has_fingerprint(last.fingerprint)
 
     def _subject(self, keyring: Keyring, sources: KeySources, last: KeyRecord | None) -> Subject:
         version = self._request.version
@@ -348,6 +352,14 @@ class Destruction:
         return DestroyOutcome(
             subject.version, subject.fingerprint, subject.source, state, refusals=tuple(refusals), census=census
         )
+
+
+def _in_present_form(request: DestroyRequest, subject: Subject, keyring: Keyring) -> DestroyRequest:
+    """The request, with the key's present fingerprint where the operator gave the former one, from an older ticket."""
+    confirm = (request.confirm or "").strip().lower()
+    if subject.version in keyring.versions and keyring.key(subject.version).has_fingerprint(confirm):
+        return replace(request, confirm=subject.fingerprint)
+    return request
 
 
 def _needed_by(proof: DatabaseProof, version: int) -> NeededBy:

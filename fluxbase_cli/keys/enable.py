@@ -10,7 +10,9 @@ from fluxbase_cli.keyring import Key
 from fluxbase_cli.keys.history import KeyState, history_over, read_history
 from fluxbase_cli.keys.loader import open_keyring
 from fluxbase_cli.store.connection import session
+from fluxbase_cli.store.fingerprints import replace_former
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
+from fluxbase_cli.store.schema import Schema
 
 
 class CheckRefusedError(FluxbaseCliError):
@@ -34,6 +36,8 @@ def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, 
     with session(settings.database) as connection, connection.transaction():
         records = KeyRecords(connection)
         records.hold()
+        Schema(connection).ensure()
+        replace_former(connection, [(key.former_fingerprint, key.fingerprint)])
         history = history_over(connection)
         last = history.last(version, key.fingerprint)
         _refuse_destroyed(last)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
 from fluxbase_cli.config import DatabaseSettings, KeyEntry, Secret
+from fluxbase_cli.keyring import Key
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
@@ -57,6 +58,31 @@ class KeyHistory:
     targets: frozenset[int] = frozenset()
     moved: Mapping[int, datetime] = field(default_factory=dict)
     pinned: Mapping[int, str] = field(default_factory=dict)
+
+    def knowing(self, keys: Iterable[Key]) -> KeyHistory:
+        """The same history, in which the fingerprints of these keys have the present form.
+
+        Releases before 0.2 recorded another form for keys of printable text. Without the key, one can't be computed
+        from the other. Until a job has replaced them (`fluxbase_cli.store.fingerprints`), the database may have both.
+        """
+        present = {key.former_fingerprint: key.fingerprint for key in keys if self._has_former(key)}
+        if not present:
+            return self
+        return replace(
+            self,
+            records=tuple(
+                replace(each, fingerprint=present.get(each.fingerprint, each.fingerprint)) for each in self.records
+            ),
+            wrapped=tuple(
+                replace(each, fingerprint=present.get(each.fingerprint, each.fingerprint)) for each in self.wrapped
+            ),
+            pinned={version: present.get(text, text) for version, text in self.pinned.items()},
+        )
+
+    def _has_former(self, key: Key) -> bool:
+        former = key.former_fingerprint
+        known = (*(each.fingerprint for each in self.records), *(each.fingerprint for each in self.wrapped))
+        return former is not None and (former in known or former in self.pinned.values())
 
     def last(self, version: int, fingerprint: str | None = None) -> KeyRecord | None:
         """The last event that decides the state of a key.

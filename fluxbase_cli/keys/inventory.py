@@ -13,6 +13,7 @@ from fluxbase_cli.keys.history import KeyHistory, KeyState, history_over
 from fluxbase_cli.keys.loader import open_keyring
 from fluxbase_cli.keys.pins import other_keys
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
+from fluxbase_cli.seal import compute_fingerprints
 from fluxbase_cli.store.clock import Clock, ServerClock
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.key_records import KeyEvent
@@ -76,6 +77,8 @@ def list_keys(
     """
     keyring = open_keyring(settings, environ, warn=warn, check_pins=False)
     history, now = _ask_database(settings, warn, clock)
+    history = history.knowing(keyring.keys)
+    compute_fingerprints(key.secret for key in keyring.keys)
     sources = find_key_sources(settings.encryption, history, environ, warn)
     listed = [_listed(key, keyring, sources, history, now) for key in keyring.keys]
     listed += _destroyed(history, keyring)

@@ -9,6 +9,7 @@ from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import Key, Keyring, fetch_keys, servers_key
 from fluxbase_cli.keys.history import KeyHistory, KeyState, entry_of, read_history
 from fluxbase_cli.keys.pins import read_pins, refuse_other_keys
+from fluxbase_cli.seal import compute_fingerprints
 
 
 class _LazyHistory:
@@ -98,7 +99,9 @@ def open_keyring(
         keys, active=encryption.active_key_version, to_come=frozenset(to_come), server=servers_key(encryption)
     )
     if check_pins:
-        refuse_other_keys(read_pins(settings.database, warn=warn), ring.keys)
+        pinned = read_pins(settings.database, warn=warn)
+        compute_fingerprints(key.secret for key in ring.keys if key.version in pinned)
+        refuse_other_keys(pinned, ring.keys)
     return ring
 
 
@@ -117,7 +120,7 @@ def refuse_as_target(history: KeyHistory, key: Key) -> None:
     Raises:
         ConfigurationError: the key is disabled or destroyed.
     """
-    state = history.state(key.version, key.fingerprint)
+    state = history.knowing([key]).state(key.version, key.fingerprint)
     if state is KeyState.ENABLED:
         return
     hint = "Choose another version."

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError, PreflightRefusedError, UntrustedSchemaError
 from fluxbase_cli.keyring import Key, Keyring
-from fluxbase_cli.seal import is_fingerprint
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.key_records import KeyRecords
 from fluxbase_cli.store.schema import Schema
@@ -44,11 +43,9 @@ class OtherKey:
 def other_keys(pinned: Mapping[int, str], keys: Iterable[Key]) -> tuple[OtherKey, ...]:
     """The keys that are not the ones that are pinned to their versions, by ascending version."""
     return tuple(
-        OtherKey(
-            key, pinned[key.version], next((v for v, text in pinned.items() if is_fingerprint(text, key.secret)), None)
-        )
+        OtherKey(key, pinned[key.version], next((v for v, text in pinned.items() if key.has_fingerprint(text)), None))
         for key in sorted(keys, key=lambda key: key.version)
-        if key.version in pinned and not is_fingerprint(pinned[key.version], key.secret)
+        if key.version in pinned and not key.has_fingerprint(pinned[key.version])
     )
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from fluxbase_cli.config import KeyEntry, Secret, Settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import CreatedKey, KeyRewrapper
+from fluxbase_cli.keyring import CreatedKey, KeyRewrapper, fetch_key
 from fluxbase_cli.keys.history import entry_of, history_over
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
+from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
@@ -66,12 +67,8 @@ def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrappi
     if not isinstance(provider, KeyRewrapper):
         raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} again")
     created = provider.rewrap(entry, wrapping_key)
-    if entry.recorded not in (None, created.fingerprint):
-        raise ConfigurationError(
-            f"the key at {entry.source} has the fingerprint {created.fingerprint}, and {entry.recorded} is recorded "
-            "with it: it is another key",
-            hint="It was left as it is. Restore this row from a backup of this database.",
-        )
+    if entry.recorded is not None and created.fingerprint != fingerprint(fetch_key(provider, entry)):
+        raise ConfigurationError(f"the key at {entry.source} became another key when it was rewrapped; it was left")
     wrapped_by = _text(created, "kms_key_id") or wrapping_key
     kept = WrappedKeyStore(connection)
     row = None if entry.version in sources.encryption.versions else kept.get(entry.version)

@@ -158,7 +158,7 @@ class Cutover:
             self._steps.edit(self._settings, Change(version, dict(record.setting), activate=False))
         self._steps.settings = self._context.load()
         made = self._steps.ring(self._settings).key(version)
-        if made.fingerprint != record.fingerprint:
+        if not made.has_fingerprint(record.fingerprint):
             raise ConfigurationError(
                 f"the key of version {version} at {made.source} has the fingerprint {made.fingerprint}, and the new "
                 f"key has {record.fingerprint}",

@@ -81,6 +81,7 @@ def beyond_retention(
     """
     if retain is None:
         return ()
+    history = history.knowing(keyring.keys)
     existing = [
         key
         for key in keyring.keys

@@ -135,7 +135,7 @@ class RotationSteps:
                 ["Does FLUXBASE_SECURITY_ENCRYPTION_ACTIVE_KEY_VERSION set it? Set that to the new version."],
             )
         key = self.ring(settings).key(version)
-        if key.fingerprint != fingerprint:
+        if not key.has_fingerprint(fingerprint):
             raise ConfigurationError(
                 f"the key of version {version} at {key.source} has the fingerprint {key.fingerprint}, and the new key "
                 f"has {fingerprint}",

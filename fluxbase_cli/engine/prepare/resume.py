@@ -158,7 +158,9 @@ def _refuse_other_context(job: Job, keyring: Keyring, request: JobRequest) -> No
             hint="Use the same version of fluxbase-cli and the same --locations on all machines, or begin again with "
             "--restart.",
         )
-    if dict(job.fingerprints) != fingerprints(keyring):
+    recorded = {int(version): text for version, text in job.fingerprints.items()}
+    same_versions = set(recorded) == set(keyring.versions)
+    if not same_versions or not all(key.has_fingerprint(recorded[key.version]) for key in keyring.keys):
         raise ConfigurationError(
             f"job {job.id} was begun with other keys than these",
             hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin again with --restart.",

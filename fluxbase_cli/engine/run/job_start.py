@@ -18,6 +18,7 @@ from fluxbase_cli.engine.run.account import values_handled
 from fluxbase_cli.errors import JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.fingerprints import replace_former
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import Job, JobState, NewJob, StopRequest, Tuning
 from fluxbase_cli.store.replication import connected_standbys
@@ -99,6 +100,7 @@ class JobStart:
         """Check the keys once more: somebody may have destroyed one before the operator confirmed."""
         if self._before_begin is not None:
             keys.enter_context(self._before_begin(None if self._request.secondary else connection))
+        replace_former(connection, [(key.former_fingerprint, key.fingerprint) for key in self._keyring.keys])
 
     def _resume(self, connection: Connection, jobs: JobStore, job: Job) -> Job:
         joins = self._request.join or any(runner.alive for runner in jobs.runners.of_job(job.id))
