@@ -22,6 +22,7 @@ from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations
+from fluxbase_cli.store.server_log import logged_values
 from fluxbase_cli.store.sessions import other_sessions
 from fluxbase_cli.store.transactions import Access
 from fluxbase_cli.unexamined import Unexamined
@@ -178,6 +179,10 @@ def inspect(
     ]
     if write:
         findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
+        findings += [
+            Finding("log", CheckStatus.TELL, logged.message, logged.remedy)
+            for logged in logged_values(connection, found.relations, session["role"])
+        ]
     findings += _sessions(len(other_sessions(connection, [session["database"]])))
     access = Access(role=role, quiet=quiet)
     further = (

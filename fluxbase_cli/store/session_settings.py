@@ -39,6 +39,21 @@ SETTINGS: dict[str, str] = {
     "quote_all_identifiers": "off",
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
+    # What the server logs: no parameter of a failed statement, and no plan, in which parameters are constants.
+    "log_parameter_max_length_on_error": "0",
+    "debug_print_parse": "off",
+    "debug_print_rewritten": "off",
+    "debug_print_plan": "off",
+}
+
+ROWS_IN_LOG = "log_error_verbosity"
+#: Settings that keep sealed values out of the server's log, and that only a superuser may change, or a role with `GRANT
+#: SET ON PARAMETER`: parameters of statements; the contents of a row in the DETAIL of an error; plans; pgaudit.
+_SILENT = {
+    "log_parameter_max_length": "0",
+    ROWS_IN_LOG: "terse",
+    "auto_explain.log_min_duration": "-1",
+    "pgaudit.log_parameter": "off",
 }
 
 #: Settings that came later, with the first version that has them (as `server_version_num`).
@@ -55,6 +70,17 @@ _BY_DATABASE = (
 _SET = sql.SQL(
     "SELECT pg_catalog.set_config(name, setting, false) FROM (VALUES {}) AS wanted (name, setting)"
     " WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {}"
+)
+
+
+# A setting of a module exists only where the module is loaded. `current_setting` is NULL for one that does not exist.
+_SET_IF_PERMITTED = sql.SQL(
+    "SELECT set_config(name, setting, false) FROM (VALUES {}) AS wanted (name, setting)"
+    " WHERE current_setting(name, true) IS NOT NULL AND has_parameter_privilege(name, 'SET')"
+).format(
+    sql.SQL(", ").join(
+        sql.SQL("({}, {})").format(sql.Literal(name), sql.Literal(value)) for name, value in _SILENT.items()
+    )
 )
 
 
@@ -81,4 +107,5 @@ def apply_settings(connection: psycopg.Connection[tuple[object, ...]], server_pr
     if connection.execute(statement).rowcount != len(settings):
         return False
     connection.execute("; ".join(_BY_DATABASE))
+    connection.execute(_SET_IF_PERMITTED)
     return True
