@@ -130,11 +130,12 @@ VARIABLE_FAULTS = [
 ]
 
 
+@pytest.mark.parametrize("release", ["2026.3.6", "main"])
 @pytest.mark.parametrize(("rule", "severity", "fault"), VARIABLE_FAULTS, ids=_short)
 def test_a_fault_in_a_variable_is_found_by_its_rule_alone(
-    tmp_path: Path, rule: str, severity: str, fault: dict[str, str]
+    tmp_path: Path, rule: str, severity: str, fault: dict[str, str], release: str
 ) -> None:
-    report = checked(tmp_path, None, with_variables(**fault))
+    report = checked(tmp_path, None, with_variables(**fault), release=release)
 
     assert worse_than_low(report) == {(rule, severity)}
     secrets = (JWT_SECRET, ENCRYPTION_KEY, SETUP_TOKEN, DATABASE_PASSWORD, *fault.values())
