@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+from psycopg import sql
 
 from fluxbase_cli.config.document import Value
 from fluxbase_cli.security.configuration.known import MAIN
@@ -11,8 +13,10 @@ from fluxbase_cli.security.configuration.reading import setting_place, text_of
 from fluxbase_cli.security.configuration.secrets import is_reference, sample_reason
 from fluxbase_cli.security.configuration.values import go_bool
 from fluxbase_cli.security.database.app_settings import read_app_settings
+from fluxbase_cli.security.database.fluxbase import fluxbase_database
+from fluxbase_cli.security.database.sso import read_dashboard_providers, read_saml_providers
 from fluxbase_cli.security.facts import Facts
-from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity
+from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity, Unchecked
 from fluxbase_cli.security.rule import Point, rule
 
 _SHORT, _LEAST = 16, 32
@@ -82,8 +86,12 @@ def setup_token_is_weak(facts: Facts) -> Iterator[Found]:
     allowed_redirect_hosts: [app.example.com]
     """,
 )
-def saml_is_weakened(facts: Facts) -> Iterator[Found]:
-    """A SAML provider of the file is weakened."""
+def saml_is_weakened(facts: Facts) -> Iterator[Found | Unchecked]:
+    """A SAML provider of the file or of the database is weakened."""
+    yield from _both(facts, _weak_saml_of_file, _weak_saml_of_database)
+
+
+def _weak_saml_of_file(facts: Facts) -> Iterator[Found]:
     configuration = facts.configuration
     for provider in configuration.entries("auth.saml_providers"):
         if not _is_on(provider, "enabled"):
@@ -118,8 +126,60 @@ def saml_is_weakened(facts: Facts) -> Iterator[Found]:
     required_claims: {roles: [fluxbase-admin]}    # SAML: required_groups: [fluxbase-admins]
     """,
 )
-def everybody_reaches_the_dashboard(facts: Facts) -> Iterator[Found]:
-    """A provider of the file opens the dashboard to all its accounts."""
+def everybody_reaches_the_dashboard(facts: Facts) -> Iterator[Found | Unchecked]:
+    """A provider of the file or of the database opens the dashboard to all its accounts."""
+    yield from _both(facts, _open_providers_of_file, _open_providers_of_database)
+
+
+def _both(facts: Facts, *checks: Callable[[Facts], Iterator[Found]]) -> Iterator[Found | Unchecked]:
+    """What checks of parts of a rule find. The rule is not checked if none of them can be done."""
+    reasons: list[str] = []
+    for check in checks:
+        try:
+            yield from check(facts)
+        except NotCheckedError as error:
+            reasons.append(error.reason)
+    if len(reasons) == len(checks):
+        raise NotCheckedError(reasons[0])
+    for reason in reasons:
+        yield Unchecked(reason)
+
+
+def _weak_saml_of_database(facts: Facts) -> Iterator[Found]:
+    for provider in fluxbase_database(facts).read(read_saml_providers):
+        place = Place("SAML provider", provider.name, f"SAML provider {provider.name} in auth.saml_providers")
+        where = sql.Literal(provider.name).as_string(None)
+        if provider.plain_metadata:
+            yield Found(
+                place,
+                "the metadata come over http",
+                remedy=f"UPDATE auth.saml_providers SET idp_metadata_url = 'https://…'\nWHERE name = {where};",  # noqa: S608  # to be read
+            )
+        if provider.idp_initiated:
+            text = "a sign-in may begin at the provider"
+            yield Found(
+                place,
+                text + ("" if provider.has_redirect_hosts else ", and may lead to any host afterwards"),
+                Severity.MEDIUM,
+                f"UPDATE auth.saml_providers SET allow_idp_initiated = false\nWHERE name = {where};",  # noqa: S608  # to be read
+            )
+
+
+def _open_providers_of_database(facts: Facts) -> Iterator[Found]:
+    for provider in fluxbase_database(facts).read(read_dashboard_providers):
+        public = provider.name.lower() in _PUBLIC_ISSUERS or any(
+            each in (provider.address or "") for each in _PUBLIC_ADDRESSES
+        )
+        column = "required_groups" if provider.is_saml else "required_claims"
+        yield Found(
+            Place("provider", f"{provider.table} {provider.name}", f"provider {provider.name} in {provider.table}"),
+            f"{column} is empty",
+            Severity.HIGH if public and not provider.is_saml else Severity.MEDIUM,
+            f"-- In the dashboard, set {column} of {provider.name}, or switch its sign-in to the dashboard off.",
+        )
+
+
+def _open_providers_of_file(facts: Facts) -> Iterator[Found]:
     configuration = facts.configuration
     for path, required in (
         ("auth.oauth_providers", ("required_claims",)),
