@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from fluxbase_cli import __version__
 from fluxbase_cli.cli import config, demo, keys, rotation, secrets, security
 from fluxbase_cli.cli.options import root_options
 from fluxbase_cli.cli.output import say_what_was_lost
-from fluxbase_cli.cli.signals import take_signals
+from fluxbase_cli.cli.signals import ends_in_time, take_signals
 from fluxbase_cli.streams import guarded_streams
 
 _HELP = """Change the key that seals the secrets of a Fluxbase database.
@@ -64,6 +65,7 @@ def main() -> None:
     take_signals()
     with guarded_streams() as (out, err):
         try:
-            make_app()(prog_name="fluxbase-cli")
+            with ends_in_time(partial(typer.echo, err=True)):
+                make_app()(prog_name="fluxbase-cli")
         finally:
             say_what_was_lost(out, err)

@@ -1,12 +1,18 @@
 """SIGINT and SIGTERM ask the engine to stop after the batches in progress. A second SIGINT ends the process at once.
 
 Before the first batch there is nothing to finish, so both signals end the process at once.
+
+Some waits take no notice of either: a name that no server resolves, an address that answers nothing. So a process that
+has not ended five seconds after a signal is ended.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -29,6 +35,67 @@ def take_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
+#: How long a process may take to end after a signal, in seconds.
+_END_S = 4.8
+_LOOK_S = 0.1
+#: How long the last line may take, in seconds: what writes it may be what hangs.
+_LAST_LINE_S = 0.1
+
+
+def _never() -> bool:
+    return False
+
+
+@contextmanager
+def ends_in_time(tell: Callable[[str], None], finishing: Callable[[], bool] = _never) -> Iterator[None]:
+    """Inside the block, the process ends some seconds after SIGINT or SIGTERM, also while it waits in a library.
+
+    Args:
+        tell: called with a line for the operator before that. It is a library's wait that we do not see into.
+        finishing: whether something must be done to its end, which may take longer.
+    """
+    # Python runs a handler only between two of its own instructions. The number of a signal is written here at once.
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(0.0)
+    before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=_watch, args=(ours, tell, finishing), name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        # Not only closed: a process that was forked inside the block has the same socket.
+        theirs.shutdown(socket.SHUT_RDWR)
+        thread.join(1.0)
+        theirs.close()
+        ours.close()
+
+
+def _watch(numbers: socket.socket, tell: Callable[[str], None], finishing: Callable[[], bool]) -> None:
+    first: int | None = None
+    deadline = 0.0
+    numbers.settimeout(_LOOK_S)
+    while True:
+        try:
+            received = numbers.recv(64)
+        except TimeoutError:
+            pass
+        except OSError:
+            return
+        else:
+            if not received:
+                return
+            found = [number for number in received if number in (signal.SIGINT, signal.SIGTERM)]
+            if first is None and found:
+                first, deadline = found[0], time.monotonic() + _END_S
+        if first is not None and time.monotonic() > deadline and not finishing():
+            line = "still waiting for another system, so this process ends now; what was committed stays"
+            last = threading.Thread(target=tell, args=(line,), daemon=True)
+            last.start()
+            last.join(_LAST_LINE_S)
+            os._exit(interrupted_code(first))
+
+
 @contextmanager
 def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
     """Inside the block, SIGTERM ends the process like SIGINT, with the exit code of SIGTERM. No job was begun yet.
@@ -45,7 +112,8 @@ def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
 
     before = signal.signal(signal.SIGTERM, handle)
     try:
-        yield
+        with ends_in_time(tell):
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -68,7 +136,8 @@ def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        with ends_in_time(tell, lambda: stop.finishing):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -89,7 +158,9 @@ def pass_signals_on(pass_on: Callable[[int], None], tell: Callable[[str], None])
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        # The other processes end in time themselves.
+        with ends_in_time(tell, lambda: True):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

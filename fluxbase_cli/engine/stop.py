@@ -19,6 +19,7 @@ class Stop:
         self._signal: int | None = None
         self._order: StopRequest | None = None
         self._children: list[Stop] = []
+        self._finishing = 0
 
     @property
     def signal(self) -> int | None:
@@ -53,6 +54,20 @@ class Stop:
     def wait(self, seconds: float) -> bool:
         """Wait for this time, or until a stop is requested. Return whether a stop is requested."""
         return self._event.wait(seconds)
+
+    @property
+    def finishing(self) -> bool:
+        """Whether something must be done to its end, also if a signal has requested a stop."""
+        return self._finishing > 0
+
+    @contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """Inside the block, a signal does not end the process: a server that was stopped must be started again."""
+        self._finishing += 1
+        try:
+            yield
+        finally:
+            self._finishing -= 1
 
     @contextmanager
     def child(self) -> Iterator[Stop]:

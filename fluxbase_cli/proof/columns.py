@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.allowed_workers import allowed_workers
 from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tally import Tally
@@ -92,6 +93,7 @@ def search_columns(  # noqa: PLR0913  # all that an audit needs
         DatabaseError: the server can't be reached, or the snapshot is gone.
     """
     with session(database) as holder:
+        workers = allowed_workers(holder, workers, observer)
         speak_its_encoding(holder)
         holder.execute(begin_snapshot(access, snapshot))
         if snapshot is None:

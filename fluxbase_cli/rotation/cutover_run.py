@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import psycopg
 
 from fluxbase_cli.errors import FluxbaseCliError
@@ -83,7 +85,9 @@ class CutoverRun:
                 done.add_detail(step, record.detail)
                 continue
             try:
-                done.add(step, self._recorder.run(rotation, step, actions[step]))
+                # From here on the server may be stopped. A signal leads to the way back, and not to the process's end.
+                with self._context.stop.to_the_end() if step in _GOES_BACK else nullcontext():
+                    done.add(step, self._recorder.run(rotation, step, actions[step]))
             except (FluxbaseCliError, psycopg.Error, StoppedError, WaitingForPersonError) as error:
                 if step not in _GOES_BACK or (step is RotationStep.STOP and not self._has_begun(rotation, step)):
                     raise
@@ -102,9 +106,10 @@ class CutoverRun:
         try:
             # Recorded first: a run that begins again must continue on the way back.
             self._lock.store().set_error(rotation.id, why)
-            record = self._recorder.run(
-                rotation, RotationStep.RETURN, lambda: self._way_back.run(rotation, why), may_stop=False
-            )
+            with self._context.stop.to_the_end():
+                record = self._recorder.run(
+                    rotation, RotationStep.RETURN, lambda: self._way_back.run(rotation, why), may_stop=False
+                )
         except (FluxbaseCliError, psycopg.Error) as error:
             raise stranded(_reason(error, None), rotation) from None
         assert isinstance(record, ReturnStep)  # noqa: S101  # what the action returns

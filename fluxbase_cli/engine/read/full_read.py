@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.allowed_workers import allowed_workers
 from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan
@@ -122,6 +123,7 @@ class FullRead:
         """
         relations = tuple(plan.shard_layouts)
         with session(self._database) as holder, session(self._database) as outside:
+            self._workers = allowed_workers(outside, self._workers, self._observer)
             take = partial(self._take_snapshot, holder, outside, relations, self._wait_s)
             opened = retry_reading(holder, take, self._stop, self._observer)
             try:

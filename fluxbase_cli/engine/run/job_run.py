@@ -10,6 +10,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.allowed_workers import allowed_workers
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.engine.cost_meter import CostMeter
 from fluxbase_cli.engine.events import Message, Observer
@@ -20,6 +21,7 @@ from fluxbase_cli.engine.prepare.prepare import Prepared, read_all
 from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.run.account import location_counts, values_handled
 from fluxbase_cli.engine.run.catch_up import MOST_CATCH_UP_PASSES
+from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.job_start import BeforeBegin, JobStart, recorded_job
 from fluxbase_cli.engine.run.pool import Pool
@@ -35,6 +37,8 @@ from fluxbase_cli.unexamined import Unexamined
 
 #: A job with fewer rows takes one or two seconds, and a trial run would take a large part of that time.
 _WORTH_AN_ESTIMATE = 200_000
+#: Connections of a runner besides those of its workers: the heartbeat and the autovacuum lock.
+_RUNNER_CONNECTIONS = 2
 
 
 class JobRun:
@@ -67,6 +71,7 @@ class JobRun:
         self._stop = stop
         self._observer = observer
         self._before_begin = before_begin
+        self._workers = prepared.request.workers
         self._estimate: Estimate | None = None
         self._meter: CostMeter | None = None
         self._names = tuple(prepared.plan.rows_by_location)
@@ -115,9 +120,13 @@ class JobRun:
         )
 
     def _real_run(self) -> JobReport:
-        with session(self._database) as connection:
+        with CommitWatch(self._database, self._observer), session(self._database) as connection:
             jobs = JobStore(connection)
             jobs.schema.ensure()
+            # A worker needs a second connection in a catch-up pass.
+            self._workers = allowed_workers(
+                connection, self._workers, self._observer, each=2, besides=_RUNNER_CONNECTIONS
+            )
             # The trial run comes before the job begins, so that it is not part of its cost. A resumed job gets no
             # estimate, because much of it is done already.
             decision = self._prepared.decision
@@ -129,14 +138,14 @@ class JobRun:
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
             start.set_control(jobs, job.id)
-            runner = jobs.runners.register(job.id, self._request.workers - self._process_workers)
+            runner = jobs.runners.register(job.id, self._workers - self._process_workers)
             before = values_handled(jobs, job.id)
         return self._end(job.id, runner, before, self._work(runner, job))
 
     @property
     def _process_workers(self) -> int:
         """How many of the workers run in the worker process."""
-        return 0 if self._request.alone else second_process_workers(self._prepared.plan.rows, self._request.workers)
+        return 0 if self._request.alone else second_process_workers(self._prepared.plan.rows, self._workers)
 
     def _completed_before(self, jobs: JobStore, job: Job) -> JobReport:
         """The report of a job that earlier processes of this run have completed."""
@@ -163,7 +172,7 @@ class JobRun:
             last_pass=job.pass_number + MOST_CATCH_UP_PASSES,
         )
         with WorkerProcess(context, self._process_workers, self._stop, self._observer) as process:
-            error = self._pool(context, self._request.workers - self._process_workers)
+            error = self._pool(context, self._workers - self._process_workers)
         return error or process.failure
 
     def _pool(self, context: RunContext, workers: int) -> str | None:
@@ -178,7 +187,10 @@ class JobRun:
 
     def _end(self, job: int, runner: int, before: int, error: str | None) -> JobReport:
         def account() -> JobReport:
-            with connect(self._database) as connection:
+            with CommitWatch(self._database, self._observer), connect(self._database) as connection:
+                if self._stop.requested:
+                    # What is recorded here must not wait for a synchronous standby that is down.
+                    connection.execute("SET synchronous_commit = local")
                 return self._account(connection, job, runner, before, error)
 
         try:

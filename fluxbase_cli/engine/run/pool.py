@@ -13,7 +13,9 @@ import psycopg
 
 from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.run.catch_up import CatchUp, LockPatience
+from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.run.context import RunContext
+from fluxbase_cli.engine.run.crew import Crew
 from fluxbase_cli.engine.run.worker import Worker
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
@@ -28,6 +30,9 @@ _HEARTBEAT_S = LEASE_S / 6
 _LOOK_S = 1.0
 #: How long batches in progress may take after a stop, in seconds. Then their statements are cancelled.
 _GRACE_S = 3.0
+#: After this time a worker that still waits is left alone, in seconds: its connection may never answer. Its batch is
+#: not committed, or is committed as a whole.
+_ABANDON_S = 4.0
 
 
 class Heartbeat:
@@ -36,8 +41,11 @@ class Heartbeat:
     It also renews the leases, reads the control settings, and keeps autovacuum away from the large tables.
     """
 
-    def __init__(self, context: RunContext, throttler: Throttler, workers: Sequence[Worker]) -> None:
+    def __init__(
+        self, context: RunContext, throttler: Throttler, workers: Sequence[Worker], commits: CommitWatch
+    ) -> None:
         self._context = context
+        self._commits = commits
         self._workers = workers
         self._throttler = throttler
         self._autovacuum_lock = AutovacuumLock(context.database, context.access, context.large_relations())
@@ -56,7 +64,7 @@ class Heartbeat:
 
     def __exit__(self, *_exception: object) -> None:
         self._ended.set()
-        self._thread.join(5.0)
+        self._thread.join(0.5)
         self._autovacuum_lock.close()
         if self._connection is not None:
             self._connection.close()
@@ -71,6 +79,7 @@ class Heartbeat:
                     beaten = time.monotonic()
                     self._throttler.check_wal(self._connected())
                 self._look()
+                self._commits.look(self._connected())
             self._autovacuum_lock.look(wanted=not self._throttler.waiting)
 
     def _beat(self) -> None:
@@ -85,6 +94,8 @@ class Heartbeat:
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._context.database)
+            # This session looks after the others. So it must not wait for a synchronous standby, as they may.
+            self._connection.execute("SET synchronous_commit = local")
             JobStore(self._connection).runners.take_lock(self._context.runner)
         return self._connection
 
@@ -108,8 +119,10 @@ class Pool:
         self._failures: list[BaseException] = []
         catch_up = CatchUp(context, stop, observer, LockPatience(context.request.retry_limit_s))
         throttler = Throttler(context.job, workers, context.batch_policy, stop=stop, observer=reported or observer)
-        self._workers = [Worker(context, stop, observer, catch_up, throttler) for _ in range(workers)]
-        self._heartbeat = Heartbeat(context, throttler, self._workers)
+        crew = Crew(workers, reported or observer)
+        self._workers = [Worker(context, stop, observer, catch_up, throttler, crew) for _ in range(workers)]
+        commits = CommitWatch(context.database, reported or observer)
+        self._heartbeat = Heartbeat(context, throttler, self._workers, commits)
 
     def run(self) -> None:
         """Work until the end.
@@ -148,7 +161,10 @@ class Pool:
             if not self._stop.requested:
                 continue
             stop_seen_at = stop_seen_at or time.monotonic()
-            if time.monotonic() - stop_seen_at > _GRACE_S:
+            waited = time.monotonic() - stop_seen_at
+            if waited > _ABANDON_S:
+                return
+            if waited > _GRACE_S:
                 for worker in self._workers:
                     worker.cancel()
 

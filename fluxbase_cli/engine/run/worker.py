@@ -15,15 +15,18 @@ from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.run.batch import BatchRunner
 from fluxbase_cli.engine.run.catch_up import CatchUp, CatchUpStep, RelationGoneError
 from fluxbase_cli.engine.run.context import RunContext
+from fluxbase_cli.engine.run.crew import Crew
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.engine.throttle.throttler import Throttler
 from fluxbase_cli.keyring import Opener
-from fluxbase_cli.store.connection import Connection, connect_for_values
+from fluxbase_cli.store.connection import Connection, connect_for_values, first_line
+from fluxbase_cli.store.first_answer import NoFreeSessionError
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import Shard
+from fluxbase_cli.store.refused_connection import TooManyConnectionsError
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import is_still
 from fluxbase_cli.store.shards import LeaseLostError
@@ -37,6 +40,10 @@ _POLL_S = 0.1
 _MOST_CONFLICTS = 2
 
 
+class _LeftError(Exception):
+    """The worker has no connection and leaves; others continue."""
+
+
 class Worker:
     """Works through shards. `run` is the body of a thread.
 
@@ -44,10 +51,17 @@ class Worker:
         shard: the number of the shard that it works on; None if there is none.
     """
 
-    def __init__(
-        self, context: RunContext, stop: Stop, observer: Observer, catch_up: CatchUp, throttler: Throttler
+    def __init__(  # noqa: PLR0913, PLR0917  # what the workers of a pool share
+        self,
+        context: RunContext,
+        stop: Stop,
+        observer: Observer,
+        catch_up: CatchUp,
+        throttler: Throttler,
+        crew: Crew,
     ) -> None:
         self._context = context
+        self._crew = crew
         self._relations = context.relations()
         self._stop = stop
         self._observer = observer
@@ -78,6 +92,8 @@ class Worker:
                     return
                 if step is CatchUpStep.WAIT:
                     self._stop.wait(_POLL_S)
+        except _LeftError:
+            self._give_back()
         finally:
             with self._lock:
                 if self._connection is not None:
@@ -94,10 +110,25 @@ class Worker:
     def _connected(self) -> Connection:
         connection = self._connection
         if connection is None or connection.closed:
-            connection = connect_for_values(self._context.database, self._context.access)
+            connection = self._open()
             with self._lock:
                 self._connection = connection
         return connection
+
+    def _open(self) -> Connection:
+        try:
+            return connect_for_values(self._context.database, self._context.access)
+        except (TooManyConnectionsError, NoFreeSessionError) as error:
+            if self._crew.leave(first_line(error)):
+                raise _LeftError from None
+            raise
+
+    def _give_back(self) -> None:
+        """Let another worker have the shard. Without a connection, its lease ends after a while."""
+        shard, self.shard = self.shard, None
+        if shard is not None and self._connection is not None and not self._connection.closed:
+            with suppress(psycopg.Error):
+                JobStore(self._connection).shards.give_back(shard, self._context.runner)
 
     def _retry(self, action: Callable[[JobStore], _T]) -> _T:
         return retry_transient(
@@ -177,7 +208,7 @@ class Worker:
         after: Shard = shard
         left: list[Unexamined] = []
         # The rows are read in one snapshot over a second connection, while batches use the first one.
-        with connect_for_values(context.database, context.access) as reading, self._cancellable(reading):
+        with self._open() as reading, self._cancellable(reading):
             resealer = RowResealer(relation, self._opener, context.goal, context.tokens)
             for result in self._catch_up.read_whole(reading, connection, relation, resealer, left):
                 # A paused job must not hold a snapshot. The catch-up pass over this relation begins again afterwards.

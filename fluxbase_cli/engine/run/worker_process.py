@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection as Pipe
 from typing import Self
 
 import psycopg
 
-from fluxbase_cli.engine.events import BatchStep, Event, Message, NullObserver, Observer
+from fluxbase_cli.engine.events import BatchStep, Event, Message, NullObserver, Observer, Waiting
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.pool import Pool
 from fluxbase_cli.engine.stop import Stop
@@ -31,6 +32,12 @@ from fluxbase_cli.store.jobs import JobStore
 MANY_ROWS = 100_000
 #: How often the pipe to the worker process is read, in seconds: a stop reaches it within this time.
 _LOOK_S = 0.1
+#: How long the worker process may take to end after the first one has done its part, in seconds. It may be frozen.
+_END_S = 20.0
+#: The same after a stop was requested. It cancels its own statements before.
+_STOP_S = 4.0
+#: After this time it is said that the worker process is waited for, in seconds.
+_REPORT_S = 3.0
 
 
 def second_process_workers(rows: int, workers: int) -> int:
@@ -87,6 +94,8 @@ class WorkerProcess:
         self._stop = stop
         self._observer = observer
         self._thread: threading.Thread | None = None
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._killed = False
         self.failure: str | None = None
         self._error: FluxbaseCliError | None = None
 
@@ -99,6 +108,7 @@ class WorkerProcess:
             target=_run_in_fork, args=(theirs, ours, self._context, self._workers), name="worker-process", daemon=True
         )
         process.start()
+        self._process = process
         theirs.close()
         self._thread = threading.Thread(target=self._listen, args=(ours, process), name="worker-process", daemon=True)
         self._thread.start()
@@ -107,11 +117,28 @@ class WorkerProcess:
     def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
         if kind is not None:
             self._stop.request()
-        # In short steps, so that this process handles signals meanwhile.
-        while self._thread is not None and self._thread.is_alive():
-            self._thread.join(_LOOK_S)
+        self._wait_for_end()
         if kind is None and self._error is not None:
             raise self._error
+
+    def _wait_for_end(self) -> None:
+        """Wait until the worker process has ended. If it does not, kill it: only its batches in progress are lost."""
+        began, reported = time.monotonic(), False
+        stopped_at: float | None = None
+        while self._thread is not None and self._thread.is_alive():
+            # In short steps, so that this process handles signals meanwhile.
+            self._thread.join(_LOOK_S)
+            now = time.monotonic()
+            if self._stop.requested:
+                stopped_at = stopped_at or now
+            pid = None if self._process is None else self._process.pid
+            if now - began > _REPORT_S and not reported:
+                reported = True
+                self._observer.notify(Waiting(f"the end of the worker process (process {pid})", None))
+            late = now - began > _END_S or (stopped_at is not None and now - stopped_at > _STOP_S)
+            if late and self._process is not None and not self._killed:
+                self._killed = True
+                self._process.kill()
 
     def _listen(self, pipe: Pipe, process: multiprocessing.process.BaseProcess) -> None:
         asked = False
@@ -128,9 +155,8 @@ class WorkerProcess:
         finally:
             pipe.close()
         if process.exitcode and self.failure is None:
-            self._observer.notify(
-                Message("the worker process was ended from outside; continuing without it", warning=True)
-            )
+            text = "did not end, and was killed" if self._killed else "was ended from outside; continuing without it"
+            self._observer.notify(Message(f"the worker process {text}", warning=True))
 
     def _take(self, event: Event | _Failed) -> None:
         if isinstance(event, _Failed):

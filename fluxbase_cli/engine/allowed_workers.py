@@ -1,0 +1,35 @@
+"""How many workers may run, so that the application can still connect to the database."""
+
+from __future__ import annotations
+
+from fluxbase_cli.engine.events import Message, Observer
+from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.free_connections import free_connections
+
+
+def allowed_workers(connection: Connection, wanted: int, observer: Observer, *, each: int = 1, besides: int = 0) -> int:
+    """Lower the number of workers if the server, the database or the role has few free connections, and say so.
+
+    Args:
+        connection: any session of the role.
+        wanted: how many workers were asked for.
+        observer: gets a message if there may be fewer.
+        each: connections of one worker.
+        besides: connections that are needed besides, and not open yet.
+
+    Returns:
+        How many workers may run; at least one.
+    """
+    found = free_connections(connection)
+    allowed = max(1, min(wanted, (found.ours - besides) // each))
+    if allowed < wanted:
+        connections = "1 connection is" if found.free == 1 else f"{max(0, found.free)} connections are"
+        workers = "1 worker" if allowed == 1 else f"{allowed} workers"
+        observer.notify(
+            Message(
+                f"{connections} free ({found.limit}): working with {workers} instead of {wanted}, so that others can "
+                "still connect",
+                warning=True,
+            )
+        )
+    return allowed

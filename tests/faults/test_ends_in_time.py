@@ -1,0 +1,113 @@
+"""A signal ends every command within five seconds, also while it waits, and what it waits for is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from tests.faults.test_worker_process import line, worker_process_of
+from tests.fixtures.command import Command, Rotation, Running, until
+
+_RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes")
+#: Five seconds, and what a busy machine needs besides.
+_IN_TIME_S = 8.0
+
+#: A wait that takes no notice of a signal: Python's handler returns, and the wait continues.
+_DEAF = """
+import time
+from fluxbase_cli.cli.signals import stop_on_signals
+from fluxbase_cli.engine.stop import Stop
+stop = Stop()
+with stop_on_signals(stop, lambda line: print(line, flush=True)):
+    with stop.to_the_end() if {finishing} else __import__("contextlib").nullcontext():
+        print("waiting", flush=True)
+        time.sleep({seconds})
+"""
+
+
+def _ends(running: Running, number: signal.Signals = signal.SIGTERM) -> int:
+    began = time.monotonic()
+    running.send(number)
+    code = running.finish(timeout_s=60.0).code
+    assert time.monotonic() - began < _IN_TIME_S
+    return code
+
+
+@contextmanager
+def _silent_address() -> Iterator[str]:
+    """An address that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"postgresql://postgres:secret@127.0.0.1:{listener.getsockname()[1]}/nowhere"
+
+
+def test_a_wait_that_takes_no_notice_of_a_signal_is_ended(command: Command) -> None:
+    program = _DEAF.format(finishing=False, seconds=60)
+    with command.start_line([sys.executable, "-c", program]) as running:
+        # Stdout is a pipe here, so the time is what shows that it waits.
+        time.sleep(1.0)
+        assert _ends(running) == 128 + signal.SIGTERM
+
+
+def test_what_must_be_done_to_its_end_is_not_ended(command: Command) -> None:
+    program = _DEAF.format(finishing=True, seconds=6)
+    with command.start_line([sys.executable, "-c", program]) as running:
+        time.sleep(1.0)
+        running.send(signal.SIGTERM)
+        assert running.finish().code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("secrets", "audit"), ("secrets", "status"), ("config", "check"), _RE_ENCRYPT], ids=lambda a: a[1]
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_connects_to_a_silent_address_is_ended(
+    rotation: Rotation, arguments: tuple[str, ...], number: signal.Signals
+) -> None:
+    with _silent_address() as url, rotation.command.start(*arguments, FLUXBASE_DATABASE_URL=url) as running:
+        time.sleep(1.5)
+        assert not running.ended
+        # Without a handler of ours, SIGTERM ends the process directly.
+        assert _ends(running, number) in {128 + number, -number}
+
+
+def test_a_job_that_waits_for_a_synchronous_standby_says_so_and_is_ended(rotation: Rotation) -> None:
+    rotation.seed(200)
+    with psycopg.connect(rotation.url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = local")
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'the_standby'")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            with rotation.command.start(*_RE_ENCRYPT) as running:
+                until(lambda: "synchronous_standby_names = the_standby" in running.stderr, "it says what it waits for")
+                assert _ends(running) == 128 + signal.SIGTERM
+        finally:
+            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the tool starts a second process on Linux only")
+def test_a_frozen_worker_process_keeps_neither_the_job_nor_a_signal_waiting(rotation: Rotation) -> None:
+    """The leases of the frozen process end, the first process does its part, and kills it."""
+    rotation.seed(20_000)
+    soon = """
+import fluxbase_cli.store.shards as shards
+helper._END_S = helper._REPORT_S = 0.5
+shards.LEASE_S = 3.0
+"""
+    arguments = (*_RE_ENCRYPT, "--batch-size", "100", "--max-rate", "5000")
+    with rotation.command.start_line(line(*arguments, also=soon)) as running:
+        frozen = worker_process_of(rotation, running.pid)
+        os.kill(frozen, signal.SIGSTOP)
+        assert rotation.command("secrets", "tune", "--max-rate", "0").code == 0
+        outcome = running.finish()
+    assert outcome.code == 0, outcome.all
+    assert f"the end of the worker process (process {frozen})" in outcome.stderr
+    assert "the worker process did not end, and was killed" in outcome.stderr
