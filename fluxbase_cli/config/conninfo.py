@@ -81,6 +81,14 @@ def parse_conninfo(text: str, place: str) -> ConnInfo:
     return address
 
 
+def parameter_names(text: str) -> tuple[str, ...]:
+    """The names of the parameters of a connection string that `parse_conninfo` has read. They are not secret."""
+    match = _URL.fullmatch(text.strip())
+    if match is None:
+        return tuple(name for name, _ in _pairs(text) if name)
+    return tuple(unquote(pair.partition("=")[0]) for pair in (match["query"] or "").split("&") if pair)
+
+
 def holds_connection_string(text: str) -> bool:
     """Whether a user, host or database is by mistake a whole connection string. Showing it might show a password."""
     return "://" in text or "=" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _MAX_PORT = 65535
 _URL_VARIABLE = "FLUXBASE_DATABASE_URL"
+#: `[::1]`, `[::1]:5432`, `db.example.com:5432`. An address of IPv6 without brackets has no port.
+_HOST = re.compile(
+    r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[^\]]+)?)\]|(?P<name>[^:/,@\[\]]+))(?::(?P<port>[0-9]{1,5}))?"
+)
+_PORT_OF_ONE = re.compile(r":[0-9]{1,5}(?:,|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class DatabaseSettings:
         port: the port; None if the URL leaves it to libpq, or has several.
         user: `admin_user`, otherwise `user`. The role of the server itself can't see all rows.
         password: `admin_password`, otherwise `password`. If it is empty, libpq finds it (`~/.pgpass`).
+        is_default_password: none is configured. The server's default is sent only if libpq finds no other one
+            (`PGPASSWORD`, `PGPASSFILE`, `~/.pgpass`) and the server asks for one.
         database: the database.
         ssl_mode: one of libpq's modes; None if the URL sets it or leaves it to libpq.
         url: a connection string in one of libpq's two forms.
@@ -45,6 +53,7 @@ class DatabaseSettings:
     url: Secret | None = None
     source: str = "defaults"
     instead: str | None = None
+    is_default_password: bool = False
 
     @property
     def name(self) -> str:
@@ -89,7 +98,7 @@ class DatabaseSettings:
             "host": self.host,
             "port": self.port,
             "user": self.user,
-            "password": self.password.reveal(),
+            "password": None if self.is_default_password else self.password.reveal(),
             "dbname": self.database,
             "sslmode": self.ssl_mode,
         }
@@ -129,16 +138,44 @@ def read_database(reader: Reader, database_url: str | None) -> DatabaseSettings:
     ssl_mode = _ssl_mode(reader)
     default = DatabaseSettings()
     port = reader.integer("database.port", minimum=1, maximum=_MAX_PORT)
+    named, port_of_host = (default.host, None) if host is None else _host_and_port(host)
+    if port_of_host is not None and port not in (None, port_of_host):
+        raise ConfigurationError(
+            f"database.port is {port}, and {host.place if host else 'database.host'} names port {port_of_host}",
+            hint="Write the port in one place.",
+        )
     return DatabaseSettings(
-        host=host.text if host else default.host,
-        port=default.port if port is None else port,
+        host=named,
+        port=port_of_host or port or default.port,
         user=user.text if user else default.user,
         # Only here, an empty text in the file counts as set: it means that the password is in ~/.pgpass.
         password=default.password if password is None else Secret(password.text),
         database=database.text if database else default.database,
         ssl_mode=ssl_mode.text if ssl_mode else default.ssl_mode,
         source=_source(reader),
+        is_default_password=password is None,
     )
+
+
+def _host_and_port(found: SettingValue) -> tuple[str, int | None]:
+    """Read a host, also one in brackets or with its port. A folder of a socket and several hosts stay as they are.
+
+    Raises:
+        ConfigurationError: the port can't be used, or several hosts have ports.
+    """
+    text = found.text.strip()
+    match = _HOST.fullmatch(text)
+    if match is not None:
+        port = None if match["port"] is None else int(match["port"])
+        if port is not None and not 1 <= port <= _MAX_PORT:
+            raise ConfigurationError(f"{found.place}: the port must be a whole number from 1 to {_MAX_PORT}")
+        return match["bracketed"] or match["name"], port
+    if "," in text and _PORT_OF_ONE.search(text):
+        raise ConfigurationError(
+            f"{found.place} has several hosts with ports",
+            hint=f"Write them into {_URL_VARIABLE}, as postgresql://user@one:5432,two:5433/database.",
+        )
+    return text, None
 
 
 def _plain(reader: Reader, name: str) -> SettingValue | None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Conninfo, TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
 from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.config.conninfo import parameter_names
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, PreflightRefusedError
+from fluxbase_cli.printable import printable
 from fluxbase_cli.store.binary import (
     TextArray,
     TextElements,
@@ -121,15 +123,43 @@ def _open(database: DatabaseSettings) -> _Session:
             given["dbname"] = database.instead
         # Our defaults come first, so that an explicit setting of the URL or the configuration overrides them.
         parameters = {**_CLIENT, **given}
-        return _Session.connect(autocommit=True, **parameters)
+        if parameters["application_name"] != APPLICATION_NAME:
+            # By the beginning of their names, our sessions are told apart from those of the server.
+            parameters["application_name"] = f"{APPLICATION_NAME}: {parameters['application_name']}"
+        return _try(database, parameters)
     except psycopg.OperationalError as error:
         raise explain_refusal(error, make_conninfo(**parameters), database.describe()) from None
     except psycopg.ProgrammingError:
         # The text of this error contains the connection string with the password.
+        unknown = _unknown_parameters(database)
+        if unknown:
+            raise ConfigurationError(
+                f"the database address in {database.source} has a parameter that libpq does not know: "
+                f"{', '.join(unknown)}",
+                hint="https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS lists them.",
+            ) from None
         raise ConfigurationError(
             f"the database address in {database.source} can't be read",
             hint="Expected postgresql://user:password@host:port/database; special characters in it are %-encoded.",
         ) from None
+
+
+def _try(database: DatabaseSettings, parameters: dict[str, Any]) -> _Session:
+    try:
+        return _Session.connect(autocommit=True, **parameters)
+    except psycopg.OperationalError as error:
+        # Nobody has configured a password, and libpq has found none. The server's default is left.
+        if not (database.is_default_password and getattr(error.pgconn, "needs_password", False)):
+            raise
+        return _Session.connect(autocommit=True, **parameters, password=database.password.reveal())
+
+
+def _unknown_parameters(database: DatabaseSettings) -> list[str]:
+    if database.url is None:
+        return []
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    # libpq also reads `ssl=true`, as JDBC writes it.
+    return [printable(name) for name in parameter_names(database.url.reveal()) if name not in known | {"ssl"}]
 
 
 def connect_or_explain(database: DatabaseSettings) -> Connection:

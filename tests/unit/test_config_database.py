@@ -86,11 +86,15 @@ def test_admin_user_and_admin_password_fall_back_independently(tmp_path: Path) -
         ("{user: u, password: p, admin_user: U}", "U", "p"),
         ("{user: u, password: p, admin_password: P}", "u", "P"),
         ("{user: u, password: p, admin_user: '', admin_password: ''}", "u", "p"),
-        ("{admin_user: U}", "U", "postgres"),
-        ("{}", "postgres", "postgres"),
+        # Without a password libpq looks for one first.
+        ("{admin_user: U}", "U", None),
+        ("{}", "postgres", None),
     ):
-        parameters = load(tmp_path, f"database: {text}").connection_parameters()
-        assert (parameters["user"], parameters["password"]) == (user, password)
+        database = load(tmp_path, f"database: {text}")
+        parameters = database.connection_parameters()
+        assert (parameters["user"], parameters.get("password")) == (user, password)
+        assert database.is_default_password is (password is None)
+        assert password is not None or database.password.reveal() == "postgres"
     parameters = load(tmp_path, "database: {admin_user: U}", {"FLUXBASE_DATABASE_USER": "u"}).connection_parameters()
     assert parameters["user"] == "U"
     parameters = load(tmp_path, "database: {user: u}", {"FLUXBASE_DATABASE_PASSWORD": "p"}).connection_parameters()

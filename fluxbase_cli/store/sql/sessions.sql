@@ -9,7 +9,8 @@ WHERE datname = ANY (%(databases)s::text[])
   AND pid <> pg_backend_pid()
   AND usesysid IS NOT NULL
   AND coalesce(backend_type, 'client backend') = 'client backend'
-  AND application_name IS DISTINCT FROM current_setting('application_name')
+  AND (application_name IS NULL
+       OR (application_name <> 'fluxbase-cli' AND NOT starts_with(application_name, 'fluxbase-cli: ')))
 ORDER BY backend_start, pid;
 
 -- name: free
