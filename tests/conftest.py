@@ -48,6 +48,7 @@ _SLOW = (
     "integration/test_deep_audit_",
     "integration/test_destroy_looks_again.py",
     "integration/test_embedded_server.py",
+    "integration/test_obstacles.py",
     "integration/test_reencrypt_resisted.py",
     "integration/test_rows_that_resist.py",
     "integration/test_rotation_by_hand.py",

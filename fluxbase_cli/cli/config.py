@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fluxbase_cli.catalogue.releases import Release
     from fluxbase_cli.config import Settings
     from fluxbase_cli.keys.inventory import KeyList
-    from fluxbase_cli.store.preflight import Finding
+    from fluxbase_cli.store.findings import Finding
 
 _GROUP_HELP = "Check the configuration."
 _CLOCKS_MAY_DIFFER = timedelta(minutes=1)

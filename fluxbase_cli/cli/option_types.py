@@ -137,6 +137,13 @@ AllowTriggers = Annotated[
         "ON PARAMETER session_replication_role to the role.",
     ),
 ]
+AllowPublications = Annotated[
+    bool,
+    typer.Option(
+        "--allow-publications",
+        help="Accept that the tables of fluxbase_rotation are published to subscribers. Create them there first.",
+    ),
+]
 AcceptUndecryptable = Annotated[
     bool,
     typer.Option(
@@ -221,6 +228,7 @@ class JobOptions:
     patience: Patience = 120.0
     yes: Yes = False
     allow_triggers: AllowTriggers = False
+    allow_publications: AllowPublications = False
     accept_undecryptable: AcceptUndecryptable = False
     allow_weak_key: AllowWeakKey = False
     allow_unusable_key: AllowUnusableKey = False

@@ -33,6 +33,7 @@ class JobRequest:
         join: take shards of a job that another process works on.
         restart: begin again instead of resuming an unfinished job.
         allow_triggers: accept that triggers fire if they can't be kept silent.
+        allow_publications: accept that the progress tables are published to subscribers.
         accept_undecryptable: continue even if most values in the sample of a location are undecryptable.
         run_name: processes with the same name share one job, no matter which of them starts first, late or again.
         retry_limit_s: how long the same error may last, in seconds.
@@ -57,6 +58,7 @@ class JobRequest:
     join: bool = False
     restart: bool = False
     allow_triggers: bool = False
+    allow_publications: bool = False
     accept_undecryptable: bool = False
     run_name: str | None = None
     retry_limit_s: float = RETRY_LIMIT_S

@@ -43,7 +43,7 @@ from fluxbase_cli.rotation.yaml_edit import Change
 from fluxbase_cli.server.check import examine_server
 from fluxbase_cli.server.control import BEGUN_START_S, ServerControl
 from fluxbase_cli.store.clock import Clock
-from fluxbase_cli.store.preflight import CheckStatus, refuse_if_any
+from fluxbase_cli.store.findings import CheckStatus, refuse_if_any
 from fluxbase_cli.store.records import JobKind
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep
 

@@ -24,8 +24,8 @@ from fluxbase_cli.server.check import examine_server
 from fluxbase_cli.server.control import ServerControl
 from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import session
+from fluxbase_cli.store.findings import CheckStatus
 from fluxbase_cli.store.limits import DEFAULT_LIMITS
-from fluxbase_cli.store.preflight import CheckStatus
 from fluxbase_cli.store.rotations import CUTOVER_STEPS, VERSIONED_STEPS, RotationRecord, RotationStep, RotationStore
 
 

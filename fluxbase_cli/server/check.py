@@ -13,7 +13,7 @@ from fluxbase_cli.keyring import Key, server_text
 from fluxbase_cli.keyring.env_file import CantChangeError, changed_text, read_variables
 from fluxbase_cli.printable import Lines
 from fluxbase_cli.server.control import ServerControl
-from fluxbase_cli.store.preflight import CheckStatus, Finding
+from fluxbase_cli.store.findings import CheckStatus, Finding
 
 _CHECK = "server"
 _SAMPLE = "A" * 32

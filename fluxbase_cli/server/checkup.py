@@ -13,7 +13,7 @@ from fluxbase_cli.printable import lines
 from fluxbase_cli.server.check import examine_env_file, examine_server, settings_to_add
 from fluxbase_cli.server.control import ServerControl
 from fluxbase_cli.server.one_key import CHECK, disagreement
-from fluxbase_cli.store.preflight import CheckStatus, Finding
+from fluxbase_cli.store.findings import CheckStatus, Finding
 
 
 def examine_server_settings(

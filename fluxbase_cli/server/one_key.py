@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.config import EncryptionSettings, ServerKeyring
-from fluxbase_cli.store.preflight import CheckStatus, Finding
+from fluxbase_cli.store.findings import CheckStatus, Finding
 
 CHECK = "server key"
 

@@ -6,19 +6,18 @@ role that may not see all rows is refused (docs/developers/format.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from psycopg.rows import dict_row
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.catalogue.releases import Release
-from fluxbase_cli.errors import PreflightRefusedError
-from fluxbase_cli.printable import joined, lines
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
+from fluxbase_cli.store.findings import CheckStatus, Finding, refuse_if_any
+from fluxbase_cli.store.obstacles import NOTHING_ALLOWED, Allowed, find_obstacles
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations
@@ -29,42 +28,6 @@ from fluxbase_cli.unexamined import Unexamined
 
 SERVICE_ROLE = "service_role"
 _OLDEST_SERVER = 150_000
-
-
-class CheckStatus(Enum):
-    """The result of a check."""
-
-    GOOD = "good"
-    TELL = "tell"
-    REFUSE = "refuse"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check; `remedy` says what to run or do if the status is not good."""
-
-    check: str
-    status: CheckStatus
-    message: str
-    remedy: str | None = None
-
-    @property
-    def sentence(self) -> str:
-        """The message and the remedy in one text."""
-        return joined(f"{self.message}. ", self.remedy) if self.remedy else f"{self.message}."
-
-
-def refuse_if_any(findings: Iterable[Finding]) -> None:
-    """Raise an error if a check refuses.
-
-    Raises:
-        PreflightRefusedError: its message is the first refusal, its hint has all remedies.
-    """
-    refusals = [finding for finding in findings if finding.status is CheckStatus.REFUSE]
-    if not refusals:
-        return
-    hints = [refusals[0].remedy or "", *(f"Also: {finding.sentence}" for finding in refusals[1:])]
-    raise PreflightRefusedError(refusals[0].message, hint=lines(hint for hint in hints if hint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +75,12 @@ class Preflight:
         refuse_if_any(self.findings)
 
 
-def inspect(
+def inspect(  # noqa: PLR0913  # what a check may depend on
     connection: Connection,
     *,
     write: bool,
-    allow_triggers: bool = False,
+    tells: bool = False,
+    allowed: Allowed = NOTHING_ALLOWED,
     catalogue: Sequence[SealedTable] = CATALOGUE,
     secondary: bool = False,
 ) -> Preflight:
@@ -125,7 +89,8 @@ def inspect(
     Args:
         connection: any session of the role that will do the job.
         write: whether values will be written, or only read.
-        allow_triggers: the operator accepts that triggers fire if they can't be kept silent.
+        tells: nothing will be written, and what would stop a job is told.
+        allowed: what the operator accepts.
         catalogue: the sealed tables to look for.
         secondary: this is the database of a branch or a tenant, whose lists of databases are not used.
 
@@ -177,14 +142,18 @@ def inspect(
             if write or finding.status is not CheckStatus.REFUSE or not found.relations
         ),
     ]
+    access = Access(role=role, quiet=quiet)
+    if write or tells:
+        stops = list(_triggers(session, triggers, quiet=quiet, allowed=allowed.triggers))
+        if roles and not session["in_recovery"]:
+            stops += find_obstacles(connection, found.relations, access, allowed)
+        findings += stops if write else map(_told, stops)
     if write:
-        findings += _triggers(session, triggers, quiet=quiet, allowed=allow_triggers)
         findings += [
             Finding("log", CheckStatus.TELL, logged.message, logged.remedy)
             for logged in logged_values(connection, found.relations, session["role"])
         ]
     findings += _sessions(len(other_sessions(connection, [session["database"]])))
-    access = Access(role=role, quiet=quiet)
     further = (
         find_databases(connection, access) if roles and not secondary and not found.is_tenant else FurtherDatabases()
     )
@@ -218,6 +187,13 @@ def _candidates(
     owners = {row["owner"] for row in weaker if row["owner_sees_all"]}
     all_of_them = len(owners) == 1 and len(weaker) == len({relation.qualified for relation in relations})
     return switched + ([owners.pop()] if all_of_them else [])
+
+
+def _told(finding: Finding) -> Finding:
+    """A finding about a job, for a command that writes nothing."""
+    if finding.status is not CheckStatus.REFUSE:
+        return finding
+    return Finding(finding.check, CheckStatus.TELL, f"a job would be refused: {finding.sentence}")
 
 
 def _columns_of(relations: Sequence[Relation]) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ from psycopg import sql
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.printable import Lines, lines
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.queries import read_sql
+from fluxbase_cli.store.queries import named_queries, read_sql
 from fluxbase_cli.store.trust import refuse_event_triggers, refuse_untrusted
 
 SCHEMA = "fluxbase_rotation"
@@ -35,6 +35,8 @@ LOCK_CLASS = 0x666C7578
 _COMMENTED_VERSION = re.compile(r"\bversion (\d+)$")
 _MIGRATION_FILE = re.compile(r"(\d{3})_\w+\.sql")
 _CREATE_SCHEMA = re.compile(r"^CREATE SCHEMA IF NOT EXISTS \w+;\n", re.MULTILINE)
+#: SQLSTATE classes of errors that no event trigger has raised: connections, locks, resources, shutdowns.
+_NOT_OF_A_TRIGGER = frozenset({"08", "40", "53", "55", "57", "58"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +134,31 @@ class Schema:
             version = self.version()
             if version < latest_version():
                 refuse_event_triggers(self._connection)
-                self._create_schemas()
-                # What somebody put there meanwhile must not run with the statements of the migrations.
-                refuse_untrusted(self._connection, _SCHEMAS)
-                self._connection.execute(_statements(after=version).encode())
-                refuse_untrusted(self._connection, _SCHEMAS)
+                self._create(version)
+
+    def _create(self, version: int) -> None:
+        triggers = self.event_triggers()
+        try:
+            self._create_schemas()
+            # What somebody put there meanwhile must not run with the statements of the migrations.
+            refuse_untrusted(self._connection, _SCHEMAS)
+            self._connection.execute(_statements(after=version).encode())
+            refuse_untrusted(self._connection, _SCHEMAS)
+        except psycopg.Error as error:
+            raised = error.sqlstate is not None and error.sqlstate[:2] not in _NOT_OF_A_TRIGGER
+            if not triggers or not raised:
+                raise
+            raise PreflightRefusedError(
+                f"an event trigger forbids to create the schema {SCHEMA}: {type(error).__name__} "
+                f"(SQLSTATE {error.sqlstate})",
+                hint=f"Event triggers of this database: {', '.join(triggers)}. As their owner, run for the time of "
+                f'this command: ALTER EVENT TRIGGER "{triggers[0]}" DISABLE;',
+            ) from None
+
+    def event_triggers(self) -> list[str]:
+        """The event triggers that run when the tables are created."""
+        rows = self._connection.execute(named_queries("obstacles.sql")["event_triggers"]).fetchall()
+        return [str(name) for (name,) in rows]
 
     def refuse_if_missing(self) -> None:
         """Check that the tables exist in this version, or that this role may create them. Writes nothing.

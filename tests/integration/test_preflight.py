@@ -10,7 +10,8 @@ import pytest
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.errors import ConfigurationError, ExitCode, PreflightRefusedError, WrongKeyError
 from fluxbase_cli.store.connection import connect
-from fluxbase_cli.store.preflight import CheckStatus, inspect
+from fluxbase_cli.store.findings import CheckStatus
+from fluxbase_cli.store.preflight import inspect
 from tests.fixtures.fluxbase import (
     KEYS_OF_THREE,
     NEW,

@@ -153,6 +153,7 @@ def _request_maker(job: JobOptions) -> Callable[[JobKind, Goal, str | None], Job
             run_name=_run_name(job.run_name, restart=job.restart, dry_run=job.dry_run),
             retry_limit_s=job.patience,
             allow_triggers=job.allow_triggers,
+            allow_publications=job.allow_publications,
             accept_undecryptable=job.accept_undecryptable,
             catalogue=scope.catalogue,
             wait_s=job.transaction_wait,

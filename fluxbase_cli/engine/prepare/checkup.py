@@ -8,7 +8,8 @@ from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.connection import session
-from fluxbase_cli.store.preflight import CheckStatus, Finding, inspect
+from fluxbase_cli.store.findings import CheckStatus, Finding
+from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.schema import SCHEMA, Schema, latest_version
 
 

@@ -25,6 +25,7 @@ from fluxbase_cli.errors import NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import for_values, session
 from fluxbase_cli.store.jobs import JobStore
+from fluxbase_cli.store.obstacles import Allowed
 from fluxbase_cli.store.preflight import Preflight, inspect
 from fluxbase_cli.store.records import JobKind
 
@@ -87,7 +88,8 @@ def prepare(
             lambda: inspect(
                 connection,
                 write=not request.dry_run,
-                allow_triggers=request.allow_triggers,
+                tells=request.dry_run,
+                allowed=Allowed(triggers=request.allow_triggers, publications=request.allow_publications),
                 catalogue=request.catalogue,
                 secondary=request.secondary,
             )

@@ -19,9 +19,10 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import for_values, session
+from fluxbase_cli.store.findings import CheckStatus
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.open_transactions import in_recovery
-from fluxbase_cli.store.preflight import CheckStatus, inspect
+from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: How many times everything is read, when tables are created or dropped meanwhile, or the snapshot is lost.

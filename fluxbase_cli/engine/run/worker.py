@@ -164,9 +164,10 @@ class Worker:
                 # by a late commit over a lost connection. Perhaps no worker does it now, so any runner may take it.
                 jobs.shards.give_back(shard.id, self._context.runner)
                 return None
-            except (RelationGoneError, psycopg.errors.UndefinedTable) as error:
+            except (RelationGoneError, psycopg.ProgrammingError) as error:
                 if not jobs.shards.has_relation(current):
-                    # A partition was dropped, or a table renamed. The catch-up pass finds the new relations.
+                    # A partition was dropped, or a table renamed, or it is a view or partitioned now. The catch-up pass
+                    # finds the new relations, and lists what can't be examined.
                     jobs.shards.abandon(self._context.job, current.id, self._context.runner)
                     return None
                 if isinstance(error, RelationGoneError):
