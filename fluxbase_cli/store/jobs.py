@@ -85,7 +85,7 @@ class JobStore:
 
     def is_copy(self, job: int) -> bool:
         """Whether a job was begun in another database, of which this one is a copy."""
-        return bool(self._sql.rows("is_copy", job=job)[0]["found"])
+        return bool(self._sql.rows("is_copy", job=job, cluster=self._cluster())[0]["found"])
 
     def latest(self, limit: int) -> list[Job]:
         """The newest jobs, newest first."""
@@ -125,7 +125,6 @@ class JobStore:
                 )[0]
                 job = int(row["id"])
                 self.shards.create(job, new.shard_layouts)
-                self._sql.rows("set_storage", job=job, storage=list(self.storage(tuple(new.shard_layouts))))
                 return job
         except psycopg.errors.UniqueViolation:
             raise JobRunningError(
@@ -183,12 +182,26 @@ class JobStore:
         self.shards.create_catch_up(job, number, relations)
         return number
 
-    def storage(self, relations: Sequence[Relation]) -> tuple[str, ...]:
-        """The files of the tables, and the triggers and rules that fire on our updates.
+    def storage(self, job: int, relations: Sequence[Relation]) -> tuple[str, ...]:
+        """The cluster and the files of the tables, and the triggers and rules that fire on our updates.
 
         A catch-up pass may skip our own row versions only as long as these do not change.
         """
-        return tuple(self._sql.rows("storage", **_names(relations))[0]["storage"])
+        return tuple(self._sql.rows("storage", job=job, cluster=self._cluster(), **_names(relations))[0]["storage"])
+
+    def _cluster(self) -> str:
+        """The number of the cluster; empty if this role may not read it."""
+        may = self._sql.rows("may_name_cluster")[0]["may"]
+        return str(self._sql.rows("cluster")[0]["name"]) if may else ""
+
+    def note_storage(self, job: int, relations: Sequence[Relation]) -> None:
+        """Record the present files of the relations of a new job, after its first event."""
+        self._sql.rows("set_storage", job=job, storage=list(self.storage(job, relations)))
+
+    def note_restored(self, job: int, storage: Sequence[str]) -> None:
+        """As `note_rewritten`, for a job that nobody works on: the numbers of its transactions may mean others now."""
+        self.note_rewritten(job, storage)
+        self._sql.rows("forget_written", job=job)
 
     def need_full_catch_up(self, job: int) -> None:
         """Make the catch-up passes open our own writes again too."""

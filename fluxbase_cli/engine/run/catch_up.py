@@ -167,7 +167,7 @@ class CatchUp:
         if not job.full_census and jobs.beyond_32_bits():
             jobs.need_full_catch_up(self.context.job)
             return True
-        storage = jobs.storage(found.relations)
+        storage = jobs.storage(self.context.job, found.relations)
         if storage == job.storage:
             return False
         jobs.note_rewritten(self.context.job, storage)

@@ -103,6 +103,7 @@ class JobStart:
         replace_former(connection, [(key.former_fingerprint, key.fingerprint) for key in self._keyring.keys])
 
     def _resume(self, connection: Connection, jobs: JobStore, job: Job) -> Job:
+        moved = False
         joins = self._request.join or any(runner.alive for runner in jobs.runners.of_job(job.id))
         with ExitStack() as keys, connection.transaction():
             self._check_keys(connection, keys)
@@ -112,11 +113,23 @@ class JobStart:
             if not joins:
                 # A catch-up pass from before the interruption is out of date: others may have written since.
                 jobs.shards.repeat_catch_up(job.id)
+                storage = jobs.storage(job.id, self._prepared.preflight.relations)
+                moved = storage != job.storage
+                if moved:
+                    jobs.note_restored(job.id, storage)
             # How far the job is now. The rate of the job is computed from here.
             start = {"rows_done": jobs.shards.rows_done(job.id), "scanned": values_handled(jobs, job.id)}
             jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run_name())
         verb = "Joining" if joins else "Resuming"
         self._observer.notify(Message(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
+        if moved:
+            self._observer.notify(
+                Message(
+                    "The tables are not as the job left them (restored, copied, rewritten, or with other triggers): "
+                    "every value is opened again",
+                    warning=True,
+                )
+            )
         if lifted is not None:
             self._observer.notify(Message(f"Job {job.id} was {lifted}; it is not stopped any more"))
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
@@ -164,6 +177,7 @@ class JobStart:
             standbys = {"standbys": connected_standbys(connection)}
             detail = goal | start | standbys | self._run_name()
             jobs.events.add("started", job=job, reason=self._request.reason, detail=detail)
+            jobs.note_storage(job, self._prepared.preflight.relations)
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, {}))
         return recorded_job(jobs, job)
 

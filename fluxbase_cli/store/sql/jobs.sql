@@ -42,7 +42,7 @@ SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.job;
 -- Whether the job was begun in another database, of which this database is a copy.
 SELECT cardinality(j.storage) > 0 AND NOT EXISTS (
            SELECT FROM unnest(j.storage) AS mark
-           WHERE split_part(mark, ':', 1) = (SELECT system_identifier::text FROM pg_control_system())
+           WHERE split_part(mark, ':', 1) IN ('', %(cluster)s::text)
              AND split_part(mark, ':', 3) = (SELECT d.oid::text FROM pg_database AS d
                                              WHERE d.datname = current_database())) AS found
 FROM fluxbase_rotation.job AS j WHERE j.id = %(job)s;
@@ -50,14 +50,24 @@ FROM fluxbase_rotation.job AS j WHERE j.id = %(job)s;
 -- name: set_storage
 UPDATE fluxbase_rotation.job SET storage = %(storage)s WHERE id = %(job)s;
 
+-- name: may_name_cluster
+SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may;
+
+-- name: cluster
+SELECT system_identifier::text AS name FROM pg_control_system();
+
 -- name: storage
 -- What the ctids of the relations depend on: the cluster and its timeline, the database, and the file of each relation.
--- After a dump is restored into another cluster, all of these numbers except the first may be the same. Also the
+-- After a dump is restored into another cluster, all of these numbers except the first may be the same. Where a role
+-- may not read that number, the job's first event shows it, which nothing updates: a copy of the files keeps the
+-- transaction that wrote its row version, and a restored dump has another one. Also the
 -- triggers and rules that fire even under session_replication_role = replica: one that is created during a job may
 -- write back what we have overwritten.
-SELECT coalesce(array_agg(format('%%s:%%s:%%s:%%s:%%s%%s', (SELECT system_identifier FROM pg_control_system()),
+SELECT coalesce(array_agg(format('%%s:%%s:%%s:%%s:%%s:%%s%%s', %(cluster)s::text,
                                  substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
-                                 d.oid, c.oid, pg_relation_filenode(c.oid), f.firing) ORDER BY c.oid), '{}') AS storage
+                                 d.oid, c.oid, pg_relation_filenode(c.oid),
+                                 (SELECT e.xmin::text FROM fluxbase_rotation.event AS e
+                                  WHERE e.job = %(job)s ORDER BY e.id LIMIT 1), f.firing) ORDER BY c.oid), '{}') AS storage
 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS r (schema_name, name)
 JOIN pg_namespace AS n ON n.nspname = r.schema_name
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name
@@ -122,6 +132,9 @@ SET max_rate = nullif(coalesce(%(max_rate_per_s)s, max_rate), 0),
     max_lag_s = nullif(coalesce(%(max_lag_s)s, max_lag_s), 0),
     max_lag_bytes = nullif(coalesce(%(max_lag_bytes)s, max_lag_bytes), 0)
 WHERE id = %(job)s;
+
+-- name: forget_written
+DELETE FROM fluxbase_rotation.batch WHERE job = %(job)s;
 
 -- name: lock_job
 SELECT pass, state FROM fluxbase_rotation.job WHERE id = %(job)s FOR UPDATE;
