@@ -51,6 +51,7 @@ _SLOW = (
     "integration/test_obstacles.py",
     "integration/test_reencrypt_resisted.py",
     "integration/test_rows_that_resist.py",
+    "integration/test_restored_jobs.py",
     "integration/test_rotation_by_hand.py",
     "integration/test_rotation_steps.py",
     "integration/test_stopped_jobs.py",

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.prepare.checkup import examine_database
 from fluxbase_cli.errors import ExitCode, PreflightRefusedError
 from fluxbase_cli.store.findings import CheckStatus
-from tests.fixtures.fluxbase import Fluxbase
+from tests.fixtures.fluxbase import OLD, USERS, Fluxbase, Watching, seal
 
 _TABLE = "functions.secrets"
 
@@ -153,3 +154,26 @@ def test_a_publication_of_all_tables_is_refused_until_it_is_accepted(flux: Fluxb
         assert flux.run(source=2, target=1).state == "completed"
     finally:
         receiving.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ALTER TABLE functions.secrets ALTER encrypted_value TYPE bytea USING ''", "its type is bytea"),
+        (
+            "ALTER TABLE functions.secrets RENAME TO stored; CREATE VIEW functions.secrets AS TABLE functions.stored",
+            "is not a table",
+        ),
+    ],
+    ids=["another type", "a view"],
+)
+def test_a_table_that_changes_while_the_job_runs_is_listed_and_the_rest_is_moved(
+    flux: Fluxbase, change: str, said: str
+) -> None:
+    flux.secrets(8)
+    flux.user(seal(OLD, "totp"))
+    flux.close()
+    report = flux.run(observer=Watching(Step.COMMITTED, lambda: flux.rows(change), table=_TABLE))
+    assert (report.state, report.exit_code) == ("failed", ExitCode.FAILED)
+    assert said in str(report.unexamined[0])
+    assert report.locations[USERS].updated == 1

@@ -173,6 +173,10 @@ class Worker:
                 if isinstance(error, RelationGoneError):
                     # Another table has its name now. Begin again with that table.
                     return current
+                if self._has_other_columns(current):
+                    # The type of a sealed column was changed. The catch-up pass lists it.
+                    jobs.shards.abandon(self._context.job, current.id, self._context.runner)
+                    return None
                 raise
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
                 # The batch is done again. With fewer rows it is less likely to conflict.
@@ -182,6 +186,12 @@ class Worker:
                 raise
 
         return self._retry(attempt)
+
+    def _has_other_columns(self, shard: Shard) -> bool:
+        """Whether the sealed columns of a relation are not those any more with which the job was prepared."""
+        known = self._relations.get(shard.relation)
+        now = self._catch_up.find(self._connected(), shard.relation)
+        return known is not None and (now is None or now.columns != known.columns)
 
     def _next_batch(self, jobs: JobStore, shard: Shard) -> Shard | None:
         began = time.monotonic()
