@@ -213,10 +213,8 @@ class RotationSteps:
                 f"job {report.job} failed: {report.error}", hint="Run the rotation again: it resumes from here."
             )
         if report.remaining and self.settings.encryption.is_single:
-            raise JobFailedError(
-                f"job {report.job}: {report.remaining} secrets are still under the old key",
-                hint=f"`fluxbase-cli secrets status {report.job}` lists them, and says why the database refuses them.",
-            )
+            left = f"job {report.job}: {report.remaining} secrets could not be written, and need the old key"
+            raise JobFailedError(left, hint=f"`fluxbase-cli secrets status {report.job}` says where and why.")
         self._context.tell(
             f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})"
         )
