@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from fluxbase_cli.security.part import Absent
 from fluxbase_cli.security.registry import find_rule
 from fluxbase_cli.security.run import Report, run_rules
 from tests.fixtures.live_server import Certificate, Handle, LiveServer, live_server, make_certificate
-from tests.fixtures.security import NO_CONFIGURATION, NO_DATABASE, TODAY
+from tests.fixtures.security import NO_CONFIGURATION, NO_DATABASE
 
 LIVE_RULES = ("FB-TLS-001", "FB-TLS-003", "FB-TLS-004", "FB-HDR-001", "FB-HDR-002", "FB-CORS-001", "FB-API-009")
 
@@ -54,7 +55,9 @@ def look(url: str, *, ca: Certificate | None = None, http_port: int = 80, timeou
 def report_of(live: LiveFacts | Absent) -> Report:
     rules = [rule for each in LIVE_RULES if (rule := find_rule(each))]
     assert len(rules) == len(LIVE_RULES)
-    return run_rules(Facts(TODAY, None, True, NO_CONFIGURATION, NO_DATABASE, live), rules)  # noqa: FBT003
+    # Certificates are made by the clock of this machine.
+    today = datetime.now(UTC).date()
+    return run_rules(Facts(today, None, True, NO_CONFIGURATION, NO_DATABASE, live), rules)  # noqa: FBT003
 
 
 def found(report: Report) -> set[tuple[str, str]]:
@@ -303,6 +306,16 @@ def test_another_service_is_not_taken_for_a_fluxbase_server(plain: LiveServer) -
     assert reasons == [
         f"http://127.0.0.1:{plain.port}/api/v1/auth/config: it does not answer as a Fluxbase server does"
     ]
+
+
+@pytest.mark.parametrize(("text", "reason"), [(None, "can't be read"), ("no certificate", "holds no certificate")])
+def test_authorities_that_can_t_be_used_are_refused(tmp_path: Path, text: str | None, reason: str) -> None:
+    file = tmp_path / "ca.pem"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=reason):
+        look_at("https://127.0.0.1:1", authorities=file)
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com", "example.com", "https://user:secret@example.com"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -35,9 +36,10 @@ def look_at(
         http_port: the port on which an https server is asked without TLS.
 
     Raises:
-        ConfigurationError: it is no address of a web server.
+        ConfigurationError: it is no address of a web server, or the authorities can't be read.
     """
     parts = _checked(url)
+    _check_authorities(authorities)
     origin = f"{parts.scheme}://{parts.netloc}"
     base = origin + parts.path.rstrip("/")
     host = parts.hostname or ""
@@ -67,6 +69,17 @@ def look_at(
         timeout_s=timeout_s,
     )
     return LiveFacts(origin, host, is_https, tls, answers, plain, preflight, asked)
+
+
+def _check_authorities(file: Path | None) -> None:
+    if file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except ssl.SSLError:
+        raise ConfigurationError(f"--ca {file} holds no certificate", hint="It must be PEM.") from None
+    except OSError as error:
+        raise ConfigurationError(f"--ca {file} can't be read: {error.strerror or type(error).__name__}") from None
 
 
 def _checked(url: str) -> SplitResult:
