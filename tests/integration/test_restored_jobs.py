@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.stop import Stop
+from tests.fixtures.command import until
 from tests.fixtures.fluxbase import Fluxbase, Role, Watching
+from tests.fixtures.standby import Standby
 
 #: The numbers of the cluster, the database and the files are the same after this, as they can be after a restore. The
 #: rows of our tables are written again, as by a restore.
@@ -64,3 +66,17 @@ def test_a_role_that_may_not_read_the_number_of_the_cluster_works(flux: Fluxbase
     watching = Watching()
     assert flux.run(database=role.database, observer=watching).state == "completed"
     assert not any("opened again" in message for message in watching.told)
+
+
+def test_a_promoted_standby_opens_everything(flux: Fluxbase, standby: Standby) -> None:
+    """What the primary wrote last may be missing there, also what finished shards say. Its timeline is another one."""
+    flux.secrets(12)
+    interrupt(flux)
+    copy = Fluxbase(standby.url_of(flux.url))
+    written = flux.value("SELECT pg_current_wal_lsn()::text")
+    until(lambda: standby.value(f"SELECT pg_last_wal_replay_lsn() >= '{written}'"), "the standby has replayed it")
+    standby.promote()
+    until(lambda: standby.value("SELECT NOT pg_is_in_recovery()"), "it is a primary")
+    told, full = resumed(copy)
+    assert full
+    assert any("every value is opened again" in message for message in told)
