@@ -141,9 +141,9 @@ class Schema:
         try:
             self._create_schemas()
             # What somebody put there meanwhile must not run with the statements of the migrations.
-            refuse_untrusted(self._connection, _SCHEMAS)
+            refuse_untrusted(self._connection, _SCHEMAS, again=True)
             self._connection.execute(_statements(after=version).encode())
-            refuse_untrusted(self._connection, _SCHEMAS)
+            refuse_untrusted(self._connection, _SCHEMAS, again=True)
         except psycopg.Error as error:
             raised = error.sqlstate is not None and error.sqlstate[:2] not in _NOT_OF_A_TRIGGER
             if not triggers or not raised:

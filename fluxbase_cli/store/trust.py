@@ -7,6 +7,7 @@ nothing of a schema is read or run before it was checked here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 from fluxbase_cli.errors import UntrustedSchemaError
 from fluxbase_cli.store.connection import Connection
@@ -16,17 +17,32 @@ from fluxbase_cli.store.queries import Statements
 _MOST = 5
 
 
-def refuse_untrusted(connection: Connection, schemas: Sequence[str]) -> None:
+#: The schemas, by their object ids, that passed over a connection. Only their owner or a superuser could change them
+#: after that, so the long query runs once for each connection. A schema that is made anew has another id.
+_PASSED: WeakKeyDictionary[Connection, list[int]] = WeakKeyDictionary()
+
+
+def refuse_untrusted(connection: Connection, schemas: Sequence[str], *, again: bool = False) -> None:
     """Check who owns the schemas and what is in them. A schema that does not exist passes.
 
     A schema passes if its owner, and that of everything in it, is our role or a superuser; if it has no trigger, rule,
     policy, view, function, inheritance, default privilege or expression but ours; and if no other role could add one.
 
+    Args:
+        connection: a session of the role that will use them.
+        schemas: their names.
+        again: check them also if they passed over this connection before.
+
     Raises:
         UntrustedSchemaError: a schema does not pass. Nothing of it was run.
     """
-    faults = Statements(connection, "trust.sql").rows("faults", schemas=list(schemas))
+    statements = Statements(connection, "trust.sql")
+    found = [row["oid"] for row in statements.rows("schemas", schemas=list(schemas))]
+    if not found or (not again and _PASSED.get(connection) == found):
+        return
+    faults = statements.rows("faults", schemas=list(schemas))
     if not faults:
+        _PASSED[connection] = found
         return
     row = connection.execute("SELECT current_user::text").fetchone()
     role = row[0] if row else "?"

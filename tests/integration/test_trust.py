@@ -13,7 +13,7 @@ from fluxbase_cli.errors import ExitCode, PreflightRefusedError, UntrustedSchema
 from fluxbase_cli.keys.history import read_history
 from fluxbase_cli.store.connection import Connection, connect
 from fluxbase_cli.store.schema import Schema
-from fluxbase_cli.store.trust import refuse_event_triggers
+from fluxbase_cli.store.trust import refuse_event_triggers, refuse_untrusted
 from tests.fixtures.fluxbase import SECRETS, Fluxbase, Role
 
 _CANARY = """
@@ -102,7 +102,7 @@ _TAMPERED = {
 
 def _is_refused(connection: Connection) -> bool:
     try:
-        Schema(connection).version()
+        refuse_untrusted(connection, ["fluxbase_rotation", "fluxbase_keys"], again=True)
     except UntrustedSchemaError as error:
         return bool(error.hint)
     return False
@@ -148,6 +148,18 @@ def test_what_default_privileges_give_to_others_is_taken_away(generous: Fluxbase
         role.name,
     )
     assert rights == []
+
+
+def test_a_schema_that_is_made_anew_is_checked_anew(flux: Fluxbase, role: Role) -> None:
+    """Somebody drops the schema while a command runs, and another role makes it again."""
+    with connect(flux.database) as connection:
+        Schema(connection).ensure()
+        assert Schema(connection).exists()
+        flux.rows("DROP SCHEMA fluxbase_rotation, fluxbase_keys CASCADE")
+        plant(flux, role)
+
+        with pytest.raises(UntrustedSchemaError):
+            Schema(connection).exists()
 
 
 class _AtThatMoment:

@@ -2,6 +2,9 @@
 -- The session's search_path is pg_catalog. Each statement has a name; `store/trust.py` is the only place where a name
 -- meets a method.
 
+-- name: schemas
+SELECT oid::bigint FROM pg_namespace WHERE nspname = ANY (%(schemas)s) ORDER BY oid;
+
 -- name: faults
 -- What in our schemas somebody else made or could make. An object in pg_depend without a row of its own is one of
 -- PostgreSQL itself: those are pinned and not recorded.
