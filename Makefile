@@ -21,7 +21,7 @@ faults:
 	FLUXBASE_TEST_FAULT_ROUNDS=30 FLUXBASE_TEST_FAULT_VALUES=50000 $(BIN)/pytest -q -s tests/faults
 
 stateful:
-	FLUXBASE_TEST_STATEFUL_MINUTES=60 $(BIN)/pytest -q -m stateful tests/stateful
+	FLUXBASE_TEST_STATEFUL_MINUTES=60 FLUXBASE_TEST_FUZZ_MINUTES=20 $(BIN)/pytest -q -m stateful tests/stateful
 
 mutation:
 	$(BIN)/pip install -q -e '.[mutation]' && $(BIN)/mutmut run

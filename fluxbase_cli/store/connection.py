@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -218,6 +219,10 @@ _SAFE_CLASSES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 
+#: As in `invalid sslmode value: "…"` and `invalid integer value "…" for connection option "port"`.
+_QUOTED_VALUE = re.compile(r'(?<=value):? ".*"(?= for connection option|$)')
+
+
 def first_line(error: BaseException) -> str:
     """The text of an error without any value: its first line if that is safe, else its kind."""
     if isinstance(error, psycopg.Error):
@@ -228,7 +233,8 @@ def first_line(error: BaseException) -> str:
             names += f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
             return f"SQLSTATE {state}{names}; the server's log has the message"
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    # libpq quotes a parameter that it can't use. In a mistyped address, a part of the password may stand there.
+    return _QUOTED_VALUE.sub("", lines[0]) if lines else type(error).__name__
 
 
 def for_values(connection: Connection) -> Connection:
