@@ -97,6 +97,24 @@ def test_sarif_is_valid_and_names_every_rule_file_and_fingerprint(report: Report
     assert any("FB-RLS-001" in each["message"]["text"] for each in run["invocations"][0]["toolExecutionNotifications"])
 
 
+def test_sarif_shows_what_is_in_no_file_at_the_first_line_of_the_configuration() -> None:
+    finding = Finding("FB-RLS-001", Severity.HIGH, "Title", Place("table", "public.x"), "found", "do")
+    base = check("FB-RLS-001")
+    report = Report(base.rules, (finding,), (), (), base.checklist)
+
+    (result,) = report_sarif(report, config_file="deploy/fluxbase.yaml")["runs"][0]["results"]
+
+    assert result["locations"] == [
+        {
+            "physicalLocation": {
+                "artifactLocation": {"uri": "deploy/fluxbase.yaml"},
+                "region": {"startLine": 1},
+            },
+            "logicalLocations": [{"fullyQualifiedName": "public.x", "kind": "table"}],
+        }
+    ]
+
+
 def test_sarif_of_nothing_is_valid() -> None:
     schema = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
 
