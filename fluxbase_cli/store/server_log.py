@@ -1,7 +1,7 @@
 """Keeps sealed values out of the server's log, where a role may, and says so where it may not.
 
 The server can log statements with their parameters, plans with their constants, and errors with the contents of a row.
-Old seals in a log outlive the rotation: whoever has the old key opens them.
+Old seals in a log outlive the rotation: a person who has the old key opens them.
 """
 
 from __future__ import annotations
