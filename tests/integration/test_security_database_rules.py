@@ -36,7 +36,7 @@ class Plant:
     """A fault.
 
     Attributes:
-        rule, severity, place: what is to be found; without a severity: nothing.
+        rule, severity, place: what must be found; without a severity: nothing.
         statements: what makes the fault.
         main: the severity on main, if it is another one.
     """

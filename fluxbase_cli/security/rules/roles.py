@@ -107,9 +107,9 @@ def _strengths(role: ApiRole, name: str) -> Iterator[tuple[str, str]]:
     point=Point.ROW_LEVEL_SECURITY,
     quote=None,
     explanation="""
-    `anon` or `authenticated` may create tables and functions, directly or through PUBLIC. In a schema of a search_path such
-    an object takes the place of another one: high. In another schema, or a schema of its own: medium. Temporary tables:
-    low; PUBLIC may create them unless that was taken away.
+    `anon` or `authenticated` may create tables and functions, directly or through PUBLIC. In a schema of a
+    search_path such an object takes the place of another one: high. In another schema, or a schema of its own:
+    medium. Temporary tables: low; PUBLIC may create them unless that was taken away.
     """,
     remedy="REVOKE CREATE ON SCHEMA public FROM anon, authenticated, PUBLIC;",
 )
