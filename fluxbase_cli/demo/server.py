@@ -260,6 +260,8 @@ class EmbeddedServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
+            # It outlives us, and needs no key, token or password of ours.
+            env={"PATH": os.defpath},
             start_new_session=True,
         )
 

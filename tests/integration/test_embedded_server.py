@@ -292,3 +292,14 @@ def test_a_kept_server_outlives_its_owner_until_it_is_stopped() -> None:
     subprocess.run(command, shell=True, check=True, timeout=60)  # noqa: S602
     assert not directory.exists()
     wait_until(lambda: not runs(pid))
+
+
+@needs_proc
+def test_the_process_that_outlives_us_has_none_of_our_environment(server: EmbeddedServer) -> None:
+    watchdog = server._watchdog
+    assert watchdog is not None
+
+    names = {entry.partition(b"=")[0] for entry in Path(f"/proc/{watchdog.pid}/environ").read_bytes().split(b"\0")}
+
+    # The shell may set the others.
+    assert names - {b""} <= {b"PATH", b"PWD", b"OLDPWD", b"SHLVL", b"_"}
