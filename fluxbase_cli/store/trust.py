@@ -18,7 +18,7 @@ _MOST = 5
 
 
 #: The schemas, by their object ids, that passed over a connection. Only their owner or a superuser could change them
-#: after that, so the long query runs once for each connection. A schema that is made anew has another id.
+#: after that, so the long query runs once for each connection. A schema that is made again has another id.
 _PASSED: WeakKeyDictionary[Connection, list[int]] = WeakKeyDictionary()
 
 
