@@ -68,6 +68,18 @@ def test_a_policy_that_fails_is_not_checked_and_stops_nothing(well_kept: Connect
     assert found(report) == [("FB-RLS-011", "critical", "public.pages")]
 
 
+def test_a_policy_finds_names_as_in_a_session_of_the_server(well_kept: Connection) -> None:
+    """The check reads catalogues with a search_path of its own, in which functions of users find nothing."""
+    function = "CREATE FUNCTION public.open() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN inner_open(); END'"
+    inner = "CREATE FUNCTION public.inner_open() RETURNS boolean LANGUAGE sql RETURN true"
+    policy = "CREATE POLICY open ON public.diary TO authenticated USING (public.open())"
+    with planted(well_kept, *TABLE, inner, function, policy) as database:
+        report = check("FB-RLS-011", database=database, probe=True)
+
+    assert report.not_checked == ()
+    assert found(report) == [("FB-RLS-011", "high", "public.diary")]
+
+
 def test_a_role_that_may_not_take_the_role_of_a_stranger(flux: Fluxbase, role: Role) -> None:
     for statement in (*TABLE, OWN):
         flux.rows(statement)

@@ -71,7 +71,11 @@ def _sees(connection: Connection, table: Table, role: str) -> bool:
     # All of it is rolled back, with the role and the settings.
     with connection.transaction(force_rollback=True):
         connection.execute("SELECT set_config('request.jwt.claims', %s, true)", (claims,))
-        connection.execute(f"SET LOCAL statement_timeout = '{_TIMEOUT}'; SET LOCAL row_security = on".encode())
+        # Functions of policies may name tables without a schema, and find them on the path of the server's sessions.
+        connection.execute(
+            f"SET LOCAL statement_timeout = '{_TIMEOUT}'; SET LOCAL row_security = on;"
+            " SET LOCAL search_path TO DEFAULT".encode()
+        )
         try:
             connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
         except psycopg.errors.InsufficientPrivilege:

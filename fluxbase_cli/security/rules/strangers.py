@@ -24,7 +24,8 @@ from fluxbase_cli.security.rule import Point, rule
     """,
     remedy="""
     DROP POLICY name ON schema.name;
-    CREATE POLICY own_rows ON schema.name USING (user_id = auth.uid());
+    CREATE POLICY own_rows ON schema.name
+        USING (user_id = auth.current_user_id());
     """,
 )
 def stranger_sees_rows(facts: Facts) -> Iterator[Found | Unchecked]:
