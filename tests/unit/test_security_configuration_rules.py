@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -359,6 +360,26 @@ def test_the_connection_to_the_database_by_its_host(tmp_path: Path, host: str, m
     report = checked(tmp_path, None, variables)
 
     assert {each[1] for each in seen(report, "FB-TLS-002")} == ({severity} if severity else set())
+
+
+@pytest.mark.parametrize(("add", "severity"), [(True, "high"), (False, "medium")], ids=["tracked", "not tracked"])
+def test_a_secret_in_a_file_that_git_tracks_is_worse(tmp_path: Path, *, add: bool, severity: str) -> None:
+    (tmp_path / "fluxbase.yaml").write_text("email:\n  smtp_password: kJ3bVq8s\n", encoding="utf-8")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    if add:
+        subprocess.run(["git", "-C", str(tmp_path), "add", "fluxbase.yaml"], check=True)
+
+    report = checked(tmp_path, "email:\n  smtp_password: kJ3bVq8s\n")
+
+    assert seen(report, "FB-SEC-001") == {("FB-SEC-001", severity, "email.smtp_password")}
+
+
+def test_without_git_a_secret_in_a_file_is_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    report = checked(tmp_path, "email:\n  smtp_password: kJ3bVq8s\n")
+
+    assert seen(report, "FB-SEC-001") == {("FB-SEC-001", "medium", "email.smtp_password")}
 
 
 def test_environments_must_not_share_secrets(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fluxbase_cli.config.files import SYSTEM_DIRECTORY, SourceFile, find_config_
 from fluxbase_cli.config.reader import Reader
 from fluxbase_cli.config.server import read_server
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.security.configuration.git import is_tracked
 from fluxbase_cli.security.configuration.known import NEWEST_STABLE
 from fluxbase_cli.security.configuration.reading import ServerConfiguration, UnreadableFile
 from fluxbase_cli.security.finding import Place
@@ -77,6 +78,7 @@ def open_configuration(  # noqa: PLR0913  # what the configuration is read from
         lines=lines,
         unreadable=tuple(unreadable),
         second_file=None if found is None or config is not None else _second(found, directory, system_directory),
+        tracked=None if found is None else is_tracked(found.path),
     )
     return configuration, Reader(document, environment)
 

@@ -78,6 +78,7 @@ class ServerConfiguration:
         lines: the lines of the variables in their files.
         unreadable: files that the server skips.
         second_file: a configuration file that the server never reads, because another comes before it.
+        tracked: whether git tracks fluxbase.yaml; None if that is not known.
     """
 
     leaves: Mapping[str, Value]
@@ -89,6 +90,7 @@ class ServerConfiguration:
     lines: Mapping[str, Place] = field(default_factory=dict)
     unreadable: tuple[UnreadableFile, ...] = ()
     second_file: str | None = None
+    tracked: bool | None = None
 
     @property
     def known(self) -> Mapping[str, KnownSetting]:

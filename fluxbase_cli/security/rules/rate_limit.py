@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fluxbase_cli.security.configuration.reading import ServerConfiguration
 from fluxbase_cli.security.database.app_settings import read_app_settings
+from fluxbase_cli.security.database.sessions import read_sessions_of
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity, Unchecked
 from fluxbase_cli.security.part import Absent
@@ -82,12 +83,13 @@ def _off(facts: Facts, place: Place, text: str) -> Found:
     explanation="""
     The limits of the HTTP interface are counted in the memory of each instance, with Redis too: `scaling.backend`
     shares only messages and the limits of edge functions. With three instances three times as many sign-ins can be
-    tried. It is medium if there seem to be several instances, and info if Redis or PostgreSQL is set as if it shared
-    all limits.
+    tried. It is medium if there seem to be several instances: one of them is elected to run scheduled jobs, or the
+    sessions of the server's role in the database come from several addresses. It is info if Redis or PostgreSQL is set
+    as if it shared all limits.
     """,
     remedy=_AT_THE_PROXY,
 )
-def limits_are_counted_alone(facts: Facts) -> Iterator[Found]:
+def limits_are_counted_alone(facts: Facts) -> Iterator[Found | Unchecked]:
     """Several instances, or a backend that does not share the limits."""
     configuration = facts.configuration
     backend = configuration.get("scaling.backend")
@@ -96,6 +98,20 @@ def limits_are_counted_alone(facts: Facts) -> Iterator[Found]:
         yield Found(backend.place, f"{backend.text} shares the limits of edge functions only", Severity.INFO, None)
     elif election is not None and configuration.flag("scaling.enable_scheduler_leader_election"):
         yield Found(election.place, "there are several instances, and each counts alone")
+    elif not isinstance(facts.read_database, Absent):
+        yield from _instances(facts)
+
+
+def _instances(facts: Facts) -> Iterator[Found | Unchecked]:
+    role = facts.configuration.text("database.user")
+    sessions = facts.database.read(read_sessions_of(role))
+    if any(each.hidden for each in sessions):
+        yield Unchecked("whether several instances are connected: only members of pg_monitor may see that")
+        return
+    addresses = {each.address for each in sessions if each.address is not None}
+    if len(addresses) > 1:
+        place = Place("role", role)
+        yield Found(place, f"its sessions come from {len(addresses)} addresses, and each instance counts alone")
 
 
 @rule(

@@ -27,31 +27,35 @@ _MEMBERS = ("client_secret", "sp_private_key")
     quote="Use environment variables for secrets",
     explanation="""
     A secret in fluxbase.yaml goes wherever the file goes: into version control, images, tickets and backups. Variables
-    can be given by a secrets manager. It is info if a variable overrides the setting: then the text in the file is
-    unused. Keys in `security.encryption` are checked too, if they are written out.
+    can be given by a secrets manager. It is high if git tracks the file, because every copy of the repository has the
+    secret for ever. It is info if a variable overrides the setting: then the text in the file is unused. Keys in
+    `security.encryption` are checked too, if they are written out.
     """,
     remedy="# Remove it from the file, and set its variable FLUXBASE_….",
 )
 def secret_in_the_file(facts: Facts) -> Iterator[Found]:
     """A secret stands in fluxbase.yaml."""
     configuration = facts.configuration
+    tracked = configuration.tracked is True
+    severity = Severity.HIGH if tracked else None
+    here = "it is in the file, which git tracks" if tracked else "it is in the file"
     for path, value in sorted(configuration.leaves.items()):
         if value.is_sequence:
-            yield from _members(value)
+            yield from _members(value, here, severity)
             continue
         text = text_of(value)
         if not text or is_reference(text) or not (is_secret_path(path) or _has_password(path, text)):
             continue
         setting = configuration.get(path)
         overridden = setting is not None and setting.origin is Origin.VARIABLE
-        found = "its variable overrides it, so the text in the file is unused" if overridden else "it is in the file"
+        found = "its variable overrides it, so the text in the file is unused" if overridden else here
         remedy = (
             "# Remove it from the file." if overridden else f"{variable_name(path)}=…    # and remove it from the file"
         )
-        yield Found(setting_place(value), found, Severity.INFO if overridden else None, remedy)
+        yield Found(setting_place(value), found, Severity.INFO if overridden else severity, remedy)
 
 
-def _members(entries: Value) -> Iterator[Found]:
+def _members(entries: Value, here: str, severity: Severity | None) -> Iterator[Found]:
     """Secrets in the sections of a list: providers of single sign-on, and keys of this program."""
     ours = entries.path == "security.encryption.keys"
     for entry in entries.items():
@@ -65,7 +69,7 @@ def _members(entries: Value) -> Iterator[Found]:
                     if ours
                     else "# Leave it out here, and enter it in the dashboard, which seals it."
                 )
-                yield Found(setting_place(value), "it is in the file", None, remedy)
+                yield Found(setting_place(value), here, severity, remedy)
 
 
 def _has_password(path: str, text: str) -> bool:

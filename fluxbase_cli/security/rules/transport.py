@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fluxbase_cli.security.configuration.hosts import Reach, reach_of
+from fluxbase_cli.security.database.sessions import read_sessions_of
 from fluxbase_cli.security.facts import Facts
-from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity
+from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity, Unchecked
 from fluxbase_cli.security.part import Absent
 from fluxbase_cli.security.rule import Point, rule
 
@@ -56,14 +57,15 @@ def _severity(host: str) -> Severity:
     The server's default is `disable`. With disable, allow or prefer, passwords and data may go over the network
     readable, and with require nobody checks who answers. It is high if the host can be anywhere, low if it is in the
     same private network, such as another container, and no finding on the same machine. `require` to a host that can
-    be anywhere is low.
+    be anywhere is low. Where the configuration is in order, the open sessions of the server's role in the database are
+    looked at too.
     """,
     remedy="""
     FLUXBASE_DATABASE_SSL_MODE=verify-full
     """,
 )
-def database_is_not_encrypted(facts: Facts) -> Iterator[Found]:
-    """`database.ssl_mode` by where the database is."""
+def database_is_not_encrypted(facts: Facts) -> Iterator[Found | Unchecked]:
+    """`database.ssl_mode` by where the database is, and the sessions that are open."""
     configuration = facts.configuration
     mode, host = configuration.get("database.ssl_mode"), configuration.text("database.host")
     reach = reach_of(host)
@@ -73,5 +75,24 @@ def database_is_not_encrypted(facts: Facts) -> Iterator[Found]:
         private = reach is Reach.PRIVATE
         where = "a host in a private network" if private else "a host that can be anywhere"
         yield Found(mode.place, f"{mode.text}, to {where}", Severity.LOW if private else None)
-    elif mode.text == "require" and reach is Reach.PUBLIC:
+        return
+    if mode.text == "require" and reach is Reach.PUBLIC:
         yield Found(mode.place, "require: nobody checks whether it is the right server", Severity.LOW)
+    if not isinstance(facts.read_database, Absent):
+        yield from _sessions(facts)
+
+
+def _sessions(facts: Facts) -> Iterator[Found | Unchecked]:
+    """A session that is not encrypted, though the configuration asks for it: the server has another one."""
+    role = facts.configuration.text("database.user")
+    sessions = facts.database.read(read_sessions_of(role))
+    if any(each.hidden for each in sessions):
+        yield Unchecked("whether open sessions are encrypted: only members of pg_monitor may see that")
+    open_ones = {each.address for each in sessions if each.address is not None and each.encrypted is False}
+    for reach, severity in ((Reach.PUBLIC, None), (Reach.PRIVATE, Severity.LOW)):
+        number = sum(reach_of(address) is reach for address in open_ones)
+        if number:
+            yield Found(
+                Place("role", role), f"sessions from {number} address(es) of {reach.value} are not encrypted", severity
+            )
+            return
