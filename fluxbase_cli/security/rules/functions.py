@@ -61,7 +61,7 @@ def definer_without_search_path(facts: Facts) -> Iterator[Found]:
             Place("functions", "server", "the server's own functions"),
             f"{len(of_server)} run with the rights of their owner and take the search_path of the caller: {names}",
             Severity.LOW,
-            "Nothing, as long as FB-ROLE-004 finds nothing. A later release of the server may set it.",
+            "Nothing, as long as FB-ROLE-004 finds nothing.",
         )
 
 
