@@ -148,11 +148,10 @@ def proof_report(proof: Proof) -> dict[str, Any]:
 
 
 def quarantine_fields(left: Quarantine) -> dict[str, Any]:
-    """The values that were left as they are, how many there are, and whether the list is cut."""
+    """The values that were left as they are, and if the list does not have all of them, how many there are."""
     return {
         "quarantine": quarantine(left),
-        "quarantine_total": left.total,
-        "quarantine_is_cut": left.unlisted > 0,
+        **({"quarantine_total": left.total} if left.unlisted else {}),
     }
 
 

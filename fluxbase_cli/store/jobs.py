@@ -198,9 +198,13 @@ class JobStore:
         """Record the present files of the relations of a new job, after its first event."""
         self._sql.rows("set_storage", job=job, storage=list(self.storage(job, relations)))
 
-    def note_restored(self, job: int, storage: Sequence[str]) -> None:
-        """As `note_rewritten`, for a job that nobody works on: the numbers of its transactions may mean others now."""
-        self.note_rewritten(job, storage)
+    def note_restored(self, job: int) -> None:
+        """Make the catch-up passes of a resumed job open everything, and forget the numbers of its transactions.
+
+        They may mean other transactions now. The recorded files stay as they are: a catch-up pass that was created
+        before may lack a relation, so another pass must follow, and the difference makes it follow.
+        """
+        self.need_full_catch_up(job)
         self._sql.rows("forget_written", job=job)
 
     def need_full_catch_up(self, job: int) -> None:

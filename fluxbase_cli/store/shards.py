@@ -78,6 +78,11 @@ class ShardStore:
             _load_counts(row["counts"]),
         )
 
+    def read_by(self, job: int, pass_number: int) -> frozenset[str]:
+        """The qualified names of the relations that a pass reads."""
+        rows = self._sql.rows("relations_of_pass", job=job, **{"pass": pass_number})
+        return frozenset(row["relation"] for row in rows)
+
     def lease(self, job: int, runner: int) -> Shard | None:
         """Take the lease of a shard of the current pass that no runner has."""
         rows = self._sql.rows("lease_shard", job=job, runner=runner, lease_s=LEASE_S)

@@ -107,6 +107,7 @@ ERRORS = {
     errors.FluxbaseCliError: 1,
     errors.ConfigurationError: 2,
     errors.PreflightRefusedError: 2,
+    errors.UntrustedSchemaError: 2,
     errors.NothingHereError: 2,
     errors.DatabaseError: 1,
     errors.JobRunningError: 5,

@@ -102,6 +102,9 @@ class CatchUp:
             # Queried each time: partitions are attached and detached, and tables renamed, while a job runs.
             found = find_relations(connection, self.context.request.catalogue)
             clean = pass_number > 0 and touched == 0 and not self._changed(jobs, found)
+            # A pass that did not read a relation proves nothing about it, also if its files are as they were recorded.
+            read = jobs.shards.read_by(self.context.job, pass_number)
+            clean = clean and all(relation.qualified in read for relation in found.relations)
             unwritable = clean and any(left.unwritable for left in jobs.left_by_location(self.context.job))
             if clean and not unwritable:
                 self._end(jobs, found)

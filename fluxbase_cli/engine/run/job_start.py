@@ -113,10 +113,9 @@ class JobStart:
             if not joins:
                 # A catch-up pass from before the interruption is out of date: others may have written since.
                 jobs.shards.repeat_catch_up(job.id)
-                storage = jobs.storage(job.id, self._prepared.preflight.relations)
-                moved = storage != job.storage
+                moved = jobs.storage(job.id, self._prepared.preflight.relations) != job.storage
                 if moved:
-                    jobs.note_restored(job.id, storage)
+                    jobs.note_restored(job.id)
             # How far the job is now. The rate of the job is computed from here.
             start = {"rows_done": jobs.shards.rows_done(job.id), "scanned": values_handled(jobs, job.id)}
             jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run_name())

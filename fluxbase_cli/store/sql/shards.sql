@@ -36,6 +36,9 @@ CROSS JOIN LATERAL (
     FROM jsonb_each(s.counts) AS e) AS c
 WHERE s.job = %(job)s AND s.pass = %(pass)s;
 
+-- name: relations_of_pass
+SELECT DISTINCT relation FROM fluxbase_rotation.shard WHERE job = %(job)s AND pass = %(pass)s;
+
 -- name: lease_shard
 UPDATE fluxbase_rotation.shard
 SET runner = %(runner)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
