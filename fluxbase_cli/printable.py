@@ -6,7 +6,6 @@ escape sequence that the terminal obeys. Such characters are shown as escapes: `
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -62,6 +61,8 @@ def to_printable_json(data: Any, *, indent: int | None = None) -> str:  # noqa: 
 
     The reader gets the text as it was. Letters of all scripts stay readable.
     """
+    import json  # noqa: PLC0415  # start-up time
+
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     if text.isascii() and text.replace("\n", "").isprintable():
         return text

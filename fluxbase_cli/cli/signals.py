@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import interrupted_code
+
+if TYPE_CHECKING:
+    import socket
 
 
 def take_signals() -> None:
@@ -54,6 +56,8 @@ def ends_in_time(tell: Callable[[str], None], finishing: Callable[[], bool] = _n
         tell: called with a line for the operator before that. It is a library's wait that we do not see into.
         finishing: whether something must be done to its end, which may take longer.
     """
+    import socket  # noqa: PLC0415  # start-up time
+
     # Python runs a handler only between two of its own instructions. The number of a signal is written here at once.
     ours, theirs = socket.socketpair()
     theirs.settimeout(0.0)

@@ -102,7 +102,7 @@ import fluxbase_cli.store.shards as shards
 helper._END_S = helper._REPORT_S = 0.5
 shards.LEASE_S = 3.0
 """
-    arguments = (*_RE_ENCRYPT, "--batch-size", "100", "--max-rate", "5000")
+    arguments = (*_RE_ENCRYPT, "--batch-size", "100", "--max-rate", "500")
     with rotation.command.start_line(line(*arguments, also=soon)) as running:
         frozen = worker_process_of(rotation, running.pid)
         os.kill(frozen, signal.SIGSTOP)
