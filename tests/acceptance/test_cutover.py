@@ -197,7 +197,7 @@ def test_a_job_that_is_stopped_by_a_person_goes_back(served: Served) -> None:
         served.command.start("rotation", "run", "--force", "-o", "json") as running,
     ):
         until(lambda: served.calls() == ["start", "stop"] and not served.is_healthy(), "the server is stopped")
-        blocker.execute("LOCK TABLE functions.secrets IN SHARE MODE")
+        blocker.execute("SELECT FROM functions.secrets FOR UPDATE")
         served.behave_well()
         until(served.rotation.waits_for_a_lock, "the job waits")
         stopped = served.command("secrets", "stop", "--reason", "not now", "--no-wait")

@@ -117,7 +117,7 @@ def test_a_wrong_old_key_gives_6_and_nothing_is_written(rotation: Rotation) -> N
 
 
 def test_swapped_keys_leave_nothing_undecryptable(rotation: Rotation) -> None:
-    """Versions 1 and 2 are configured with each other's keys: nothing is lost, and a rollback stays possible."""
+    """Versions 1 and 2 are configured with each other's keys: nothing is lost, and another version number mends it."""
     rotation.seed(100, new_share=0.0)
     first, second = (rotation.command.environment[f"FLUXBASE_SECRET_KEY_{n}"] for n in (1, 2))
 
@@ -125,7 +125,16 @@ def test_swapped_keys_leave_nothing_undecryptable(rotation: Rotation) -> None:
 
     assert swapped.code == 0
     assert (swapped.json["already_current"], swapped.json["re_encrypted"]) == (100, 0)
-    assert rotation.command(*_RE_ENCRYPT, "-o", "json").json["re_encrypted"] == 100
+    exchanged = rotation.command(*_RE_ENCRYPT)
+    assert (exchanged.code, "A new key needs a new version number" in exchanged.stderr) == (2, True)
+    moved = rotation.command(
+        *("secrets", "re-encrypt", "--from-version", "2", "--to-version", "3", "--yes", "-o", "json"),
+        FLUXBASE_SECRET_KEY_1="",
+        FLUXBASE_SECRET_KEY_2=first,
+        FLUXBASE_SECRET_KEY_3=second,
+    )
+    assert moved.code == 0, moved.all
+    assert moved.json["re_encrypted"] == 100
 
 
 def test_a_table_that_is_locked_while_the_job_prepares_gives_a_clear_message(rotation: Rotation) -> None:
@@ -134,7 +143,7 @@ def test_a_table_that_is_locked_while_the_job_prepares_gives_a_clear_message(rot
     with psycopg.connect(rotation.url) as blocker:
         blocker.execute("LOCK TABLE functions.secrets IN ACCESS EXCLUSIVE MODE")
 
-        outcome = rotation.command(*_RE_ENCRYPT)
+        outcome = rotation.command(*_RE_ENCRYPT, "--patience", "1s")
 
     assert outcome.code == 1
     assert "unexpected" not in outcome.stderr

@@ -113,7 +113,7 @@ def test_an_open_transaction_keeps_the_key_and_is_named(moved: Rotation) -> None
         assert [(each["kind"], each["where"]) for each in as_json["unexamined"]] == [
             ("transaction", f"of process {pid}")
         ]
-        refused = moved.command(*_DESTROY, "--now", "--yes")
+        refused = moved.command(*_DESTROY, "--now", "--yes", "--reason", "test")
         assert refused.code == 3
         assert f"process {pid}" in refused.all
         writer.commit()
