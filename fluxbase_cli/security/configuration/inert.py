@@ -24,8 +24,9 @@ class Inert:
 _HIGH, _MEDIUM, _INFO = Severity.HIGH, Severity.MEDIUM, Severity.INFO
 _LIMITS = Inert(
     _HIGH,
-    "FLUXBASE_SECURITY_ENABLE_GLOBAL_RATE_LIMIT=true    # 100 requests a minute for each address; there is no other\n"
-    "# limit for all requests. Behind a proxy set the limit at the proxy. Then remove this setting.",
+    "# The server's only limit for all requests is 100 a minute for each address that connects:\n"
+    "FLUXBASE_SECURITY_ENABLE_GLOBAL_RATE_LIMIT=true\n"
+    "# Behind a proxy, set the limit at the proxy instead. Then remove this setting.",
 )
 _HEADERS = Inert(
     _HIGH, "# The server's headers are fixed. Add what is missing at the proxy in front of it, and remove this setting."
