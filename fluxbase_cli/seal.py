@@ -252,7 +252,7 @@ def fingerprint(key: bytes) -> str:
     """A name for a key that does not reveal it: 16 hex digits.
 
     People choose keys of printable text, and such a key could be guessed: a SHA-256 takes a microsecond. So the
-    fingerprint of such a key is a scrypt digest (RFC 7914), which takes about 0.2 s of one processor and 16 MiB. A
+    fingerprint of such a key is a scrypt digest (RFC 7914), which takes about 0.3 s of one processor and 16 MiB. A
     process computes it once. The other keys are random, and their fingerprint is a SHA-256.
 
     Args:
