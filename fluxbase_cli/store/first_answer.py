@@ -12,7 +12,7 @@ import time
 import psycopg
 from psycopg.pq import ExecStatus
 
-#: How often signals are looked at meanwhile, in seconds.
+#: The wait is interrupted this often, in seconds, so that Python can handle a signal.
 _LOOK_S = 0.1
 
 

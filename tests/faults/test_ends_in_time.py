@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.test_worker_process import line, worker_process_of
 from tests.fixtures.command import Command, Rotation, Running, until
+from tests.fixtures.programs import needs_worker_process
 
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes")
 #: Five seconds, and what a busy machine needs besides.
@@ -93,7 +94,7 @@ def test_a_job_that_waits_for_a_synchronous_standby_says_so_and_is_ended(rotatio
             connection.execute("SELECT pg_reload_conf()")
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the tool starts a second process on Linux only")
+@needs_worker_process
 def test_a_frozen_worker_process_keeps_neither_the_job_nor_a_signal_waiting(rotation: Rotation) -> None:
     """The leases of the frozen process end, the first process does its part, and kills it."""
     rotation.seed(20_000)

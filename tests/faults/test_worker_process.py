@@ -15,10 +15,9 @@ import pytest
 from tests.faults.reader import read
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation, until
 from tests.fixtures.fluxbase import Fluxbase, open_all
+from tests.fixtures.programs import needs_worker_process
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="the tool starts a second process on Linux only"
-)
+pytestmark = needs_worker_process
 
 _COUNT = 20_000
 _BEFORE_JOB = 17_000

@@ -25,7 +25,7 @@ from fluxbase_cli.store.open_transactions import in_recovery
 from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
-#: How many times everything is read, when tables are created or dropped meanwhile, or the snapshot is lost.
+#: The audit reads everything again if tables were created or dropped, or if the snapshot was lost. At most this often.
 _ATTEMPTS = 3
 _STANDBY = Unexamined(
     UnexaminedKind.STANDBY,

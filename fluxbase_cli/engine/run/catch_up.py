@@ -120,7 +120,7 @@ class CatchUp:
                     )
                 return CatchUpStep.AGAIN
         if unwritable:
-            # Others may have changed these rows meanwhile, so the values that are left are counted, of all rows.
+            # Other sessions may have changed these rows. So the remaining values of all rows are counted again.
             jobs.need_full_catch_up(self.context.job)
             remaining = self._remaining(connection, jobs, found)
             if remaining == 0:
