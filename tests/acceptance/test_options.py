@@ -229,16 +229,7 @@ def test_a_reader_that_closes_the_pipe_early_gets_no_traceback(rotation: Rotatio
 def test_a_job_is_completed_even_if_its_reader_closes_the_pipe(rotation: Rotation) -> None:
     """`re-encrypt | head -1`: the title is read, and the rest is lost."""
     rotation.seed(1000)
-    script = f"set -o pipefail; {' '.join(rotation.command.line(*_RE_ENCRYPT))} | head -1"
-    done = subprocess.run(
-        ["bash", "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=rotation.command.directory,
-        env=rotation.command.variables(),
-        check=False,
-        timeout=60,
-    )
+    done = rotation.command.in_shell('set -o pipefail; "$@" | head -1', *_RE_ENCRYPT)
 
     assert done.stdout == "Re-encrypting secrets from version 1 to 2...\n"
     assert "Traceback" not in done.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 from tests.fixtures.command import Command, Outcome, Rotation
@@ -13,17 +11,7 @@ _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "
 
 def _through_shell(command: Command, redirection: str, *arguments: str) -> Outcome:
     """Run it with streams as a shell makes them. The exit code is that of the program and not of a pipe's reader."""
-    done = subprocess.run(
-        ["bash", "-c", f'"$@" {redirection}; exit "${{PIPESTATUS[0]}}"', "bash", *command.line(*arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=command.directory,
-        env=command.variables(),
-        check=False,
-        timeout=60,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return command.in_shell(f'"$@" {redirection}; exit "${{PIPESTATUS[0]}}"', *arguments)
 
 
 @pytest.mark.parametrize(
@@ -73,48 +61,24 @@ def test_a_printed_key_that_nobody_got_is_a_failure(command: Command) -> None:
 
 
 def test_a_working_directory_that_was_deleted_is_named(command: Command) -> None:
-    gone = command.directory / "gone"
-    gone.mkdir()
+    outcome = command.in_shell('mkdir gone && cd gone && rmdir ../gone; exec "$@"', "config", "check")
 
-    done = subprocess.run(
-        ["bash", "-c", 'rmdir ../gone; exec "$@"', "bash", *command.line("config", "check")],
-        capture_output=True,
-        text=True,
-        cwd=gone,
-        env=command.variables(),
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: the working directory can't be used: No such file or directory\n")
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert outcome.stderr.startswith("Error: the working directory can't be used: No such file or directory\n")
 
 
 def test_a_key_for_which_there_is_no_room_leaves_no_file(command: Command) -> None:
-    done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 0; exec "$@"', "bash", *command.line("keys", "generate", "--out", "new.key")],
-        capture_output=True,
-        text=True,
-        cwd=command.directory,
-        env=command.variables(),
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Error: new.key can't be written: File too large" in done.stderr
+    outcome = command.in_shell('ulimit -f 0; exec "$@"', "keys", "generate", "--out", "new.key")
+
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "Error: new.key can't be written: File too large" in outcome.stderr
     assert not (command.directory / "new.key").exists()
 
 
 def test_too_few_descriptors_end_in_one_line(rotation: Rotation) -> None:
-    done = subprocess.run(
-        ["bash", "-c", 'ulimit -n 6; exec "$@"', "bash", *rotation.command.line("secrets", "audit")],
-        capture_output=True,
-        text=True,
-        cwd=rotation.command.directory,
-        env=rotation.command.variables(),
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: ")
-    assert done.stderr.endswith("Too many open files\n")
-    assert len(done.stderr.splitlines()) == 1
+    outcome = rotation.command.in_shell('ulimit -n 6; exec "$@"', "secrets", "audit")
+
+    assert (outcome.code, outcome.stdout) == (1, "")
+    assert outcome.stderr.startswith("Error: ")
+    assert outcome.stderr.endswith("Too many open files\n")
+    assert len(outcome.stderr.splitlines()) == 1
