@@ -7,6 +7,7 @@ from datetime import date
 
 from fluxbase_cli.security.configuration.reading import ServerConfiguration
 from fluxbase_cli.security.database.session import DatabaseFacts
+from fluxbase_cli.security.database.sessions import Session, read_sessions
 from fluxbase_cli.security.exceptions import RuleException
 from fluxbase_cli.security.generation import Generation
 from fluxbase_cli.security.keys import KeyFacts
@@ -67,6 +68,16 @@ class Facts:
             NotCheckedError: it is absent.
         """
         return present(self.read_database)
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """The sessions of the role as which the server connects to the database.
+
+        Raises:
+            NotCheckedError: the configuration or the database is absent.
+        """
+        role = self.configuration.text("database.user")
+        return tuple(each for each in self.database.read(read_sessions) if each.role == role)
 
     @property
     def live(self) -> LiveFacts:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.security.database.sessions import ServerSession, read_sessions_of
+from fluxbase_cli.security.database.sessions import Session, read_sessions
 from fluxbase_cli.security.generation import Generation, read_generation
 from fluxbase_cli.store.connection import Connection, connect
 from tests.fixtures.embedded import PostgresServer
@@ -159,12 +159,12 @@ def test_the_sessions_of_the_server_are_read_and_only_members_of_pg_monitor_see_
     with psycopg.connect(well_kept.info.dsn, password=well_kept.info.password) as of_the_server:
         role = of_the_server.info.user
         with planted(well_kept) as facts:
-            seen = facts.read(read_sessions_of(role))
+            seen = facts.read(read_sessions)
         with planted(well_kept, "CREATE ROLE test_auditor", "SET LOCAL ROLE test_auditor") as facts:
-            hidden = facts.read(read_sessions_of(role))
+            hidden = facts.read(read_sessions)
 
-    assert seen == (ServerSession("127.0.0.1", encrypted=False, hidden=False),)
-    assert hidden == (ServerSession(None, encrypted=None, hidden=True),)
+    assert seen == (Session(role, "127.0.0.1", encrypted=False, hidden=False),)
+    assert hidden == (Session(role, None, encrypted=None, hidden=True),)
 
 
 def test_a_database_of_another_program_is_not_checked(postgres_server: PostgresServer) -> None:

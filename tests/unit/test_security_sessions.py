@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from fluxbase_cli.security.database.session import DatabaseFacts
-from fluxbase_cli.security.database.sessions import ServerSession, read_sessions_of
+from fluxbase_cli.security.database.sessions import Session, read_sessions
 from fluxbase_cli.security.run import Report
 from tests.fixtures.security import check, configuration_of
 
@@ -17,29 +17,33 @@ REMOTE = {"FLUXBASE_DATABASE_HOST": "db.example.com", "FLUXBASE_DATABASE_SSL_MOD
 
 
 class Sessions:
-    """A database that has these sessions of the server's role."""
+    """A database that has these sessions."""
 
-    def __init__(self, *sessions: ServerSession) -> None:
+    def __init__(self, *sessions: Session) -> None:
         self._sessions = sessions
 
-    def read(self, reader: object) -> tuple[ServerSession, ...]:
-        """The sessions of the role in the configuration."""
-        assert reader is read_sessions_of("app")
+    def read(self, reader: object) -> tuple[Session, ...]:
+        """The sessions."""
+        assert reader is read_sessions
         return self._sessions
 
 
-def checked(folder: Path, rule: str, *sessions: ServerSession) -> Report:
+def checked(folder: Path, rule: str, *sessions: Session) -> Report:
     """Check one rule."""
     configuration = configuration_of(folder, None, {**REMOTE, "FLUXBASE_DATABASE_USER": "app"})
-    return check(rule, configuration=configuration, database=cast("DatabaseFacts", Sessions(*sessions)))
+    return check(
+        rule, configuration=configuration, database=cast("DatabaseFacts", Sessions(OF_ANOTHER_ROLE, *sessions))
+    )
 
 
-def from_(address: str | None, *, encrypted: bool = True) -> ServerSession:
+def from_(address: str | None, *, encrypted: bool = True) -> Session:
     """A session that our role may see."""
-    return ServerSession(address, encrypted, hidden=False)
+    return Session("app", address, encrypted, hidden=False)
 
 
-HIDDEN = ServerSession(None, None, hidden=True)
+HIDDEN = Session("app", None, None, hidden=True)
+#: Of a person, who is no instance of the server.
+OF_ANOTHER_ROLE = Session("alice", "8.8.8.8", encrypted=False, hidden=False)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,7 @@ HIDDEN = ServerSession(None, None, hidden=True)
     ids=["none", "one instance", "a socket", "two instances"],
 )
 def test_sessions_from_several_addresses_are_several_instances(
-    tmp_path: Path, sessions: tuple[ServerSession, ...], severities: list[str]
+    tmp_path: Path, sessions: tuple[Session, ...], severities: list[str]
 ) -> None:
     report = checked(tmp_path, "FB-RATE-002", *sessions)
 
@@ -73,7 +77,7 @@ def test_sessions_from_several_addresses_are_several_instances(
     ids=["none", "encrypted", "the same machine", "a private network", "anywhere"],
 )
 def test_a_session_that_is_not_encrypted_is_found_though_the_configuration_is_in_order(
-    tmp_path: Path, sessions: tuple[ServerSession, ...], severities: list[str]
+    tmp_path: Path, sessions: tuple[Session, ...], severities: list[str]
 ) -> None:
     report = checked(tmp_path, "FB-TLS-002", *sessions)
 

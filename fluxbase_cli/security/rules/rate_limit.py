@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fluxbase_cli.security.configuration.reading import ServerConfiguration
 from fluxbase_cli.security.database.app_settings import read_app_settings
-from fluxbase_cli.security.database.sessions import read_sessions_of
+from fluxbase_cli.security.database.sessions import ONLY_MONITORS
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity, Unchecked
 from fluxbase_cli.security.part import Absent
@@ -103,14 +103,12 @@ def limits_are_counted_alone(facts: Facts) -> Iterator[Found | Unchecked]:
 
 
 def _instances(facts: Facts) -> Iterator[Found | Unchecked]:
-    role = facts.configuration.text("database.user")
-    sessions = facts.database.read(read_sessions_of(role))
-    if any(each.hidden for each in sessions):
-        yield Unchecked("whether several instances are connected: only members of pg_monitor may see that")
+    if any(each.hidden for each in facts.sessions):
+        yield Unchecked(f"whether several instances are connected: {ONLY_MONITORS}")
         return
-    addresses = {each.address for each in sessions if each.address is not None}
+    addresses = {each.address for each in facts.sessions if each.address is not None}
     if len(addresses) > 1:
-        place = Place("role", role)
+        place = Place("role", facts.configuration.text("database.user"))
         yield Found(place, f"its sessions come from {len(addresses)} addresses, and each instance counts alone")
 
 

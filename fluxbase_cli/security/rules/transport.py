@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fluxbase_cli.security.configuration.hosts import Reach, reach_of
-from fluxbase_cli.security.database.sessions import read_sessions_of
+from fluxbase_cli.security.database.sessions import ONLY_MONITORS
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity, Unchecked
 from fluxbase_cli.security.part import Absent
@@ -84,15 +84,12 @@ def database_is_not_encrypted(facts: Facts) -> Iterator[Found | Unchecked]:
 
 def _sessions(facts: Facts) -> Iterator[Found | Unchecked]:
     """A session that is not encrypted, though the configuration asks for it: the server has another one."""
-    role = facts.configuration.text("database.user")
-    sessions = facts.database.read(read_sessions_of(role))
-    if any(each.hidden for each in sessions):
-        yield Unchecked("whether open sessions are encrypted: only members of pg_monitor may see that")
-    open_ones = {each.address for each in sessions if each.address is not None and each.encrypted is False}
+    if any(each.hidden for each in facts.sessions):
+        yield Unchecked(f"whether open sessions are encrypted: {ONLY_MONITORS}")
+    open_ones = {each.address for each in facts.sessions if each.address is not None and each.encrypted is False}
     for reach, severity in ((Reach.PUBLIC, None), (Reach.PRIVATE, Severity.LOW)):
         number = sum(reach_of(address) is reach for address in open_ones)
         if number:
-            yield Found(
-                Place("role", role), f"sessions from {number} address(es) of {reach.value} are not encrypted", severity
-            )
+            place = Place("role", facts.configuration.text("database.user"))
+            yield Found(place, f"sessions from {number} address(es) of {reach.value} are not encrypted", severity)
             return
