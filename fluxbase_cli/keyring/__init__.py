@@ -19,7 +19,16 @@ from fluxbase_cli.keyring.provider import (
     load_provider,
     no_warning,
 )
-from fluxbase_cli.keyring.ring import Key, Keyring, ServersKey, fetch_key, fetch_keys, load_keyring, servers_key
+from fluxbase_cli.keyring.ring import (
+    Key,
+    Keyring,
+    ServersKey,
+    fetch_key,
+    fetch_keys,
+    load_keyring,
+    refuse_other,
+    servers_key,
+)
 from fluxbase_cli.keyring.weakness import SAMPLE_KEYS, weakness_of
 from fluxbase_cli.seal import ReopenError
 
@@ -52,6 +61,7 @@ __all__ = [
     "load_provider",
     "no_warning",
     "parse_key",
+    "refuse_other",
     "reseal",
     "server_text",
     "servers_key",

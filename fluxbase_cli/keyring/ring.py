@@ -214,6 +214,16 @@ def fetch_key(provider: KeyProvider, entry: KeyEntry) -> bytes:
         ConfigurationError: as for `KeyProvider.fetch`; or the key is another one than the recorded one.
     """
     secret = provider.fetch(entry)
+    refuse_other(entry, secret)
+    return secret
+
+
+def refuse_other(entry: KeyEntry, secret: bytes) -> None:
+    """Refuse a key that is another one than the database has recorded with its wrapped form.
+
+    Raises:
+        ConfigurationError: it is another key.
+    """
     if entry.recorded is not None and not seal.is_fingerprint(entry.recorded, secret):
         raise ConfigurationError(
             f"the key at {entry.source} has the fingerprint {seal.fingerprint(secret)}, and {entry.recorded} is "
@@ -221,7 +231,6 @@ def fetch_key(provider: KeyProvider, entry: KeyEntry) -> bytes:
             hint="It is not used. Somebody has exchanged the wrapped key, or it comes from another installation. "
             "Restore this row from a backup of this database.",
         )
-    return secret
 
 
 def fetch_keys(

@@ -59,7 +59,5 @@ def _beside(original: Path) -> Iterator[Path]:
 
 
 def _forms(secret: bytes) -> tuple[bytes, ...]:
-    encoded = base64.b64encode(secret), base64.urlsafe_b64encode(secret)
-    # The padding may be left out. Other bytes than text can't stand in such a file.
-    text = (secret,) if secret.isascii() and secret.decode("ascii").isprintable() else ()
-    return (*text, *(each.rstrip(b"=") for each in encoded))
+    # The padding may be left out.
+    return (secret, *(encode(secret).rstrip(b"=") for encode in (base64.b64encode, base64.urlsafe_b64encode)))

@@ -6,9 +6,11 @@ Each step does a new audit and checks every interlock (`fluxbase_cli.keys.interl
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fluxbase_cli.config import EncryptionSettings, Settings
@@ -225,7 +227,7 @@ class Destruction:
                 not_before=now.dates.not_before(disabled_at or attempt.clock()),
             )
         gone, left = destroy_at_its_place(connection, attempt.sources, subject.entry)
-        left += self._copies(attempt.keyring, subject, left)
+        left += self._copies(attempt.keyring, subject, gone=gone)
         self._record(records, KeyEvent.DESTROYED, subject, {**detail, "gone": gone, "left_to_do": list(left)})
         return DestroyOutcome(
             subject.version,
@@ -237,16 +239,17 @@ class Destruction:
             gone=gone,
         )
 
-    def _copies(self, keyring: Keyring, subject: Subject, left: tuple[str, ...]) -> tuple[str, ...]:
-        """What is left to do about files that still hold the key. A file that `left` names is not named again."""
+    def _copies(self, keyring: Keyring, subject: Subject, *, gone: bool) -> tuple[str, ...]:
+        """What is left to do about files that still hold the key."""
         if subject.version not in keyring.versions:
             # It was removed by hand before, so it is not known any more.
             return ()
-        found = files_with_key(self._settings, keyring.key(subject.version).secret)
+        # A key that was left in its source is named there already. A source in a file begins with the file's name.
+        named = None if gone else Path(os.path.realpath(subject.source.partition(": ")[0]))
         return tuple(
             f"remove the key from {path}, or the file: it still holds the key"
-            for path in found
-            if not any(path.name == word.rstrip(":,;") for each in left for word in each.replace("/", " ").split())
+            for path in files_with_key(self._settings, keyring.key(subject.version).secret)
+            if path != named
         )
 
     def _record(self, records: KeyRecords, what: KeyEvent, subject: Subject, detail: Mapping[str, Any]) -> None:

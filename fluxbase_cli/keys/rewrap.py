@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import KeyEntry, Secret, Settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import CreatedKey, KeyRewrapper, fetch_key
+from fluxbase_cli.keyring import CreatedKey, KeyRewrapper, refuse_other
 from fluxbase_cli.keys.history import entry_of, history_over
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
-from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
@@ -67,8 +66,10 @@ def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrappi
     if not isinstance(provider, KeyRewrapper):
         raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} again")
     created = provider.rewrap(entry, wrapping_key)
-    if entry.recorded is not None and created.fingerprint != fingerprint(fetch_key(provider, entry)):
-        raise ConfigurationError(f"the key at {entry.source} became another key when it was rewrapped; it was left")
+    if entry.recorded not in (None, created.fingerprint):
+        # A fingerprint of an earlier release has another form, so the key itself is compared. It is opened in its new
+        # form, because a run that was interrupted may have wrapped it with the new key already.
+        refuse_other(entry, provider.fetch(replace(created.entry, recorded=None)))
     wrapped_by = _text(created, "kms_key_id") or wrapping_key
     kept = WrappedKeyStore(connection)
     row = None if entry.version in sources.encryption.versions else kept.get(entry.version)

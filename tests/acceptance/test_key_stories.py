@@ -201,6 +201,9 @@ def test_wrapped_keys_move_to_another_kms_key_and_are_destroyed_with_their_wrapp
     ]
     assert rotation.rows("SELECT encrypted_value FROM functions.secrets ORDER BY id") == sealed
     assert rotation.value("SELECT kms_key_id FROM fluxbase_keys.wrapped_key") == other
+    # After an interruption it is run again, before the configuration names the new KMS key.
+    again = done(rotation.command("keys", "rewrap", "--kms-key-id", other, "-o", "json")).json["keys"]
+    assert [key["fingerprint"] for key in again] == [second["fingerprint"]]
     refused = rotation.command("secrets", "audit")
     assert (refused.code, f"the KMS key {other} wraps it" in refused.stderr) == (2, True)
     yaml = (rotation.command.directory / "fluxbase.yaml").read_text()
