@@ -5,7 +5,7 @@ The interlocks of `keys destroy` apply here too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -143,7 +143,10 @@ class KeyRetirement:
             state = history.state(version, fingerprint)
             done = state is KeyState.DESTROYED or (action is Retirement.DISABLE and state is KeyState.DISABLED)
             if done:
-                self._record(store, version, fingerprint, action)
+                last = history.last(version, fingerprint) if action is Retirement.DESTROY else None
+                detail = {} if last is None else last.detail
+                gone, left = detail.get("gone", True), detail.get("left_to_do", ())
+                self._record(store, version, fingerprint, action, gone=gone, left=left)
             else:
                 store.drop_retirement(version, fingerprint, action)
 
@@ -165,7 +168,7 @@ class KeyRetirement:
         if outcome.refusals or outcome.interrupted is not None:
             store.drop_retirement(version, fingerprint, action)
             return Retired(version, fingerprint, action, outcome.refusals or ("interrupted",))
-        self._record(store, version, fingerprint, action, outcome)
+        self._record(store, version, fingerprint, action, gone=outcome.gone, left=outcome.left_to_do)
         return Retired(version, fingerprint, action, left_to_do=outcome.left_to_do, gone=outcome.gone)
 
     def _destroy(self, version: int, confirm: str | None) -> DestroyOutcome:
@@ -181,19 +184,20 @@ class KeyRetirement:
             reload=self._reload,
         ).run()
 
-    def _record(
+    def _record(  # noqa: PLR0913  # what the notification says
         self,
         store: RotationStore,
         version: int,
         fingerprint: str,
         action: Retirement,
-        outcome: DestroyOutcome | None = None,
+        *,
+        gone: bool,
+        left: Sequence[str],
     ) -> None:
-        """Record a step and send its notification. `outcome` is None for a step of an earlier run."""
+        """Record a step and send its notification."""
         disabled = action is Retirement.DISABLE
         what = "disabled" if disabled else "destroyed"
-        left = () if outcome is None else outcome.left_to_do
-        if outcome is not None and not outcome.gone:
+        if not gone:
             what = "recorded as destroyed, but only you can remove it from its source"
         with store.transaction():
             store.end_retirement(version, fingerprint, action, self._clock())

@@ -62,13 +62,13 @@ def _run_until(point: KillPoint) -> None:
         record: Callable[..., Any] = KeyRetirement._record
 
         def die_or_record(
-            self: KeyRetirement, store: Any, version: int, fingerprint: str, action: Any, *more: Any
+            self: KeyRetirement, store: Any, version: int, fingerprint: str, action: Any, **more: Any
         ) -> None:
             if f"{action.value}ed".replace("eed", "ed") == moment:
                 _die()
-            record(self, store, version, fingerprint, action, *more)
+            record(self, store, version, fingerprint, action, **more)
 
-        KeyRetirement._record = die_or_record  # type: ignore[method-assign, assignment]
+        KeyRetirement._record = die_or_record  # type: ignore[method-assign]
 
     here = Path.cwd()
     context = RotationContext(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
+from fluxbase_cli.engine.run.catch_up import CatchUp
 from fluxbase_cli.errors import ExitCode
 from tests.fixtures.fluxbase import OLD, SECRETS, Fluxbase, Watching, seal
 
@@ -80,6 +84,37 @@ def test_a_row_that_the_database_refuses_is_listed_and_the_rest_is_moved(
     report = flux.run(allow_triggers=True)
     assert_only_this_row_is_left(flux, report, row, reason)
     assert flux.stored()[next(spot for spot in flux.stored() if spot.id == row)][0] not in str(report)
+
+
+_NO_HELD = "ALTER TABLE functions.secrets ADD CONSTRAINT no_held CHECK (description <> 'held') NOT VALID"
+
+
+def test_what_is_left_is_counted_although_something_could_not_be_examined(flux: Fluxbase) -> None:
+    flux.github(seal(OLD, "a webhook secret"))
+    bad(flux, flux.secrets(30))
+    flux.rows(_NO_HELD)
+    watching = Watching(
+        Step.COMMITTED, lambda: flux.rows("ALTER TABLE branching.github_config RENAME TO github_config_old")
+    )
+    report = flux.run(observer=watching)
+    assert (report.state, [each.where for each in report.unexamined]) == ("failed", ["branching.github_config"])
+    assert report.remaining == 1
+
+
+def test_only_one_worker_counts_what_is_left(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad(flux, flux.secrets(7))
+    flux.rows(_NO_HELD)
+    counted = []
+    count = CatchUp._remaining
+
+    def slowly(*arguments: Any) -> int:
+        counted.append(arguments)
+        time.sleep(1.0)
+        return count(*arguments)
+
+    monkeypatch.setattr(CatchUp, "_remaining", slowly)
+    report = flux.run(workers=4)
+    assert (report.state, report.remaining, len(counted)) == ("completed", 1, 1)
 
 
 def test_a_row_that_a_prepared_transaction_has_locked_keeps_only_itself(flux: Fluxbase) -> None:

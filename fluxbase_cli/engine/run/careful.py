@@ -57,15 +57,15 @@ def why_refused(error: psycopg.Error) -> str:
     return ", ".join([f"{type(error).__name__}, SQLSTATE {error.sqlstate}", *names])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Refused:
-    """An edit that the database refuses, and why."""
+    """An edit that the database refuses, and why. It has no `repr` of its fields, which hold values."""
 
     edit: Edit
     reason: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class CarefulWriter:
     """Writes edits in groups that can fail alone.
 

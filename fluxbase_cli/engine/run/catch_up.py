@@ -5,9 +5,10 @@ A catch-up pass finds and reseals the values that a running server sealed under 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from fluxbase_cli.engine.events import Message, Observer, PassStarted
@@ -58,7 +59,7 @@ class LockPatience:
     since: float | None = None
 
     def on_conflict(self) -> None:
-        """Note that a lock was not to be had."""
+        """Note that a lock could not be taken."""
         if self.since is None:
             self.since = time.monotonic()
 
@@ -82,12 +83,14 @@ class CatchUp:
         stop: ends waiting.
         observer: gets an event for each pass.
         locks: how long locked rows are waited for.
+        counting: held by the worker that counts what is left.
     """
 
     context: RunContext
     stop: Stop
     observer: Observer
     locks: LockPatience
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def advance(self, connection: Connection, jobs: JobStore) -> CatchUpStep:
         """Begin the next catch-up pass, or end the job, if all shards of the current pass are done."""
@@ -101,10 +104,13 @@ class CatchUp:
                 return CatchUpStep.WAIT
             # Queried each time: partitions are attached and detached, and tables renamed, while a job runs.
             found = find_relations(connection, self.context.request.catalogue)
-            clean = pass_number > 0 and touched == 0 and not self._changed(jobs, found)
             # A pass that did not read a relation proves nothing about it, also if its files are as they were recorded.
-            read = jobs.shards.read_by(self.context.job, pass_number)
-            clean = clean and all(relation.qualified in read for relation in found.relations)
+            clean = (
+                pass_number > 0
+                and touched == 0
+                and not self._changed(jobs, found)
+                and jobs.shards.read_by(self.context.job, pass_number) >= {each.qualified for each in found.relations}
+            )
             unwritable = clean and any(left.unwritable for left in jobs.left_by_location(self.context.job))
             if clean and not unwritable:
                 self._end(jobs, found)
@@ -119,17 +125,17 @@ class CatchUp:
                         Message(f"other writers changed {touched} values meanwhile; reading once more", warning=True)
                     )
                 return CatchUpStep.AGAIN
-        if unwritable:
-            # Other sessions may have changed these rows. So the remaining values of all rows are counted again.
-            jobs.need_full_catch_up(self.context.job)
-            remaining = self._remaining(connection, jobs, found)
-            if remaining == 0:
-                jobs.forget_unwritable(self.context.job)
-            self._end(jobs, found, remaining)
-            return CatchUpStep.ENDED
-        # If a table was rewritten meanwhile, new and old row versions can't be told apart, so everything is counted.
-        self._changed(jobs, found)
-        return self._give_up(connection, jobs, found)
+        if not self.counting.acquire(blocking=False):
+            # One worker is enough to count what is left.
+            return CatchUpStep.WAIT
+        try:
+            if unwritable:
+                self._end_unwritten(connection, jobs, found)
+            else:
+                self._give_up(connection, jobs, found)
+        finally:
+            self.counting.release()
+        return CatchUpStep.ENDED
 
     def _locked(self, jobs: JobStore) -> list[Unexamined]:
         """The rows that others have locked, and for which the present catch-up pass has waited long enough."""
@@ -147,7 +153,7 @@ class CatchUp:
             self.context.job,
             JobState.FAILED,
             error=f"what could be examined is done, and this could not be examined: {unexamined[0]}{others}",
-            remaining=0,
+            remaining=remaining,
         )
 
     def versions(self, jobs: JobStore) -> Versions:
@@ -176,7 +182,19 @@ class CatchUp:
         jobs.note_rewritten(self.context.job, storage)
         return True
 
-    def _give_up(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> CatchUpStep:
+    def _end_unwritten(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> None:
+        """End the job although the database refuses to write some values."""
+        # Other sessions may have changed these rows. So the remaining values of all rows are counted again.
+        jobs.need_full_catch_up(self.context.job)
+        remaining = self._remaining(connection, jobs, found)
+        if remaining == 0:
+            jobs.forget_unwritable(self.context.job)
+        self._end(jobs, found, remaining)
+
+    def _give_up(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> None:
+        """End the job although other writers, or their locks, keep some values under the old key."""
+        # If a table was rewritten meanwhile, new and old row versions can't be told apart, so everything is counted.
+        self._changed(jobs, found)
         remaining = self._remaining(connection, jobs, found)
         if remaining == 0:
             self._end(jobs, found)
@@ -190,7 +208,6 @@ class CatchUp:
                 others = f", and {len(locked) - 1} rows more" if len(locked) > 1 else ""
                 error = f"{locked[0]}{others}: end that transaction, then run this again"
             jobs.set_state(self.context.job, JobState.FAILED, error=error, remaining=remaining)
-        return CatchUpStep.ENDED
 
     def _remaining(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> int:
         """Count the values that still have to move, without writing."""

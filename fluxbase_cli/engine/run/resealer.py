@@ -29,9 +29,9 @@ EMPTY = "empty, where the server always stores a sealed value"
 TOO_DEEP = "the document is nested too deeply to read"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class ResealResult:
-    """The result for some rows.
+    """The result for some rows. It has no `repr` of its fields, which hold values.
 
     Attributes:
         tallies: the counts, one tally for each sealed column in order.
