@@ -16,7 +16,7 @@ from fluxbase_cli.catalogue.locations import Form, SealedColumn
 from fluxbase_cli.store.binary import Uuid
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, Ctid, PageRange
-from fluxbase_cli.store.encoding import Name, StoredText
+from fluxbase_cli.store.encoding import StoredText
 from fluxbase_cli.store.reader import Reader
 from fluxbase_cli.store.relation import ID, TID
 from fluxbase_cli.store.rows import Edit
@@ -71,7 +71,7 @@ class DocumentStore(Reader):
         # statements need not compare again.
         unchanged = sql.SQL("").join(
             sql.SQL(" AND {} IS NOT DISTINCT FROM {}::{}").format(
-                self.relation.column_of("t", column.name), sql.Placeholder(f"old{number}"), _TYPES[column.form]
+                self.relation.named("t", column.name), sql.Placeholder(f"old{number}"), _TYPES[column.form]
             )
             for number, column in enumerate(self.columns)
         )
@@ -85,7 +85,7 @@ class DocumentStore(Reader):
             # The user decides which key the new value of a text column was sealed under.
             assert self.relation.user_column is not None  # noqa: S101  # it has an index
             unchanged += sql.SQL(" AND {} IS NOT DISTINCT FROM %(owner)s::uuid").format(
-                self.relation.column_of("t", self.relation.user_column)
+                self.relation.named("t", self.relation.user_column)
             )
         compared: dict[str, Any] = dict(olds)
         if user is not None:
@@ -119,13 +119,13 @@ class DocumentStore(Reader):
             statement = sql.SQL("UPDATE ONLY {table} AS t SET {column} = %(value)s WHERE {key} = %(id)s")
             yield (
                 statement.format(
-                    table=self.relation.identifier, key=self.relation.key, column=Name(self.relation.codec, column.name)
+                    table=self.relation.identifier, key=self.relation.key, column=self.relation.named(column.name)
                 ),
                 {"value": StoredText(change)},
             )
 
     def _statement(self, column: SealedColumn, leaves: Sequence[LeafEdit]) -> tuple[sql.Composed, dict[str, Any]]:
-        document: sql.Composed = sql.Composed([self.relation.column_of("t", column.name)])
+        document: sql.Composed = sql.Composed([self.relation.named("t", column.name)])
         arguments: dict[str, Any] = {}
         for number, leaf in enumerate(leaves):
             value = sql.Placeholder(f"value{number}")
@@ -140,7 +140,7 @@ class DocumentStore(Reader):
         statement = sql.SQL("UPDATE ONLY {table} AS t SET {column} = {document} WHERE {key} = %(id)s").format(
             table=self.relation.identifier,
             key=self.relation.key,
-            column=Name(self.relation.codec, column.name),
+            column=self.relation.named(column.name),
             document=document,
         )
         return statement, arguments

@@ -31,7 +31,7 @@ from fluxbase_cli.store.records import (
     StopRequest,
     Tuning,
 )
-from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.relation import Relation, names_of
 from fluxbase_cli.store.runners import RunnerStore
 from fluxbase_cli.store.schema import LOCK_CLASS, Schema
 from fluxbase_cli.store.shards import ShardStore
@@ -187,7 +187,7 @@ class JobStore:
 
         A catch-up pass may skip our own row versions only as long as these do not change.
         """
-        return tuple(self._sql.rows("storage", job=job, cluster=self._cluster(), **_names(relations))[0]["storage"])
+        return tuple(self._sql.rows("storage", job=job, cluster=self._cluster(), **names_of(relations))[0]["storage"])
 
     def _cluster(self) -> str:
         """The number of the cluster; empty if this role may not read it."""
@@ -280,7 +280,3 @@ class JobStore:
 
 def _here() -> str:
     return f"{os_user()} on {socket.gethostname()}"
-
-
-def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:
-    return {"schemas": [relation.schema for relation in relations], "names": [relation.name for relation in relations]}

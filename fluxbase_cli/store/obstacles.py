@@ -17,10 +17,10 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.printable import printable
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.encoding import NO_PARAMETERS, Name
+from fluxbase_cli.store.encoding import NO_PARAMETERS
 from fluxbase_cli.store.findings import CheckStatus, Finding
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.relation import Relation, columns_of, names_of
 from fluxbase_cli.store.schema import SCHEMA, Schema, latest_version
 from fluxbase_cli.store.transactions import Access, begin_stats_read
 
@@ -94,7 +94,7 @@ def _update_error(connection: Connection, relation: Relation, access: Access) ->
     statement = sql.SQL("EXPLAIN UPDATE ONLY {} AS t SET {}").format(
         relation.identifier,
         sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(Name(relation.codec, column.name), relation.column_of("t", column.name))
+            sql.SQL("{} = {}").format(relation.named(column.name), relation.named("t", column.name))
             for column in relation.columns
         ),
     )
@@ -117,7 +117,7 @@ def _rules(
     connection: Connection, relations: Sequence[Relation], access: Access, allowed: Allowed
 ) -> Iterator[Finding]:
     rows = connection.execute(
-        named_queries("obstacles.sql")["rules"], {**_names(relations), "quiet": access.quiet}
+        named_queries("obstacles.sql")["rules"], {**names_of(relations), "quiet": access.quiet}
     ).fetchall()
     instead = [f"{table}.{rule}" for table, rule, is_instead in rows if is_instead]
     also = [f"{table}.{rule}" for table, rule, is_instead in rows if not is_instead]
@@ -139,9 +139,7 @@ def _rules(
 
 def _derived(connection: Connection, relations: Sequence[Relation]) -> Iterator[Finding]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        pairs = [(relation, column) for relation in relations for column in relation.columns]
-        arguments = {**_names([relation for relation, _ in pairs]), "columns": [column.name for _, column in pairs]}
-        rows = cursor.execute(named_queries("obstacles.sql")["derived"], arguments).fetchall()
+        rows = cursor.execute(named_queries("obstacles.sql")["derived"], columns_of(relations)).fetchall()
     for row in rows:
         yield Finding(
             "derived",
@@ -181,7 +179,3 @@ def _event_triggers(schema: Schema) -> Iterator[Finding]:
             f"event triggers run when the schema {SCHEMA} is created: {', '.join(names)}. If one forbids it, the job "
             "ends before its first write",
         )
-
-
-def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:
-    return {"schemas": [relation.schema for relation in relations], "names": [relation.name for relation in relations]}

@@ -19,7 +19,7 @@ from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.findings import CheckStatus, Finding, refuse_if_any
 from fluxbase_cli.store.obstacles import NOTHING_ALLOWED, Allowed, find_obstacles
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.relation import Relation, columns_of
 from fluxbase_cli.store.relations import FoundRelations, find_relations
 from fluxbase_cli.store.server_log import logged_values
 from fluxbase_cli.store.sessions import other_sessions
@@ -101,11 +101,10 @@ def inspect(  # noqa: PLR0913  # what a check may depend on
     with connection.cursor(row_factory=dict_row) as cursor:
         session: dict[str, Any] = cursor.execute(queries["session"]).fetchone() or {}
         found = find_relations(connection, catalogue)
+        columns = columns_of(found.relations)
         can_switch = bool(session["can_switch"])
         own = bool(session["bypasses"])
-        weaker: list[dict[str, Any]] = (
-            cursor.execute(queries["weaker"], _columns_of(found.relations)).fetchall() if write else []
-        )
+        weaker: list[dict[str, Any]] = cursor.execute(queries["weaker"], columns).fetchall() if write else []
         roles = _candidates(weaker, found.relations, own=own, can_switch=can_switch)
         lacking: dict[str | None, list[str]] = {}
         for role in roles:
@@ -113,7 +112,7 @@ def inspect(  # noqa: PLR0913  # what a check may depend on
                 queries["privileges"],
                 {
                     "role": role or session["role"],
-                    **_columns_of(found.relations),
+                    **columns,
                     "write": write,
                 },
             ).fetchall()
@@ -125,7 +124,7 @@ def inspect(  # noqa: PLR0913  # what a check may depend on
             for row in cursor.execute(
                 queries["triggers"],
                 {
-                    **_columns_of(found.relations),
+                    **columns,
                     "quiet": quiet,
                 },
             ).fetchall()
@@ -149,10 +148,7 @@ def inspect(  # noqa: PLR0913  # what a check may depend on
             stops += find_obstacles(connection, found.relations, access, allowed)
         findings += stops if write else map(_told, stops)
     if write:
-        findings += [
-            Finding("log", CheckStatus.TELL, logged.message, logged.remedy)
-            for logged in logged_values(connection, found.relations, session["role"])
-        ]
+        findings += logged_values(connection, found.relations, session["role"])
     findings += _sessions(len(other_sessions(connection, [session["database"]])))
     further = (
         find_databases(connection, access) if roles and not secondary and not found.is_tenant else FurtherDatabases()
@@ -194,15 +190,6 @@ def _told(finding: Finding) -> Finding:
     if finding.status is not CheckStatus.REFUSE:
         return finding
     return Finding(finding.check, CheckStatus.TELL, f"a job would be refused: {finding.sentence}")
-
-
-def _columns_of(relations: Sequence[Relation]) -> dict[str, list[str]]:
-    pairs = [(relation, column) for relation in relations for column in relation.columns]
-    return {
-        "schemas": [relation.schema for relation, _ in pairs],
-        "names": [relation.name for relation, _ in pairs],
-        "columns": [column.name for _, column in pairs],
-    }
 
 
 def _tables(found: FoundRelations) -> Iterator[Finding]:

@@ -16,7 +16,6 @@ from psycopg import sql
 from fluxbase_cli.store.binary import TidArray, UuidArray
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import CtidRange
-from fluxbase_cli.store.encoding import Name
 from fluxbase_cli.store.limits import SMALL_BYTES, Limits
 from fluxbase_cli.store.relation import ID, SIZE, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
@@ -117,7 +116,7 @@ class Reader:
         )
 
     def _pack(self, versions: sql.SQL) -> bytes:
-        column = Name(self.relation.codec, self.columns[0].name)
+        column = self.relation.named(self.columns[0].name)
         return (
             sql.SQL(
                 # The last byte of the ctid, which is the last byte of the line on the page.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -69,21 +70,21 @@ class Relation:
     @property
     def identifier(self) -> Name:
         """The table's name for a statement."""
-        return Name(self.codec, self.schema, self.name)
+        return self.named(self.schema, self.name)
 
     @property
     def quoted_name(self) -> bytes:
         """The table's name as a value that PostgreSQL reads as a name, in the database's encoding."""
         return quoted(self.codec, self.schema, self.name)
 
-    def column_of(self, table: str, column: str) -> Name:
-        """A column's name for a statement, behind the name that the table has there."""
-        return Name(self.codec, table, column)
+    def named(self, *parts: str) -> Name:
+        """A name for a statement: of a column, or of a column behind the name that the table has there."""
+        return Name(self.codec, *parts)
 
     @property
     def key(self) -> sql.Composed:
         """The id of a row, as uuid."""
-        column = self.column_of("t", self.table.key)
+        column = self.named("t", self.table.key)
         return sql.SQL("md5({}::text)::uuid" if self.surrogate else "{}").format(column)
 
     def selected(self, *, small_only: bool = False) -> sql.Composed:
@@ -94,15 +95,15 @@ class Relation:
         """
         parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("{} AS id").format(self.key)]
         for column in self.columns:
-            reference: sql.Composable = self.column_of("t", column.name)
+            reference: sql.Composable = self.named("t", column.name)
             if column.form is Form.JSON:
                 reference = sql.SQL("{}::text").format(reference)
             if small_only:
                 reference = sql.SQL("CASE WHEN {size} <= {small} THEN {column} END").format(
                     size=self.stored_bytes(), small=sql.Literal(SMALL_BYTES), column=reference
                 )
-            parts.append(sql.SQL("{} AS {}").format(reference, Name(self.codec, column.name)))
-        parts.extend(self.column_of("t", name) for name in (self.user_column, self.flag_column) if name)
+            parts.append(sql.SQL("{} AS {}").format(reference, self.named(column.name)))
+        parts.extend(self.named("t", name) for name in (self.user_column, self.flag_column) if name)
         parts.append(self.stored_bytes())
         return sql.SQL(", ").join(parts)
 
@@ -110,7 +111,7 @@ class Relation:
         """The condition that a row has a value in at least one sealed column."""
         return sql.SQL("({})").format(
             sql.SQL(" OR ").join(
-                sql.SQL("{} IS NOT NULL").format(self.column_of("t", column.name)) for column in self.columns
+                sql.SQL("{} IS NOT NULL").format(self.named("t", column.name)) for column in self.columns
             )
         )
 
@@ -133,6 +134,18 @@ class Relation:
 
     def _sum(self, measure: LiteralString) -> sql.Composed:
         return sql.SQL(" + ").join(
-            sql.SQL("coalesce({}({}), 0)").format(sql.SQL(measure), self.column_of("t", column.name))
+            sql.SQL("coalesce({}({}), 0)").format(sql.SQL(measure), self.named("t", column.name))
             for column in self.columns
         )
+
+
+def names_of(relations: Iterable[Relation]) -> dict[str, list[str]]:
+    """The relations as parameters of a statement: `schemas` and `names`."""
+    listed = list(relations)
+    return {"schemas": [relation.schema for relation in listed], "names": [relation.name for relation in listed]}
+
+
+def columns_of(relations: Iterable[Relation]) -> dict[str, list[str]]:
+    """The sealed columns of relations as parameters of a statement: `schemas`, `names` and `columns`."""
+    pairs = [(relation, column) for relation in relations for column in relation.columns]
+    return {**names_of(relation for relation, _ in pairs), "columns": [column.name for _, column in pairs]}

@@ -7,30 +7,17 @@ Old seals in a log outlive the rotation: a person who has the old key opens them
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.findings import CheckStatus, Finding
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.relation import Relation, columns_of
 from fluxbase_cli.store.session_settings import ROWS_IN_LOG
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedValues:
-    """How sealed values would get into the server's log.
-
-    Attributes:
-        message: what the server logs, and why.
-        remedy: what to do.
-    """
-
-    message: str
-    remedy: str
-
-
-def logged_values(connection: Connection, relations: Sequence[Relation], role: str) -> Iterator[LoggedValues]:
+def logged_values(connection: Connection, relations: Sequence[Relation], role: str) -> Iterator[Finding]:
     """Find the settings by which the server logs what this session writes. The session has its settings already.
 
     Args:
@@ -38,27 +25,23 @@ def logged_values(connection: Connection, relations: Sequence[Relation], role: s
         relations: the relations with sealed values.
         role: the name of that role.
     """
-    pairs = [(relation, column) for relation in relations for column in relation.columns]
     with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(
-            named_queries("server_log.sql")["logged"],
-            {
-                "schemas": [relation.schema for relation, _ in pairs],
-                "names": [relation.name for relation, _ in pairs],
-                "columns": [column.name for _, column in pairs],
-            },
-        ).fetchone()
+        row = cursor.execute(named_queries("server_log.sql")["logged"], columns_of(relations)).fetchone()
     if row is None:
         return
     if row["causes"]:
         grants = " ".join(_grant(name, role) for name in row["needed"])
-        yield LoggedValues(
+        yield Finding(
+            "log",
+            CheckStatus.TELL,
             f"the server writes sealed values to its log, as parameters of statements ({', '.join(row['causes'])})",
             f"Run as a superuser: {grants}  Then the tool keeps them out of the log. Or switch that logging off for "
             f'the role during the job: ALTER ROLE "{role}" SET …',
         )
     if row["checked"] and row["shows_rows"]:
-        yield LoggedValues(
+        yield Finding(
+            "log",
+            CheckStatus.TELL,
             f"if a row violates a CHECK, the server writes the beginning of its values to its log "
             f"({row['checked'][0]})",
             f"Run as a superuser: {_grant(ROWS_IN_LOG, role)}",

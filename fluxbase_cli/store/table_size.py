@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.encoding import NO_PARAMETERS
 from fluxbase_cli.store.queries import named_queries
-from fluxbase_cli.store.relation import Relation
+from fluxbase_cli.store.relation import Relation, names_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class TableSize:
 def table_sizes(connection: Connection, relations: Sequence[Relation]) -> Mapping[str, TableSize]:
     """The sizes of relations by `schema.name`."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(named_queries("table_size.sql")["sizes"], _names(relations))
+        cursor.execute(named_queries("table_size.sql")["sizes"], names_of(relations))
         return {str(row.pop("relation")): TableSize(**row) for row in cursor.fetchall()}
 
 
 def may_vacuum(connection: Connection, relations: Sequence[Relation]) -> frozenset[str]:
     """The relations that this role may vacuum, as `schema.name`."""
-    rows = connection.execute(named_queries("table_size.sql")["may_vacuum"], _names(relations)).fetchall()
+    rows = connection.execute(named_queries("table_size.sql")["may_vacuum"], names_of(relations)).fetchall()
     return frozenset(str(name) for name, may in rows if may)
 
 
@@ -58,10 +58,6 @@ def vacuum(connection: Connection, relation: Relation) -> None:
     # The same delay as autovacuum, so that the load is low.
     connection.execute("SET vacuum_cost_delay = '2ms'")
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(relation.identifier), NO_PARAMETERS)
-
-
-def _names(relations: Sequence[Relation]) -> dict[str, list[str]]:
-    return {"schemas": [relation.schema for relation in relations], "names": [relation.name for relation in relations]}
 
 
 def try_lock_relation(connection: Connection, relation: Relation) -> bool:

@@ -92,7 +92,7 @@ def spread_ids(
 
 
 def _filled(relation: Relation, column: SealedColumn) -> sql.Composed:
-    reference = relation.column_of("t", column.name)
+    reference = relation.named("t", column.name)
     if column.form is Form.JSON or not column.empty_is_unset:
         return sql.SQL("{} IS NOT NULL").format(reference)
     return sql.SQL("octet_length({}) > 0").format(reference)

@@ -14,7 +14,6 @@ from psycopg import sql
 from fluxbase_cli.store.binary import TextArray, TextElements, TidArray, TidElements, UuidArray
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
-from fluxbase_cli.store.encoding import Name
 from fluxbase_cli.store.reader import Reader
 from fluxbase_cli.store.relation import FIRST, TID, Relation
 from fluxbase_cli.store.rows import Edit, RowBlockEdits
@@ -40,7 +39,7 @@ class TextStore(Reader):
         # the copy too. An edit holds a value, so a single column is never NULL.
         equal = sql.SQL("=" if len(names) == 1 else "IS NOT DISTINCT FROM")
         unmoved: list[sql.Composable] = [
-            sql.SQL("{} {} {}").format(self.relation.column_of("t", name), equal, sql.Identifier("u", f"old{number}"))
+            sql.SQL("{} {} {}").format(self.relation.named("t", name), equal, sql.Identifier("u", f"old{number}"))
             for number, name in enumerate(names)
         ]
         if self.relation.user_column:
@@ -48,9 +47,7 @@ class TextStore(Reader):
             arrays.append(sql.SQL("%(users)s"))
             aliases.append(sql.SQL("owner"))
             unmoved.append(
-                sql.SQL("{} IS NOT DISTINCT FROM u.owner").format(
-                    self.relation.column_of("t", self.relation.user_column)
-                )
+                sql.SQL("{} IS NOT DISTINCT FROM u.owner").format(self.relation.named("t", self.relation.user_column))
             )
         # The count runs before the join, and its result does not matter: it scans the pages. PostgreSQL prunes a page
         # (frees the room of dead row versions) when the page is scanned, not when a row is written by its ctid.
@@ -62,7 +59,7 @@ class TextStore(Reader):
         ).format(
             table=self.relation.identifier,
             sets=sql.SQL(", ").join(
-                sql.SQL("{} = {}").format(Name(self.relation.codec, name), sql.Identifier("u", f"new{number}"))
+                sql.SQL("{} = {}").format(self.relation.named(name), sql.Identifier("u", f"new{number}"))
                 for number, name in enumerate(names)
             ),
             arrays=sql.SQL(", ").join(arrays),
