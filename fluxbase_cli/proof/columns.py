@@ -23,7 +23,7 @@ from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.searching import FoundSeal, Piece, SearchContext, Searcher
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.ctid import LAST_CTID, Ctid, CtidRange
-from fluxbase_cli.store.deep import HEAP, DeepColumn, DeepRelation, list_relations, speak_its_encoding
+from fluxbase_cli.store.deep import HEAP, DeepColumn, DeepRelation, for_searching, list_relations
 from fluxbase_cli.store.deep_reading import MOST_COLUMNS, DeepTable
 from fluxbase_cli.store.transactions import Access, begin_snapshot
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
@@ -94,7 +94,7 @@ def search_columns(  # noqa: PLR0913  # all that an audit needs
     """
     with session(database) as holder:
         workers = allowed_workers(holder, workers, observer)
-        speak_its_encoding(holder)
+        for_searching(holder)
         holder.execute(begin_snapshot(access, snapshot))
         if snapshot is None:
             row = holder.execute("SELECT pg_export_snapshot()", binary=True).fetchone()

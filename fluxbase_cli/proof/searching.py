@@ -14,18 +14,18 @@ from psycopg.pq import TransactionStatus
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import Observer
+from fluxbase_cli.engine.read.snapshot import begin_in_snapshot
 from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tally import Tally
-from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.candidates import worth_a_look
 from fluxbase_cli.proof.opening import OpenResult, ValueOpener
 from fluxbase_cli.store.connection import Connection, connect, first_line
 from fluxbase_cli.store.ctid import Ctid, CtidRange
-from fluxbase_cli.store.deep import ColumnKind, speak_its_encoding
+from fluxbase_cli.store.deep import ColumnKind, for_searching
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
-from fluxbase_cli.store.transactions import SNAPSHOT_GONE, Access, begin_snapshot
+from fluxbase_cli.store.transactions import Access
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: How many rows are named for each column.
@@ -173,17 +173,8 @@ class Searcher:
         """A transaction with the snapshot. Each part has one transaction, so that no table is locked for longer."""
         connection = self._connection
         if connection is None or connection.closed:
-            connection = self._connection = speak_its_encoding(connect(self._context.database))
-        try:
-            connection.execute(begin_snapshot(self._context.access, self._context.snapshot))
-        except psycopg.Error as error:
-            if error.sqlstate not in SNAPSHOT_GONE:
-                raise
-            raise DatabaseError(
-                "the snapshot of the deep audit is gone: the session that held it has ended",
-                hint="Nothing was written. Run it again. On a standby, max_standby_streaming_delay says how long a "
-                "query may delay replay.",
-            ) from None
+            connection = self._connection = for_searching(connect(self._context.database))
+        begin_in_snapshot(connection, self._context.access, self._context.snapshot, "the snapshot of the deep audit")
         try:
             yield connection
         finally:

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from fluxbase_cli.store.connection import Connection, for_values
+from fluxbase_cli.store.encoding import codec_of
 from fluxbase_cli.store.queries import named_queries
 
 #: The only access method whose rows can be read in the order of their ctids.
@@ -89,10 +90,10 @@ class DeepRelation:
     bytes: int
 
 
-def speak_its_encoding(connection: Connection) -> Connection:
-    """Make a session take and return names and values as bytes in the database's encoding."""
+def for_searching(connection: Connection) -> Connection:
+    """Make a session take and return values as bytes, and read one range with one statement."""
     for_values(connection)
-    # One statement reads one range, without parallel workers, because we divide the work among our connections.
+    # No parallel workers, because we divide the work among our connections.
     connection.execute("SET enable_seqscan = off; SET jit = off; SET max_parallel_workers_per_gather = 0")
     return connection
 
@@ -101,9 +102,9 @@ def list_relations(connection: Connection) -> list[DeepRelation]:
     """List all that the deep audit searches. Reads the system catalogues only.
 
     Args:
-        connection: a session from `speak_its_encoding`, in a transaction with the audit's snapshot.
+        connection: a session from `for_searching`, in a transaction with the audit's snapshot.
     """
-    encoding = _codec(connection)
+    encoding = codec_of(connection).name
     rows: dict[int, list[dict[str, Any]]] = {}
     with connection.cursor(row_factory=dict_row, binary=True) as cursor:
         for row in cursor.execute(named_queries("deep.sql")["columns"]):
@@ -157,12 +158,3 @@ def _relation(rows: Sequence[Mapping[str, Any]], encoding: str) -> DeepRelation:
         blocks=first["blocks"],
         bytes=first["bytes"],
     )
-
-
-def _codec(connection: Connection) -> str:
-    try:
-        encoding = connection.info.encoding
-    except psycopg.NotSupportedError:
-        return "ascii"
-    # In a database without an encoding, most texts are UTF-8.
-    return "utf-8" if encoding == "ascii" else encoding

@@ -12,8 +12,8 @@ from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
 from fluxbase_cli.engine.prepare.plan import make_plan
-from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError, SnapshotGoneError
-from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
+from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, SnapshotGoneError
 from fluxbase_cli.engine.retry import retry_reading
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import NothingHereError

@@ -22,7 +22,7 @@ from fluxbase_cli.engine.allowed_workers import allowed_workers
 from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan
-from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, take_snapshot
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, begin_in_snapshot, snapshot_gone, take_snapshot
 from fluxbase_cli.engine.retry import is_transient, retry_reading, retry_transient
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
@@ -40,7 +40,7 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
 from fluxbase_cli.store.rows import Rows
 from fluxbase_cli.store.table_stats import count_blocks
-from fluxbase_cli.store.transactions import SNAPSHOT_GONE, Access, begin_snapshot
+from fluxbase_cli.store.transactions import Access
 from fluxbase_cli.unexamined import Unexamined
 
 
@@ -61,10 +61,6 @@ class ReadResult:
 
 class RelationsChangedError(DatabaseError):
     """Tables or partitions were created, dropped or replaced while they were read."""
-
-
-class SnapshotGoneError(DatabaseError):
-    """The session that held the snapshot has ended: it was lost, or cancelled on a standby that replays changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +127,7 @@ class FullRead:
             except psycopg.Error as error:
                 if not is_transient(error):
                     raise
-                raise _snapshot_gone(first_line(error)) from None
+                raise snapshot_gone(first_line(error)) from None
             # A partition that was attached meanwhile may hold older rows that this snapshot did not read.
             self._refuse_changes(holder, relations)
         return replace(collected.result(), unexamined=unexamined)
@@ -265,24 +261,8 @@ class _SnapshotSession:
             # The error of the attempt before. The transaction takes no more statements.
             connection.execute("ROLLBACK")
         if status is not TransactionStatus.INTRANS:
-            self._begin(connection)
+            begin_in_snapshot(connection, self._access, self._snapshot)
         return reader.next_rows(connection)
-
-    def _begin(self, connection: Connection) -> None:
-        try:
-            connection.execute(begin_snapshot(self._access, self._snapshot))
-        except psycopg.Error as error:
-            if error.sqlstate not in SNAPSHOT_GONE:
-                raise
-            raise _snapshot_gone("the session that held it has ended") from None
-
-
-def _snapshot_gone(why: str) -> SnapshotGoneError:
-    return SnapshotGoneError(
-        f"the snapshot is gone: {why}",
-        hint="Nothing was written. Run it again. On a standby, max_standby_streaming_delay says how long a query may "
-        "delay replay.",
-    )
 
 
 def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Part]:

@@ -13,11 +13,12 @@ import psycopg
 
 from fluxbase_cli.engine.events import Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.encoding import NO_PARAMETERS
 from fluxbase_cli.store.open_transactions import OpenTransactions, in_recovery, open_transactions
 from fluxbase_cli.store.relation import Relation
-from fluxbase_cli.store.transactions import Access, begin_snapshot, lock_for_reading
+from fluxbase_cli.store.transactions import SNAPSHOT_GONE, Access, begin_snapshot, lock_for_reading
 
 #: How long to wait for open transactions that may have written sealed values, in seconds.
 WRITERS_WAIT_S = 10.0
@@ -29,6 +30,45 @@ _REPORT_AFTER_S = 1.0
 _ATTEMPTS = 20
 
 NOTHING_OPEN = OpenTransactions(since=0, ended=False, running=(), oids=())
+
+
+class SnapshotGoneError(DatabaseError):
+    """The session that held the snapshot has ended: it was lost, or cancelled on a standby that replays changes."""
+
+
+def snapshot_gone(why: str, what: str = "the snapshot") -> SnapshotGoneError:
+    """The error for a snapshot that can't be read any more.
+
+    Args:
+        why: what happened.
+        what: which snapshot it is.
+    """
+    return SnapshotGoneError(
+        f"{what} is gone: {why}",
+        hint="Nothing was written. Run it again. On a standby, max_standby_streaming_delay says how long a query may "
+        "delay replay.",
+    )
+
+
+def begin_in_snapshot(connection: Connection, access: Access, snapshot: str, what: str = "the snapshot") -> None:
+    """Begin a transaction in a snapshot that another session has exported.
+
+    Args:
+        connection: a connection outside a transaction.
+        access: how to read values with this role.
+        snapshot: its name.
+        what: which snapshot it is, for the error.
+
+    Raises:
+        SnapshotGoneError: the session that held it has ended.
+        psycopg.Error: another error.
+    """
+    try:
+        connection.execute(begin_snapshot(access, snapshot))
+    except psycopg.Error as error:
+        if error.sqlstate not in SNAPSHOT_GONE:
+            raise
+        raise snapshot_gone("the session that held it has ended", what) from None
 
 
 def take_snapshot(  # noqa: PLR0913  # what a snapshot is taken of, and how long to wait for it
