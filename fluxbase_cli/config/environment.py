@@ -40,11 +40,13 @@ class EnvFile:
         label: the name of the file in messages.
         values: the variables.
         ambiguous: names of the variables whose value the server reads differently.
+        lines: the line of each variable, from 1.
     """
 
     label: str = ".env"
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     ambiguous: frozenset[str] = frozenset()
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 class Environment:
@@ -105,12 +107,14 @@ def read_env_file(file: SourceFile) -> EnvFile:
         ConfigurationError: the file or one of its lines can't be read. The message quotes nothing of the file.
     """
     values: dict[str, str] = {}
+    lines: dict[str, int] = {}
     ambiguous = set()
     try:
         for each in statements_of(read_text(file)):
             if each.name is None or each.value is None:
                 continue
             values[each.name] = each.value
+            lines[each.name] = each.line
             ambiguous.discard(each.name)
             _, _, written = each.text.partition("=")
             if not written.lstrip().startswith("'") and _GODOTENV_REPLACES.search(each.value):
@@ -120,7 +124,7 @@ def read_env_file(file: SourceFile) -> EnvFile:
             f"{file.label} can't be understood at line {error.line}",
             hint="Write NAME=value, and a value with spaces, quotes or # in single quotes.",
         ) from None
-    return EnvFile(file.label, values, frozenset(ambiguous))
+    return EnvFile(file.label, values, frozenset(ambiguous), lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +135,13 @@ class Statement:
         name: the variable; None if there is none.
         value: its value; None if only the name is written.
         text: the part as it is written, with the empty lines before it and its line end.
+        line: its line in the file, from 1.
     """
 
     name: str | None
     value: str | None = field(repr=False)
     text: str = field(repr=False)
+    line: int
 
 
 class UnreadableLineError(Exception):
@@ -162,9 +168,10 @@ def statements_of(text: str) -> Iterator[Statement]:
 
     # Line ends are not translated: a carriage return in quotes is part of the value.
     for binding in parse_stream(io.StringIO(text, newline="")):
+        line = _first_line(binding.original.string, binding.original.line)
         if binding.error:
-            raise UnreadableLineError(_first_line(binding.original.string, binding.original.line))
-        yield Statement(binding.key, binding.value, binding.original.string)
+            raise UnreadableLineError(line)
+        yield Statement(binding.key, binding.value, binding.original.string, line)
 
 
 def _first_line(statement: str, line: int) -> int:

@@ -7,7 +7,7 @@ import os
 import select
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,12 @@ class SourceFile:
     Attributes:
         path: where it is.
         label: its name in messages, as short as possible.
+        text: its content, if it was read already (see `loaded`). A pipe can be read once only.
     """
 
     path: Path
     label: str
+    text: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,34 @@ class Search:
     warnings: tuple[str, ...] = ()
 
 
-def find_config_file(directory: Path, explicit: Path | None, system_directory: Path) -> Search:
+def find_config_file(directory: Path, explicit: Path | SourceFile | None, system_directory: Path) -> Search:
     """Find fluxbase.yaml as the server does.
 
     Args:
         directory: the working directory. The search begins there, and a relative `explicit` starts there.
-        explicit: the file that the user named. If it is given, no other place is searched.
+        explicit: the file that the user named, or a file that was found before. If it is given, no other place is
+            searched.
         system_directory: `/etc/fluxbase`, except in tests.
     """
+    if isinstance(explicit, SourceFile):
+        return Search(explicit)
     if explicit is not None:
         # If the file does not exist, reading it will say so.
         return Search(SourceFile(directory / explicit, str(explicit)))
+    return _first(config_candidates(directory, system_directory))
+
+
+def config_candidates(directory: Path, system_directory: Path) -> list[SourceFile]:
+    """The places where the server searches fluxbase.yaml, in order. They need not exist.
+
+    Args:
+        directory: the working directory.
+        system_directory: `/etc/fluxbase`, except in tests.
+    """
     candidates = [
         SourceFile(directory / folder / name, folder + name) for folder in ("", "config/") for name in _CONFIG_NAMES
     ]
-    candidates += [SourceFile(path, str(path)) for path in (system_directory / name for name in _CONFIG_NAMES)]
-    return _first(candidates)
+    return candidates + [SourceFile(path, str(path)) for path in (system_directory / name for name in _CONFIG_NAMES)]
 
 
 def find_env_file(directory: Path) -> Search:
@@ -86,13 +100,25 @@ def read_text(file: SourceFile) -> str:
     Raises:
         ConfigurationError: the file can't be read, is too large, or is not UTF-8. The message quotes nothing of it.
     """
+    if file.text is not None:
+        return file.text
     try:
         return read_bytes(file.path).decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise ConfigurationError(f"{file.label} is not UTF-8 (byte {error.start + 1})") from None
-        why = (error.strerror if isinstance(error, OSError) else None) or "its name can't be a file's"
-        raise ConfigurationError(f"{file.label} can't be read: {why}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file.label} is not UTF-8 (byte {error.start + 1})") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file.label} can't be read: {error.strerror or type(error).__name__}") from None
+    except ValueError:
+        raise ConfigurationError(f"{file.label} can't be read: its name can't be a file's") from None
+
+
+def loaded(file: SourceFile) -> SourceFile:
+    """The file with its text, so that it is read once.
+
+    Raises:
+        ConfigurationError: as for `read_text`.
+    """
+    return replace(file, text=read_text(file))
 
 
 def read_bytes(path: Path) -> bytes:

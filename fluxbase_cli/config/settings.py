@@ -44,7 +44,7 @@ class Settings:
 
 def load_settings(  # noqa: PLR0913  # what the settings are read from
     *,
-    config: Path | None = None,
+    config: Path | SourceFile | None = None,
     database_url: str | None = None,
     directory: Path,
     environ: Mapping[str, str],
@@ -54,7 +54,7 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
     """Read fluxbase.yaml, `.env` and the environment as the server does, with the additional settings of this tool.
 
     Args:
-        config: the configuration file; None searches for it.
+        config: the configuration file, which may have been read already; None searches for it.
         database_url: a connection string that overrides all other settings of the database.
         directory: the working directory.
         environ: the environment of the process.
@@ -102,7 +102,7 @@ def knows_one_key(
 
 
 def _open(
-    config: Path | None, directory: Path, environ: Mapping[str, str], system_directory: Path
+    config: Path | SourceFile | None, directory: Path, environ: Mapping[str, str], system_directory: Path
 ) -> tuple[ServerSettings, Reader, Search, Search]:
     """The section of the server, a reader of everything else, and what the searches for the two files found."""
     env_search = find_env_file(directory)

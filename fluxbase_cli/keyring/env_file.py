@@ -112,7 +112,7 @@ def _statements(text: str) -> Iterator[Statement]:
     # Some editors write a byte order mark. It is not a part of the first name, and it stays.
     body = text.removeprefix(_BYTE_ORDER_MARK)
     if body != text:
-        yield Statement(None, None, _BYTE_ORDER_MARK)
+        yield Statement(None, None, _BYTE_ORDER_MARK, 1)
     try:
         yield from statements_of(body)
     except UnreadableLineError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from fluxbase_cli.catalogue.releases import NEWEST_KNOWN
 from fluxbase_cli.config import Settings, load_settings
 from fluxbase_cli.config.database import read_database
+from fluxbase_cli.config.files import SourceFile
 from fluxbase_cli.config.reader import Reader, variable_name
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.security.configuration.hosts import Reach, reach_of
@@ -123,8 +124,7 @@ def open_facts(asked: Asked, *, directory: Path, environ: Mapping[str, str], tod
     Raises:
         ConfigurationError: the command line, an exception or a named file can't be used.
     """
-    if asked.release is not None:
-        _known_release(asked.release)
+    release = None if asked.release is None else _known_release(asked.release)
     found, reader = open_configuration(
         config=asked.config, directory=directory, environ=environ, server_environment=asked.server_environment
     )
@@ -132,9 +132,8 @@ def open_facts(asked: Asked, *, directory: Path, environ: Mapping[str, str], tod
     compared = tuple(_compared(path, directory) for path in asked.compare)
     with ExitStack() as stack:
         database, address = _database(asked, reader, stack)
-        generation = _generation(asked, database)
-        release = _known_release(asked.release) if asked.release else MAIN if generation is Generation.MAIN else None
-        found = replace(found, release=release or NEWEST_STABLE)
+        generation = _generation(release, database)
+        found = replace(found, release=release or (MAIN if generation is Generation.MAIN else NEWEST_STABLE))
         live: LiveFacts | Absent = NO_URL
         if asked.url is not None:
             live = look_at(asked.url, authorities=asked.authorities)
@@ -145,7 +144,7 @@ def open_facts(asked: Asked, *, directory: Path, environ: Mapping[str, str], tod
             found if _has_content(found) else _NO_CONFIGURATION,
             database,
             live,
-            _keys(asked, directory, {**environ, **_variables_of(found)}, database),
+            _keys(asked, found.config_file, directory, {**environ, **_variables_of(found)}, database),
             compared,
             asked.probe,
         )
@@ -180,23 +179,27 @@ def _database(asked: Asked, reader: Reader, stack: ExitStack) -> tuple[DatabaseF
         return Absent(error.message, failed=True), ""
 
 
-def _generation(asked: Asked, database: DatabaseFacts | Absent) -> Generation | None:
+def _generation(release: str | None, database: DatabaseFacts | Absent) -> Generation | None:
     if not isinstance(database, Absent):
         try:
             return database.read(read_generation)
         except NotCheckedError:
             return None
-    if asked.release is None:
+    if release is None:
         return None
-    return Generation.MAIN if _known_release(asked.release) == MAIN else Generation.STABLE
+    return Generation.MAIN if release == MAIN else Generation.STABLE
 
 
 def _keys(
-    asked: Asked, directory: Path, environ: Mapping[str, str], database: DatabaseFacts | Absent
+    asked: Asked,
+    config: SourceFile | None,
+    directory: Path,
+    environ: Mapping[str, str],
+    database: DatabaseFacts | Absent,
 ) -> KeyFacts | Absent:
     try:
         settings: Settings = load_settings(
-            config=asked.config, database_url=asked.database_url, directory=directory, environ=environ
+            config=config, database_url=asked.database_url, directory=directory, environ=environ
         )
     except ConfigurationError as error:
         return Absent(f"the keys can't be read: {error.message}")
@@ -211,7 +214,8 @@ def _variables_of(configuration: ServerConfiguration) -> dict[str, str]:
 
 
 def _compared(path: Path, directory: Path) -> tuple[str, ServerConfiguration]:
-    found, _ = open_configuration(config=path, directory=(directory / path).parent, environ={})
+    file = directory / path
+    found, _ = open_configuration(config=Path(file.name), directory=file.parent, environ={})
     return str(path), found
 
 

@@ -32,6 +32,7 @@ def is_tracked(path: Path) -> bool | None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            # The message that is looked for is in English, and the settings of this user do not count.
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
                 "HOME": os.devnull,
@@ -47,9 +48,3 @@ def is_tracked(path: Path) -> bool | None:
         return True
     # 1: the file is not tracked; 128: there is no repository, or git refuses it.
     return None if b"dubious ownership" in done.stderr else False
-
-
-def _environment() -> dict[str, str]:
-    # The message that is looked for is in English, and the settings of this user do not count.
-    fixed = {"HOME": os.devnull, "LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "1"}
-    return {"PATH": os.environ.get("PATH", os.defpath), **fixed}

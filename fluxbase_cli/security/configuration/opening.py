@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fluxbase_cli.config.document import Value, read_document
 from fluxbase_cli.config.environment import EnvFile, Environment, read_env_file
-from fluxbase_cli.config.files import SYSTEM_DIRECTORY, SourceFile, find_config_file, find_env_file, read_text
+from fluxbase_cli.config.files import (
+    SYSTEM_DIRECTORY,
+    SourceFile,
+    config_candidates,
+    find_config_file,
+    find_env_file,
+    loaded,
+)
 from fluxbase_cli.config.reader import Reader
 from fluxbase_cli.config.server import read_server
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.security.configuration.git import is_tracked
-from fluxbase_cli.security.configuration.known import NEWEST_STABLE
 from fluxbase_cli.security.configuration.reading import ServerConfiguration, UnreadableFile
 from fluxbase_cli.security.finding import Place
 
-_NAME = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=")
 #: As godotenv's `expandVarRegex`.
 _REFERENCE = re.compile(r"(?P<escape>\\)?\$(?P<command>\()?\{?(?P<name>[A-Z0-9_]+)?\}?")
-_PLACES = ("fluxbase.yaml", "fluxbase.yml", "config/fluxbase.yaml", "config/fluxbase.yml")
 
 
-def open_configuration(  # noqa: PLR0913  # what the configuration is read from
+def open_configuration(
     *,
     config: Path | None,
     directory: Path,
     environ: Mapping[str, str],
     server_environment: Path | None = None,
-    release: str = NEWEST_STABLE,
     system_directory: Path = SYSTEM_DIRECTORY,
 ) -> tuple[ServerConfiguration, Reader]:
-    """Read fluxbase.yaml, `.env` and the environment as the server does.
+    """Read fluxbase.yaml, `.env` and the environment as the server does. Each file is read once.
 
     Args:
         config: the configuration file; None searches for it.
         directory: the working directory.
         environ: the environment of the process.
         server_environment: a file with all variables of the server, which then counts in place of `environ`.
-        release: the release whose names and defaults count.
         system_directory: `/etc/fluxbase`, except in tests.
 
     Returns:
@@ -49,36 +51,31 @@ def open_configuration(  # noqa: PLR0913  # what the configuration is read from
         ConfigurationError: a file can't be read.
     """
     unreadable: list[UnreadableFile] = []
-    lines: dict[str, Place] = {}
-    found = find_config_file(directory, config, system_directory).file
-    document = None if found is None else _document(found, unreadable)
+    search = find_config_file(directory, config, system_directory).file
+    found = None if search is None else loaded(search)
+    document, leaves = (None, {}) if found is None else _document(found, unreadable)
     dot_env = find_env_file(directory).file
-    variables = EnvFile() if dot_env is None else _variables(dot_env, unreadable, lines)
-    server_file = _server_file(document, Environment(environ, variables), directory, unreadable, lines)
-    process = dict(environ)
-    if server_environment is not None:
-        file = SourceFile(directory / server_environment, str(server_environment))
-        given: dict[str, Place] = {}
-        process = dict(read_env_file(file).values)
-        _note_lines(file, given)
-        lines |= given
-    else:
+    variables = EnvFile() if dot_env is None else _variables(dot_env, unreadable)
+    home = directory if found is None else found.path.parent
+    server_file = _server_file(document, Environment(environ, variables), home, unreadable)
+    lines = {**_lines(server_file), **_lines(variables)}
+    if server_environment is None:
+        process: Mapping[str, str] = environ
         lines = {name: place for name, place in lines.items() if name not in environ}
+    else:
+        given = read_env_file(SourceFile(directory / server_environment, str(server_environment)))
+        process = given.values
+        lines |= _lines(given)
     environment = Environment(process, variables, server_file)
-    leaves: dict[str, Value] = {}
-    if document is not None:
-        _flatten(document, leaves)
     configuration = ServerConfiguration(
         leaves,
         environment,
-        release,
         complete=server_environment is not None,
-        config_label=None if found is None else found.label,
+        config_file=found,
         env_label=_environment_label(server_environment, dot_env),
         lines=lines,
         unreadable=tuple(unreadable),
         second_file=None if found is None or config is not None else _second(found, directory, system_directory),
-        tracked=None if found is None else is_tracked(found.path),
     )
     return configuration, Reader(document, environment)
 
@@ -89,27 +86,29 @@ def _environment_label(server_environment: Path | None, dot_env: SourceFile | No
     return None if dot_env is None else dot_env.label
 
 
-def _document(file: SourceFile, unreadable: list[UnreadableFile]) -> Value | None:
-    """The file's content. None if the server skips it."""
-    read_text(file)
+def _document(file: SourceFile, unreadable: list[UnreadableFile]) -> tuple[Value | None, dict[str, Value]]:
+    """The file's content, and its settings by their paths. None if the server skips it."""
+    leaves: dict[str, Value] = {}
     try:
         document = read_document(file)
-        _flatten(document, {})
+        _flatten(document, leaves)
     except ConfigurationError as error:
-        unreadable.append(UnreadableFile(Place("file", file.label, file.label, file.label, 1), error.message))
-        return None
-    return document
+        unreadable.append(_unreadable(file, error))
+        return None, {}
+    return document, leaves
 
 
-def _variables(file: SourceFile, unreadable: list[UnreadableFile], lines: dict[str, Place]) -> EnvFile:
-    read_text(file)
+def _variables(file: SourceFile, unreadable: list[UnreadableFile]) -> EnvFile:
+    file = loaded(file)
     try:
-        found = read_env_file(file)
+        return _replaced(read_env_file(file))
     except ConfigurationError as error:
-        unreadable.append(UnreadableFile(Place("file", file.label, file.label, file.label, 1), error.message))
+        unreadable.append(_unreadable(file, error))
         return EnvFile(file.label)
-    _note_lines(file, lines)
-    return _replaced(found)
+
+
+def _unreadable(file: SourceFile, error: ConfigurationError) -> UnreadableFile:
+    return UnreadableFile(Place("file", file.label, file.label, file.label, 1), error.message)
 
 
 def _replaced(file: EnvFile) -> EnvFile:
@@ -123,7 +122,7 @@ def _replaced(file: EnvFile) -> EnvFile:
         values[name] = (
             _REFERENCE.sub(lambda match: _replacement(match, values), value) if name in file.ambiguous else value
         )
-    return EnvFile(file.label, values)
+    return replace(file, values=values, ambiguous=frozenset())
 
 
 def _replacement(match: re.Match[str], values: Mapping[str, str]) -> str:
@@ -133,32 +132,27 @@ def _replacement(match: re.Match[str], values: Mapping[str, str]) -> str:
 
 
 def _server_file(
-    document: Value | None,
-    environment: Environment,
-    directory: Path,
-    unreadable: list[UnreadableFile],
-    lines: dict[str, Place],
+    document: Value | None, environment: Environment, home: Path, unreadable: list[UnreadableFile]
 ) -> EnvFile | None:
     """The variables of `security.encryption.server.env_file`, if that file can be read."""
     try:
-        path = read_server(Reader(document, environment), directory).env_file
+        path = read_server(Reader(document, environment), home).env_file
         if path is None or not path.is_file():
             return None
-        own: dict[str, Place] = {}
-        found = _variables(SourceFile(path, str(path)), unreadable, own)
+        return _variables(SourceFile(path, str(path)), unreadable)
     except (ConfigurationError, OSError):
         # `config check` says what is wrong with it.
         return None
-    for name, place in own.items():
-        lines.setdefault(name, place)
-    return found
 
 
-def _note_lines(file: SourceFile, lines: dict[str, Place]) -> None:
-    for number, line in enumerate(read_text(file).splitlines(), 1):
-        name = _NAME.match(line)
-        if name is not None:
-            lines[name[1]] = Place("variable", name[1], f"{file.label}:{number}: {name[1]}", file.label, number)
+def _lines(file: EnvFile | None) -> dict[str, Place]:
+    """Where the variables of a file are."""
+    if file is None:
+        return {}
+    return {
+        name: Place("variable", name, f"{file.label}:{line}: {name}", file.label, line)
+        for name, line in file.lines.items()
+    }
 
 
 def _flatten(section: Value, leaves: dict[str, Value]) -> None:
@@ -171,16 +165,11 @@ def _flatten(section: Value, leaves: dict[str, Value]) -> None:
 
 def _second(found: SourceFile, directory: Path, system_directory: Path) -> str | None:
     """The next file of the search order that exists."""
-    for path in _candidates(directory, system_directory, found.path):
+    candidates = config_candidates(directory, system_directory)
+    for each in candidates[candidates.index(found) + 1 :]:
         try:
-            if path.is_file() and not path.samefile(found.path):
-                return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
+            if each.path.is_file() and not each.path.samefile(found.path):
+                return each.label
         except OSError:
             continue
     return None
-
-
-def _candidates(directory: Path, system_directory: Path, found: Path) -> Iterator[Path]:
-    everything = [directory / each for each in _PLACES]
-    everything += [system_directory / "fluxbase.yaml", system_directory / "fluxbase.yml"]
-    yield from everything[everything.index(found) + 1 :] if found in everything else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,10 +11,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from fluxbase_cli.config.document import Value
 from fluxbase_cli.config.environment import Environment
+from fluxbase_cli.config.files import SourceFile
 from fluxbase_cli.config.reader import variable_name
 from fluxbase_cli.security.configuration.known import MAIN, NEWEST_STABLE, KnownSetting, settings_of
 from fluxbase_cli.security.configuration.values import go_bool, go_duration, go_integer
 from fluxbase_cli.security.finding import Place
+
+#: A whole number of 64 bits has no more digits.
+_NANOSECONDS = re.compile(r"[0-9]{1,19}")
 
 
 class Origin(Enum):
@@ -74,23 +79,27 @@ class ServerConfiguration:
         release: the release whose names and defaults count, one of `known.RELEASES`.
         complete: whether all variables of the server are known. Otherwise a secret may be in a variable that we do not
             see.
-        config_label, env_label: the names of fluxbase.yaml and of the file with variables, if they were read.
+        config_file: fluxbase.yaml with its text; None if there is none.
+        env_label: the name of the file with variables, if it was read.
         lines: the lines of the variables in their files.
         unreadable: files that the server skips.
         second_file: a configuration file that the server never reads, because another comes before it.
-        tracked: whether git tracks fluxbase.yaml; None if that is not known.
     """
 
     leaves: Mapping[str, Value]
     environment: Environment
     release: str = NEWEST_STABLE
     complete: bool = False
-    config_label: str | None = None
+    config_file: SourceFile | None = None
     env_label: str | None = None
     lines: Mapping[str, Place] = field(default_factory=dict)
     unreadable: tuple[UnreadableFile, ...] = ()
     second_file: str | None = None
-    tracked: bool | None = None
+
+    @property
+    def config_label(self) -> str | None:
+        """The name of fluxbase.yaml, if there is one."""
+        return None if self.config_file is None else self.config_file.label
 
     @property
     def known(self) -> Mapping[str, KnownSetting]:
@@ -148,8 +157,8 @@ class ServerConfiguration:
     @staticmethod
     def duration_of(setting: Setting) -> timedelta | None:
         """The duration that a setting says. A number without a unit in the file is in nanoseconds."""
-        if setting.origin is Origin.FILE and setting.text.isdigit():
-            return timedelta(microseconds=min(int(setting.text), 2**63) // 1000)
+        if setting.origin is Origin.FILE and _NANOSECONDS.fullmatch(setting.text):
+            return timedelta(microseconds=int(setting.text) // 1000)
         return go_duration(setting.text)
 
     def tenant_settings(self, path: str) -> Iterator[Setting]:
@@ -160,11 +169,10 @@ class ServerConfiguration:
         """
         if self.release != MAIN:
             return
-        for name in self.leaves:
+        for name, value in self.leaves.items():
             parts = name.split(".", 3)
-            text = text_of(self.leaves[name])
-            if parts[:2] == ["tenants", "configs"] and parts[3:] == [path] and text:
-                yield Setting(name, text, Origin.FILE, setting_place(self.leaves[name]))
+            if parts[:2] == ["tenants", "configs"] and parts[3:] == [path] and (text := text_of(value)):
+                yield Setting(name, text, Origin.FILE, setting_place(value))
         ending = "__" + path.upper().replace(".", "__")
         for name in self.environment.names():
             if name.startswith("FLUXBASE_TENANTS__") and name.endswith(ending):

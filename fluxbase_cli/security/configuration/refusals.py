@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
+from fluxbase_cli.config.reader import variable_name
+from fluxbase_cli.config.server import SERVER_KEY_BYTES
 from fluxbase_cli.security.configuration.known import Type, is_before
-from fluxbase_cli.security.configuration.reading import Origin, ServerConfiguration, Setting
+from fluxbase_cli.security.configuration.reading import ServerConfiguration, Setting
 from fluxbase_cli.security.configuration.secrets import is_reference
-from fluxbase_cli.security.configuration.values import entropy_per_character, go_bool, go_duration, go_integer
+from fluxbase_cli.security.configuration.values import entropy_per_character, go_bool, go_integer
 from fluxbase_cli.security.finding import Found, Unchecked
 
 _SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
@@ -28,7 +30,6 @@ _DEFAULT_SECRET = "your-secret-key-change-in-production"  # noqa: S105  # public
 #: The server's own figures (internal/config/config.go and internal/auth/jwt.go).
 _LEAST_ENTROPY = 4.5
 _LEAST_LENGTH = 32
-_KEY_BYTES = 32
 _BCRYPT = range(4, 32)
 _GOOD_SECRET = "FLUXBASE_AUTH_JWT_SECRET=…    # from: openssl rand -base64 48"  # noqa: S105  # no secret
 _GOOD_KEY = "FLUXBASE_ENCRYPTION_KEY=…    # from: fluxbase-cli keys generate --encoding raw"
@@ -44,16 +45,18 @@ def refusals(configuration: ServerConfiguration) -> Iterator[Found | Unchecked]:
 
 def _types(configuration: ServerConfiguration) -> Iterator[Found]:
     """Values that the server can't convert."""
-    reads = {Type.BOOLEAN: go_bool, Type.DURATION: go_duration, Type.INTEGER: go_integer}
+    reads: dict[Type, Callable[[Setting], object]] = {
+        Type.BOOLEAN: lambda setting: go_bool(setting.text),
+        Type.DURATION: configuration.duration_of,
+        Type.INTEGER: lambda setting: go_integer(setting.text),
+    }
     for path, known in configuration.known.items():
         if known.type not in reads or "[" in path or "{" in path:
             continue
         setting = configuration.get(path)
         if setting is None or setting.is_default or is_reference(setting.text):
             continue
-        # A whole number without a unit is a duration in nanoseconds in the file, and an error in a variable.
-        nanoseconds = known.type is Type.DURATION and setting.origin is Origin.FILE and setting.text.isdigit()
-        if reads[known.type](setting.text) is None and not nanoseconds:
+        if reads[known.type](setting) is None:
             examples = {Type.BOOLEAN: "true or false", Type.DURATION: "a duration such as 15m or 168h"}
             wanted = examples.get(known.type, "a whole number")
             yield Found(setting.place, f"the server does not start: it must be {wanted}", None, f"# {path}: {wanted}")
@@ -85,16 +88,15 @@ def _encryption_key(configuration: ServerConfiguration) -> Iterator[Found | Unch
     setting = configuration.get("encryption_key")
     if setting is None:
         yield from _missing(configuration, "encryption_key", _GOOD_KEY)
-    elif _length(setting) != _KEY_BYTES and not is_reference(setting.text):
+    elif _length(setting) != SERVER_KEY_BYTES and not is_reference(setting.text):
         yield Found(
             setting.place, f"the server does not start: it has {_length(setting)} bytes and not 32", None, _GOOD_KEY
         )
 
 
 def _missing(configuration: ServerConfiguration, path: str, remedy: str) -> Iterator[Found | Unchecked]:
-    name = "FLUXBASE_" + path.upper().replace(".", "_")
     if configuration.complete:
-        place = configuration.variable_place(name)
+        place = configuration.variable_place(variable_name(path))
         yield Found(place, "it is not set, and the server does not start without it", None, remedy)
     else:
         yield Unchecked(f"{path} is neither in the file nor in a variable that this check sees (see --env-file)")

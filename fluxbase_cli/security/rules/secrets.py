@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from fluxbase_cli.config.document import Value
 from fluxbase_cli.config.reader import variable_name
+from fluxbase_cli.security.configuration.git import is_tracked
 from fluxbase_cli.security.configuration.published import DATABASE_PASSWORDS, OTHER_SECRETS, is_published
 from fluxbase_cli.security.configuration.reading import Origin, ServerConfiguration, Setting, setting_place, text_of
 from fluxbase_cli.security.configuration.secrets import is_reference, is_secret_path
@@ -36,7 +37,8 @@ _MEMBERS = ("client_secret", "sp_private_key")
 def secret_in_the_file(facts: Facts) -> Iterator[Found]:
     """A secret stands in fluxbase.yaml."""
     configuration = facts.configuration
-    tracked = configuration.tracked is True
+    file = configuration.config_file
+    tracked = file is not None and is_tracked(file.path) is True
     severity = Severity.HIGH if tracked else None
     here = "it is in the file, which git tracks" if tracked else "it is in the file"
     for path, value in sorted(configuration.leaves.items()):
