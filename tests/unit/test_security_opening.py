@@ -19,6 +19,8 @@ from tests.fixtures.security import JWT_SECRET, configuration_of
 
 TODAY = date(2026, 11, 26)
 DEBUG = "debug: true\n"
+#: Supabase's, whose tokens the server accepts.
+SAMPLE = "super-secret-jwt-token-with-at-least-32-characters-long"
 
 
 def check(directory: Path, **asked: object) -> Report:
@@ -58,7 +60,7 @@ def test_the_servers_own_file_is_beside_its_configuration(tmp_path: Path) -> Non
     text = "security:\n  encryption:\n    server:\n      env_file: .env\n"
     (tmp_path / "deploy" / "fluxbase.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "deploy" / ".env").write_text(
-        "\n# comment\nFLUXBASE_AUTH_JWT_SECRET=super-secret-jwt-token-with-at-least-32-characters-long\n",
+        "\n# comment\nFLUXBASE_AUTH_JWT_SECRET={SAMPLE}\n",
         encoding="utf-8",
     )
 
@@ -82,7 +84,7 @@ def test_a_configuration_in_another_folder_is_compared(tmp_path: Path, *, absolu
 
 
 def test_a_variable_in_quotes_of_several_lines_is_found_at_its_own_line(tmp_path: Path) -> None:
-    text = 'A="1\nFLUXBASE_AUTH_JWT_SECRET=no\n"\nFLUXBASE_AUTH_JWT_SECRET=super-secret-jwt-token-with-at-least-32-characters-long\n'
+    text = f'A="1\nFLUXBASE_AUTH_JWT_SECRET=no\n"\nFLUXBASE_AUTH_JWT_SECRET={SAMPLE}\n'
     (tmp_path / ".env").write_text(text, encoding="utf-8")
 
     assert found(check(tmp_path), "FB-JWT-001") == [".env:4: FLUXBASE_AUTH_JWT_SECRET"]
