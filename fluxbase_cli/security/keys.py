@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from psycopg import sql
 
 from fluxbase_cli.config import Settings
 from fluxbase_cli.errors import FluxbaseCliError
-from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.keys.history import KeyHistory, history_over
+from fluxbase_cli.keyring import Keyring, no_warning
+from fluxbase_cli.keys.history import history_over
 from fluxbase_cli.keys.loader import open_keyring
 from fluxbase_cli.rotation.due import active_since
 from fluxbase_cli.security.database.session import DatabaseFacts
 from fluxbase_cli.security.finding import NotCheckedError, Place
 from fluxbase_cli.security.part import Absent, present
+from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.records import Job, JobState
@@ -142,7 +143,7 @@ def read_keys(settings: Settings, environ: Mapping[str, str], database: Database
     """
     ring: Keyring | Absent
     try:
-        ring = open_keyring(settings, environ, warn=_no_warning)
+        ring = open_keyring(settings, environ, warn=no_warning)
     except FluxbaseCliError as error:
         ring = Absent(error.message, failed=False)
 
@@ -161,26 +162,17 @@ def read_keys(settings: Settings, environ: Mapping[str, str], database: Database
     return KeyFacts(encryption.key_rotation.enabled, len({each.version for each in encryption.keys}), ring, found)
 
 
-def _no_warning(_warning: str) -> None:
-    """`config check` tells of warnings about keys."""
-
-
 def _records(connection: Connection, settings: Settings) -> KeyRecordsOfDatabase:
     history = history_over(connection)
     store, jobs = RotationStore(connection), JobStore(connection)
     newest = jobs.latest(1) if jobs.schema.exists() else []
-    row = connection.execute("SELECT clock_timestamp()").fetchone()
     return KeyRecordsOfDatabase(
-        datetime.now(UTC) if row is None else row[0],
+        ServerClock(connection)(),
         active_since(settings, history, store),
-        _was_rotated(history),
+        bool(history.rotations or history.moved),
         _unfinished(newest[0]) if newest else None,
         _plain_client_secrets(connection),
     )
-
-
-def _was_rotated(history: KeyHistory) -> bool:
-    return bool(history.rotations or history.moved)
 
 
 def _unfinished(job: Job) -> UnfinishedJob | None:

@@ -104,10 +104,21 @@ def test_what_keeps_users_from_updating_their_role_counts(well_kept: Connection,
     assert [each for each in found if each[0] == "FB-RLS-010"] == []
 
 
-def test_a_trigger_that_only_speaks_of_the_role_guards_nothing(well_kept: Connection) -> None:
-    found = checked(well_kept, GUARD_FUNCTION.format("/* NEW.role */ -- NEW.role\n"), GUARD).findings
+@pytest.mark.parametrize(
+    ("body", "severities"),
+    [
+        ("/* NEW.role */ -- NEW.role\n", ["critical"]),
+        ("RAISE NOTICE 'NEW.role';", ["critical"]),
+        ("RAISE NOTICE '--'; NEW.role := OLD.role;", []),
+        ('NEW."role" := OLD.role;', []),
+    ],
+)
+def test_a_trigger_that_only_speaks_of_the_role_guards_nothing(
+    well_kept: Connection, body: str, severities: list[str]
+) -> None:
+    found = checked(well_kept, GUARD_FUNCTION.format(body), GUARD).findings
 
-    assert [each[1] for each in found if each[0] == "FB-RLS-010"] == ["critical"]
+    assert [each[1] for each in found if each[0] == "FB-RLS-010"] == severities
 
 
 def test_a_function_is_worse_if_its_callers_may_create_objects_on_their_path(well_kept: Connection) -> None:

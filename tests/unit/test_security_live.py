@@ -22,7 +22,10 @@ from fluxbase_cli.security.run import Report, run_rules
 from tests.fixtures.live_server import Certificate, Handle, LiveServer, live_server, make_certificate
 from tests.fixtures.security import NO_CONFIGURATION, NO_DATABASE
 
-LIVE_RULES = ("FB-TLS-001", "FB-TLS-003", "FB-TLS-004", "FB-HDR-001", "FB-HDR-002", "FB-CORS-001", "FB-API-009")
+LIVE_RULES = (
+    *("FB-TLS-001", "FB-TLS-003", "FB-TLS-004", "FB-HDR-001", "FB-HDR-002", "FB-CORS-001", "FB-API-009"),
+    "FB-ADM-002",
+)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,7 @@ def test_a_good_server_has_no_finding_and_gets_few_requests(
             {"answers": {"/admin/": (200, b"<html>")}, "headers": {"Content-Security-Policy": None}},
             ("FB-HDR-002", "medium"),
         ),
+        ({"answers": {"/api/v1/admin/setup/status": (200, {"needs_setup": True})}}, ("FB-ADM-002", "high")),
         ({"plain": (200, {})}, ("FB-TLS-003", "high")),
         ({"plain": (404, {})}, ("FB-TLS-003", "high")),
     ],

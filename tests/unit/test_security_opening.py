@@ -60,7 +60,7 @@ def test_the_servers_own_file_is_beside_its_configuration(tmp_path: Path) -> Non
     text = "security:\n  encryption:\n    server:\n      env_file: .env\n"
     (tmp_path / "deploy" / "fluxbase.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "deploy" / ".env").write_text(
-        "\n# comment\nFLUXBASE_AUTH_JWT_SECRET={SAMPLE}\n",
+        f"\n# comment\nFLUXBASE_AUTH_JWT_SECRET={SAMPLE}\n",
         encoding="utf-8",
     )
 

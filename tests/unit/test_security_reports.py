@@ -115,6 +115,25 @@ def test_sarif_shows_what_is_in_no_file_at_the_first_line_of_the_configuration()
     ]
 
 
+@pytest.mark.parametrize(
+    ("file", "uri"),
+    [
+        ("deploy/my server.yaml", "deploy/my%20server.yaml"),
+        ("{here}/deploy/my server.yaml", "deploy/my%20server.yaml"),
+        ("/etc/my server.yaml", "file:///etc/my%20server.yaml"),
+    ],
+)
+def test_sarif_escapes_the_paths_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, uri: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    finding = Finding("FB-RLS-001", Severity.HIGH, "Title", Place("table", "public.x"), "found", "do")
+    base = check("FB-RLS-001")
+    report = Report(base.rules, (finding,), (), (), base.checklist)
+
+    (result,) = report_sarif(report, config_file=file.format(here=tmp_path))["runs"][0]["results"]
+
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
+
+
 def test_sarif_of_nothing_is_valid() -> None:
     schema = json.loads((SCHEMAS / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
 

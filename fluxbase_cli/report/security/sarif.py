@@ -128,7 +128,7 @@ def _logical(place: Place) -> dict[str, Any]:
 
 def _uri(file: str) -> str:
     path = Path(file)
-    # A path below the working directory stays relative, so that it is that of the repository.
-    if path.is_absolute():
-        return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.as_uri()
-    return quote(path.as_posix())
+    # A path below the working directory is relative, so that it is that of the repository.
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())

@@ -11,8 +11,6 @@ from fluxbase_cli.store.queries import Statements
 #: What the rules read. Nothing else of the table is read.
 KEYS = (
     "app.security.enable_global_rate_limit",
-    "app.auth.signup_enabled",
-    "app.auth.require_email_verification",
     "setup_completed",
 )
 

@@ -20,12 +20,15 @@ def columns_of(connection: Connection, *tables: str) -> Mapping[str, frozenset[s
     return {row["table_name"]: frozenset(row["columns"]) for row in rows}
 
 
-def require(connection: Connection, needed: Mapping[str, Iterable[str]]) -> None:
+def require(connection: Connection, needed: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
     """Make sure that tables and columns exist.
 
     Args:
         connection: the session.
         needed: the columns by table.
+
+    Returns:
+        All columns of these tables, by `schema.name`.
 
     Raises:
         NotCheckedError: one does not exist.
@@ -39,6 +42,7 @@ def require(connection: Connection, needed: Mapping[str, Iterable[str]]) -> None
         if missing:
             message = f"the table {table} has no column {', '.join(sorted(missing))}"
             raise NotCheckedError(message)
+    return found
 
 
 def existing(columns: frozenset[str], name: str, otherwise: LiteralString) -> sql.Composable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fluxbase_cli.store.schema import KEYS_SCHEMA, SCHEMA
+
 #: Schemas of the stable releases and of main.
 SERVER_SCHEMAS = frozenset(
     {
@@ -23,7 +25,7 @@ SERVER_SCHEMAS = frozenset(
         "system",
     }
 )
-OUR_SCHEMAS = frozenset({"fluxbase_rotation", "fluxbase_keys"})
+OUR_SCHEMAS = frozenset({SCHEMA, KEYS_SCHEMA})
 
 
 def is_user_schema(schema: str) -> bool:

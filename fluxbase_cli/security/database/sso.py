@@ -55,8 +55,7 @@ def read_saml_providers(connection: Connection) -> tuple[SamlProvider, ...]:
     Raises:
         NotCheckedError: this release has no such table.
     """
-    require(connection, {_SAML: ("name", "enabled", "idp_metadata_url")})
-    columns = columns_of(connection, _SAML)[_SAML]
+    columns = require(connection, {_SAML: ("name", "enabled", "idp_metadata_url")})[_SAML]
     statement = sql.SQL(
         "SELECT name::text AS name, coalesce(idp_metadata_url LIKE 'http://%%', false) AS plain_metadata,"
         " coalesce({initiated}, false) AS idp_initiated,"

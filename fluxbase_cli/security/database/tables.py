@@ -20,7 +20,6 @@ class Table:
         oid: its object id.
         schema, name: its name.
         row_security: whether row-level security is enabled.
-        forced: whether it also binds the owner.
         parents: the object ids of the tables of which it is a partition or from which it inherits.
         policies: the number of its policies.
         privileges: what `anon` and `authenticated` may do, as (role, privilege).
@@ -31,7 +30,6 @@ class Table:
     schema: str
     name: str
     row_security: bool
-    forced: bool
     parents: tuple[int, ...]
     policies: int
     privileges: frozenset[tuple[str, str]]
@@ -71,7 +69,6 @@ def read_tables(connection: Connection) -> tuple[Table, ...]:
             schema=row["schema"],
             name=row["name"],
             row_security=row["row_security"],
-            forced=row["forced"],
             parents=tuple(row["parents"]),
             policies=row["policies"],
             privileges=frozenset(_privilege(each) for each in row["privileges"]),

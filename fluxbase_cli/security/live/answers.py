@@ -50,12 +50,10 @@ class NoAnswer:
     Attributes:
         reason: why, a phrase.
         certificate: whether the certificate or the TLS of the server is the reason.
-        refused: whether nobody listens there.
     """
 
     reason: str
     certificate: bool = False
-    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

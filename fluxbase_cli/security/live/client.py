@@ -12,9 +12,8 @@ import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from fluxbase_cli import __version__
@@ -48,7 +47,7 @@ class _Exchange:
     result: Answer | NoAnswer | None = None
     tls: Tls | None = None
     connection: http.client.HTTPConnection | None = None
-    given_up: bool = field(default=False)
+    given_up: bool = False
 
 
 def send(  # noqa: PLR0913  # what a request is made of
@@ -56,7 +55,7 @@ def send(  # noqa: PLR0913  # what a request is made of
     *,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
-    authorities: Path | None = None,
+    context: ssl.SSLContext | None = None,
     follow: bool = True,
     timeout_s: float = REQUEST_S,
 ) -> tuple[Answer | NoAnswer, Tls | None]:
@@ -64,16 +63,16 @@ def send(  # noqa: PLR0913  # what a request is made of
 
     Args:
         url: where.
-        method: GET, HEAD or OPTIONS.
+        method: GET or OPTIONS.
         headers: more headers.
-        authorities: a file with certificates of authorities to trust in place of the system's.
+        context: the authorities to trust, for https.
         follow: whether redirects on the same host are followed.
         timeout_s: the time for everything.
     """
     exchange = _Exchange()
 
     def run() -> None:
-        exchange.result = _exchange(exchange, urlsplit(url), method, dict(headers or {}), authorities, follow=follow)
+        exchange.result = _exchange(exchange, urlsplit(url), method, dict(headers or {}), context, follow=follow)
 
     thread = threading.Thread(target=run, name="security-check", daemon=True)
     thread.start()
@@ -90,13 +89,13 @@ def _exchange(  # noqa: PLR0913  # what a request is made of
     url: SplitResult,
     method: str,
     headers: dict[str, str],
-    authorities: Path | None,
+    context: ssl.SSLContext | None,
     *,
     follow: bool,
 ) -> Answer | NoAnswer:
     seen = {url.geturl()}
     for _ in range(_MOST_REDIRECTS + 1):
-        answer = _once(exchange, url, method, headers, authorities)
+        answer = _once(exchange, url, method, headers, context)
         if not isinstance(answer, Answer) or answer.status not in _REDIRECTS or not follow or exchange.given_up:
             return answer
         target = _target(url, answer.header("location"))
@@ -117,10 +116,10 @@ def _target(url: SplitResult, location: str | None) -> SplitResult | None:
 
 
 def _once(
-    exchange: _Exchange, url: SplitResult, method: str, headers: dict[str, str], authorities: Path | None
+    exchange: _Exchange, url: SplitResult, method: str, headers: dict[str, str], context: ssl.SSLContext | None
 ) -> Answer | NoAnswer:
     try:
-        connection = _connection(url, authorities)
+        connection = _connection(url, context)
         exchange.connection = connection
         connection.connect()
         if isinstance(connection.sock, ssl.SSLSocket):
@@ -128,7 +127,7 @@ def _once(
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         connection.request(method, path, headers=_HEADERS | headers)
         response = connection.getresponse()
-        body = b"" if method == "HEAD" else response.read(_MOST_BYTES + 1)
+        body = response.read(_MOST_BYTES + 1)
         found = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, found, body[:_MOST_BYTES], whole=len(body) <= _MOST_BYTES)
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -143,7 +142,7 @@ def _failure(error: Exception) -> NoAnswer:
     if isinstance(error, ssl.SSLError):
         return NoAnswer(f"the TLS handshake failed: {printable(error.reason or 'no reason')}", certificate=True)
     if isinstance(error, ConnectionRefusedError):
-        return NoAnswer("the connection was refused", refused=True)
+        return NoAnswer("the connection was refused")
     texts = (
         (TimeoutError, f"no answer within {_READ_S:g} s"),
         (socket.gaierror, "the host is not known"),
@@ -153,10 +152,9 @@ def _failure(error: Exception) -> NoAnswer:
     return NoAnswer(next(known, f"the connection failed ({type(error).__name__})"))
 
 
-def _connection(url: SplitResult, authorities: Path | None) -> http.client.HTTPConnection:
+def _connection(url: SplitResult, context: ssl.SSLContext | None) -> http.client.HTTPConnection:
     host = url.hostname or ""
     if url.scheme == "https":
-        context = ssl.create_default_context(cafile=None if authorities is None else str(authorities))
         return http.client.HTTPSConnection(host, url.port, timeout=_READ_S, context=context)
     return http.client.HTTPConnection(host, url.port, timeout=_READ_S)
 

@@ -39,12 +39,13 @@ def look_at(
         ConfigurationError: it is no address of a web server, or the authorities can't be read.
     """
     parts = _checked(url)
-    _check_authorities(authorities)
     origin = f"{parts.scheme}://{parts.netloc}"
     base = origin + parts.path.rstrip("/")
     host = parts.hostname or ""
     is_https = parts.scheme == "https"
-    first, tls = send(base + CONFIG, authorities=authorities, timeout_s=timeout_s)
+    # To read all authorities takes longer than a request, so it is done once. A file that can't be used is always told.
+    context = _context(authorities) if is_https or authorities is not None else None
+    first, tls = send(base + CONFIG, context=context, timeout_s=timeout_s)
     plain: Answer | NoAnswer | None = None
     if (is_https and (parts.port or 443) == _STANDARD_PORTS["https"]) or http_port != _STANDARD_PORTS["http"]:
         name = f"[{host}]" if ":" in host else host
@@ -55,7 +56,7 @@ def look_at(
         return Absent(f"{origin} can't be looked at: {first.reason}", failed=True)
     answers: dict[str, Answer | NoAnswer] = {CONFIG: first}
     for path in (SETUP_STATUS, ADMIN_PAGE, *PROTECTED):
-        answers[path], _ = send(base + path, authorities=authorities, timeout_s=timeout_s)
+        answers[path], _ = send(base + path, context=context, timeout_s=timeout_s)
         # A server that has stopped answering is not asked again and again.
         if isinstance(answers[path], NoAnswer):
             break
@@ -64,18 +65,17 @@ def look_at(
         base + CONFIG,
         method="OPTIONS",
         headers={"Origin": asked, "Access-Control-Request-Method": "GET"},
-        authorities=authorities,
+        context=context,
         follow=False,
         timeout_s=timeout_s,
     )
     return LiveFacts(origin, host, is_https, tls, answers, plain, preflight, asked)
 
 
-def _check_authorities(file: Path | None) -> None:
-    if file is None:
-        return
+def _context(file: Path | None) -> ssl.SSLContext:
+    """What is trusted: the authorities of a file, or those of the system."""
     try:
-        ssl.create_default_context(cafile=str(file))
+        return ssl.create_default_context(cafile=None if file is None else str(file))
     except ssl.SSLError:
         raise ConfigurationError(f"--ca {file} holds no certificate", hint="It must be PEM.") from None
     except OSError as error:

@@ -83,12 +83,12 @@ def sql_from_text(facts: Facts) -> Iterator[Found]:
     for function in fluxbase_database(facts).read(read_functions):
         if not function.is_users or function.source is None:
             continue
-        lines = tuple(unquoted_lines(function.source, function.arguments))
-        if lines:
+        line = next(unquoted_lines(function.source, function.arguments), None)
+        if line is not None:
             high = function.definer and function.callers
             yield Found(
                 _place(function),
-                f"look at line {lines[0]} of its body: it runs text with a part that is not quoted",
+                f"look at line {line} of its body: it runs text with a part that is not quoted",
                 Severity.HIGH if high else Severity.MEDIUM,
             )
 

@@ -18,6 +18,7 @@ from fluxbase_cli.security.database.policies import (
     read_role_column,
 )
 from fluxbase_cli.security.database.sensitive import private_column
+from fluxbase_cli.security.database.sql_text import masked
 from fluxbase_cli.security.database.tables import Table, read_tables
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity
@@ -30,7 +31,6 @@ _WHO_ASKS = re.compile(r"\b(uid|current_user_id|jwt)\(|request\.jwt", re.IGNOREC
 _METADATA = ("user_metadata", "raw_user_meta_data")
 _NARROW = """REVOKE UPDATE ON auth.users FROM anon, authenticated, PUBLIC;
 GRANT UPDATE (user_metadata) ON auth.users TO authenticated;"""
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _GUARDS_ROLE = re.compile(r"\bNEW\s*\.\s*\"?role\b", re.IGNORECASE)
 
 
@@ -45,7 +45,7 @@ _GUARDS_ROLE = re.compile(r"\bNEW\s*\.\s*\"?role\b", re.IGNORECASE)
     policies that let rows be changed, and for `anon` reading a table with private columns; medium if only
     `authenticated` reads such a table. A policy that lets all read a table without private columns is no finding:
     public content is meant to be read. A missing WITH CHECK is no finding: PostgreSQL uses the condition of USING
-    then. Nor is a policy that a restrictive one limits, or without a privilege for the command.
+    then. It is no finding either if a restrictive policy limits it, or if the role has no privilege for the command.
     """,
     remedy="ALTER POLICY name ON schema.name USING (user_id = auth.current_user_id());  -- your condition",
 )
@@ -233,7 +233,7 @@ def users_may_update_their_role(facts: Facts) -> Iterator[Found]:
 
 
 def _is_guarded(column: RoleColumn, policies: Sequence[Policy]) -> bool:
-    if any(_GUARDS_ROLE.search(_COMMENT.sub("", source)) for source in column.triggers):
+    if any(_GUARDS_ROLE.search(masked(source)) for source in column.triggers):
         return True
     return any(
         not each.permissive

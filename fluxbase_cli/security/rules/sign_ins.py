@@ -57,8 +57,8 @@ def sign_ins_are_not_logged(facts: Facts) -> Iterator[Found]:
     quote="Monitor authentication logs",
     explanation="""
     In the last 24 hours: 50 failed sign-ins or more from one address, 20 or more for one account, or five locked
-    accounts. It is high if a sign-in from that address succeeded after them. Behind a proxy all users may have one
-    address: then the number for accounts counts. At most 20 addresses are named.
+    accounts. It is high if a sign-in from that address succeeded after the first of them. Behind a proxy all users may
+    have one address: then the number for accounts counts. At most 20 addresses are named.
     """,
     remedy="""
     SELECT timestamp, fields FROM logging.entries

@@ -8,9 +8,12 @@ from fluxbase_cli.security.database.fluxbase import fluxbase_database
 from fluxbase_cli.security.database.users import read_has_dashboard_user, read_strong_users
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, Place, Severity
+from fluxbase_cli.security.part import Absent
 from fluxbase_cli.security.rule import Point, rule
 
 _INTENDED = "admin"
+
+_FINISH = "Open /admin and finish the setup, before the server can be reached from outside."
 
 
 @rule(
@@ -29,14 +32,19 @@ _INTENDED = "admin"
 )
 def dashboard_has_no_user(facts: Facts) -> Iterator[Found]:
     """Nobody has an account of the dashboard."""
+    severity = Severity.HIGH if facts.production else Severity.HIGH.lowered(2)
+    says = None if isinstance(facts.read_live, Absent) else facts.live.needs_setup
+    if says:
+        yield Found(Place("url", facts.live.origin), "it answers that its setup is not finished", severity, _FINISH)
+    if says is not None and isinstance(facts.read_database, Absent):
+        return
     table, there = fluxbase_database(facts).read(read_has_dashboard_user)
     if not there:
-        severity = Severity.HIGH if facts.production else Severity.HIGH.lowered(2)
         yield Found(
             Place("table", table),
             "it has no user: make the administrator before going live",
             severity,
-            "Open /admin and finish the setup, before the server can be reached from outside.",
+            _FINISH,
         )
 
 

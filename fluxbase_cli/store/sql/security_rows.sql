@@ -23,8 +23,8 @@ SELECT EXISTS (SELECT FROM auth.sessions WHERE created_at > now() - %(days)s * i
                WHERE category = 'security' AND timestamp > now() - %(days)s * interval '1 day') AS logged;
 
 -- name: failures_by_address
--- Addresses with many failed sign-ins in the last 24 hours, and whether one succeeded from there after the last failure
--- but before now.
+-- Addresses with many failed sign-ins in the last 24 hours, and whether a sign-in from there succeeded after the first
+-- failure.
 WITH events AS (
     SELECT coalesce(host(ip_address), fields ->> 'ip_address') AS address, fields ->> 'security_event' AS event, timestamp
     FROM logging.entries

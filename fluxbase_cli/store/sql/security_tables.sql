@@ -17,7 +17,6 @@ SELECT c.oid::bigint AS oid,
        n.nspname::text AS schema,
        c.relname::text AS name,
        c.relrowsecurity AS row_security,
-       c.relforcerowsecurity AS forced,
        coalesce(parents.oids, '{}') AS parents,
        coalesce(policies.number, 0) AS policies,
        ARRAY(
