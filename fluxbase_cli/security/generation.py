@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from fluxbase_cli.catalogue.locations import Layout
-from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.relations import find_relations
+from fluxbase_cli.catalogue.releases import Release
 
 #: For remedies on tables of the server: a server of main makes them as its release describes them at each start.
 AFTER_EACH_START = "-- The server undoes this when it starts: run it after each start.\n"
@@ -21,9 +20,8 @@ class Generation(StrEnum):
     """2026.3.7-rc.1 and later, with the schema `platform` and tenants."""
 
 
-def read_generation(connection: Connection) -> Generation | None:
+def generation_of(release: Release) -> Generation | None:
     """The generation of the server that made a database. None if the tables do not show it."""
-    layouts = find_relations(connection).release.layouts
-    if layouts == {Layout.PLATFORM}:
+    if release.layouts == {Layout.PLATFORM}:
         return Generation.MAIN
-    return Generation.STABLE if layouts == {Layout.DASHBOARD} else None
+    return Generation.STABLE if release.layouts == {Layout.DASHBOARD} else None

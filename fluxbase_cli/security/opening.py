@@ -18,11 +18,12 @@ from fluxbase_cli.security.configuration.hosts import Reach, reach_of
 from fluxbase_cli.security.configuration.known import MAIN, NEWEST_STABLE, RELEASES
 from fluxbase_cli.security.configuration.opening import open_configuration
 from fluxbase_cli.security.configuration.reading import ServerConfiguration
+from fluxbase_cli.security.database.release import read_release
 from fluxbase_cli.security.database.session import DatabaseFacts, open_database
 from fluxbase_cli.security.exceptions import RuleException, read_exceptions
 from fluxbase_cli.security.facts import NO_URL, Facts
 from fluxbase_cli.security.finding import NotCheckedError
-from fluxbase_cli.security.generation import Generation, read_generation
+from fluxbase_cli.security.generation import Generation, generation_of
 from fluxbase_cli.security.keys import KeyFacts, read_keys
 from fluxbase_cli.security.live.answers import LiveFacts
 from fluxbase_cli.security.live.looking import look_at
@@ -182,7 +183,7 @@ def _database(asked: Asked, reader: Reader, stack: ExitStack) -> tuple[DatabaseF
 def _generation(release: str | None, database: DatabaseFacts | Absent) -> Generation | None:
     if not isinstance(database, Absent):
         try:
-            return database.read(read_generation)
+            return generation_of(database.read(read_release))
         except NotCheckedError:
             return None
     if release is None:

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.security.database.release import read_release
 from fluxbase_cli.security.database.sessions import Session, read_sessions
-from fluxbase_cli.security.generation import Generation, read_generation
+from fluxbase_cli.security.generation import Generation, generation_of
 from fluxbase_cli.store.connection import Connection, connect
 from tests.fixtures.embedded import PostgresServer
 from tests.fixtures.security import check
@@ -43,7 +44,7 @@ def checked(database: Connection, *statements: str) -> Checked:
     """Run all rules on a database with these statements."""
     with planted(database, *statements) as facts:
         report = check(database=facts)
-        generation = facts.read(read_generation)
+        generation = generation_of(facts.read(read_release))
     found = {(each.rule, each.severity.word, each.place.name) for each in report.findings if "-DEP-" not in each.rule}
     return Checked(frozenset(found), generation is Generation.MAIN, database.info.dbname)
 

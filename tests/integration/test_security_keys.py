@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from fluxbase_cli.config import Settings, load_settings
+from fluxbase_cli.security.database.release import read_release
 from fluxbase_cli.security.database.session import DatabaseFacts, open_database
 from fluxbase_cli.security.facts import Facts
-from fluxbase_cli.security.generation import read_generation
+from fluxbase_cli.security.generation import generation_of
 from fluxbase_cli.security.keys import read_keys
 from fluxbase_cli.security.part import Absent
 from fluxbase_cli.security.registry import find_rule
@@ -38,7 +39,7 @@ def run(
     folder: Path, database: DatabaseFacts | Absent, flux: Fluxbase, variables: Mapping[str, str], *rules: str
 ) -> Report:
     settings = settings_of(folder, flux, variables)
-    generation = None if isinstance(database, Absent) else database.read(read_generation)
+    generation = None if isinstance(database, Absent) else generation_of(database.read(read_release))
     facts = Facts(
         TODAY,
         generation,

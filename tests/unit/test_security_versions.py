@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
 
+from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.security.database.release import read_release
 from fluxbase_cli.security.database.roles import ApiRole, read_api_roles
 from fluxbase_cli.security.database.session import DatabaseFacts
@@ -19,9 +21,9 @@ class Known(DatabaseFacts):
 
     def __init__(self, version: int = 180004, release: str = "2026.2.3 to 2026.3.6") -> None:
         roles = tuple(ApiRole(each, False, False, False, (), ()) for each in ("anon", "authenticated"))  # noqa: FBT003
-        self._known = {read_version: version, read_release: release, read_api_roles: roles}
+        self._known = {read_version: version, read_release: Release(release, frozenset()), read_api_roles: roles}
 
-    def read(self, reader: Any) -> Any:  # what the reader returns
+    def read(self, reader: Any, *_arguments: Hashable) -> Any:  # what the reader returns
         return self._known[reader]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import Statements
@@ -82,19 +80,15 @@ def read_api_roles(connection: Connection) -> tuple[ApiRole, ...]:
     return tuple(ApiRole(**(row | {"strong": tuple(row["strong"]), "owned": tuple(row["owned"])})) for row in rows)
 
 
-@cache
-def server_roles_reader(configured: str | None) -> Callable[[Connection], tuple[ServerRole, ...]]:
-    """What reads the roles as which the server may connect.
+def read_server_roles(connection: Connection, configured: str | None) -> tuple[ServerRole, ...]:
+    """The roles as which the server may connect.
 
     Args:
+        connection: the session.
         configured: the role that the configuration names.
     """
-
-    def read(connection: Connection) -> tuple[ServerRole, ...]:
-        rows = Statements(connection, "security_roles.sql").rows("server_roles", configured=configured)
-        return tuple(ServerRole(**row) for row in rows)
-
-    return read
+    rows = Statements(connection, "security_roles.sql").rows("server_roles", configured=configured)
+    return tuple(ServerRole(**row) for row in rows)
 
 
 def read_creatable(connection: Connection) -> tuple[Creatable, ...]:

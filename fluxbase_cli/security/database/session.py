@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -29,29 +29,32 @@ class DatabaseFacts:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._read: dict[Callable[[Connection], Any], Any] = {}
+        self._read: dict[tuple[Hashable, ...], Any] = {}
 
-    def read(self, reader: Callable[[Connection], _F]) -> _F:
-        """What a reader returns. It is called once for all rules.
+    def read(self, reader: Callable[..., _F], *arguments: Hashable) -> _F:
+        """What a reader returns. It is called once for all rules, with the same arguments.
 
         Args:
-            reader: a function at the top of a module that runs a few statements and returns frozen data.
+            reader: a function at the top of a module that takes the connection and these arguments, runs a few
+                statements and returns frozen data.
+            arguments: its other arguments.
 
         Raises:
             NotCheckedError: the database refused a statement.
         """
-        if reader not in self._read:
-            self._read[reader] = self._call(reader)
-        found = self._read[reader]
+        key = (reader, *arguments)
+        if key not in self._read:
+            self._read[key] = self._call(reader, *arguments)
+        found = self._read[key]
         if isinstance(found, NotCheckedError):
             raise found
         return cast("_F", found)
 
-    def _call(self, reader: Callable[[Connection], _F]) -> _F | NotCheckedError:
+    def _call(self, reader: Callable[..., _F], *arguments: Hashable) -> _F | NotCheckedError:
         try:
             # A savepoint: an error does not end the transaction for the other readers.
             with self._connection.transaction():
-                return reader(self._connection)
+                return reader(self._connection, *arguments)
         except psycopg.errors.QueryCanceled:
             return NotCheckedError("the database took too long to answer")
         except psycopg.errors.InsufficientPrivilege as error:

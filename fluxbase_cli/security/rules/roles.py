@@ -11,7 +11,7 @@ from fluxbase_cli.security.database.roles import (
     read_api_roles,
     read_creatable,
     read_database_privileges,
-    server_roles_reader,
+    read_server_roles,
 )
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity
@@ -44,7 +44,7 @@ def server_role_is_too_strong(facts: Facts) -> Iterator[Found]:
         name = None if setting is None else setting.text
     except NotCheckedError:
         name = None
-    roles = fluxbase_database(facts).read(server_roles_reader(name))
+    roles = fluxbase_database(facts).read(read_server_roles, name)
     # The role of the configuration may not exist in this database, if a pooler or a proxy gives another one.
     chosen = [each for each in roles if each.configured] or roles
     if not chosen:

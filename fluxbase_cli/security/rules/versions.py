@@ -81,7 +81,7 @@ def postgresql_is_behind(facts: Facts) -> Iterator[Found | Unchecked]:
 )
 def release_has_gaps(facts: Facts) -> Iterator[Found | Unchecked]:
     """The release of the server is old."""
-    release = fluxbase_database(facts).read(read_release)
+    release = fluxbase_database(facts).read(read_release).name
     # The name is a release or a range, `2026.1.4 to 2026.1.5`; the newest of them counts.
     versions = _VERSION.findall(release.partition("or later")[0])
     if not versions:
