@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _GROUP_HELP = "Rotate the key on a schedule."
 _MAX_PORT = 65535
 
-MetricsFile = Annotated[
+MetricsPath = Annotated[
     Path | None,
     typer.Option(
         "--metrics-file",
@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913  # a command's options
             help="Rotate now, even if schedule and min_age do not allow it yet.",
         ),
     ] = False,
-    metrics_file: MetricsFile = None,
+    metrics_file: MetricsPath = None,
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
     databases: RotationDatabases = None,
@@ -128,26 +128,19 @@ def run(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.rotation import rotation_data, rotation_lines  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.rotation.metrics import Metrics, refuse_unsuited_file  # noqa: PLC0415
+    from fluxbase_cli.rotation.metrics_file import MetricsFile  # noqa: PLC0415
     from fluxbase_cli.rotation.rotator import Rotator  # noqa: PLC0415
 
-    if metrics_file is not None:
-        refuse_unsuited_file(metrics_file)
     messages = messages_for(options)
     context = _context_from(options, messages, batch_size, concurrency, databases, locations)
-    with stop_on_signals(context.stop, messages.tell), progress_for(messages, color=options.color) as progress:
+    with (
+        MetricsFile(metrics_file, messages.warn) as figures,
+        stop_on_signals(context.stop, messages.tell),
+        progress_for(messages, color=options.color) as progress,
+    ):
         rotator = Rotator(replace(context, observer=progress))
-        try:
-            report = rotator.run(force=force)
-        finally:
-            if metrics_file is not None:
-                metrics = Metrics()
-                metrics.update(rotator.figures)
-                try:
-                    metrics.write(metrics_file)
-                except OSError as error:
-                    # How the rotation ended is more important, and decides the exit code.
-                    messages.warn(f"{metrics_file} can't be written: {error.strerror or type(error).__name__}")
+        figures.take(lambda: rotator.figures)
+        report = rotator.run(force=force)
     print_result(options, rotation_data(report), rotation_lines(report))
     return report.exit_code
 

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fluxbase_cli.notifications.message import Notification, NotificationType
-from fluxbase_cli.notifications.webhook import Notifier, NullNotifier
+from fluxbase_cli.notifications.webhook import Delivery, Notifier, NullNotifier
 from fluxbase_cli.store.rotations import NotificationRecord, RotationStore
 
 
@@ -65,11 +65,15 @@ class Outbox:
 
     def record_results(self, store: RotationStore) -> None:
         """Record which notifications were delivered so far, and which failed."""
-        for delivery in self._notifier.deliveries():
-            if delivery.error is not None:
-                self._failures.append(delivery.error)
+        for delivery in self.collect_results():
             if delivery.notification in self._stored:
                 store.end_notification(delivery.notification, delivery.error, self._clock())
+
+    def collect_results(self) -> list[Delivery]:
+        """The results since the last call. Failures are kept in `failures`."""
+        deliveries = self._notifier.deliveries()
+        self._failures += [delivery.error for delivery in deliveries if delivery.error is not None]
+        return deliveries
 
     def close(self) -> None:
         """Wait some seconds for notifications that are not sent yet."""
@@ -77,7 +81,7 @@ class Outbox:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Why notifications were not delivered, as far as `record_results` has recorded it."""
+        """Why notifications were not delivered, as far as their results were collected."""
         return tuple(self._failures)
 
     def _send(self, record: NotificationRecord) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
+from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError, JobRunningError
+from fluxbase_cli.notifications.progress import Several
 from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
+from fluxbase_cli.rotation.figures import Figures
+from fluxbase_cli.rotation.job_watch import JobWatch
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.rotation.outcome import RotationReport
 from fluxbase_cli.rotation.policy import read_policy
@@ -69,8 +72,9 @@ class Daemon:
     """
 
     def __init__(self, context: RotationContext, *, listen: tuple[str, int] | None) -> None:
-        self._context = context
         self._clock = RotationClock(context.clock)
+        self._job = JobWatch(self._clock)
+        self._context = replace(context, observer=Several(context.observer, self._job))
         self._listen = listen
         self._woken = threading.Event()
         self._failures = 0
@@ -110,13 +114,19 @@ class Daemon:
         try:
             rotator = Rotator(self._context, self._clock)
         except FluxbaseCliError as error:
+            self.metrics.update(Figures(self._clock(), succeeded=False, known=False))
             return None, self._failed(error)
+        self._job.reset()
         try:
-            report = rotator.run()
-        except FluxbaseCliError as error:
+            with self.metrics.live(self._job.figures):
+                report = rotator.run()
+        except JobRunningError as error:
+            # Another process does the work, and that is no failure of this one.
             return None, self._failed(error)
-        finally:
+        except FluxbaseCliError as error:
             self.metrics.update(rotator.figures)
+            return None, self._failed(error)
+        self.metrics.update(rotator.figures)
         self._failures = 0
         look = self._clock() + (_FIRST_RETRY if report.state == "waiting" else _LOOK_EVERY)
         if report.next is not None:

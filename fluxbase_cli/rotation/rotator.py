@@ -34,9 +34,9 @@ from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.cutover import Cutover
 from fluxbase_cli.rotation.cutover_run import CutoverRun, WentBackError, away_of
-from fluxbase_cli.rotation.due import active_since, due
+from fluxbase_cli.rotation.due import due
+from fluxbase_cli.rotation.figures import Figures, read_figures
 from fluxbase_cli.rotation.lock import RotationLock
-from fluxbase_cli.rotation.metrics import Figures
 from fluxbase_cli.rotation.next_key import current_version
 from fluxbase_cli.rotation.outcome import RotationReport, ServerAway
 from fluxbase_cli.rotation.policy import read_policy
@@ -70,7 +70,7 @@ class Rotator:
         self._recorder = StepRecorder(context, self._clock, self._lock, self._outbox)
         self._cutover = Cutover(context, self._clock, self._lock, self._steps)
         self._report = RotationReport("not-due", DueDecision(due=False, why=""))
-        self._figures = Figures(self._clock(), succeeded=False)
+        self._figures = Figures(self._clock(), succeeded=False, known=False)
         self._ended = False
 
     def run(self, *, force: bool = False) -> RotationReport:
@@ -362,35 +362,25 @@ class Rotator:
             # Without the lock, there was no run and there is nothing to record.
             if self._lock.was_taken:
                 self._outbox.record_results(self._lock.store())
-                self._figures = self._read_figures()
+                self._figures = read_figures(
+                    self._ended_now(),
+                    self._steps.settings,
+                    self._policy,
+                    self._lock.history(),
+                    self._lock.store(),
+                )
         except (FluxbaseCliError, psycopg.Error):
+            self._outbox.collect_results()
+            self._figures = replace(self._ended_now(), known=False)
             self._context.warn("the results of the notifications could not be recorded: the database can't be reached")
         finally:
             self._lock.release()
         for failure in self._outbox.failures:
             self._context.warn(f"a notification was not delivered: {failure}")
 
-    def _read_figures(self) -> Figures:
-        store, active = self._lock.store(), self._steps.settings.encryption.effective_key_version
-        finished = store.newest_finished()
-        done = StepsDone()
-        for step, record in ({} if finished is None else store.steps(finished.id)).items():
-            if record.finished_at is not None:
-                done.add_detail(step, record.detail)
-        audit, job = done.get(AuditStep), done.get(ReEncryptStep)
-        duration = None if finished is None or not finished.finished_at else finished.finished_at - finished.started_at
-        return Figures(
-            self._clock(),
-            succeeded=self._ended and self._report.state in ("finished", "not-due"),
-            last_success=None if finished is None else finished.finished_at,
-            active_version=active,
-            active_since=active_since(self._steps.settings, self._lock.history(), store),
-            by_version={} if audit is None else audit.by_version,
-            undecryptable=None if audit is None else audit.undecryptable,
-            duration_s=None if duration is None else duration.total_seconds(),
-            rate_per_second=None if job is None else job.rate_per_second,
-            next_date=self._next(),
-        )
+    def _ended_now(self) -> Figures:
+        succeeded = self._ended and self._report.state in ("finished", "not-due")
+        return Figures(self._clock(), succeeded=succeeded, next_date=self._next())
 
     def _next(self) -> datetime | None:
         if not self._policy.enabled or self._policy.schedule is None:

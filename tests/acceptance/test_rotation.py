@@ -162,6 +162,8 @@ def test_the_daemon_rotates_when_due_answers_requests_reloads_its_configuration_
         until(lambda: "trying again at" in running.stderr or running.ended, "it tells what is wrong")
         assert _health(address)["status"] == "failing"
         assert "is not a cron expression: bad hour" in _health(address)["error"]
+        failing = _samples(_ask(address, "/metrics")[1])
+        assert (failing["last_run_success"], failing["active_key_version"]) == (0, 2)
 
         running.send(signal.SIGTERM)
         done = running.finish()

@@ -10,7 +10,7 @@ import pytest
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
 from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.context import Moment
-from fluxbase_cli.rotation.metrics import Metrics
+from fluxbase_cli.rotation.figures import JobFigures
 from fluxbase_cli.seal import fingerprint
 from fluxbase_cli.store.rotations import RotationState, RotationStep
 from tests.fixtures.fluxbase import Fluxbase, seal
@@ -76,12 +76,16 @@ def test_a_reload_command_that_fails_stops_the_rotation_before_the_first_value_a
     rotator = calendar.rotator()
     with pytest.raises(JobFailedError):
         rotator.run()
-    metrics = Metrics()
-    metrics.update(rotator.figures)
-    assert b"fluxbase_rotation_last_run_success 0.0" in metrics.as_text()
+    failed = rotator.figures
+    assert (failed.succeeded, failed.known, failed.job) == (False, True, JobFigures())
+    ((due_at,),) = rotating.rows("SELECT due_at FROM fluxbase_rotation.rotation")
+    assert failed.due_since == due_at
     rotating.change("; exit 7", "")
 
-    done = calendar.run()
+    last = calendar.rotator()
+    done = last.run()
+
+    assert (last.figures.succeeded, last.figures.due_since) == (True, None)
 
     assert (done.state, done.rotation) == ("finished", 1)
     assert rotating.endpoint.kinds == ["rotation.started", "rotation.failed", "rotation.failed", "rotation.finished"]

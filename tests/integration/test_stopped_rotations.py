@@ -25,11 +25,20 @@ def test_a_rotation_whose_job_was_stopped_waits_until_a_person_resumes_it(rotati
             if isinstance(event, PassStarted) and event.number == 0:
                 control.stop(database, "a sale")
 
-    stopped = calendar.rotator(observer=StopsTheJob(), stop=whole).run()
+    rotator = calendar.rotator(observer=StopsTheJob(), stop=whole)
+    stopped = rotator.run()
+    job = rotator.figures.job
     again = calendar.run()
 
     for report in (stopped, again):
         assert (report.state, report.exit_code) == ("waiting", 1)
+    # The metrics tell of the job, and of its last sign of life.
+    assert job is not None
+    assert (job.unfinished, job.paused) == (True, False)
+    assert job.ratio < 1
+    assert (
+        job.progress_at == rotating.rows("SELECT max(heartbeat_at) FROM fluxbase_rotation.runner WHERE job = 1")[0][0]
+    )
     # The daemon uses the same `Stop` for all rotations.
     assert not whole.requested
     assert versions(rotating) == {(1,)}

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from fluxbase_cli.config.replace_file import put_file, replace_file
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.fleet.file import read_fleet
 from fluxbase_cli.keyring.env_file import CantChangeError, read_variables
-from fluxbase_cli.rotation.metrics import Metrics, refuse_unsuited_file
+from fluxbase_cli.rotation.figures import Figures
+from fluxbase_cli.rotation.metrics_file import refuse_unsuited_file, write_metrics
 from fluxbase_cli.rotation.yaml_edit import CantEditError, Change, edit_file
 
 _ROWS = range(1, 12)
@@ -191,5 +193,5 @@ def test_metrics_go_only_to_a_regular_file_whose_name_ends_in_prom(tmp_path: Pat
             refuse_unsuited_file(path)
     refuse_unsuited_file(tmp_path / "x.prom")
     with pytest.raises(OSError, match="no regular file"):
-        Metrics().write(device)
+        write_metrics(device, Figures(datetime.now(UTC), succeeded=True))
     assert device.is_fifo()
