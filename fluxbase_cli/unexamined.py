@@ -22,6 +22,8 @@ class UnexaminedKind(StrEnum):
     """What a prepared transaction (PREPARE TRANSACTION) has written."""
     LOCKED_ROW = "locked-row"
     """A row that another transaction has locked, so that its values could not be moved."""
+    DAMAGED_ROW = "damaged-row"
+    """A row with a value that the database can't read, because its storage is damaged."""
     STANDBY = "standby"
     """What the primary of a standby does now, or what a standby that is behind still shows."""
     COLUMN = "column"

@@ -45,6 +45,7 @@ _SLOW = (
     "acceptance/",
     "integration/test_complete_over_time.py",
     "integration/test_database_encodings.py",
+    "integration/test_damaged_rows.py",
     "integration/test_databases.py",
     "integration/test_deep_audit_",
     "integration/test_destroy_looks_again.py",

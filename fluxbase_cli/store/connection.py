@@ -204,6 +204,14 @@ def session(database: DatabaseSettings) -> Iterator[Connection]:
                 hint="`fluxbase-cli config check` says what the role needs. The schema fluxbase_rotation belongs to "
                 "the role that ran the first job.",
             ) from None
+        except psycopg.errors.DataCorrupted as error:
+            page = _DAMAGED_PAGE.search(str(error))
+            raise DatabaseError(
+                f"{database.describe()}: the storage of the database is damaged: "
+                f"{page[0] if page else first_line(error)}",
+                hint="What was committed stays. `SELECT pg_filenode_relation(0, N)` names the table, where N is the "
+                "relation's last number. Restore it from a backup, then run the same command again.",
+            ) from None
         except psycopg.Error as error:
             raise DatabaseError(
                 f"{database.describe()}: {type(error).__name__}: {first_line(error)}",
@@ -221,6 +229,10 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 
 #: As in `invalid sslmode value: "…"` and `invalid integer value "…" for connection option "port"`.
 _QUOTED_VALUE = re.compile(r'(?<=value):? ".*"(?= for connection option|$)')
+
+
+#: Of a message with SQLSTATE XX001, which a trigger can raise too, only PostgreSQL's own words are printed.
+_DAMAGED_PAGE = re.compile(r'invalid page in block \d+ of relation "?[a-z]+/[\w/]+"?')
 
 
 def first_line(error: BaseException) -> str:

@@ -7,19 +7,22 @@ the order of the primary key, which reads a page for every row, twice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from fluxbase_cli.store.binary import TidArray, UuidArray
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import CtidRange
+from fluxbase_cli.store.damaged_rows import DamagedRow, is_damage, read_readable
 from fluxbase_cli.store.limits import SMALL_BYTES, Limits
 from fluxbase_cli.store.relation import ID, SIZE, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.rows import NO_ROWS, RowList, Rows
+from fluxbase_cli.store.transactions import TO_SAVEPOINT
 
 #: Rows that one statement lists for a reader of a whole range.
 _LISTED_ROWS = 5_000
@@ -71,6 +74,7 @@ Versions = BeforeJob | ChangedSince | None
 #: transaction is that at the first statement of the transaction. A later statement sees newer ones, with a negative
 #: age. An age far below zero means a row version from before a wrap-around, so it is old.
 _BEFORE_JOB = sql.SQL(" AND age(t.xmin) NOT BETWEEN -1000000 AND age(%(began)s::xid)")
+_CHANGED_SINCE = sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
 
 
 class Reader:
@@ -78,17 +82,18 @@ class Reader:
 
     Many rows are listed at once, but only with their small values. Larger values are fetched later, batch by batch. So
     little memory is used for any table.
+
+    After an error that says that a row is damaged, it reads carefully: it lists rows without values, and then fetches
+    the values that can be fetched.
     """
 
     def __init__(self, relation: Relation) -> None:
         self.relation = relation
         self.columns = relation.columns
-        self._all = self._list(sql.SQL(""))
-        self._old = self._list(_BEFORE_JOB)
+        self._careful = False
+        self._damaged: dict[bytes, DamagedRow] = {}
+        self._list_rows()
         self._packed, self._packed_old = self._pack(sql.SQL("")), self._pack(_BEFORE_JOB)
-        self._changed_since = self._list(
-            sql.SQL(" AND age(t.xmin) BETWEEN 0 AND age(%(since)s::xid) AND t.xmin <> ALL (%(ours)s::xid[])")
-        )
         self._whole, self._there, self._again = (
             sql.SQL(statement)
             .format(columns=relation.selected(), table=relation.identifier, key=relation.key)
@@ -100,6 +105,24 @@ class Reader:
             )
         )
 
+    def be_careful(self, error: psycopg.Error) -> bool:
+        """Read carefully from now on, because of an error. Return False if that does not help."""
+        if self._careful or not is_damage(error):
+            return False
+        self._careful = True
+        self._list_rows()
+        return True
+
+    def take_damaged(self) -> list[DamagedRow]:
+        """The damaged rows that were found since the last call."""
+        found, self._damaged = list(self._damaged.values()), {}
+        return found
+
+    def _list_rows(self) -> None:
+        self._all = self._list(sql.SQL(""))
+        self._old = self._list(_BEFORE_JOB)
+        self._changed_since = self._list(_CHANGED_SINCE)
+
     def _list(self, versions: sql.SQL) -> bytes:
         return (
             sql.SQL(
@@ -107,7 +130,7 @@ class Reader:
                 "WHERE t.ctid > %(after)s::tid AND t.ctid <= %(upto)s::tid AND {holds}{versions} LIMIT %(rows)s"
             )
             .format(
-                columns=self.relation.selected(small_only=True),
+                columns=self.relation.selected(small_only=True, all_large=self._careful),
                 table=self.relation.identifier,
                 holds=self.relation.holds_value(),
                 versions=versions,
@@ -151,8 +174,11 @@ class Reader:
             began: only row versions from before this transaction (see `BeforeJob`).
 
         Returns:
-            The rows of each lane that has any; None if there are large values, which don't fit into row blocks.
+            The rows of each lane that has any; None if there are large values, which don't fit into row blocks, or if
+            it reads carefully.
         """
+        if self._careful:
+            return None
         arguments: dict[str, Any] = {"upto": str(ctid_range.upto), "lanes": lanes}
         statement = self._packed
         if began is not None:
@@ -211,19 +237,31 @@ class Reader:
             rows: no more than one batch may hold, see `RowList.fitting`.
 
         Returns:
-            The rows. Rows that are no longer at their ctid are missing.
+            The rows. Rows that are no longer at their ctid are missing, and so are damaged rows.
         """
         if not rows.incomplete:
             return rows
         listed = rows.tuples()
-        tids = TidArray([row[TID] for row in listed if row[SIZE] > SMALL_BYTES])
-        found = connection.execute(self._whole, {"tids": tids}, prepare=True, binary=True).fetchall()
+        tids = [row[TID] for row in listed if row[SIZE] > SMALL_BYTES]
+        if self._careful:
+            found = self._readable(connection, tids, {row[TID]: row[ID] for row in listed})
+        else:
+            found = self._fetch(connection, tids)
         whole: dict[bytes, Row] = {row[TID]: row for row in found}
         completed = (row if row[SIZE] <= SMALL_BYTES else whole.get(row[TID]) for row in listed)
         # Another row may have this ctid now.
         return RowList(
             [new for row, new in zip(listed, completed, strict=True) if new is not None and new[ID] == row[ID]]
         )
+
+    def _fetch(self, connection: Connection, tids: Sequence[bytes]) -> list[Row]:
+        return connection.execute(self._whole, {"tids": TidArray(tids)}, prepare=True, binary=True).fetchall()
+
+    def _readable(self, connection: Connection, tids: Sequence[bytes], ids: Mapping[bytes, bytes]) -> list[Row]:
+        found = read_readable(connection, tids, self._fetch)
+        for tid, why in found.damaged:
+            self._damaged[ids[tid]] = DamagedRow(self.relation, ids[tid], why)
+        return found.rows
 
     def unseen(self, earlier: Connection, rows: Rows) -> Rows:
         """Those of some rows that an earlier snapshot does not show.
@@ -240,6 +278,16 @@ class Reader:
         ctids = TidArray([row[TID] for row in listed])
         seen = {row[0] for row in earlier.execute(self._there, {"tids": ctids}, binary=True).fetchall()}
         return RowList([row for row in listed if row[TID] not in seen])
+
+    def reread_readable(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
+        """As `reread`, in a transaction after `SAVEPOINT`. Damaged rows are missing too."""
+        try:
+            return self.reread(connection, ids)
+        except psycopg.Error as error:
+            if not is_damage(error):
+                raise
+            connection.execute(TO_SAVEPOINT)
+            return read_readable(connection, ids, self.reread).rows
 
     def reread(self, connection: Connection, ids: Sequence[bytes]) -> list[Row]:
         """Read rows again by their ids. Deleted rows are missing."""
@@ -268,8 +316,21 @@ class BoundedReader:
         """Read the next rows; None at the end. After an error it can be called again over another connection.
 
         Args:
-            connection: a connection in a transaction as for `Reader.list_rows`, in the same snapshot each time.
+            connection: a connection in a transaction as for `Reader.list_rows`, in the same snapshot each time, after
+                `SAVEPOINT`.
+
+        Returns:
+            The rows without the damaged ones, for which see `Reader.take_damaged`.
         """
+        try:
+            return self._next_rows(connection)
+        except psycopg.Error as error:
+            if not self._reader.be_careful(error):
+                raise
+            connection.execute(TO_SAVEPOINT)
+            return self._next_rows(connection)
+
+    def _next_rows(self, connection: Connection) -> Rows | None:
         if not self._listed:
             if self._ctid_range is None:
                 return None

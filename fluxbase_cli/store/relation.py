@@ -87,12 +87,16 @@ class Relation:
         column = self.named("t", self.table.key)
         return sql.SQL("md5({}::text)::uuid" if self.surrogate else "{}").format(column)
 
-    def selected(self, *, small_only: bool = False) -> sql.Composed:
+    def selected(self, *, small_only: bool = False, all_large: bool = False) -> sql.Composed:
         """The columns of a row, in its order.
 
         Args:
             small_only: select NULL for the sealed columns of rows that are larger than `SMALL_BYTES`.
+            all_large: count every row as larger than that.
         """
+        size = self.stored_bytes()
+        if all_large:
+            size = sql.SQL("greatest({}, {})").format(size, sql.Literal(SMALL_BYTES + 1))
         parts: list[sql.Composable] = [sql.SQL("t.ctid"), sql.SQL("{} AS id").format(self.key)]
         for column in self.columns:
             reference: sql.Composable = self.named("t", column.name)
@@ -100,11 +104,11 @@ class Relation:
                 reference = sql.SQL("{}::text").format(reference)
             if small_only:
                 reference = sql.SQL("CASE WHEN {size} <= {small} THEN {column} END").format(
-                    size=self.stored_bytes(), small=sql.Literal(SMALL_BYTES), column=reference
+                    size=size, small=sql.Literal(SMALL_BYTES), column=reference
                 )
             parts.append(sql.SQL("{} AS {}").format(reference, self.named(column.name)))
         parts.extend(self.named("t", name) for name in (self.user_column, self.flag_column) if name)
-        parts.append(self.stored_bytes())
+        parts.append(size)
         return sql.SQL(", ").join(parts)
 
     def holds_value(self) -> sql.Composed:

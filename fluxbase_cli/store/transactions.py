@@ -25,9 +25,15 @@ class Access:
     quiet: bool = True
 
 
+#: A savepoint before values are read. After a damaged row the transaction returns to it, with its snapshot and its
+#: locks. A snapshot can't be exported after it.
+SAVEPOINT = sql.SQL("SAVEPOINT reading")
+TO_SAVEPOINT = sql.SQL("ROLLBACK TO SAVEPOINT reading")
+
+
 def begin_stats_read(access: Access) -> sql.Composed:
     """The statements that open a read-only transaction for counts and samples."""
-    return sql.SQL("BEGIN READ ONLY") + _as_role(access)
+    return sql.SQL("BEGIN READ ONLY") + _as_role(access) + sql.SQL("; ") + SAVEPOINT
 
 
 def begin_reading(access: Access) -> sql.Composed:
@@ -40,14 +46,16 @@ def begin_snapshot(access: Access, snapshot: str | None = None) -> sql.Composed:
 
     Args:
         access: how to read values with this role.
-        snapshot: the name of a snapshot that another session exported; None for a new snapshot.
+        snapshot: the name of a snapshot that another session exported; None for a new snapshot. With a name, the
+            statements end with `SAVEPOINT`.
     """
     start = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     statements = sql.Composed([start])
     if snapshot is not None:
         statements += sql.SQL("; SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot))
     # There may be a long time between two reads, while values are opened.
-    return statements + sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _as_role(access)
+    statements += sql.SQL("; SET LOCAL idle_in_transaction_session_timeout = 0") + _as_role(access)
+    return statements if snapshot is None else statements + sql.SQL("; ") + SAVEPOINT
 
 
 def lock_for_reading(tables: Sequence[sql.Composable]) -> sql.Composed:

@@ -19,6 +19,14 @@ _RAISE = (
     "RAISE EXCEPTION 'the value is %', OLD.encrypted_value USING ERRCODE = 'insufficient_privilege'; END IF; "
     "RETURN NEW; END $$;"
 )
+#: The held row gets the same text as another one, but only when it is written by us.
+_TAKEN = (
+    "CREATE FUNCTION public.taken(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT CASE "
+    "WHEN $2 = 'taken' OR $2 = 'held' AND current_setting('session_replication_role') = 'replica' THEN 'taken' "
+    "ELSE md5($1) END $$;"
+    "UPDATE functions.secrets SET description = 'taken' WHERE id = (SELECT id FROM functions.secrets "
+    "WHERE description IS NULL LIMIT 1);"
+)
 
 
 def bad(flux: Fluxbase, rows: list[UUID]) -> UUID:
@@ -72,6 +80,37 @@ def assert_only_this_row_is_left(flux: Fluxbase, report: JobReport, row: UUID, r
             "public.sealed; ALTER DOMAIN public.sealed ADD CONSTRAINT no_long CHECK (length(VALUE) < 300) NOT VALID",
             "constraint no_long",
             id="a constraint of a domain",
+        ),
+        pytest.param(
+            # As after a limit that somebody has written into the catalogue: the present value is longer.
+            "ALTER TABLE functions.secrets ALTER COLUMN encrypted_value TYPE varchar(400);"
+            "UPDATE pg_attribute SET atttypmod = 204 WHERE attrelid = 'functions.secrets'::regclass "
+            "AND attname = 'encrypted_value'",
+            "SQLSTATE 22001",
+            id="a column that is too short",
+        ),
+        pytest.param(
+            _TAKEN + "CREATE UNIQUE INDEX no_twice ON functions.secrets (public.taken(encrypted_value, description))",
+            "constraint no_twice",
+            id="a unique index",
+        ),
+        pytest.param(
+            _TAKEN + "ALTER TABLE functions.secrets ADD CONSTRAINT no_other "
+            "EXCLUDE USING hash (public.taken(encrypted_value, description) WITH =)",
+            "constraint no_other",
+            id="an exclusion constraint",
+        ),
+        pytest.param(
+            "ALTER TABLE functions.secrets ADD COLUMN digest text GENERATED ALWAYS AS "
+            "(CASE WHEN description = 'held' THEN md5(encrypted_value) ELSE 'other' END) STORED;"
+            "CREATE TABLE public.digests AS SELECT DISTINCT digest FROM functions.secrets;"
+            "ALTER TABLE public.digests ADD PRIMARY KEY (digest);"
+            "ALTER TABLE functions.secrets ADD CONSTRAINT known FOREIGN KEY (digest) REFERENCES public.digests;"
+            "DO $$ BEGIN EXECUTE (SELECT format('ALTER TABLE functions.secrets ENABLE ALWAYS TRIGGER %I', tgname) "
+            "FROM pg_trigger WHERE tgconstrrelid = 'public.digests'::regclass AND tgtype & 16 > 0 LIMIT 1"
+            "); END $$",
+            "constraint known",
+            id="a foreign key",
         ),
     ],
 )

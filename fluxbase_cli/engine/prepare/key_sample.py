@@ -82,7 +82,7 @@ def take_sample(connection: Connection, stats: Mapping[Relation, TableStats], ke
     """Open up to 200 values of each location.
 
     Args:
-        connection: a connection in a transaction that may read the values.
+        connection: a connection in a transaction that `begin_stats_read` opened.
         stats: how much each relation holds.
         keyring: the keys to try.
     """
@@ -95,7 +95,7 @@ def take_sample(connection: Connection, stats: Mapping[Relation, TableStats], ke
         for index, column in enumerate(relation.columns):
             # Spread over the ids, not from the first row: a table may begin with a thousand damaged rows.
             ids = spread_ids(connection, relation, column, found.values[column.name], SAMPLE)
-            rows = reader.reread(connection, ids) if ids else []
+            rows = reader.reread_readable(connection, ids) if ids else []
             location = relation.table.location(column)
             result = resealer.process(RowList(rows))
             samples.setdefault(location, Tally()).add(result.tallies[index])

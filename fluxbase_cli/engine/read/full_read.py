@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import Self
 
 import psycopg
@@ -40,7 +41,7 @@ from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
 from fluxbase_cli.store.rows import Rows
 from fluxbase_cli.store.table_stats import count_blocks
-from fluxbase_cli.store.transactions import Access
+from fluxbase_cli.store.transactions import SAVEPOINT, Access
 from fluxbase_cli.unexamined import Unexamined
 
 
@@ -51,7 +52,7 @@ class ReadResult:
     Attributes:
         tallies: the counts by `schema.table.column`, in the order of the catalogue.
         quarantine: the undecryptable values, ordered by location, row id and path.
-        unexamined: what was not committed when they were read.
+        unexamined: damaged rows, and what was not committed when they were read.
     """
 
     tallies: Mapping[str, Tally]
@@ -130,7 +131,8 @@ class FullRead:
                 raise snapshot_gone(first_line(error)) from None
             # A partition that was attached meanwhile may hold older rows that this snapshot did not read.
             self._refuse_changes(holder, relations)
-        return replace(collected.result(), unexamined=unexamined)
+        found = collected.result()
+        return replace(found, unexamined=found.unexamined + unexamined)
 
     def _read(
         self, holder: Connection, outside: Connection, plan: Plan, opened: OpenTransactions
@@ -176,12 +178,14 @@ class FullRead:
             opener, since = Opener(self._keyring), ChangedSince(opened.since, "{}")
             with connect_for_values(self._database, self._access) as reading:
                 self._take_snapshot(reading, outside, relations, 0.0)
+                reading.execute(SAVEPOINT)
                 for relation in relations:
                     resealer = RowResealer(relation, opener, None, plan.key_sample.tokens)
                     reader = Reader(relation)
                     bounded = BoundedReader(reader, WHOLE_TABLE, limits_for(relation, self._limits), since)
                     while (rows := bounded.next_rows(reading)) is not None and not self._stop.requested:
                         collected.add(relation, resealer.process(reader.unseen(holder, rows)))
+                    collected.add_damaged(reader)
         return tuple(writer.unexamined() for writer in running)
 
     def _run(self, plan: Plan, snapshot: str, parts: queue.SimpleQueue[_Part], collected: _Collected) -> None:
@@ -218,8 +222,9 @@ class FullRead:
                 except queue.Empty:
                     return
                 resealer = RowResealer(part.relation, opener, None, tokens)
-                reader = BoundedReader(Reader(part.relation), part.ctid_range, limits_for(part.relation, self._limits))
-                read = partial(snapshot_session.next_rows, reader)
+                reader = Reader(part.relation)
+                bounded = BoundedReader(reader, part.ctid_range, limits_for(part.relation, self._limits))
+                read = partial(snapshot_session.next_rows, bounded)
                 while (rows := retry_transient(read, stop, self._observer)) is not None:
                     result = resealer.process(rows)
                     collected.add(part.relation, result)
@@ -228,6 +233,7 @@ class FullRead:
                     )
                     if stop.requested:
                         return
+                collected.add_damaged(reader)
 
     def _counts(self, relation: Relation, result: ResealResult) -> Mapping[str, Counts]:
         return {
@@ -292,6 +298,12 @@ class _Collected:
         self._lock = threading.Lock()
         self._tallies: dict[str, Tally] = {location: Tally() for location in plan.rows_by_location}
         self._quarantine = QuarantineCollector()
+        self._damaged: set[Unexamined] = set()
+
+    def add_damaged(self, reader: Reader) -> None:
+        damaged = {row.unexamined() for row in reader.take_damaged()}
+        with self._lock:
+            self._damaged |= damaged
 
     def add(self, relation: Relation, result: ResealResult) -> None:
         with self._lock:
@@ -301,4 +313,8 @@ class _Collected:
 
     def result(self) -> ReadResult:
         undecryptable = sum(tally.undecryptable for tally in self._tallies.values())
-        return ReadResult(self._tallies, self._quarantine.result(undecryptable))
+        return ReadResult(
+            self._tallies,
+            self._quarantine.result(undecryptable),
+            tuple(sorted(self._damaged, key=attrgetter("where"))),
+        )

@@ -118,6 +118,12 @@ class BatchRunner:
             psycopg.Error: nothing was written; or, if the connection was lost at the commit, all of it may be.
         """
         rows, after = self._ahead.next_rows(connection, shard, most)
+        damaged = self._ahead.take_damaged()
+        if damaged:
+            # A catch-up pass that reads only new row versions would not meet these rows and would not list them.
+            recorder.need_full_catch_up(self._context.job)
+        for each in damaged:
+            self._observer.notify(Message(f"going on without a row: {each.unexamined()}", warning=True))
         result = self._resealer.process(rows)
         self._notify(Step.READ)
         done = after.lane == after.lanes

@@ -26,6 +26,7 @@ from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader, Versi
 from fluxbase_cli.store.records import JobState
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import FoundRelations, find_relations, is_still
+from fluxbase_cli.store.transactions import SAVEPOINT
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 #: If the server keeps sealing under the old key, the job would never end. After this many catch-up passes it fails.
@@ -239,7 +240,7 @@ class CatchUp:
             own: another session, for the progress tables; outside a transaction.
             relation: the relation.
             resealer: opens or reseals its rows.
-            left: at the end, gets the transactions that were not committed and could not be read.
+            left: at the end, gets the damaged rows, and the transactions that were not committed.
 
         Raises:
             RelationGoneError: the relation does not exist any more, or another one has its name.
@@ -250,7 +251,7 @@ class CatchUp:
         try:
             if not is_still(reading, relation):
                 raise RelationGoneError
-            yield from self._read(reading, relation, resealer, versions)
+            yield from self._read(reading, relation, resealer, versions, left)
         finally:
             if not reading.closed:
                 reading.execute("ROLLBACK")
@@ -262,22 +263,29 @@ class CatchUp:
             self._snapshot(reading, own, relation, 0.0)
             try:
                 late = ChangedSince(opened.since, jobs.shards.written_transactions(self.context.job))
-                yield from self._read(reading, relation, resealer, late)
+                yield from self._read(reading, relation, resealer, late, left)
             finally:
                 if not reading.closed:
                     reading.execute("ROLLBACK")
         left += [writer.unexamined() for writer in running]
 
     def _snapshot(self, reading: Connection, own: Connection, relation: Relation, wait_s: float) -> OpenTransactions:
-        return take_snapshot(
+        opened = take_snapshot(
             reading, own, [relation], self.context.access, stop=self.stop, observer=self.observer, wait_s=wait_s
         )
+        reading.execute(SAVEPOINT)
+        return opened
 
     def _read(
-        self, connection: Connection, relation: Relation, resealer: RowResealer, versions: Versions
+        self,
+        connection: Connection,
+        relation: Relation,
+        resealer: RowResealer,
+        versions: Versions,
+        left: list[Unexamined],
     ) -> Iterator[ResealResult]:
-        reader = BoundedReader(
-            Reader(relation), WHOLE_TABLE, limits_for(relation, self.context.request.limits), versions
-        )
-        while (rows := reader.next_rows(connection)) is not None:
+        reader = Reader(relation)
+        bounded = BoundedReader(reader, WHOLE_TABLE, limits_for(relation, self.context.request.limits), versions)
+        while (rows := bounded.next_rows(connection)) is not None:
             yield resealer.process(rows)
+        left += [row.unexamined() for row in reader.take_damaged()]

@@ -18,8 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import psycopg
+
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import Ctid, CtidRange
+from fluxbase_cli.store.damaged_rows import DamagedRow
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.reader import BeforeJob, Reader
 from fluxbase_cli.store.records import Shard
@@ -119,6 +122,19 @@ class ShardReader:
             The rows, and the shard as it will be once they are done, without its new counts. There may be no rows if a
             part of the shard holds nothing.
         """
+        try:
+            return self._next_rows(connection, shard, most)
+        except psycopg.Error as error:
+            if not self._store.be_careful(error):
+                raise
+            self._buffer = None
+            return self._next_rows(connection, shard, most)
+
+    def take_damaged(self) -> list[DamagedRow]:
+        """The damaged rows that were found since the last call. They are not among the rows."""
+        return self._store.take_damaged()
+
+    def _next_rows(self, connection: Connection, shard: Shard, most: int) -> tuple[Rows, Shard]:
         buffer = self._buffer
         if buffer is None or not buffer.continues(shard):
             self._buffer = None
@@ -136,7 +152,12 @@ class ShardReader:
             connection: where to read, outside a transaction.
             shard: the same shard as in the following `next_rows`.
         """
-        self._buffer = self._read(connection, shard)
+        try:
+            self._buffer = self._read(connection, shard)
+        except psycopg.Error as error:
+            if not self._store.be_careful(error):
+                raise
+            self._buffer = self._read(connection, shard)
         return sum(len(part.rows) for part in self._buffer.parts)
 
     def _read(self, connection: Connection, shard: Shard) -> _Buffer:
