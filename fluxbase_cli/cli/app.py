@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
+import os
+import sys
 from typing import Annotated
 
 import typer
 
 from fluxbase_cli import __version__
 from fluxbase_cli.cli import config, demo, keys, rotation, secrets, security
-from fluxbase_cli.cli.options import root_options
+from fluxbase_cli.cli.options import root_options, wants_json
 from fluxbase_cli.cli.output import say_what_was_lost
 from fluxbase_cli.cli.signals import ends_in_time, take_signals
+from fluxbase_cli.errors import ExitCode
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.streams import guarded_streams
 
 _HELP = """Change the key that seals the secrets of a Fluxbase database.
@@ -65,7 +68,37 @@ def main() -> None:
     take_signals()
     with guarded_streams() as (out, err):
         try:
-            with ends_in_time(partial(typer.echo, err=True)):
+            with ends_in_time(_tell):
+                if wants_json(sys.argv[1:], os.environ):
+                    sys.exit(_run_with_json_errors())
                 make_app()(prog_name="fluxbase-cli")
         finally:
             say_what_was_lost(out, err)
+
+
+def _tell(event: LogEvent, text: str) -> None:
+    from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
+
+    Messages(as_json=wants_json(sys.argv[1:], os.environ)).tell(event, text)
+
+
+def _run_with_json_errors() -> int:
+    """Run the command line. Wrong usage is told as JSON, which the library that reads the options can't do."""
+    from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
+
+    try:
+        return int(make_app()(prog_name="fluxbase-cli", standalone_mode=False) or 0)
+    except typer.Abort:
+        Messages(as_json=True).fail(LogEvent.COMMAND_DECLINED, "Aborted!", exit_code=int(ExitCode.FAILED))
+        return ExitCode.FAILED
+    except Exception as error:
+        # Errors of a command do not come here (see `command`). These are of the library, which has its own copy of
+        # click's classes, under a name that changes with its versions.
+        text = getattr(error, "format_message", None)
+        if text is None:
+            raise
+        code = int(getattr(error, "exit_code", ExitCode.USAGE))
+        context = getattr(error, "ctx", None)
+        hint = None if context is None else f"Try '{context.command_path} -h' for help."
+        Messages(as_json=True).fail(LogEvent.USAGE_WRONG, text(), hint, exit_code=code)
+        return code

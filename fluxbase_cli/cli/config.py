@@ -14,6 +14,7 @@ from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.options import Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
+from fluxbase_cli.log_events import LogEvent, about
 
 if TYPE_CHECKING:
     from fluxbase_cli.catalogue.releases import Release
@@ -50,7 +51,7 @@ def check(options: Options) -> int:
     messages = messages_for(options)
     settings = load(options, messages)
     findings, release, code = _examine(settings)
-    listed = _list_keys(settings, findings, messages.warn_once)
+    listed = _list_keys(settings, findings, about(LogEvent.KEY_WARNING, messages.warn_once))
     keys = [] if listed is None else _keys(listed, findings)
     now = _server_time(settings, findings)
     if listed is not None:

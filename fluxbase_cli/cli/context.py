@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase_cli.cli.options import LogFormat, Options
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.log_events import LogEvent, about
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import Settings
@@ -37,7 +38,7 @@ def load(options: Options, messages: Messages | None = None) -> Settings:
         return settings
     from fluxbase_cli.keys.active_version import follow_pointer  # noqa: PLC0415  # start-up time
 
-    return follow_pointer(settings, os.environ, warn=messages.warn_once)
+    return follow_pointer(settings, os.environ, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
 
 
 def working_directory() -> Path:
@@ -97,13 +98,13 @@ def load_with_keys(options: Options, messages: Messages) -> Loaded:
     from fluxbase_cli.keys.loader import open_keyring  # noqa: PLC0415  # start-up time
 
     settings = load(options, messages)
-    keyring = open_keyring(settings, os.environ, warn=messages.warn_once)
+    keyring = open_keyring(settings, os.environ, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
     for warning in settings.warnings:
-        messages.warn(warning)
+        messages.warn(LogEvent.CONFIGURATION_WARNING, warning)
     for key in keyring.keys:
         # `keys list` and `config check` tell of all weak keys. Here one that everybody can look up is important enough.
         for warning in key.warnings if key.is_sample else ():
-            messages.warn(f"key version {key.version} ({key.source}): {warning}")
+            messages.warn(LogEvent.KEY_WARNING, f"key version {key.version} ({key.source}): {warning}")
     return Loaded(settings, keyring)
 
 

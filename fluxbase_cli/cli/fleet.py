@@ -21,6 +21,7 @@ from fluxbase_cli.cli.context import messages_for
 from fluxbase_cli.cli.options import Options, current_context, expand_groups, with_signature
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import as_printed
 
 if TYPE_CHECKING:
@@ -102,9 +103,9 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
     words = _words()
     given = _given(arguments)
     must_ask = arguments.get("yes") is False and not arguments.get("dry_run")
-    with leave_on_sigterm(lambda text: messages.fail(text, None)):
+    with leave_on_sigterm(messages.fail):
         if must_ask and not _confirmed(fleet, [*words, *given], parallel):
-            messages.tell("Nothing was touched.")
+            messages.tell(LogEvent.COMMAND_DECLINED, "Nothing was touched.")
             return ExitCode.FAILED
     run = FleetRun(
         fleet,
@@ -122,7 +123,7 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
 
 def _say_how_to_resume(signal: int | None, messages: Messages) -> None:
     if signal is not None:
-        messages.tell("Run the same command again: it resumes, and skips what is done.")
+        messages.tell(LogEvent.COMMAND_TO_REPEAT, "Run the same command again: it resumes, and skips what is done.")
 
 
 def _refuse_options(options: Options, arguments: Mapping[str, Any]) -> None:

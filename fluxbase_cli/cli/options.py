@@ -10,11 +10,13 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -22,7 +24,11 @@ import typer
 from typer.models import OptionInfo
 
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import to_printable_json
+
+_LOG_FORMAT = "--log-format"
+_LOG_FORMAT_VARIABLE = "FLUXBASE_CLI_LOG_FORMAT"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _R = TypeVar("_R")
@@ -98,6 +104,17 @@ def current_options() -> Options:
     return context.obj if context is not None and isinstance(context.obj, Options) else Options()
 
 
+def wants_json(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether messages are printed as JSON, before the command line is read."""
+    given = [
+        value
+        for before, word in pairwise(("", *arguments))
+        for value in ([word] if before == _LOG_FORMAT else [word.removeprefix(f"{_LOG_FORMAT}=")])
+        if before == _LOG_FORMAT or word.startswith(f"{_LOG_FORMAT}=")
+    ]
+    return (given[-1] if given else environ.get(_LOG_FORMAT_VARIABLE, "")) == LogFormat.JSON
+
+
 def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str, Any]:
     """The common options as parameters.
 
@@ -147,7 +164,7 @@ def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str,
         ],
         "log_format": Annotated[
             LogFormat | None,
-            option("--log-format", variable="FLUXBASE_CLI_LOG_FORMAT", text="Print messages on stderr in this form."),
+            option(_LOG_FORMAT, variable=_LOG_FORMAT_VARIABLE, text="Print messages on stderr in this form."),
         ],
     }
 
@@ -312,33 +329,37 @@ def _finish(function: Callable[..., int | None], options: Options, arguments: di
     try:
         code = function(**{first: options}, **arguments)
     except FluxbaseCliError as error:
-        _print_error(options, error.message, error.hint)
+        _print_error(options, error.message, error.hint, LogEvent.COMMAND_FAILED, error.exit_code)
         _print_traceback(error, options)
         raise typer.Exit(int(error.exit_code)) from None
     except KeyboardInterrupt:
-        _print_error(options, "interrupted; nothing was begun", None)
+        _print_error(options, "interrupted; nothing was begun", None, LogEvent.COMMAND_INTERRUPTED, ExitCode.SIGINT)
         raise typer.Exit(int(ExitCode.SIGINT)) from None
     except typer.Exit:
         raise
     except OSError as error:
         # The words of the operating system, and of no library.
         what = _words_of_the_system(error)
-        _print_error(options, what or f"unexpected {type(error).__name__}", None if what or options.debug else _REPORT)
+        hint = None if what or options.debug else _REPORT
+        _print_error(
+            options, what or f"unexpected {type(error).__name__}", hint, LogEvent.COMMAND_FAILED, ExitCode.FAILED
+        )
         _print_traceback(error, options)
         raise typer.Exit(int(ExitCode.FAILED)) from None
     except Exception as error:  # noqa: BLE001  # reported without a traceback, which could quote values
         # The text of an unexpected error may quote anything, even a sealed value. The name of its type can't.
-        _print_error(options, f"unexpected {type(error).__name__}", None if options.debug else _REPORT)
+        hint = None if options.debug else _REPORT
+        _print_error(options, f"unexpected {type(error).__name__}", hint, LogEvent.COMMAND_FAILED, ExitCode.FAILED)
         _print_traceback(error, options)
         raise typer.Exit(int(ExitCode.FAILED)) from None
     raise typer.Exit(int(code or 0))
 
 
-def _print_error(options: Options, message: str, hint: str | None) -> None:
+def _print_error(options: Options, message: str, hint: str | None, event: LogEvent, code: ExitCode) -> None:
     from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
 
     as_json = options.log_format is LogFormat.JSON
-    Messages(as_json=as_json, color=options.color).fail(message, hint)
+    Messages(as_json=as_json, color=options.color).fail(event, message, hint, exit_code=int(code))
 
 
 def _print_traceback(error: BaseException, options: Options) -> None:
@@ -355,5 +376,6 @@ def _print_traceback(error: BaseException, options: Options) -> None:
         current = current.__cause__ or current.__context__
     text = "\n".join(lines)
     if options.log_format is LogFormat.JSON:
-        text = to_printable_json({"level": "debug", "message": text})
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        text = to_printable_json({"time": now, "level": "debug", "event": LogEvent.TRACEBACK.value, "message": text})
     print(text, file=sys.stderr)  # noqa: T201

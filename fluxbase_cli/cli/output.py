@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fluxbase_cli.cli.options import LogFormat, Options, Output, current_options
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import as_printed, lines
 from fluxbase_cli.streams import Stream
 
@@ -48,7 +49,9 @@ def say_what_was_lost(out: Stream, err: Stream) -> None:
         from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
 
         messages = Messages(as_json=options.log_format is LogFormat.JSON, color=options.color)
-        messages.warn(f"standard output could not be written, so the result is incomplete: {_why(out)}")
+        messages.warn(
+            LogEvent.OUTPUT_LOST, f"standard output could not be written, so the result is incomplete: {_why(out)}"
+        )
     if err.is_lost and err.failure is not None and options.output in (None, Output.TABLE):
         write(f"Warning: standard error could not be written, so messages are missing: {_why(err)}")
 
@@ -64,8 +67,8 @@ def print_quarantine(messages: Messages, left: Quarantine, job: int | None) -> N
 
     if messages.as_json:
         for entry, fields in zip(left, quarantine(left), strict=True):
-            messages.warn(entry.reason, **fields)
+            messages.warn(LogEvent.VALUE_LEFT, entry.reason, **fields)
         for line in unlisted_lines(left, job):
-            messages.warn(line.strip(), unlisted=left.unlisted)
+            messages.warn(LogEvent.VALUES_UNLISTED, line.strip(), unlisted=left.unlisted)
         return
-    messages.warn(lines(quarantine_lines(left, job)))
+    messages.warn(LogEvent.VALUE_LEFT, lines(quarantine_lines(left, job)))

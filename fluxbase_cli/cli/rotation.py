@@ -19,6 +19,7 @@ from fluxbase_cli.cli.option_types import BatchSize, Concurrency, LocationsOptio
 from fluxbase_cli.cli.options import Databases, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError, interrupted_code
+from fluxbase_cli.log_events import LogEvent, Teller, about
 
 if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
@@ -76,12 +77,12 @@ def plan(options: Options) -> int:
     messages = messages_for(options)
     settings = load(options, messages)
     for warning in settings.warnings:
-        messages.warn(warning)
+        messages.warn(LogEvent.CONFIGURATION_WARNING, warning)
     stop = Stop()
     with stop_on_signals(stop, messages.tell):
-        made = make_plan(settings, os.environ, warn=messages.warn, stop=stop)
+        made = make_plan(settings, os.environ, warn=about(LogEvent.KEY_WARNING, messages.warn), stop=stop)
     if stop.requested:
-        messages.warn("interrupted; the plan is incomplete")
+        messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; the plan is incomplete")
         return interrupted_code(stop.signal)
     print_result(options, plan_data(made), plan_lines(made))
     return made.exit_code
@@ -134,7 +135,7 @@ def run(  # noqa: PLR0913  # a command's options
     messages = messages_for(options)
     context = _context_from(options, messages, batch_size, concurrency, databases, locations)
     with (
-        MetricsFile(metrics_file, messages.warn) as figures,
+        MetricsFile(metrics_file, about(LogEvent.METRICS_UNWRITTEN, messages.warn)) as figures,
         stop_on_signals(context.stop, messages.tell),
         progress_for(messages, color=options.color) as progress,
     ):
@@ -258,17 +259,17 @@ def _address(listen: str) -> tuple[str, int] | None:
 
 
 @contextmanager
-def _daemon_signals(context: RotationContext, wake: Callable[[], None], tell: Callable[[str], None]) -> Iterator[None]:
+def _daemon_signals(context: RotationContext, wake: Callable[[], None], tell: Teller) -> Iterator[None]:
     """Inside the block, SIGHUP wakes the daemon, and SIGINT and SIGTERM stop it."""
     from fluxbase_cli.cli.signals import ends_in_time  # noqa: PLC0415  # start-up time
 
     def stop(number: int, _frame: FrameType | None) -> None:
         context.stop.request(number)
         wake()
-        tell("Stopping…")
+        tell(LogEvent.SIGNAL_RECEIVED, "Stopping…")
 
     def reload(_number: int, _frame: FrameType | None) -> None:
-        tell("Reading the configuration again")
+        tell(LogEvent.DAEMON_RELOADED, "Reading the configuration again")
         wake()
 
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import interrupted_code
+from fluxbase_cli.log_events import LogEvent, Teller
 
 if TYPE_CHECKING:
     import socket
@@ -49,11 +50,11 @@ def _never() -> bool:
 
 
 @contextmanager
-def ends_in_time(tell: Callable[[str], None], finishing: Callable[[], bool] = _never) -> Iterator[None]:
+def ends_in_time(tell: Teller, finishing: Callable[[], bool] = _never) -> Iterator[None]:
     """Inside the block, the process ends some seconds after SIGINT or SIGTERM, also while it waits in a library.
 
     Args:
-        tell: called with a line for the operator before that. It is a library's wait that we do not see into.
+        tell: called with a message for the operator before that. It is a library's wait that we do not see into.
         finishing: whether something must be done to its end, which may take longer.
     """
     import socket  # noqa: PLC0415  # start-up time
@@ -75,7 +76,7 @@ def ends_in_time(tell: Callable[[str], None], finishing: Callable[[], bool] = _n
         ours.close()
 
 
-def _watch(numbers: socket.socket, tell: Callable[[str], None], finishing: Callable[[], bool]) -> None:
+def _watch(numbers: socket.socket, tell: Teller, finishing: Callable[[], bool]) -> None:
     first: int | None = None
     deadline = 0.0
     numbers.settimeout(_LOOK_S)
@@ -94,24 +95,24 @@ def _watch(numbers: socket.socket, tell: Callable[[str], None], finishing: Calla
                 first, deadline = found[0], time.monotonic() + _END_S
         if first is not None and time.monotonic() > deadline and not finishing():
             line = "still waiting for another system, so this process ends now; what was committed stays"
-            last = threading.Thread(target=tell, args=(line,), daemon=True)
+            last = threading.Thread(target=tell, args=(LogEvent.SIGNAL_DEADLINE, line), daemon=True)
             last.start()
             last.join(_LAST_LINE_S)
             os._exit(interrupted_code(first))
 
 
 @contextmanager
-def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
+def leave_on_sigterm(tell: Teller) -> Iterator[None]:
     """Inside the block, SIGTERM ends the process like SIGINT, with the exit code of SIGTERM. No job was begun yet.
 
     By default SIGTERM ends the process without a message. The first process of a container ignores it by default.
 
     Args:
-        tell: called with a line for the operator.
+        tell: called with a message for the operator.
     """
 
     def handle(number: int, _frame: FrameType | None) -> NoReturn:
-        tell("interrupted; nothing was begun")
+        tell(LogEvent.COMMAND_INTERRUPTED, "interrupted; nothing was begun")
         raise SystemExit(interrupted_code(number))
 
     before = signal.signal(signal.SIGTERM, handle)
@@ -123,12 +124,12 @@ def leave_on_sigterm(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 @contextmanager
-def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
+def stop_on_signals(stop: Stop, tell: Teller) -> Iterator[None]:
     """Inside the block, signals request a stop.
 
     Args:
         stop: the request goes here.
-        tell: called with a line for the operator.
+        tell: called with a message for the operator.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -136,7 +137,7 @@ def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
             # The database rolls back the batches in progress. Nothing is lost.
             os._exit(interrupted_code(number))
         stop.request(number)
-        tell("Stopping: finishing the batches in progress (Ctrl-C again stops at once)…")
+        tell(LogEvent.SIGNAL_RECEIVED, "Stopping: finishing the batches in progress (Ctrl-C again stops at once)…")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -148,17 +149,20 @@ def stop_on_signals(stop: Stop, tell: Callable[[str], None]) -> Iterator[None]:
 
 
 @contextmanager
-def pass_signals_on(pass_on: Callable[[int], None], tell: Callable[[str], None]) -> Iterator[None]:
+def pass_signals_on(pass_on: Callable[[int], None], tell: Teller) -> Iterator[None]:
     """Inside the block, each SIGINT and SIGTERM is passed on to the processes that we have started.
 
     Args:
         pass_on: called with the signal's number.
-        tell: called with a line for the operator.
+        tell: called with a message for the operator.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         pass_on(number)
-        tell("Stopping: no more instances are started, and the running ones finish their batches in progress…")
+        tell(
+            LogEvent.SIGNAL_RECEIVED,
+            "Stopping: no more instances are started, and the running ones finish their batches in progress…",
+        )
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

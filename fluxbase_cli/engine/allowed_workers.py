@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fluxbase_cli.engine.events import Message, Observer
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.free_connections import free_connections
 
@@ -27,6 +28,7 @@ def allowed_workers(connection: Connection, wanted: int, observer: Observer, *, 
         workers = "1 worker" if allowed == 1 else f"{allowed} workers"
         observer.notify(
             Message(
+                LogEvent.JOB_CONNECTIONS,
                 f"{connections} free ({found.limit}): working with {workers} instead of {wanted}, so that others can "
                 "still connect",
                 warning=True,

@@ -27,6 +27,7 @@ from fluxbase_cli.engine.run.job_start import BeforeBegin
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError, NothingHereError
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import first_line, session
 from fluxbase_cli.store.databases import Databases, FurtherDatabases, SecondaryDatabase, exists, find_databases
 from fluxbase_cli.store.jobs import JobStore
@@ -279,7 +280,7 @@ class DatabasesRun:
         observer = _Named(self._observer, target.name)
         outcome = self._run(target, observer, workers)
         state = outcome.error.message if outcome.error else outcome.report.state if outcome.report else "not begun"
-        observer.notify(Message(state, warning=outcome.failed))
+        observer.notify(Message(LogEvent.DATABASE_DONE, state, warning=outcome.failed))
         return outcome
 
     def _run(self, target: PreparedDatabase, observer: Observer, workers: int) -> DatabaseOutcome:
@@ -375,7 +376,9 @@ class _Named:
 
     def notify(self, event: Event) -> None:
         if isinstance(event, Message):
-            event = replace(event, message=f"{self._name}: {event.message}")
+            event = replace(
+                event, message=f"{self._name}: {event.message}", fields={**event.fields, "database": self._name}
+            )
         elif isinstance(event, Waiting):
             event = replace(event, reason=f"{self._name}: {event.reason}")
         else:

@@ -7,11 +7,13 @@ observer ends the job, so an observer should raise none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol
 
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.log_events import LogEvent
 
 
 class Step(Enum):
@@ -72,10 +74,19 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something the operator should know."""
+    """Something the operator should know.
 
+    Attributes:
+        event: its name, for programs.
+        message: the text.
+        warning: whether it is a warning.
+        fields: facts of the text, for programs.
+    """
+
+    event: LogEvent
     message: str
     warning: bool = False
+    fields: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
 Event = PassStarted | BatchStep | BatchDone | Waiting | Message

@@ -12,6 +12,7 @@ from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.fleet.file import Fleet, Instance
 from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult, Outcome
 from fluxbase_cli.fleet.run import InstanceMessage
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import lines
 from fluxbase_cli.report.messages import Messages
 
@@ -30,21 +31,28 @@ class FleetMessages:
     def started(self, instance: Instance) -> None:
         """The process of an instance was started."""
         self._progress_shown_at[instance.name] = self._clock()
-        self._say("info", instance, "started")
+        self._say(LogEvent.INSTANCE_STARTED, "info", instance, "started")
 
     def heard(self, instance: Instance, message: InstanceMessage) -> None:
         """An instance has sent a message."""
-        if "percent" in message.fields and not self._progress_is_due(instance):
+        if message.fields.get("event") == LogEvent.JOB_PROGRESS and not self._progress_is_due(instance):
             return
         fields = dict(message.fields)
         hint = fields.pop("hint", None)
-        self._say(message.level, instance, message.text, hint if isinstance(hint, str) else None, fields)
+        self._say(
+            _event_of(fields.pop("event", None)),
+            message.level,
+            instance,
+            message.text,
+            hint if isinstance(hint, str) else None,
+            fields,
+        )
 
     def ended(self, result: InstanceResult) -> None:
         """The process of an instance has ended."""
         code = "" if result.exit_code == ExitCode.DONE else f" (exit {result.exit_code})"
         text = f"{_in_words(result.outcome)} after {_seconds(result)}s{code}"
-        self._say("info", result.instance, text, fields={"outcome": result.outcome.value})
+        self._say(LogEvent.INSTANCE_ENDED, "info", result.instance, text, fields={"outcome": result.outcome.value})
 
     def _progress_is_due(self, instance: Instance) -> bool:
         now = self._clock()
@@ -53,8 +61,9 @@ class FleetMessages:
         self._progress_shown_at[instance.name] = now
         return True
 
-    def _say(
+    def _say(  # noqa: PLR0913, PLR0917  # the parts of a message
         self,
+        event: LogEvent,
         level: str,
         instance: Instance,
         text: str,
@@ -66,11 +75,11 @@ class FleetMessages:
         shown = lines(parts if self._messages.as_json else (f"{instance.name}: {part}" for part in parts))
         all_fields = {**(fields or {}), "instance": instance.name}
         if level == "error":
-            self._messages.fail(shown, None if hint is None else lines(hint.split("\n")), **all_fields)
+            self._messages.fail(event, shown, None if hint is None else lines(hint.split("\n")), **all_fields)
         elif level == "warning":
-            self._messages.warn(shown, **all_fields)
+            self._messages.warn(event, shown, **all_fields)
         else:
-            self._messages.tell(shown, **all_fields)
+            self._messages.tell(event, shown, **all_fields)
 
 
 def plan_lines(fleet: Fleet, command: Sequence[str], parallel: int) -> Iterator[str]:
@@ -161,6 +170,14 @@ _SUMMARIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "secrets audit": _audit_summary,
     "config check": _check_summary,
 }
+
+
+def _event_of(name: object) -> LogEvent:
+    """The event of an instance's message. What is not a message of ours is its output."""
+    try:
+        return LogEvent(str(name))
+    except ValueError:
+        return LogEvent.INSTANCE_OUTPUT
 
 
 def _in_words(outcome: Outcome) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import as_printed, to_printable_json
 from fluxbase_cli.streams import own
 
@@ -29,33 +30,33 @@ class Messages:
         self._lock = threading.RLock()
         self._warned: set[str] = set()
 
-    def tell(self, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
+    def tell(self, event: LogEvent, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
         """Write a message."""
-        self._write("info", text, fields)
+        self._write("info", event, text, fields)
 
-    def warn(self, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
+    def warn(self, event: LogEvent, text: str, **fields: Any) -> None:  # noqa: ANN401  # JSON
         """Write a warning."""
-        self._write("warning", text, fields)
+        self._write("warning", event, text, fields)
 
-    def warn_once(self, text: str) -> None:
+    def warn_once(self, event: LogEvent, text: str) -> None:
         """Like `warn`, but only once, because several parts of a command may find the same."""
         if text not in self._warned:
             self._warned.add(text)
-            self.warn(text)
+            self.warn(event, text)
 
-    def fail(self, text: str, hint: str | None, **fields: Any) -> None:  # noqa: ANN401  # JSON
+    def fail(self, event: LogEvent, text: str, hint: str | None = None, **fields: Any) -> None:  # noqa: ANN401  # JSON
         """Write why the command ends, and what to do about it. It is written even if `quiet` is set."""
         if self.as_json:
-            self._print(self._as_json("error", text, {**({"hint": hint} if hint else {}), **fields}))
+            self._print(self._as_json("error", event, text, {**({"hint": hint} if hint else {}), **fields}))
         else:
             mark = "\x1b[31mError:\x1b[0m" if self.color else "Error:"
             self._print(f"{mark} {as_printed(text)}" + (f"\n{as_printed(hint)}" if hint else ""))
 
-    def _write(self, level: str, text: str, fields: Mapping[str, Any]) -> None:
+    def _write(self, level: str, event: LogEvent, text: str, fields: Mapping[str, Any]) -> None:
         if self.quiet:
             return
         if self.as_json:
-            line = self._as_json(level, text, fields)
+            line = self._as_json(level, event, text, fields)
         elif level == "warning":
             mark = "\x1b[33mWarning:\x1b[0m" if self.color else "Warning:"
             line = f"{mark} {as_printed(text)}"
@@ -68,9 +69,11 @@ class Messages:
             print(line, file=own(sys.stderr), flush=True)
 
     @staticmethod
-    def _as_json(level: str, text: str, fields: Mapping[str, Any]) -> str:
+    def _as_json(level: str, event: LogEvent, text: str, fields: Mapping[str, Any]) -> str:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         # Texts for people are escaped as on a terminal, since a reader such as `jq -r` prints them. Other fields are
         # data, and stay as they are.
         shown = {name: as_printed(value) if name == "hint" else value for name, value in fields.items()}
-        return to_printable_json({"time": now, "level": level, "message": as_printed(text), **shown})
+        return to_printable_json(
+            {"time": now, "level": level, "event": event.value, "message": as_printed(text), **shown}
+        )

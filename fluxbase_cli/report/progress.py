@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from fluxbase_cli.engine.events import BatchDone, Event, Message, PassStarted, Waiting
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import printable
 from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.streams import own
@@ -124,7 +125,11 @@ class LineProgress:
             if eta is not None:
                 text += f", {eta:.0f}s left"
             self._messages.tell(
-                text, percent=state.percent, secrets=state.values, rate_per_second=round(state.rate_per_s, 1)
+                LogEvent.JOB_PROGRESS,
+                text,
+                percent=state.percent,
+                secrets=state.values,
+                rate_per_second=round(state.rate_per_s, 1),
             )
 
 
@@ -211,11 +216,12 @@ def _rate_column() -> ProgressColumn:
 def _write_message(messages: Messages, event: Event) -> bool:
     """Write the event if it is a message. Return whether it was one."""
     if isinstance(event, Message):
-        (messages.warn if event.warning else messages.tell)(event.message)
+        (messages.warn if event.warning else messages.tell)(event.event, event.message, **event.fields)
         return True
     if isinstance(event, Waiting):
         how_long = "" if event.seconds is None else f" {event.seconds:.1f}s"
         messages.warn(
+            LogEvent.JOB_WAITING,
             f"waiting{how_long}: {event.reason}",
             waiting_seconds=None if event.seconds is None else round(event.seconds, 3),
         )

@@ -10,6 +10,7 @@ from fluxbase_cli.catalogue.extra import ONLY_RELEASES, SearchScope
 from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.events import NullObserver, Observer
 from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.log_events import LogEvent, Teller, about
 from fluxbase_cli.notifications.recipient import Webhook
 from fluxbase_cli.notifications.webhook import Notifier, notifier_for
 from fluxbase_cli.store.clock import Clock
@@ -41,7 +42,7 @@ class RotationContext:
     Attributes:
         load: reads the configuration. It is called again after a change of the configuration.
         environ: the environment, for providers and the reload command.
-        tell, warn: called with lines for the operator.
+        tell, warn: called with messages for the operator.
         observer: gets the progress of the engine.
         stop: set by signals.
         clock: the clock; None means the database server's clock.
@@ -55,8 +56,8 @@ class RotationContext:
 
     load: Callable[[], Settings]
     environ: Mapping[str, str]
-    tell: Callable[[str], None]
-    warn: Callable[[str], None]
+    tell: Teller
+    warn: Teller
     observer: Observer = field(default_factory=NullObserver)
     stop: Stop = field(default_factory=Stop)
     clock: Clock | None = None
@@ -66,3 +67,8 @@ class RotationContext:
     workers: int = 4
     databases: Databases | None = None
     scope: SearchScope = ONLY_RELEASES
+
+    @property
+    def warn_of_keys(self) -> Callable[[str], None]:
+        """Takes the warnings of key sources and of the key ring."""
+        return about(LogEvent.KEY_WARNING, self.warn)

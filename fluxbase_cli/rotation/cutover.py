@@ -25,8 +25,10 @@ from fluxbase_cli.keyring import Key, server_text
 from fluxbase_cli.keys.active_version import move_pointer
 from fluxbase_cli.keys.keep import keep_key, refuse_if_lost
 from fluxbase_cli.keys.target_rules import refuse_unfit
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import lines
 from fluxbase_cli.rotation.context import RotationContext
+from fluxbase_cli.rotation.endings import StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.step_records import (
     AnyStep,
@@ -38,7 +40,7 @@ from fluxbase_cli.rotation.step_records import (
     StepsDone,
     StopStep,
 )
-from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError
+from fluxbase_cli.rotation.steps import RotationSteps
 from fluxbase_cli.rotation.yaml_edit import Change
 from fluxbase_cli.server.check import examine_server
 from fluxbase_cli.server.control import BEGUN_START_S, ServerControl
@@ -110,7 +112,7 @@ class Cutover:
         server = examine_server(self.server, self.server_key())
         for each in server:
             if each.status is CheckStatus.TELL:
-                self._context.warn(each.sentence)
+                self._context.warn(LogEvent.ROTATION_WARNING, each.sentence)
         refuse_if_any((*server, *examine_database(self._settings.database).findings))
         refuse_if_lost(self._settings, self._lock.history(), self._context.environ, from_version)
         audit = self._audit(from_version)
@@ -148,10 +150,10 @@ class Cutover:
             ConfigurationError: a key can't be kept or made, or the server could not be given the new one.
             WaitingForPersonError: the new key's entry must be written by a person.
         """
-        environ, warn = self._context.environ, self._context.warn
+        environ, warn = self._context.environ, self._context.warn_of_keys
         kept = keep_key(self._settings, environ, self._steps.ring(self._settings).key(from_version), warn=warn)
         if kept is not None:
-            self._context.tell(f"✓ The old key, version {from_version}, is kept at {kept}")
+            self._context.tell(LogEvent.ROTATION_KEY_KEPT, f"✓ The old key, version {from_version}, is kept at {kept}")
             self._steps.settings = self._context.load()
         record = self._steps.key(version)
         if record.setting:
@@ -191,7 +193,10 @@ class Cutover:
         """Give the server the new key."""
         key = self._steps.ring(self._settings).key(version)
         self.server.install(text_of(key))
-        self._context.tell(f"✓ The server's key is version {version} (fingerprint {key.fingerprint}) now")
+        self._context.tell(
+            LogEvent.SERVER_KEY_INSTALLED,
+            f"✓ The server's key is version {version} (fingerprint {key.fingerprint}) now",
+        )
         self._steps.settings = self._context.load()
         return InstallStep(key.fingerprint)
 
@@ -201,7 +206,9 @@ class Cutover:
             may_be_up_s=BEGUN_START_S if begun_before else 0.0, is_stopped=lambda: self._context.stop.requested
         )
         away = self.away_seconds(rotation) or 0.0
-        self._context.tell(f"✓ The server is healthy ({seconds:.1f}s); it was away for {away:.1f}s")
+        self._context.tell(
+            LogEvent.SERVER_HEALTHY, f"✓ The server is healthy ({seconds:.1f}s); it was away for {away:.1f}s"
+        )
         return StartStep(seconds, away)
 
     def prove(self, version: int, done: StepsDone) -> AuditStep:
@@ -258,13 +265,15 @@ class Cutover:
         encryption = self._settings.encryption
         try:
             if encryption.active_pointer is not None:
-                move_pointer(self._settings, self._context.environ, version, warn=self._context.warn)
+                move_pointer(self._settings, self._context.environ, version, warn=self._context.warn_of_keys)
             elif encryption.active_key_version not in (None, version):
                 self._steps.edit(self._settings, Change(version))
             else:
                 return
         except (WaitingForPersonError, ConfigurationError) as error:
-            self._context.warn(f"set active_key_version to {version} by hand: {error}")
+            self._context.warn(
+                LogEvent.ROTATION_FILE_TO_CHANGE, f"set active_key_version to {version} by hand: {error}"
+            )
             return
         self._steps.settings = self._context.load()
 

@@ -9,11 +9,12 @@ import psycopg
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.cutover import Cutover
+from fluxbase_cli.rotation.endings import StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.outcome import ServerAway
 from fluxbase_cli.rotation.step_recorder import StepRecorder
 from fluxbase_cli.rotation.step_records import ReturnStep, StartStep, StepsDone, StopStep
-from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError
+from fluxbase_cli.rotation.steps import RotationSteps
 from fluxbase_cli.rotation.way_back import WayBack, stranded
 from fluxbase_cli.store.connection import first_line
 from fluxbase_cli.store.rotations import CUTOVER_STEPS, RotationRecord, RotationStep

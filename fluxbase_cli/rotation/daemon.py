@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError, JobRunningError
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.notifications.progress import Several
 from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.clock import RotationClock
@@ -142,14 +143,14 @@ class Daemon:
         self._failures = min(self._failures + 1, 10)
         look = self._clock() + pause
         self.health = Health("sleeping", look, None, error.message)
-        self._context.warn(f"{error.message}; trying again at {moment_text(look)}")
+        self._context.warn(LogEvent.DAEMON_FAILED, f"{error.message}; trying again at {moment_text(look)}")
         return look
 
     def _tell_next(self, report: RotationReport) -> None:
         if report.state == "finished":
             self._last_message = None
             for line in rotation_lines(report):
-                self._context.tell(line)
+                self._context.tell(LogEvent.ROTATION_FINISHED, line)
             return
         text = (
             f"Not due: {report.decision.why}" if report.next is None else f"Sleeping until {moment_text(report.next)}"
@@ -157,7 +158,7 @@ class Daemon:
         # Repeating this message every hour would hide more important ones.
         if report.state == "not-due" and text != self._last_message:
             self._last_message = text
-            self._context.tell(text)
+            self._context.tell(LogEvent.DAEMON_SLEEPING, text)
 
     def _sleep(self, until: datetime) -> bool:
         """Wait until a moment, or until `wake` is called. Return False if a stop is requested."""
@@ -181,7 +182,9 @@ class Daemon:
             ) from None
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
-        self._context.tell(f"Listening on http://{host}:{server.server_address[1]} (/healthz, /metrics)")
+        self._context.tell(
+            LogEvent.DAEMON_LISTENING, f"Listening on http://{host}:{server.server_address[1]} (/healthz, /metrics)"
+        )
         return server
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import psycopg
 
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.notifications.message import NotificationType
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.printable import lines
@@ -35,6 +36,7 @@ from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.cutover import Cutover
 from fluxbase_cli.rotation.cutover_run import CutoverRun, WentBackError, away_of
 from fluxbase_cli.rotation.due import due
+from fluxbase_cli.rotation.endings import StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.figures import Figures, read_figures
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.next_key import current_version
@@ -43,7 +45,7 @@ from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.schedule import DueDecision
 from fluxbase_cli.rotation.step_recorder import StepRecorder
 from fluxbase_cli.rotation.step_records import AnyStep, AuditStep, KeyStep, ReEncryptStep, StepsDone, detail_of
-from fluxbase_cli.rotation.steps import RotationSteps, StoppedError, WaitingForPersonError
+from fluxbase_cli.rotation.steps import RotationSteps
 from fluxbase_cli.rotation.suited import refuse_unsuited
 from fluxbase_cli.store.connection import first_line
 from fluxbase_cli.store.rotations import VERSIONED_STEPS, RotationRecord, RotationState, RotationStep, StepRecord
@@ -182,7 +184,8 @@ class Rotator:
             return rotation
         self._lock.store().end(rotation.id, RotationState.ABANDONED, self._clock())
         self._context.warn(
-            f"rotation {rotation.id} to version {rotation.to_version} is given up: job {rollback} rolled back from it"
+            LogEvent.ROTATION_ABANDONED,
+            f"rotation {rotation.id} to version {rotation.to_version} is given up: job {rollback} rolled back from it",
         )
         return None
 
@@ -223,7 +226,9 @@ class Rotator:
         assert rotation.to_version is not None  # noqa: S101  # chosen in the transaction that began it
         version = rotation.to_version
         self._report = replace(self._report, to_version=version)
-        self._context.tell(f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}")
+        self._context.tell(
+            LogEvent.ROTATION_BEGUN, f"Rotation {rotation.id}: from key version {rotation.from_version} to {version}"
+        )
         recorded = self._lock.store().steps(rotation.id)
         done = StepsDone()
         if RotationStep.CHECK in recorded:
@@ -334,8 +339,8 @@ class Rotator:
         if rotation.error != waiting.what:
             self._lock.store().set_error(rotation.id, waiting.what)
             self._outbox.send_now(NotificationType.WAITING, f"Waiting: {waiting.what}", {"reason": waiting.what})
-        self._context.warn(lines((waiting.what, *waiting.lines)))
-        self._context.tell("Run the rotation again: it resumes from here.")
+        self._context.warn(LogEvent.ROTATION_WAITING, lines((waiting.what, *waiting.lines)))
+        self._context.tell(LogEvent.COMMAND_TO_REPEAT, "Run the rotation again: it resumes from here.")
 
     def _fail(self, rotation: RotationRecord, message: str) -> None:
         try:
@@ -372,11 +377,14 @@ class Rotator:
         except (FluxbaseCliError, psycopg.Error):
             self._outbox.collect_results()
             self._figures = replace(self._ended_now(), known=False)
-            self._context.warn("the results of the notifications could not be recorded: the database can't be reached")
+            self._context.warn(
+                LogEvent.NOTIFICATIONS_UNRECORDED,
+                "the results of the notifications could not be recorded: the database can't be reached",
+            )
         finally:
             self._lock.release()
         for failure in self._outbox.failures:
-            self._context.warn(f"a notification was not delivered: {failure}")
+            self._context.warn(LogEvent.NOTIFICATION_UNDELIVERED, f"a notification was not delivered: {failure}")
 
     def _ended_now(self) -> Figures:
         succeeded = self._ended and self._report.state in ("finished", "not-due")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.rotation.context import Moment, RotationContext
+from fluxbase_cli.rotation.endings import StoppedError
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.step_records import AnyStep, detail_of
-from fluxbase_cli.rotation.steps import StoppedError
 from fluxbase_cli.store.clock import Clock
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep
 

@@ -16,10 +16,12 @@ from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobStoppedEr
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.active_version import move_pointer
 from fluxbase_cli.keys.target_check import target_check
+from fluxbase_cli.log_events import LogEvent, about
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.notifications.progress import ProgressNotifications, Several
 from fluxbase_cli.proof.proof import ProofRequest, take_proof
 from fluxbase_cli.rotation.context import RotationContext
+from fluxbase_cli.rotation.endings import StoppedError, WaitingForPersonError, stopped_by_person
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.next_key import NextKey, current_version, open_ring
 from fluxbase_cli.rotation.policy import Policy
@@ -36,28 +38,7 @@ from fluxbase_cli.rotation.step_records import (
 from fluxbase_cli.rotation.yaml_edit import CantEditError, Change, edit_file
 from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.records import JobKind
-from fluxbase_cli.store.rotations import (
-    Retirement,
-    RotationRecord,
-)
-
-
-class StoppedError(Exception):
-    """A signal requested a stop."""
-
-
-class WaitingForPersonError(Exception):
-    """A person must do something first.
-
-    Args:
-        what: what the rotation waits for, a sentence.
-        lines: what the person must do.
-    """
-
-    def __init__(self, what: str, lines: list[str]) -> None:
-        super().__init__(what)
-        self.what = what
-        self.lines = lines
+from fluxbase_cli.store.rotations import Retirement, RotationRecord
 
 
 class RotationSteps:
@@ -102,7 +83,9 @@ class RotationSteps:
     def key(self, version: int) -> KeyStep:
         """Make the new key in the key source, and read it back."""
         stored = self.new_key().make(version)
-        self._context.tell(f"✓ Key version {version} (fingerprint {stored.fingerprint}) is at {stored.source}")
+        self._context.tell(
+            LogEvent.ROTATION_KEY, f"✓ Key version {version} (fingerprint {stored.fingerprint}) is at {stored.source}"
+        )
         return KeyStep(
             stored.fingerprint, stored.provider, stored.source, {} if stored.configured else dict(stored.setting)
         )
@@ -126,7 +109,7 @@ class RotationSteps:
                 # The entry is written first: a server that reads the new active version must find its key.
                 if setting:
                     self.edit(settings, Change(version, setting, activate=False))
-                move_pointer(settings, self._context.environ, version, warn=self._context.warn)
+                move_pointer(settings, self._context.environ, version, warn=self._context.warn_of_keys)
             settings = self._context.load()
         if settings.encryption.effective_key_version != version:
             raise WaitingForPersonError(
@@ -142,7 +125,7 @@ class RotationSteps:
                 hint="Correct its entry in security.encryption.keys.",
             )
         self.settings = settings
-        self._context.tell(f"✓ Key version {version} is active")
+        self._context.tell(LogEvent.ROTATION_KEY_ACTIVE, f"✓ Key version {version} is active")
         return ActivateStep(how)
 
     def edit(self, settings: Settings, change: Change) -> None:
@@ -163,19 +146,27 @@ class RotationSteps:
                 _by_hand(change),
             ) from None
         if backup is not None:
-            self._context.tell(f"✓ Changed {settings.config_file} (old file kept as {backup.name})")
+            self._context.tell(
+                LogEvent.ROTATION_FILE_CHANGED, f"✓ Changed {settings.config_file} (old file kept as {backup.name})"
+            )
 
     def reload(self) -> ReloadStep:
         """Run `reload_command`, so that servers know both keys before the first value is sealed under the new one."""
         command = self._policy.reload_command
         if not command:
             self._context.warn(
+                LogEvent.ROTATION_RELOAD_MISSING,
                 "no reload_command is configured: servers that are not restarted do not know the new key, and can't "
-                "read what is sealed under it"
+                "read what is sealed under it",
             )
             return ReloadStep(None)
-        seconds = reload_servers(command, self._context.environ, self.settings.encryption.server, self._context.tell)
-        self._context.tell(f"✓ Ran {command[0]}")
+        seconds = reload_servers(
+            command,
+            self._context.environ,
+            self.settings.encryption.server,
+            about(LogEvent.COMMAND_OUTPUT, self._context.tell),
+        )
+        self._context.tell(LogEvent.ROTATION_RELOADED, f"✓ Ran {command[0]}")
         return ReloadStep(command[0], seconds)
 
     def re_encrypt(self, rotation: RotationRecord, version: int, *, always: bool = False) -> ReEncryptStep:
@@ -193,8 +184,9 @@ class RotationSteps:
         """
         if not (self._policy.auto_reencrypt or always):
             self._context.tell(
+                LogEvent.ROTATION_VALUES_STAY,
                 f"Values stay under their keys (auto_reencrypt is off): "
-                f"`fluxbase-cli secrets re-encrypt --to-version {version}` moves them"
+                f"`fluxbase-cli secrets re-encrypt --to-version {version}` moves them",
             )
             return ReEncryptStep(None)
         completed = self._lock.store().completed_job(after=rotation.newest_job, version=version)
@@ -203,9 +195,9 @@ class RotationSteps:
         try:
             report = self.move_values(JobKind.RE_ENCRYPT, version, stop=self._context.stop)
         except JobStoppedError as error:
-            raise _stopped_by_person(error.message) from None
+            raise stopped_by_person(error.message) from None
         if report.stopped is not None and not self._context.stop.requested:
-            raise _stopped_by_person(f"job {report.job} was {report.stopped}")
+            raise stopped_by_person(f"job {report.job} was {report.stopped}")
         if report.state == "interrupted":
             raise StoppedError
         if report.state != "completed":
@@ -216,7 +208,8 @@ class RotationSteps:
             left = f"job {report.job}: {report.remaining} secrets could not be written, and need the old key"
             raise JobFailedError(left, hint=f"`fluxbase-cli secrets status {report.job}` says where and why.")
         self._context.tell(
-            f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})"
+            LogEvent.ROTATION_RE_ENCRYPTED,
+            f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})",
         )
         return ReEncryptStep.from_report(report)
 
@@ -248,7 +241,7 @@ class RotationSteps:
         """
         request, targets = self.prepare_job(kind, version, reason)
         for warning in targets.warnings:
-            self._context.warn(warning)
+            self._context.warn(LogEvent.DATABASE_WARNING, warning)
         keyring = self.ring(self.settings)
         observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
         check = target_check(
@@ -257,7 +250,7 @@ class RotationSteps:
             keyring,
             version,
             opened=targets.opened_versions,
-            warn=self._context.warn,
+            warn=self._context.warn_of_keys,
         )
         # A stop of the job must not end the daemon.
         with stop.child() as child:
@@ -303,15 +296,20 @@ class RotationSteps:
             )
         left = sum(number for each, number in report.by_version.items() if each != version)
         self._context.tell(
+            LogEvent.ROTATION_AUDITED,
             f"✓ Opened {report.scanned} secrets: {report.by_version.get(version, 0)} under version {version}, "
-            f"{left} under others"
+            f"{left} under others",
         )
         if left and self._policy.auto_reencrypt and not self.settings.encryption.is_single:
-            self._context.warn(f"{left} secrets are under older versions again: a server still seals with an old key")
+            self._context.warn(
+                LogEvent.ROTATION_OLD_VALUES,
+                f"{left} secrets are under older versions again: a server still seals with an old key",
+            )
         if report.undecryptable:
             self._context.warn(
+                LogEvent.ROTATION_UNDECRYPTABLE,
                 f"{report.undecryptable} secrets are undecryptable and were left as they are: "
-                "`fluxbase-cli secrets audit` lists them"
+                "`fluxbase-cli secrets audit` lists them",
             )
         return AuditStep.from_report(report)
 
@@ -351,7 +349,9 @@ class RotationSteps:
             result = self.key_retirement().retire(self._lock.store(), candidate, rotation)
             retired.append(result)
             for refusal in result.refusals:
-                self._context.warn(f"key version {result.version} is kept: {refusal}")
+                self._context.warn(
+                    LogEvent.ROTATION_KEY_NOT_RETIRED, f"key version {result.version} is kept: {refusal}"
+                )
         return tuple(retired)
 
     def key_retirement(self) -> KeyRetirement:
@@ -361,7 +361,7 @@ class RotationSteps:
             self._context.environ,
             stop=self._context.stop,
             outbox=self._outbox,
-            warn=self._context.warn,
+            warn=self._context.warn_of_keys,
             clock=self._clock,
             reload=self._context.load,
             scope=self._context.scope,
@@ -370,7 +370,10 @@ class RotationSteps:
     def ring(self, settings: Settings) -> Keyring:
         """The keyring. The keys are fetched once for each reading of the configuration."""
         if self._keys is None or self._keys[0] is not settings:
-            self._keys = (settings, open_ring(settings, self._context.environ, warn=self._context.warn))
+            self._keys = (
+                settings,
+                open_ring(settings, self._context.environ, warn=self._context.warn_of_keys),
+            )
         return self._keys[1]
 
     def new_key(self) -> NextKey:
@@ -383,12 +386,8 @@ class RotationSteps:
             store.used_versions(),
             active=current_version(self.settings, self.ring(self.settings)),
             returned=store.returned_version(),
-            warn=self._context.warn,
+            warn=self._context.warn_of_keys,
         )
-
-
-def _stopped_by_person(what: str) -> WaitingForPersonError:
-    return WaitingForPersonError(what, ["`fluxbase-cli secrets resume` lets it continue."])
 
 
 def _by_hand(change: Change) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.cutover import Cutover, text_of
 from fluxbase_cli.rotation.lock import RotationLock
@@ -47,7 +48,7 @@ class WayBack:
         """
         recorded = self._lock.store().steps(rotation.id)
         old = rotation.from_version
-        self._context.tell(f"Going back to key version {old}: {why}")
+        self._context.tell(LogEvent.RETURN_BEGUN, f"Going back to key version {old}: {why}")
         server, key = self._cutover.server, self._steps.ring(self._steps.settings).key(old)
         stopped = recorded.get(RotationStep.STOP)
         was_stopped = stopped is not None and stopped.finished_at is not None
@@ -58,12 +59,17 @@ class WayBack:
         if RotationStep.INSTALL in recorded:
             server.install(text_of(key))
             self._steps.settings = self._context.load()
-            self._context.tell(f"✓ The server's key is version {old} (fingerprint {key.fingerprint}) again")
+            self._context.tell(
+                LogEvent.RETURN_KEY_INSTALLED,
+                f"✓ The server's key is version {old} (fingerprint {key.fingerprint}) again",
+            )
         if RotationStep.RE_ENCRYPT in recorded:
             self._move_back(rotation, why)
         seconds = server.start(may_be_up_s=0.0 if was_stopped else _MAY_BE_UP_S)
         away = self._cutover.away_seconds(rotation)
-        self._context.tell(f"✓ The server is healthy ({seconds:.1f}s); it was away for {away or 0.0:.1f}s")
+        self._context.tell(
+            LogEvent.SERVER_HEALTHY, f"✓ The server is healthy ({seconds:.1f}s); it was away for {away or 0.0:.1f}s"
+        )
         return ReturnStep(why, away)
 
     def _move_back(self, rotation: RotationRecord, why: str) -> None:
@@ -71,7 +77,9 @@ class WayBack:
         report = self._steps.move_values(JobKind.ROLLBACK, rotation.from_version, stop=Stop(), reason=why)
         if report.state != "completed":
             raise JobFailedError(f"job {report.job} failed: {report.error}")
-        self._context.tell(f"✓ Moved {report.total.re_encrypted} of {report.total.scanned} secrets back")
+        self._context.tell(
+            LogEvent.RETURN_VALUES_MOVED, f"✓ Moved {report.total.re_encrypted} of {report.total.scanned} secrets back"
+        )
 
 
 def stranded(why: str, rotation: RotationRecord) -> JobFailedError:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fluxbase_cli.config import DatabaseSettings, ServerSettings
 from fluxbase_cli.config.server import SERVER_KEY_VARIABLE
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
-from fluxbase_cli.keyring import no_warning
 from fluxbase_cli.keyring.env_file import CantChangeError, change_variables, read_variables, refuse
+from fluxbase_cli.log_events import LogEvent, Teller, no_message
 from fluxbase_cli.server.commands import Command, CommandEnd, CommandError, clean_environment
 from fluxbase_cli.server.health import problem_of, wait_until_healthy
 from fluxbase_cli.store.connection import Connection, session
@@ -35,7 +35,7 @@ class ServerControl:
     settings: ServerSettings
     database: DatabaseSettings
     environ: Mapping[str, str]
-    tell: Callable[[str], None] = no_warning
+    tell: Teller = no_message
 
     def stop(self, databases: Sequence[str], *, begun_before: bool, is_stopped: Callable[[], bool]) -> float:
         """Stop all servers, and wait until no other session is left.
@@ -58,7 +58,7 @@ class ServerControl:
             if not (begun_before and self.problem() is not None and not self._sessions(databases)):
                 raise
             seconds = 0.0
-        self.tell(f"✓ Stopped the server ({self.settings.stop_command[0]}, {seconds:.1f}s)")
+        self.tell(LogEvent.SERVER_STOPPED, f"✓ Stopped the server ({self.settings.stop_command[0]}, {seconds:.1f}s)")
         left = self._wait_for_sessions(databases, is_stopped)
         if left:
             raise JobFailedError(
@@ -143,7 +143,7 @@ class ServerControl:
             return self.command(name, words).run(text)
         except CommandError as error:
             for line in error.lines:
-                self.tell(f"  {line}")
+                self.tell(LogEvent.COMMAND_OUTPUT, f"  {line}")
             raise
 
     def _sessions(self, databases: Sequence[str]) -> tuple[OtherSession, ...]:
@@ -163,6 +163,6 @@ class ServerControl:
                 if not left or time.monotonic() > deadline or is_stopped():
                     return left
                 if not told:
-                    self.tell(f"Waiting until no other session is left: {named(left)}")
+                    self.tell(LogEvent.SERVER_SESSIONS, f"Waiting until no other session is left: {named(left)}")
                     told = True
                 time.sleep(_POLL_S)

@@ -249,8 +249,8 @@ def test_a_signal_while_everything_is_checked_begins_nothing(served: Served) -> 
     context = RotationContext(
         load=lambda: load_settings(directory=here, environ=environ, system_directory=here / "etc"),
         environ=environ,
-        tell=said.append,
-        warn=said.append,
+        tell=lambda _event, text: said.append(text),
+        warn=lambda _event, text: said.append(text),
         stop=stop,
     )
 

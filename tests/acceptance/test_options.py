@@ -148,7 +148,9 @@ def test_there_is_no_escape_sequence_in_a_pipe(rotation: Rotation) -> None:
         assert "\x1b" not in outcome.all, arguments
 
 
-@pytest.mark.parametrize("what", ["a good run", "a wrong key", "no database", "wrong usage", "values left"])
+@pytest.mark.parametrize(
+    "what", ["a good run", "a wrong key", "no database", "wrong usage", "no such option", "values left"]
+)
 def test_every_line_on_stderr_is_json_when_asked_for(rotation: Rotation, closed_port: str, what: str) -> None:
     rotation.seed(1000)
     if what == "values left":
@@ -157,7 +159,10 @@ def test_every_line_on_stderr_is_json_when_asked_for(rotation: Rotation, closed_
         "a wrong key": {"FLUXBASE_SECRET_KEY_1": "short"},
         "no database": {"FLUXBASE_DATABASE_URL": closed_port},
     }.get(what, {})
-    arguments = _RE_ENCRYPT if what != "wrong usage" else ("secrets", "re-encrypt", "--to-version", "5")
+    arguments = {
+        "wrong usage": ("secrets", "re-encrypt", "--to-version", "5"),
+        "no such option": ("secrets", "re-encrypt", "--to", "5"),
+    }.get(what, _RE_ENCRYPT)
 
     outcome = rotation.command.having(**environment)("--log-format", "json", *arguments)
 
@@ -165,7 +170,7 @@ def test_every_line_on_stderr_is_json_when_asked_for(rotation: Rotation, closed_
     if what != "a good run":
         assert lines
     for line in lines:
-        assert {"time", "level", "message"} <= _object(line).keys(), line
+        assert {"time", "level", "event", "message"} <= _object(line).keys(), line
 
 
 def _object(line: str) -> dict[str, Any]:

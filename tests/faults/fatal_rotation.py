@@ -74,8 +74,8 @@ def _run_until(point: KillPoint) -> None:
     context = RotationContext(
         load=lambda: load_settings(directory=here, environ=os.environ, system_directory=here / "etc"),
         environ=os.environ,
-        tell=lambda text: print(text, file=sys.stderr),  # noqa: T201
-        warn=lambda text: print(text, file=sys.stderr),  # noqa: T201
+        tell=lambda _event, text: print(text, file=sys.stderr),  # noqa: T201
+        warn=lambda _event, text: print(text, file=sys.stderr),  # noqa: T201
         listener=listen,
         workers=2,
     )

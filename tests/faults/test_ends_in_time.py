@@ -27,7 +27,7 @@ import time
 from fluxbase_cli.cli.signals import stop_on_signals
 from fluxbase_cli.engine.stop import Stop
 stop = Stop()
-with stop_on_signals(stop, lambda line: print(line, flush=True)):
+with stop_on_signals(stop, lambda _event, line: print(line, flush=True)):
     with stop.to_the_end() if {finishing} else __import__("contextlib").nullcontext():
         print("waiting", flush=True)
         time.sleep({seconds})

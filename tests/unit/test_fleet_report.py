@@ -107,15 +107,15 @@ def test_each_line_of_a_message_begins_with_the_instances_name(capsys: pytest.Ca
 def test_as_json_the_name_is_a_field(capsys: pytest.CaptureFixture[str]) -> None:
     messages = FleetMessages(Messages(as_json=True))
 
-    messages.heard(instance(), InstanceMessage("warning", "look", {"location": "a.b.c"}))
+    messages.heard(instance(), InstanceMessage("warning", "look", {"event": "value.left", "location": "a.b.c"}))
     messages.heard(instance(), InstanceMessage("error", "no", {"hint": "do"}))
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     for each in lines:
         del each["time"]
     assert lines == [
-        {"level": "warning", "message": "look", "location": "a.b.c", "instance": "eu"},
-        {"level": "error", "message": "no", "hint": "do", "instance": "eu"},
+        {"level": "warning", "event": "value.left", "message": "look", "location": "a.b.c", "instance": "eu"},
+        {"level": "error", "event": "instance.output", "message": "no", "hint": "do", "instance": "eu"},
     ]
 
 
@@ -126,7 +126,7 @@ def test_many_instances_do_not_flood_the_output_with_progress(capsys: pytest.Cap
     messages.started(instance())
     for second in range(5, 125, 5):
         now[0] = float(second)
-        messages.heard(instance(), InstanceMessage("info", f"{second}% done", {"percent": second}))
+        messages.heard(instance(), InstanceMessage("info", f"{second}% done", {"event": "job.progress"}))
 
     assert capsys.readouterr().err.splitlines() == [
         "eu: started",

@@ -19,6 +19,7 @@ import fluxbase_cli
 from fluxbase_cli.cli.options import Options, Output
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.engine.events import PassStarted
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import Lines, as_printed, joined, lines, printable, to_printable_json
 from fluxbase_cli.report.json_report import to_yaml
 from fluxbase_cli.report.messages import Messages
@@ -80,9 +81,9 @@ def test_results_and_messages_are_printed_without_what_a_terminal_obeys(capsys: 
 
     for as_json in (False, True):
         messages = Messages(as_json=as_json)
-        messages.tell(_HOSTILE)
-        messages.warn(_HOSTILE, where=_HOSTILE)
-        messages.fail(_HOSTILE, _HOSTILE)
+        messages.tell(LogEvent.KEY_WARNING, _HOSTILE)
+        messages.warn(LogEvent.KEY_WARNING, _HOSTILE, where=_HOSTILE)
+        messages.fail(LogEvent.COMMAND_FAILED, _HOSTILE, _HOSTILE)
         written = capsys.readouterr().err
         assert len(written.splitlines()) == (3 if as_json else 4)
         assert all(line.isprintable() for line in written.splitlines())

@@ -16,6 +16,7 @@ import yaml
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchDone, BatchStep, Message, PassStarted, Step, Waiting
 from fluxbase_cli.engine.outcome import AuditReport, JobReport, LocationAudit
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import Lines
 from fluxbase_cli.report.json_report import audit_report, job_report, to_json, to_yaml
 from fluxbase_cli.report.messages import Messages
@@ -198,15 +199,16 @@ def test_a_text_that_yaml_could_read_as_another_type_stays_a_text() -> None:
 
 
 def test_messages_are_written_as_text_or_as_json_or_not_at_all(capsys: pytest.CaptureFixture[str]) -> None:
-    Messages().warn("mind the gap")
-    Messages(quiet=True).warn("nothing")
-    Messages(as_json=True).tell(Lines("two\nlines"), percent=7)
+    Messages().warn(LogEvent.KEY_WARNING, "mind the gap")
+    Messages(quiet=True).warn(LogEvent.KEY_WARNING, "nothing")
+    Messages(as_json=True).tell(LogEvent.JOB_PROGRESS, Lines("two\nlines"), percent=7)
 
     first, second = capsys.readouterr().err.splitlines()
     assert first == "Warning: mind the gap"
     data = json.loads(second)
-    assert {name: data[name] for name in ("level", "message", "percent")} == {
+    assert {name: data[name] for name in ("level", "event", "message", "percent")} == {
         "level": "info",
+        "event": "job.progress",
         "message": "two\nlines",
         "percent": 7,
     }
@@ -218,6 +220,7 @@ def test_a_signal_in_the_middle_of_a_message_does_not_stop_the_program() -> None
         import os, signal, sys
         from fluxbase_cli.cli.signals import stop_on_signals
         from fluxbase_cli.engine.stop import Stop
+        from fluxbase_cli.log_events import LogEvent
         from fluxbase_cli.report.messages import Messages
 
         class Stream:
@@ -233,7 +236,7 @@ def test_a_signal_in_the_middle_of_a_message_does_not_stop_the_program() -> None
         sys.stderr = Stream()
         messages, stop = Messages(), Stop()
         with stop_on_signals(stop, messages.tell):
-            messages.tell("Resuming job 1: 7% done")
+            messages.tell(LogEvent.JOB_RESUMED, "Resuming job 1: 7% done")
         os._exit(7 if stop.requested else 8)
     """
     try:
@@ -300,8 +303,8 @@ def test_a_line_is_written_every_few_seconds(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("make", [LineProgress, lambda messages: TableProgress(messages, color=False)])
 def test_messages_and_waits_are_written_at_once(capsys: pytest.CaptureFixture[str], make: type[LineProgress]) -> None:
     progress = make(Messages())
-    progress.notify(Message("Resuming job 1: 7% done"))
-    progress.notify(Message("look here", warning=True))
+    progress.notify(Message(LogEvent.JOB_RESUMED, "Resuming job 1: 7% done"))
+    progress.notify(Message(LogEvent.JOB_STANDBY, "look here", warning=True))
     progress.notify(Waiting("DeadlockDetected: deadlock detected", 0.25))
 
     assert capsys.readouterr().err.splitlines() == [
@@ -330,7 +333,7 @@ def test_the_display_depends_on_where_stderr_goes(
     assert isinstance(progress_for(Messages(), color=True), TableProgress)
     assert isinstance(progress_for(Messages(as_json=True), color=True), LineProgress)
     with QuietProgress() as quiet:
-        quiet.notify(Message("nothing"))
+        quiet.notify(Message(LogEvent.JOB_STANDBY, "nothing"))
     assert capsys.readouterr().err == ""
 
 

@@ -14,6 +14,7 @@ from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scop
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.log_events import LogEvent, about
 from fluxbase_cli.printable import as_printed
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     )
     settings = load(options, messages)
     for warning in settings.warnings:
-        messages.warn(warning)
+        messages.warn(LogEvent.CONFIGURATION_WARNING, warning)
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
         destruction = Destruction(
@@ -159,27 +160,28 @@ def destroy(  # noqa: PLR0913  # a command's options
             request,
             stop=stop,
             observer=progress,
-            warn=messages.warn_once,
+            warn=about(LogEvent.KEY_WARNING, messages.warn_once),
             reload=lambda: load(options, messages),
             ask=None if yes or not now or confirm is not None else lambda subject: _ask(subject, settings),
         )
         try:
             outcome = destruction.run()
         except _DeclinedError:
-            messages.tell("Nothing was touched.")
+            messages.tell(LogEvent.COMMAND_DECLINED, "Nothing was touched.")
             return ExitCode.FAILED
     if outcome.interrupted is not None:
-        messages.warn("interrupted; nothing was changed")
+        messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; nothing was changed")
         return outcome.exit_code
     print_result(options, destroy_data(outcome), destroy_lines(outcome))
     if options.output in (None, Output.TABLE):
         for left in outcome.left_to_do:
-            messages.tell(f"Left to do: {left}.")
+            messages.tell(LogEvent.DESTROY_LEFT_TO_DO, f"Left to do: {left}.")
         if outcome.not_before is not None and not outcome.refusals:
             messages.tell(
+                LogEvent.DESTROY_NEXT,
                 f"`fluxbase-cli keys destroy --key-version {outcome.version} --confirm {outcome.fingerprint}` destroys "
                 f"it for good, from {outcome.not_before.astimezone():%Y-%m-%d %H:%M %Z} on; "
-                f"`fluxbase-cli keys enable --key-version {outcome.version}` takes it back until then."
+                f"`fluxbase-cli keys enable --key-version {outcome.version}` takes it back until then.",
             )
     return outcome.exit_code
 
@@ -245,7 +247,9 @@ def enable(options: Options, *, key_version: KeyVersion) -> int:
     from fluxbase_cli.keys.enable import enable_key  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    key = enable_key(load(options, messages), os.environ, key_version, warn=messages.warn_once)
+    key = enable_key(
+        load(options, messages), os.environ, key_version, warn=about(LogEvent.KEY_WARNING, messages.warn_once)
+    )
     data = {"key_version": key.version, "fingerprint": key.fingerprint, "source": key.source, "state": "enabled"}
     print_result(options, data, (f"✓ Key version {key.version} ({key.fingerprint}) is enabled",))
     return ExitCode.DONE

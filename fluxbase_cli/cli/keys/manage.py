@@ -13,6 +13,7 @@ from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, was_printed, write
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
+from fluxbase_cli.log_events import LogEvent, about
 from fluxbase_cli.printable import lines
 
 if TYPE_CHECKING:
@@ -91,7 +92,14 @@ def generate(
         messages = messages_for(options)
         settings = load(options, messages)
         _print_stored(
-            options, create_key(settings, os.environ, key_version, warn=messages.warn_once, encoding=encoding)
+            options,
+            create_key(
+                settings,
+                os.environ,
+                key_version,
+                warn=about(LogEvent.KEY_WARNING, messages.warn_once),
+                encoding=encoding,
+            ),
         )
         return ExitCode.DONE
     if key_version is not None:
@@ -108,8 +116,9 @@ def _default_encoding(options: Options) -> Encoding:
     one_key = knows_one_key(config=options.config, directory=working_directory(), environ=os.environ)
     if one_key is None:
         messages_for(options).tell(
+            LogEvent.KEY_HINT,
             "This key has 64 hex digits, for security.encryption.keys. A released server takes only 32 characters: "
-            "`--encoding raw`."
+            "`--encoding raw`.",
         )
     return Encoding.RAW if one_key else Encoding.HEX
 
@@ -133,7 +142,8 @@ def _print_stored(options: Options, stored: StoredKey) -> None:
     if stored.version is not None and not stored.configured and options.output in (None, Output.TABLE):
         text = (f"      - version: {stored.version}", *setting_lines(stored.setting))
         messages_for(options).tell(
-            lines(("Now add it to security.encryption.keys in the configuration:", "", *text, ""))
+            LogEvent.CONFIGURATION_TO_CHANGE,
+            lines(("Now add it to security.encryption.keys in the configuration:", "", *text, "")),
         )
 
 
@@ -162,8 +172,8 @@ def list_keys(
     messages = messages_for(options)
     settings = load(options, messages)
     for warning in settings.warnings:
-        messages.warn(warning)
-    listed = read_keys(settings, os.environ, warn=messages.warn_once)
+        messages.warn(LogEvent.CONFIGURATION_WARNING, warning)
+    listed = read_keys(settings, os.environ, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
     values = None
     if count:
         from fluxbase_cli.cli.counting import count_values  # noqa: PLC0415  # start-up time
@@ -173,14 +183,14 @@ def list_keys(
         values = count_values(options, settings.database, listed.keyring, messages, stop)
         if stop.requested:
             # An incomplete count would mislead, so none is printed.
-            messages.warn("interrupted; the count is incomplete and is not shown")
+            messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; the count is incomplete and is not shown")
             return interrupted_code(stop.signal)
     data = keys_data(listed.keys, values)
     print_result(options, {"keys": data}, key_lines(data))
     if options.output in (None, Output.TABLE):
         for key in data:
             for warning in key["warnings"]:
-                messages.warn(f"key version {key['version']}: {warning}")
+                messages.warn(LogEvent.KEY_WARNING, f"key version {key['version']}: {warning}")
     return ExitCode.DONE
 
 
@@ -200,7 +210,9 @@ def verify(options: Options) -> int:
     from fluxbase_cli.report.keys import verification_data, verification_lines  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    verification = verify_keys(load(options, messages), os.environ, warn=messages.warn_once)
+    verification = verify_keys(
+        load(options, messages), os.environ, warn=about(LogEvent.KEY_WARNING, messages.warn_once)
+    )
     print_result(options, verification_data(verification), verification_lines(verification))
     return verification.exit_code
 
@@ -232,13 +244,19 @@ def rewrap(
 
     messages = messages_for(options)
     settings = load(options, messages)
-    rewrapped = rewrap_keys(settings, os.environ, kms_key_id, warn=messages.warn_once)
+    rewrapped = rewrap_keys(settings, os.environ, kms_key_id, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
     print_result(options, rewrapped_data(rewrapped), rewrapped_lines(rewrapped))
     for key in rewrapped:
         if key.setting and options.output in (None, Output.TABLE):
-            messages.tell(lines((f"Now set at {key.source}:", "", *setting_lines(key.setting), "")))
+            messages.tell(
+                LogEvent.CONFIGURATION_TO_CHANGE,
+                lines((f"Now set at {key.source}:", "", *setting_lines(key.setting), "")),
+            )
     # A wrapped key of the database is opened only if the configuration names the key that wraps it.
     if any(not key.setting for key in rewrapped) and settings.encryption.kms_key_id != kms_key_id:
         named = ("    security:", "      encryption:", f"        kms_key_id: {kms_key_id}", "")
-        messages.tell(lines(("Now set in the configuration, or these keys are not opened:", "", *named)))
+        messages.tell(
+            LogEvent.CONFIGURATION_TO_CHANGE,
+            lines(("Now set in the configuration, or these keys are not opened:", "", *named)),
+        )
     return ExitCode.DONE

@@ -20,6 +20,7 @@ from fluxbase_cli.cli.option_types import (
 from fluxbase_cli.cli.options import Databases, Options, command
 from fluxbase_cli.cli.output import print_quarantine, print_result
 from fluxbase_cli.errors import interrupted_code
+from fluxbase_cli.log_events import LogEvent
 
 
 def add_to(app: typer.Typer) -> None:
@@ -90,13 +91,13 @@ def audit(  # noqa: PLR0913  # a command's options
         proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=progress)
     if stop.requested:
         # An incomplete audit proves nothing, so none is printed.
-        messages.warn("interrupted; the audit is incomplete and proves nothing")
+        messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; the audit is incomplete and proves nothing")
         return interrupted_code(stop.signal)
     report = proof.together
     for warning in report.warnings:
-        messages.warn(warning)
+        messages.warn(LogEvent.DATABASE_WARNING, warning)
     for each in report.unexamined:
-        messages.warn(f"not examined: {each}")
+        messages.warn(LogEvent.NOT_EXAMINED, f"not examined: {each}")
     print_result(options, proof_report(proof), (*audit_lines(report), *proof_lines(proof)))
     if report.quarantine:
         print_quarantine(messages, report.quarantine, None)

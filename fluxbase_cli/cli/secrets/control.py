@@ -11,6 +11,7 @@ from fluxbase_cli.cli.option_types import MaxRate, MaxReplicaLag, max_lag
 from fluxbase_cli.cli.options import Options, command
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, interrupted_code
+from fluxbase_cli.log_events import no_message
 
 if TYPE_CHECKING:
     from fluxbase_cli.engine.observe.control import ControlState
@@ -102,7 +103,7 @@ def stop(
     database, interrupted = load(options).database, Stop()
     outcome = control.stop(database, reason)
     if not no_wait:
-        with stop_on_signals(interrupted, lambda _: None):
+        with stop_on_signals(interrupted, no_message):
             outcome = control.wait_for_end(database, outcome, wait_s=_WAIT_S, interrupted=interrupted)
     print_result(options, stop_data(outcome), stop_lines(outcome))
     if interrupted.requested:

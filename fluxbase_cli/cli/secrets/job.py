@@ -16,6 +16,7 @@ from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_quarantine, print_result, write
 from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.log_events import LogEvent, about
 from fluxbase_cli.printable import Lines
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     # Without an active version in the configuration, the newest key is what values are moved to.
     active = keyring.newest if encryption.active_key_version is None else keyring.active
     request, wanted = request_for(active), Wanted(job.databases.value)
-    with leave_on_sigterm(lambda text: messages.fail(text, None)):
+    with leave_on_sigterm(messages.fail):
         target = keyring.key(request.goal.target)
         if not request.dry_run:
             if request.goal.source is not None:
@@ -208,7 +209,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         # After the key sample: that the keys are those of another database is the more important error.
         refuse_unfit(target, encryption, Allowed(weak=job.allow_weak_key, unusable=job.allow_unusable_key))
         for warning in targets.warnings:
-            messages.warn(warning)
+            messages.warn(LogEvent.DATABASE_WARNING, warning)
         sessions = sessions_of(loaded.settings.database) if reads_one_key(encryption, targets.release) else ()
         notes = ServerNotes(
             encryption, targets.release, keyring, target, request.goal.source, sessions, request.dry_run
@@ -227,7 +228,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
             keyring,
             target.version,
             opened=targets.opened_versions,
-            warn=messages.warn_once,
+            warn=about(LogEvent.KEY_WARNING, messages.warn_once),
         )
         run = DatabasesRun(keyring, targets, request, stop=stop, observer=progress, before_begin=check)
         everywhere = run.run()
@@ -246,23 +247,24 @@ def _tell_result(
     report = everywhere.together
     print_result(options, databases_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
     for each in report.unexamined:
-        messages.warn(f"not examined: {each}")
+        messages.warn(LogEvent.NOT_EXAMINED, f"not examined: {each}")
     if report.quarantine:
         print_quarantine(messages, report.quarantine, report.job)
     for line in cost_lines(report):
-        messages.tell(line)
+        messages.tell(LogEvent.JOB_COST, line)
     for line in notes.after() if report.state == "completed" else ():
-        messages.tell(line)
+        messages.tell(LogEvent.SERVER_NOTICE, line)
     if report.state == "interrupted":
-        messages.tell(_how_to_continue(report, request))
+        messages.tell(LogEvent.COMMAND_TO_REPEAT, _how_to_continue(report, request))
     is_done = report.exit_code in (ExitCode.DONE, ExitCode.UNDECRYPTABLE_LEFT) and not request.dry_run
     # A server that knows one key is told above what it must get.
     if request.kind is JobKind.ROLLBACK and is_done and not notes.encryption.is_single:
         messages.tell(
+            LogEvent.CONFIGURATION_TO_CHANGE,
             Lines(
                 "Now set in the configuration, and restart the server:\n\n"
                 f"    security:\n      encryption:\n        active_key_version: {request.goal.target}\n"
-            )
+            ),
         )
     return report.exit_code
 
@@ -272,10 +274,10 @@ def _agreed(messages: Messages, loaded: Loaded, targets: PreparedDatabases, note
     if asks and sys.stdin.isatty() and sys.stderr.isatty():
         agreed = confirmed(loaded, targets, notes.before())
         if not agreed:
-            messages.tell("Nothing was touched.")
+            messages.tell(LogEvent.COMMAND_DECLINED, "Nothing was touched.")
         return agreed
     for line in notes.before():
-        messages.tell(line)
+        messages.tell(LogEvent.SERVER_NOTICE, line)
     return True
 
 

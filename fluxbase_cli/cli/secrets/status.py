@@ -11,6 +11,7 @@ from fluxbase_cli.cli.option_types import seconds
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, was_printed
 from fluxbase_cli.errors import ExitCode, interrupted_code
+from fluxbase_cli.log_events import no_message
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import DatabaseSettings
@@ -86,7 +87,7 @@ def _watch(options: Options, database: DatabaseSettings, job: int | None, interv
     form = (options.output or Output.TABLE).value
     stop, seen = Stop(), False
     display = display_for(form, color=options.color)
-    with stop_on_signals(stop, lambda _: None), display:
+    with stop_on_signals(stop, no_message), display:
         waits = LineProgress(messages_for(options))
         for details in watch(database, job, every_s=interval, stop=stop, observer=waits):
             display.show(details)

@@ -14,6 +14,7 @@ from fluxbase_cli.engine.cost import VacuumCandidate
 from fluxbase_cli.engine.events import Message, Observer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection, connect, first_line
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.table_size import TableSize, may_vacuum, vacuum
@@ -65,18 +66,21 @@ def vacuum_all(
                 if gain.table not in may:
                     observer.notify(
                         Message(
+                            LogEvent.VACUUM_REFUSED,
                             f"{gain.table} can't be vacuumed by this role: only its owner or pg_maintain may do that",
                             warning=True,
                         )
                     )
                     continue
-                observer.notify(Message(f"vacuuming {gain.table}…"))
+                observer.notify(Message(LogEvent.VACUUM_BEGUN, f"vacuuming {gain.table}…"))
                 with _cancelled_by(stop, connection):
                     vacuum(connection, by_name[gain.table])
                 done[-1] = replace(gain, vacuumed=True)
     except (psycopg.Error, FluxbaseCliError) as error:
         if not stop.requested:
-            observer.notify(Message(f"the vacuum ended early: {first_line(error)}", warning=True))
+            observer.notify(
+                Message(LogEvent.VACUUM_FAILED, f"the vacuum ended early: {first_line(error)}", warning=True)
+            )
     return (*done, *found[len(done) :])
 
 

@@ -23,6 +23,7 @@ from fluxbase_cli.engine.retry import retry_reading
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import NothingHereError
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import for_values, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.obstacles import Allowed
@@ -139,12 +140,17 @@ def _report_dry_count(result: ReadResult, goal: Goal, observer: Observer) -> Cou
     counts = sum((tally.counts(goal, written=False) for tally in result.tallies.values()), Counts())
     observer.notify(
         Message(
+            LogEvent.JOB_COUNTED,
             f"Dry count: {counts.scanned} secrets, of which {counts.re_encrypted} open and would move to version "
-            f"{goal.target}; {counts.already_current} are under it already"
+            f"{goal.target}; {counts.already_current} are under it already",
         )
     )
     if counts.undecryptable:
         observer.notify(
-            Message(f"{counts.undecryptable} secrets open under no key and would stay as they are", warning=True)
+            Message(
+                LogEvent.JOB_COUNTED,
+                f"{counts.undecryptable} secrets open under no key and would stay as they are",
+                warning=True,
+            )
         )
     return counts

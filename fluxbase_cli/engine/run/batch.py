@@ -20,6 +20,7 @@ from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.run.shard_reader import ShardReader
 from fluxbase_cli.engine.tables import ValueStore, limits_for, store_for
 from fluxbase_cli.keyring import Opener
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.records import QuarantineEntry, Shard
@@ -123,7 +124,9 @@ class BatchRunner:
             # A catch-up pass that reads only new row versions would not meet these rows and would not list them.
             recorder.need_full_catch_up(self._context.job)
         for each in damaged:
-            self._observer.notify(Message(f"going on without a row: {each.unexamined()}", warning=True))
+            self._observer.notify(
+                Message(LogEvent.JOB_ROW_LEFT, f"going on without a row: {each.unexamined()}", warning=True)
+            )
         result = self._resealer.process(rows)
         self._notify(Step.READ)
         done = after.lane == after.lanes
@@ -167,7 +170,9 @@ class BatchRunner:
         outcome = attempt(result, careful)
         self._refused += len(careful.refused)
         for each in careful.locked:
-            self._observer.notify(Message(f"going on without a row: {each.unexamined()}", warning=True))
+            self._observer.notify(
+                Message(LogEvent.JOB_ROW_LEFT, f"going on without a row: {each.unexamined()}", warning=True)
+            )
         return outcome
 
     def write_found(  # noqa: PLR0913  # what a batch needs

@@ -18,6 +18,7 @@ from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.keyring import Opener
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection, connect_for_values
 from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.jobs import JobStore
@@ -123,7 +124,11 @@ class CatchUp:
                 self.observer.notify(PassStarted(started, {}, {}))
                 if touched and pass_number > 0:
                     self.observer.notify(
-                        Message(f"other writers changed {touched} values meanwhile; reading once more", warning=True)
+                        Message(
+                            LogEvent.JOB_VALUES_CHANGED,
+                            f"other writers changed {touched} values meanwhile; reading once more",
+                            warning=True,
+                        )
                     )
                 return CatchUpStep.AGAIN
         if not self.counting.acquire(blocking=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from fluxbase_cli.engine.events import Message, Observer
+from fluxbase_cli.log_events import LogEvent
 
 
 class Crew:
@@ -37,6 +38,10 @@ class Crew:
             told, self._told = self._told, True
         if not told:
             self._observer.notify(
-                Message(f"not enough connections ({why}); continuing with those that there are", warning=True)
+                Message(
+                    LogEvent.JOB_CONNECTIONS,
+                    f"not enough connections ({why}); continuing with those that there are",
+                    warning=True,
+                )
             )
         return True

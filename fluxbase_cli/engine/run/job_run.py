@@ -29,6 +29,7 @@ from fluxbase_cli.engine.run.worker_process import WorkerProcess, describe_failu
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection, connect, first_line, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.quarantine import Quarantine
@@ -149,7 +150,13 @@ class JobRun:
 
     def _completed_before(self, jobs: JobStore, job: Job) -> JobReport:
         """The report of a job that earlier processes of this run have completed."""
-        self._observer.notify(Message(f"Job {job.id} of this run is completed; nothing is left to do"))
+        self._observer.notify(
+            Message(
+                LogEvent.JOB_COMPLETED_BEFORE,
+                f"Job {job.id} of this run is completed; nothing is left to do",
+                fields={"job": job.id},
+            )
+        )
         return self._report(
             job=job.id,
             state=job.state.value,

@@ -17,6 +17,7 @@ from fluxbase_cli.engine.prepare.resume import (
 from fluxbase_cli.engine.run.account import values_handled
 from fluxbase_cli.errors import JobFailedError, JobRunningError
 from fluxbase_cli.keyring import Keyring
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.fingerprints import replace_former
 from fluxbase_cli.store.jobs import JobStore
@@ -120,17 +121,31 @@ class JobStart:
             start = {"rows_done": jobs.shards.rows_done(job.id), "scanned": values_handled(jobs, job.id)}
             jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run_name())
         verb = "Joining" if joins else "Resuming"
-        self._observer.notify(Message(f"{verb} job {job.id}: {percent(jobs, job)}% done"))
+        done = percent(jobs, job)
+        self._observer.notify(
+            Message(
+                LogEvent.JOB_JOINED if joins else LogEvent.JOB_RESUMED,
+                f"{verb} job {job.id}: {done}% done",
+                fields={"job": job.id, "percent": done},
+            )
+        )
         if moved:
             self._observer.notify(
                 Message(
+                    LogEvent.JOB_TABLES_CHANGED,
                     "The tables are not as the job left them (restored, copied, rewritten, or with other triggers): "
                     "every value is opened again",
                     warning=True,
                 )
             )
         if lifted is not None:
-            self._observer.notify(Message(f"Job {job.id} was {lifted}; it is not stopped any more"))
+            self._observer.notify(
+                Message(
+                    LogEvent.JOB_STOP_LIFTED,
+                    f"Job {job.id} was {lifted}; it is not stopped any more",
+                    fields={"job": job.id},
+                )
+            )
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, self._rows_done(jobs, job)))
         return recorded_job(jobs, job.id)
 

@@ -24,6 +24,7 @@ from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.pool import Pool
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.seal import ReopenError
 from fluxbase_cli.store.connection import connect, first_line
 from fluxbase_cli.store.jobs import JobStore
@@ -156,7 +157,7 @@ class WorkerProcess:
             pipe.close()
         if process.exitcode and self.failure is None:
             text = "did not end, and was killed" if self._killed else "was ended from outside; continuing without it"
-            self._observer.notify(Message(f"the worker process {text}", warning=True))
+            self._observer.notify(Message(LogEvent.JOB_WORKER_PROCESS, f"the worker process {text}", warning=True))
 
     def _take(self, event: Event | _Failed) -> None:
         if isinstance(event, _Failed):
@@ -194,7 +195,9 @@ def _work(context: RunContext, workers: int, stop: Stop, sender: _Sender) -> Non
     except psycopg.Error as error:
         sender.notify(
             Message(
-                f"the worker process could not begin ({describe_failure(error)}); continuing without it", warning=True
+                LogEvent.JOB_WORKER_PROCESS,
+                f"the worker process could not begin ({describe_failure(error)}); continuing without it",
+                warning=True,
             )
         )
         return

@@ -24,6 +24,7 @@ from fluxbase_cli.engine.throttle.pacing import (
     ReplicaLag,
     in_bytes,
 )
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.limits import Limits
@@ -125,7 +126,7 @@ class Throttler:
         """
         warning = self._checkpoints.note(self._clock(), *checkpoints(connection))
         if warning is not None:
-            self._observer.notify(Message(warning, warning=True))
+            self._observer.notify(Message(LogEvent.JOB_CHECKPOINTS, warning, warning=True))
 
     def take(self, control: JobControl, behind: Sequence[ReplicaLag] | None) -> None:
         """Apply new control settings.
@@ -136,8 +137,10 @@ class Throttler:
         """
         if control.stop is not None and self._stop.order is None:
             self._stop.request(order=control.stop)
-            self._observer.notify(Message(control.stop.sentence))
-            self._observer.notify(Message("Finishing the batches in progress (Ctrl-C stops at once)…"))
+            self._observer.notify(Message(LogEvent.JOB_STOP_REQUESTED, control.stop.sentence))
+            self._observer.notify(
+                Message(LogEvent.JOB_STOP_REQUESTED, "Finishing the batches in progress (Ctrl-C stops at once)…")
+            )
         with self._lock:
             self._control = control
             self._set_rate(control)
@@ -145,17 +148,27 @@ class Throttler:
             self._blocked_by = self._reason(control, behind)
             if self._blocked_by is None and self._wait is not None:
                 self._wait = None
-                self._observer.notify(Message("going on"))
+                self._observer.notify(Message(LogEvent.JOB_CONTINUED, "going on"))
 
     def _behind(self, found: Sequence[Standby]) -> list[ReplicaLag]:
         now = self._clock()
         names = frozenset(standby.name for standby in found)
         if self._standbys is None and not found:
-            self._observer.notify(Message("no standby is connected, so there is no lag to watch", warning=True))
+            self._observer.notify(
+                Message(LogEvent.JOB_STANDBY, "no standby is connected, so there is no lag to watch", warning=True)
+            )
         for name in sorted((self._standbys or frozenset()) - names):
-            self._observer.notify(Message(f"standby {name} is gone; its lag can't be watched any more", warning=True))
+            self._observer.notify(
+                Message(
+                    LogEvent.JOB_STANDBY, f"standby {name} is gone; its lag can't be watched any more", warning=True
+                )
+            )
         if any(standby.hidden for standby in found) and self._standbys is None:
-            self._observer.notify(Message("this role may not see how far standbys are: GRANT pg_monitor", warning=True))
+            self._observer.notify(
+                Message(
+                    LogEvent.JOB_STANDBY, "this role may not see how far standbys are: GRANT pg_monitor", warning=True
+                )
+            )
         self._standbys = names
         behind = []
         for standby in found:
@@ -193,14 +206,14 @@ class Throttler:
         self._share_per_s = share
         self._rate_limiter.limit(share)
         if share is None:
-            self._observer.notify(Message("as fast as it goes from now on"))
+            self._observer.notify(Message(LogEvent.JOB_RATE, "as fast as it goes from now on"))
             return
         of = (
             ""
             if control.runners <= 1
             else f", its share of {control.max_rate_per_s:,.10g}/s for {control.runners} runners"
         )
-        self._observer.notify(Message(f"at most {share:,.10g} secrets/s{of} (--max-rate)"))
+        self._observer.notify(Message(LogEvent.JOB_RATE, f"at most {share:,.10g} secrets/s{of} (--max-rate)"))
 
     def _set_size(self, control: JobControl) -> None:
         policy = self._policy if control.batch_rows is None else BatchPolicy(control.batch_rows, None)
@@ -208,7 +221,9 @@ class Throttler:
             return
         self._sizes = _Sizes(policy)
         if control.batch_rows is not None:
-            self._observer.notify(Message(f"batches of {control.batch_rows} rows, as `secrets tune` asks"))
+            self._observer.notify(
+                Message(LogEvent.JOB_BATCH_SIZE, f"batches of {control.batch_rows} rows, as `secrets tune` asks")
+            )
 
     # --- called by the workers ------------------------------------------------------------------------------------
 
@@ -280,7 +295,11 @@ class Throttler:
             smaller = self._size(relation).on_lock_conflict()
         if smaller is not None:
             self._observer.notify(
-                Message(f"other sessions hold rows of {relation}: batches of {smaller} rows for a while", warning=True)
+                Message(
+                    LogEvent.JOB_BATCH_SIZE,
+                    f"other sessions hold rows of {relation}: batches of {smaller} rows for a while",
+                    warning=True,
+                )
             )
 
     def _size(self, relation: str) -> BatchSize:
