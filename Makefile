@@ -1,5 +1,5 @@
 # The names that a newcomer would guess. `make install` once, then any of the others.
-.PHONY: install lint types imports test faults stateful mutation bench demo runbook
+.PHONY: install lint types imports test faults stateful mutation bench demo runbook lock image
 BIN = .venv/bin
 
 install:
@@ -34,3 +34,15 @@ demo:
 
 runbook:
 	$(BIN)/python -m tests.runbook.regenerate
+
+# The lock files of the image and of the wheel: exact versions with the digests of their files. `make lock` keeps what
+# still fits; `make lock UPGRADE=--upgrade` takes the newest versions.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" $(UPGRADE)
+lock:
+	$(BIN)/pip install -q 'uv>=0.9'
+	$(LOCK) pyproject.toml packaging/image.in --output-file packaging/image.txt
+	$(LOCK) packaging/build.in --output-file packaging/build.txt
+
+image:
+	docker build --target cli --tag fluxbase-cli:$$($(BIN)/python -c 'import fluxbase_cli; print(fluxbase_cli.__version__)') .

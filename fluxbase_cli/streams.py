@@ -39,7 +39,8 @@ class _Target:
             self._fail(error)
 
     def flush(self) -> None:
-        if self.failure is None:
+        # Since Python 3.13 an error here is reported also when this object is removed, after its stream was closed.
+        if self.failure is None and not self.stream.closed:
             try:
                 self.stream.flush()
             except OSError as error:

@@ -1,4 +1,4 @@
-"""The command group `fluxbase-cli rotation`: plan, run, daemon, test-notification."""
+"""The command group `fluxbase-cli rotation`: plan, run, daemon, health, test-notification."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _GROUP_HELP = "Rotate the key on a schedule."
 _MAX_PORT = 65535
+#: Where the daemon listens, if nothing else is said.
+_LISTEN = "127.0.0.1:9821"
 
 MetricsPath = Annotated[
     Path | None,
@@ -52,6 +54,7 @@ def make_app() -> typer.Typer:
     app.command("plan", epilog=_PLAN_EXAMPLES)(command(plan))
     app.command("run", epilog=_RUN_EXAMPLES)(command(run))
     app.command("daemon", epilog=_DAEMON_EXAMPLES)(command(daemon))
+    app.command("health", epilog=_HEALTH_EXAMPLES)(command(health))
     app.command("test-notification", epilog=_TEST_EXAMPLES)(command(test_notification))
     return app
 
@@ -163,7 +166,7 @@ def daemon(  # noqa: PLR0913  # a command's options
             metavar="HOST:PORT",
             help="Serve /healthz and /metrics at this address. `none`: do not serve them.",
         ),
-    ] = "127.0.0.1:9821",
+    ] = _LISTEN,
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
     databases: RotationDatabases = None,
@@ -181,6 +184,41 @@ def daemon(  # noqa: PLR0913  # a command's options
     service = Daemon(context, listen=_address(listen))
     with _daemon_signals(context, service.wake, messages.tell):
         return service.serve()
+
+
+_HEALTH_EXAMPLES = """\b
+Examples:
+  fluxbase-cli rotation health
+  fluxbase-cli rotation health --listen 0.0.0.0:9821 --quiet
+"""
+
+
+def health(
+    options: Options,
+    *,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where the daemon listens, as it was told to.")
+    ] = _LISTEN,
+) -> int:
+    """Ask the daemon on this machine whether it works, for the health check of a container.
+
+    Needs no configuration. Exit code 0: it answers, also if the last rotation failed, because it tries again
+    automatically. 1: it does not answer, or sleeps beyond the time at which it should have looked again.
+    """
+    from fluxbase_cli.report.rotation import health_lines  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.rotation.health import ask_daemon  # noqa: PLC0415
+
+    address = _address(listen)
+    if address is None:
+        raise ConfigurationError("--listen none: a daemon that does not listen can't be asked")
+    found = ask_daemon(_reached(address))
+    print_result(options, found, health_lines(found))
+    return ExitCode.FAILED if found["status"] == "stalled" else ExitCode.DONE
+
+
+def _reached(address: tuple[str, int]) -> tuple[str, int]:
+    """Where a server that listens at this address is reached on the same machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0]), address[1]  # noqa: S104  # compared
 
 
 _TEST_EXAMPLES = """\b

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,12 +16,13 @@ from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.figures import Figures
+from fluxbase_cli.rotation.health import Health
 from fluxbase_cli.rotation.job_watch import JobWatch
 from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.rotation.outcome import RotationReport
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.rotator import Rotator
-from fluxbase_cli.rotation.schedule import moment_json, moment_text
+from fluxbase_cli.rotation.schedule import moment_text
 
 #: The longest time between two looks. After this time, a disabled key may have finished its cooling-off time.
 _LOOK_EVERY = timedelta(hours=1)
@@ -30,38 +31,6 @@ _LONGEST_WAIT_S = 30.0
 _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(hours=1)
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The state of the daemon, for `/healthz`.
-
-    Attributes:
-        state: `starting`, `rotating` or `sleeping`.
-        next_look: when it looks again.
-        next_rotation: when the next rotation is due.
-        error: why the last run failed, if it did.
-    """
-
-    state: str = "starting"
-    next_look: datetime | None = None
-    next_rotation: datetime | None = None
-    error: str | None = None
-
-    def as_json(self) -> bytes:
-        """The answer as JSON.
-
-        It shows a failed run, but that is no reason to restart the daemon: it tries again automatically.
-        """
-        return json.dumps(
-            {
-                "status": "ok" if self.error is None else "failing",
-                "state": self.state,
-                "next_look": moment_json(self.next_look),
-                "next_rotation": moment_json(self.next_rotation),
-                "error": self.error,
-            }
-        ).encode()
 
 
 class Daemon:
@@ -174,7 +143,8 @@ class Daemon:
             return None
         host, port = self._listen
         try:
-            server = ThreadingHTTPServer((host, port), _handler(lambda: self.health, lambda: self.metrics))
+            handler = _handler(lambda: self.health.answer(self._clock()), lambda: self.metrics)
+            server = (_ServerOfIPv6 if ":" in host else ThreadingHTTPServer)((host, port), handler)
         except OSError as error:
             raise ConfigurationError(
                 f"can't listen on {host}:{port}: {error.strerror or type(error).__name__}",
@@ -182,13 +152,18 @@ class Daemon:
             ) from None
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
+        shown = f"[{host}]" if ":" in host else host
         self._context.tell(
-            LogEvent.DAEMON_LISTENING, f"Listening on http://{host}:{server.server_address[1]} (/healthz, /metrics)"
+            LogEvent.DAEMON_LISTENING, f"Listening on http://{shown}:{server.server_address[1]} (/healthz, /metrics)"
         )
         return server
 
 
-def _handler(health: Callable[[], Health], metrics: Callable[[], Metrics]) -> type[BaseHTTPRequestHandler]:
+class _ServerOfIPv6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def _handler(health: Callable[[], tuple[int, bytes]], metrics: Callable[[], Metrics]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version = "fluxbase-cli"
         sys_version = ""
@@ -196,7 +171,8 @@ def _handler(health: Callable[[], Health], metrics: Callable[[], Metrics]) -> ty
 
         def do_GET(self) -> None:
             if self.path == "/healthz":
-                self._answer(200, "application/json", health().as_json())
+                status, body = health()
+                self._answer(status, "application/json", body)
             elif self.path == "/metrics":
                 self._answer(200, _PROMETHEUS, metrics().as_text())
             else:

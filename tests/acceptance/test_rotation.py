@@ -6,13 +6,14 @@ import json
 import signal
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fixtures.command import Running, until
+from tests.fixtures.command import Command, Running, until
 from tests.fixtures.rotating import Rotating
 
 _SECTION = "FLUXBASE_SECURITY_ENCRYPTION_KEY_ROTATION"
@@ -99,6 +100,7 @@ def test_a_test_notification_says_whether_it_was_delivered(rotating: Rotating) -
             f"{_SECTION}_NOTIFICATION_WEBHOOK is not a URL that begins with https:// or http://",
         ),
         (("daemon", "--listen", "9821"), {}, "--listen must be HOST:PORT, or none"),
+        (("health", "--listen", "none"), {}, "--listen none: a daemon that does not listen can't be asked"),
         (
             ("test-notification",),
             {f"{_SECTION}_NOTIFICATION_FORMAT": "xml"},
@@ -139,7 +141,7 @@ def _health(address: str) -> dict[str, Any]:
 
 
 def test_the_daemon_rotates_when_due_answers_requests_reloads_its_configuration_and_stops_cleanly(
-    rotating: Rotating,
+    rotating: Rotating, tmp_path: Path
 ) -> None:
     rotating.change("enabled: true", "enabled: false")
     with rotating.command.start("rotation", "daemon", "--listen", "127.0.0.1:0") as running:
@@ -147,6 +149,12 @@ def test_the_daemon_rotates_when_due_answers_requests_reloads_its_configuration_
         address = _address(running)
         assert _health(address)["state"] == "sleeping"
         assert _samples(_ask(address, "/metrics")[1])["active_key_version"] == 1
+        # As the health check of a container asks: the address is the daemon's own, and there is no configuration.
+        asked = Command(tmp_path, {"FLUXBASE_CLI_LISTEN": f"0.0.0.0:{address.rpartition(':')[2]}"})(
+            "rotation", "health"
+        )
+        assert (asked.code, asked.stderr) == (0, "")
+        assert asked.stdout.startswith("The daemon is sleeping until 20")
 
         rotating.change("enabled: false", "enabled: true")
         running.send(signal.SIGHUP)

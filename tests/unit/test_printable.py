@@ -123,6 +123,22 @@ def test_what_others_print_is_escaped_too_and_our_own_colours_are_not(capfd: pyt
     assert capfd.readouterr().err == "wrong: \\x1b[2J\nUsage:\tx\n\x1b[31mError:\x1b[0m\n"
 
 
+def test_a_stream_that_was_closed_meanwhile_can_be_flushed(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python does that when it removes the object, and since 3.13 it reports the error."""
+    underneath = io.TextIOWrapper(io.BytesIO())
+    before, sys.stdout = sys.stdout, underneath
+    try:
+        with guarded_streams():
+            ours = sys.stdout
+    finally:
+        sys.stdout = before
+    underneath.close()
+
+    ours.flush()
+
+    assert capfd.readouterr().err == ""
+
+
 def test_nothing_is_printed_by_another_way() -> None:
     """A new place that prints must use `as_printed`, and a new console must read no markup."""
     printing: dict[str, int] = {}
