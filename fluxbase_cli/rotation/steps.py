@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.databases import DatabasesRun, PreparedDatabases, list_databases, prepare_databases
+from fluxbase_cli.engine.databases import PreparedDatabases, list_databases, prepare_databases
 from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import JobReport
@@ -15,7 +15,7 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobStoppedError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.active_version import move_pointer
-from fluxbase_cli.keys.target_check import target_check
+from fluxbase_cli.keys.run_job import run_job
 from fluxbase_cli.log_events import LogEvent, about
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.notifications.progress import ProgressNotifications, Several
@@ -244,18 +244,18 @@ class RotationSteps:
             self._context.warn(LogEvent.DATABASE_WARNING, warning)
         keyring = self.ring(self.settings)
         observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
-        check = target_check(
-            self.settings,
-            self._context.environ,
-            keyring,
-            version,
-            opened=targets.opened_versions,
-            warn=self._context.warn_of_keys,
-        )
         # A stop of the job must not end the daemon.
         with stop.child() as child:
-            job = DatabasesRun(keyring, targets, request, stop=child, observer=observer, before_begin=check)
-            report = job.run().together
+            report = run_job(
+                self.settings,
+                self._context.environ,
+                keyring,
+                targets,
+                request,
+                stop=child,
+                observer=observer,
+                warn=self._context.warn_of_keys,
+            ).together
         self._note(job=report.job, rate_per_second=report.rate_per_second)
         return report
 

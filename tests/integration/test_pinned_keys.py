@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fluxbase_cli.config import Settings, load_settings
-from fluxbase_cli.engine.databases import DatabasesRun, prepare_databases
+from fluxbase_cli.engine.databases import prepare_databases
 from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.request import JobRequest
@@ -17,6 +18,7 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, ExitCode, WrongKeyError
 from fluxbase_cli.keys.inventory import list_keys
 from fluxbase_cli.keys.loader import open_keyring
+from fluxbase_cli.keys.run_job import run_job
 from fluxbase_cli.keys.target_check import target_check
 from fluxbase_cli.keys.verify import verify_keys
 from fluxbase_cli.seal import fingerprint
@@ -42,14 +44,13 @@ def configured(flux: Fluxbase, tmp_path: Path) -> Configured:
     return settings
 
 
-def move(settings: Settings, target: int = 2) -> str:
+def move(settings: Settings, target: int = 2, source: int | None = None) -> str:
     """Run a job as the command does, and return its state."""
     keyring = open_keyring(settings, os.environ, warn=pytest.fail)
-    request = JobRequest(JobKind.RE_ENCRYPT, Goal(target), limits=DEFAULT_LIMITS, workers=1)
+    request = JobRequest(JobKind.RE_ENCRYPT, Goal(target, source=source), limits=DEFAULT_LIMITS, workers=1)
     targets = prepare_databases(settings.database, keyring, request, Databases.MAIN, NullObserver())
-    check = target_check(settings, {}, keyring, target, opened=targets.opened_versions, warn=pytest.fail)
-    run = DatabasesRun(keyring, targets, request, stop=Stop(), observer=NullObserver(), before_begin=check)
-    return run.run().together.state
+    run = partial(run_job, settings, {}, keyring, targets, request)
+    return run(stop=Stop(), observer=NullObserver(), warn=pytest.fail).together.state
 
 
 def pinned(flux: Fluxbase) -> dict[int, str]:
@@ -107,6 +108,16 @@ def test_a_wrong_key_that_never_opened_anything_can_be_corrected(flux: Fluxbase,
     assert move(configured({1: OLD, 2: NEW, 3: THIRD}), 3) == "completed"
 
     assert pinned(flux) == {1: FIRST, 2: SECOND, 3: fingerprint(THIRD)}
+
+
+@pytest.mark.parametrize(("keys", "source"), [({1: OLD, 2: NEW}, None), ({1: OLD, 2: NEW, 3: STRANGER}, 1)])
+def test_a_key_that_opened_only_values_outside_the_sample_is_pinned(
+    flux: Fluxbase, configured: Configured, keys: dict[int, bytes], source: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flux.secrets(20)
+    monkeypatch.setattr("fluxbase_cli.engine.prepare.key_sample.SAMPLE", 0)
+    assert move(configured(keys), source=source) == "completed"
+    assert pinned(flux) == {1: FIRST, 2: SECOND}
 
 
 def test_a_key_that_changed_after_the_command_began_is_refused_when_the_job_begins(

@@ -178,11 +178,11 @@ def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
 
 def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: JobOptions) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.databases import DatabasesRun, prepare_databases  # noqa: PLC0415
+    from fluxbase_cli.engine.databases import prepare_databases  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.keys.history import read_history  # noqa: PLC0415
     from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415
-    from fluxbase_cli.keys.target_check import target_check  # noqa: PLC0415
+    from fluxbase_cli.keys.run_job import run_job  # noqa: PLC0415
     from fluxbase_cli.keys.target_rules import Allowed, refuse_unfit  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.server_key import ServerNotes  # noqa: PLC0415
@@ -222,16 +222,16 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         write(job_title(request.kind, request.goal.source, request.goal.target))
     stop = Stop()
     with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        check = target_check(
+        everywhere = run_job(
             loaded.settings,
             os.environ,
             keyring,
-            target.version,
-            opened=targets.opened_versions,
+            targets,
+            request,
+            stop=stop,
+            observer=progress,
             warn=about(LogEvent.KEY_WARNING, messages.warn_once),
         )
-        run = DatabasesRun(keyring, targets, request, stop=stop, observer=progress, before_begin=check)
-        everywhere = run.run()
     return _tell_result(options, messages, everywhere, notes, request)
 
 
