@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from fluxbase_cli.config import ServerSettings
 from fluxbase_cli.errors import JobFailedError
+from fluxbase_cli.log_events import LogEvent
+from fluxbase_cli.rotation.context import RotationContext
+from fluxbase_cli.rotation.endings import StoppedError
 from fluxbase_cli.server.commands import Command, CommandError, clean_environment
 
 _HINT = "No value was sealed under the new key yet. Run the rotation again: it resumes from here."
 
 
-def reload_servers(
-    words: tuple[str, ...], environ: Mapping[str, str], server: ServerSettings, tell: Callable[[str], None]
-) -> float:
+def reload_servers(words: tuple[str, ...], context: RotationContext, server: ServerSettings) -> float:
     """Run the command. Return how many seconds it took.
 
     Args:
         words: the program and its arguments.
-        environ: our own variables, of which it gets a few.
+        context: has our own variables, of which the command gets a few; is told each line of its output; and has the
+            stop that ends it.
         server: names the variables that it gets besides.
-        tell: called with each line of its output.
 
     Raises:
+        StoppedError: a signal requested a stop, and the command was ended.
         JobFailedError: it can't be run, fails or hangs.
     """
+    command = Command("reload_command", words, clean_environment(context.environ, server.pass_environment))
     try:
-        end = Command("reload_command", words, clean_environment(environ, server.pass_environment)).run()
+        end = command.run(stop=context.stop)
     except CommandError as error:
         for line in error.lines:
-            tell(f"  {line}")
+            context.tell(LogEvent.COMMAND_OUTPUT, f"  {line}")
+        if context.stop.requested:
+            context.tell(LogEvent.COMMAND_OUTPUT, error.message)
+            raise StoppedError from None
         raise JobFailedError(error.message, hint=_HINT) from None
     for line in end.lines:
-        tell(f"  {line}")
+        context.tell(LogEvent.COMMAND_OUTPUT, f"  {line}")
     return end.seconds

@@ -151,7 +151,12 @@ class RotationSteps:
             )
 
     def reload(self) -> ReloadStep:
-        """Run `reload_command`, so that servers know both keys before the first value is sealed under the new one."""
+        """Run `reload_command`, so that servers know both keys before the first value is sealed under the new one.
+
+        Raises:
+            StoppedError: a signal requested a stop, and the command was ended.
+            JobFailedError: the command failed.
+        """
         command = self._policy.reload_command
         if not command:
             self._context.warn(
@@ -160,12 +165,7 @@ class RotationSteps:
                 "read what is sealed under it",
             )
             return ReloadStep(None)
-        seconds = reload_servers(
-            command,
-            self._context.environ,
-            self.settings.encryption.server,
-            about(LogEvent.COMMAND_OUTPUT, self._context.tell),
-        )
+        seconds = reload_servers(command, self._context, self.settings.encryption.server)
         self._context.tell(LogEvent.ROTATION_RELOADED, f"✓ Ran {command[0]}")
         return ReloadStep(command[0], seconds)
 

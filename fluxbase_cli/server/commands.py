@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
+from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.printable import printable
 
@@ -34,6 +37,9 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: The end of a command's output that is shown.
 _SHOWN_LINES = 20
 _READ_BYTES = 64 * 1024
+_LOOK_S = 0.1
+#: How long a command may take to end after SIGTERM, in seconds: we ourselves end within five.
+_GRACE_S = 2.0
 
 
 def clean_environment(environ: Mapping[str, str], passed: Iterable[str] = ()) -> dict[str, str]:
@@ -94,26 +100,27 @@ class Command:
         """The program's path. None if there is no such program."""
         return shutil.which(self.words[0], path=self.environ.get("PATH"))
 
-    def run(self, text: str | None = None) -> CommandEnd:
+    def run(self, text: str | None = None, stop: Stop | None = None) -> CommandEnd:
         """Run it.
 
         Args:
             text: what it reads from standard input, without a line end. It may be secret, and is removed from the
                 output.
+            stop: ends it, with all processes that it has started. None: a request to stop does not end it.
 
         Raises:
-            CommandError: it can't be run, fails or hangs.
+            CommandError: it can't be run, fails, hangs, or was ended because of a request to stop.
         """
         started = time.monotonic()
         # The output goes to a file and not to a pipe: a server that the command leaves running keeps its end open.
         with tempfile.TemporaryFile() as output:
-            code = self._wait(output, text)
+            code = self._wait(output, text, stop)
             lines = _lines(output, text)
         if code != 0:
             raise CommandError(f"{self.name} {self.words[0]} ended with exit code {code}", lines)
         return CommandEnd(time.monotonic() - started, lines)
 
-    def _wait(self, output: IO[bytes], text: str | None) -> int:
+    def _wait(self, output: IO[bytes], text: str | None, stop: Stop | None) -> int:
         try:
             process = subprocess.Popen(  # noqa: S603  # the operator's own command, read by no shell
                 self.words,
@@ -127,16 +134,35 @@ class Command:
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
             raise CommandError(f"{self.name} {self.words[0]} can't be run: {reason}") from None
-        try:
-            process.communicate(None if text is None else os.fsencode(text), timeout=self.timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise CommandError(
-                f"{self.name} {self.words[0]} did not end within {self.timeout_s:.0f} s, and was killed",
-                _lines(output, text),
-            ) from None
-        return process.returncode
+        if text is not None and process.stdin is not None:
+            # A key is shorter than the buffer of a pipe, so this does not wait for the command.
+            with suppress(BrokenPipeError), process.stdin as written:
+                written.write(os.fsencode(text))
+        deadline = time.monotonic() + self.timeout_s
+        while True:
+            try:
+                return process.wait(_LOOK_S)
+            except subprocess.TimeoutExpired:
+                stopped = stop is not None and stop.requested
+                if not stopped and time.monotonic() < deadline:
+                    continue
+            why = "was ended, since a stop was requested"
+            if not stopped:
+                why = f"did not end within {self.timeout_s:.0f} s, and was killed"
+            _end(process, at_once=not stopped)
+            raise CommandError(f"{self.name} {self.words[0]} {why}", _lines(output, text)) from None
+
+
+def _end(process: subprocess.Popen[bytes], *, at_once: bool) -> None:
+    """End a command with all processes of its session that it has started."""
+    if not at_once:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _lines(output: IO[bytes], text: str | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import pytest
 from tests.faults.test_worker_process import line, worker_process_of
 from tests.fixtures.command import Command, Rotation, Running, until
 from tests.fixtures.programs import needs_worker_process
+from tests.fixtures.rotating import Rotating
 
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes")
 #: Five seconds, and what a busy machine needs besides.
@@ -44,9 +45,9 @@ def _ends(running: Running, number: signal.Signals = signal.SIGTERM) -> int:
 
 @contextmanager
 def _silent_address() -> Iterator[str]:
-    """An address that takes connections and never answers."""
+    """An address that takes connections and never answers, as `host:port`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"postgresql://postgres:secret@127.0.0.1:{listener.getsockname()[1]}/nowhere"
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_a_wait_that_takes_no_notice_of_a_signal_is_ended(command: Command) -> None:
@@ -72,11 +73,64 @@ def test_what_must_be_done_to_its_end_is_not_ended(command: Command) -> None:
 def test_a_command_that_connects_to_a_silent_address_is_ended(
     rotation: Rotation, arguments: tuple[str, ...], number: signal.Signals
 ) -> None:
-    with _silent_address() as url, rotation.command.start(*arguments, FLUXBASE_DATABASE_URL=url) as running:
+    with (
+        _silent_address() as address,
+        rotation.command.start(
+            *arguments, FLUXBASE_DATABASE_URL=f"postgresql://postgres:secret@{address}/nowhere"
+        ) as running,
+    ):
         time.sleep(1.5)
         assert not running.ended
         # Without a handler of ours, SIGTERM ends the process directly.
         assert _ends(running, number) in {128 + number, -number}
+
+
+def _waits_and_ends(running: Running) -> None:
+    time.sleep(2.0)
+    assert not running.ended, running.stderr
+    assert _ends(running) in {128 + signal.SIGTERM, -signal.SIGTERM}
+    assert "Traceback" not in running.stderr
+
+
+def test_a_command_that_waits_for_a_silent_vault_is_ended(rotating: Rotating) -> None:
+    with (
+        _silent_address() as address,
+        rotating.command.start("keys", "verify", VAULT_ADDR=f"http://{address}") as running,
+    ):
+        _waits_and_ends(running)
+
+
+def test_a_command_that_waits_for_a_silent_kms_is_ended(rotation: Rotation) -> None:
+    rotation.command.write(
+        "fluxbase.yaml",
+        "security:\n  encryption:\n    provider: aws_kms\n    kms_key_id: alias/a\n    active_key_version: 1\n"
+        "    keys:\n      - version: 1\n        ciphertext: " + "QUJD" * 20 + "\n",
+    )
+    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-central-1"}
+    with (
+        _silent_address() as address,
+        rotation.command.start(
+            "keys", "verify", AWS_ENDPOINT_URL=f"http://{address}", **credentials, FLUXBASE_SECRET_KEY_1=""
+        ) as running,
+    ):
+        _waits_and_ends(running)
+
+
+def test_a_command_that_waits_for_a_silent_webhook_is_ended(rotating: Rotating) -> None:
+    with _silent_address() as address:
+        rotating.configure(webhook=f"http://{address}/hook")
+        with rotating.command.start("rotation", "test-notification") as running:
+            _waits_and_ends(running)
+
+
+def test_a_rotation_that_waits_for_its_reload_command_is_ended_and_so_is_that(rotating: Rotating) -> None:
+    place = rotating.directory / "reloading"
+    rotating.change(f"echo x >> {rotating.directory}/reloads", f"echo $$ > {place}; exec sleep 60")
+    with rotating.command.start("rotation", "run", "--force") as running:
+        until(lambda: place.exists() and place.read_text(encoding="utf-8").strip(), "the command has begun")
+        assert _ends(running) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(place.read_text(encoding="utf-8")), 0)
 
 
 def test_a_job_that_waits_for_a_synchronous_standby_says_so_and_is_ended(rotation: Rotation) -> None:
