@@ -229,6 +229,21 @@ def _write_message(messages: Messages, event: Event) -> bool:
     return False
 
 
+class MessagesOnly:
+    """Writes the messages and waits of a command that has no progress to show.
+
+    Args:
+        messages: where to.
+    """
+
+    def __init__(self, messages: Messages) -> None:
+        self._messages = messages
+
+    def notify(self, event: Event) -> None:
+        """Write the event if it is a message."""
+        _write_message(self._messages, event)
+
+
 class QuietProgress:
     """Shows nothing."""
 

@@ -135,14 +135,37 @@ def test_a_rotation_that_waits_for_its_reload_command_is_ended_and_so_is_that(ro
 
 def test_a_job_that_waits_for_a_synchronous_standby_says_so_and_is_ended(rotation: Rotation) -> None:
     rotation.seed(200)
+    with _absent_standby(rotation), rotation.command.start(*_RE_ENCRYPT) as running:
+        _says_it_waits_and_ends(running)
+
+
+def test_a_command_that_is_no_job_says_so_too(rotation: Rotation) -> None:
+    rotation.seed(20)
+    assert rotation.command(*_RE_ENCRYPT).code == 0
+    destroy = ("keys", "destroy", "--key-version", "1", "--skip-standbys")
+    with _absent_standby(rotation), rotation.command.start(*destroy) as running:
+        _says_it_waits_and_ends(running)
+
+
+def test_a_rotation_says_so_too(rotating: Rotating) -> None:
+    with _absent_standby(rotating.rotation), rotating.command.start("rotation", "run", "--force") as running:
+        _says_it_waits_and_ends(running)
+
+
+def _says_it_waits_and_ends(running: Running) -> None:
+    until(lambda: "synchronous_standby_names = the_standby" in running.stderr, "it says what it waits for")
+    assert _ends(running) == 128 + signal.SIGTERM
+
+
+@contextmanager
+def _absent_standby(rotation: Rotation) -> Iterator[None]:
+    """Commits wait for a synchronous standby that is not there."""
     with psycopg.connect(rotation.url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = local")
         connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'the_standby'")
         connection.execute("SELECT pg_reload_conf()")
         try:
-            with rotation.command.start(*_RE_ENCRYPT) as running:
-                until(lambda: "synchronous_standby_names = the_standby" in running.stderr, "it says what it waits for")
-                assert _ends(running) == 128 + signal.SIGTERM
+            yield
         finally:
             connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
             connection.execute("SELECT pg_reload_conf()")

@@ -13,6 +13,7 @@ from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scope_of
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
+from fluxbase_cli.cli.waits import tells_waits
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.log_events import LogEvent, about
 from fluxbase_cli.printable import as_printed
@@ -165,7 +166,8 @@ def destroy(  # noqa: PLR0913  # a command's options
             ask=None if yes or not now or confirm is not None else lambda subject: _ask(subject, settings),
         )
         try:
-            outcome = destruction.run()
+            with tells_waits(settings, messages):
+                outcome = destruction.run()
         except _DeclinedError:
             messages.tell(LogEvent.COMMAND_DECLINED, "Nothing was touched.")
             return ExitCode.FAILED
@@ -247,9 +249,9 @@ def enable(options: Options, *, key_version: KeyVersion) -> int:
     from fluxbase_cli.keys.enable import enable_key  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
-    key = enable_key(
-        load(options, messages), os.environ, key_version, warn=about(LogEvent.KEY_WARNING, messages.warn_once)
-    )
+    settings = load(options, messages)
+    with tells_waits(settings, messages):
+        key = enable_key(settings, os.environ, key_version, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
     data = {"key_version": key.version, "fingerprint": key.fingerprint, "source": key.source, "state": "enabled"}
     print_result(options, data, (f"✓ Key version {key.version} ({key.fingerprint}) is enabled",))
     return ExitCode.DONE

@@ -11,6 +11,7 @@ import typer
 from fluxbase_cli.cli.context import load, messages_for, working_directory
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, was_printed, write
+from fluxbase_cli.cli.waits import tells_waits
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
 from fluxbase_cli.log_events import LogEvent, about
@@ -91,16 +92,9 @@ def generate(
 
         messages = messages_for(options)
         settings = load(options, messages)
-        _print_stored(
-            options,
-            create_key(
-                settings,
-                os.environ,
-                key_version,
-                warn=about(LogEvent.KEY_WARNING, messages.warn_once),
-                encoding=encoding,
-            ),
-        )
+        with tells_waits(settings, messages):
+            stored = create_key(settings, os.environ, key_version, warn=about(LogEvent.KEY_WARNING, messages.warn_once), encoding=encoding)
+        _print_stored(options, stored)
         return ExitCode.DONE
     if key_version is not None:
         raise ConfigurationError("--key-version needs --store", hint="A printed key has no version yet.")
@@ -244,7 +238,8 @@ def rewrap(
 
     messages = messages_for(options)
     settings = load(options, messages)
-    rewrapped = rewrap_keys(settings, os.environ, kms_key_id, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
+    with tells_waits(settings, messages):
+        rewrapped = rewrap_keys(settings, os.environ, kms_key_id, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
     print_result(options, rewrapped_data(rewrapped), rewrapped_lines(rewrapped))
     for key in rewrapped:
         if key.setting and options.output in (None, Output.TABLE):

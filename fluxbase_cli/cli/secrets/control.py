@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fluxbase_cli.cli.context import load
+from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.option_types import MaxRate, MaxReplicaLag, max_lag
 from fluxbase_cli.cli.options import Options, command
 from fluxbase_cli.cli.output import print_result
@@ -14,6 +16,7 @@ from fluxbase_cli.errors import ExitCode, interrupted_code
 from fluxbase_cli.log_events import no_message
 
 if TYPE_CHECKING:
+    from fluxbase_cli.config import DatabaseSettings
     from fluxbase_cli.engine.observe.control import ControlState
     from fluxbase_cli.engine.throttle.pacing import MaxLag
 
@@ -47,7 +50,9 @@ def pause(
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
 
-    return _show(options, control.pause(load(options).database, reason))
+    with _written(options) as database:
+        state = control.pause(database, reason)
+    return _show(options, state)
 
 
 _RESUME_EXAMPLES = """\b
@@ -64,7 +69,9 @@ def resume(options: Options) -> int:
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
 
-    return _show(options, control.resume(load(options).database))
+    with _written(options) as database:
+        state = control.resume(database)
+    return _show(options, state)
 
 
 #: How long `secrets stop` waits for the runners, in seconds.
@@ -100,8 +107,9 @@ def stop(
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.report.control import stop_data, stop_lines  # noqa: PLC0415
 
-    database, interrupted = load(options).database, Stop()
-    outcome = control.stop(database, reason)
+    interrupted = Stop()
+    with _written(options) as database:
+        outcome = control.stop(database, reason)
     if not no_wait:
         with stop_on_signals(interrupted, no_message):
             outcome = control.wait_for_end(database, outcome, wait_s=_WAIT_S, interrupted=interrupted)
@@ -150,7 +158,19 @@ def tune(
         max_lag_s=None if lag is None else lag.seconds or 0.0,
         max_lag_bytes=None if lag is None else lag.size or 0,
     )
-    return _show(options, control.tune(load(options).database, tuning))
+    with _written(options) as database:
+        state = control.tune(database, tuning)
+    return _show(options, state)
+
+
+@contextmanager
+def _written(options: Options) -> Iterator[DatabaseSettings]:
+    """The database, to which the block writes."""
+    from fluxbase_cli.cli.waits import tells_waits  # noqa: PLC0415  # start-up time
+
+    settings = load(options)
+    with tells_waits(settings, messages_for(options)):
+        yield settings.database
 
 
 def _show(options: Options, state: ControlState) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Self
 
 import psycopg
@@ -68,6 +69,15 @@ class CommitWatch:
         self._ended.set()
         if self._thread is not None:
             self._thread.join(_LOOK_S)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Inside the block, nothing is looked at. Called inside its own block."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def _run(self) -> None:
         if self._ended.wait(_LOOK_S):
