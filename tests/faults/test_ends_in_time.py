@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.test_worker_process import line, worker_process_of
 from tests.fixtures.command import Command, Rotation, Running, until
+from tests.fixtures.pooled import Start
 from tests.fixtures.programs import needs_worker_process
 from tests.fixtures.rotating import Rotating
 
@@ -22,6 +23,10 @@ _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "
 #: Five seconds, and what a busy machine needs besides.
 _IN_TIME_S = 8.0
 
+#: Sessions in which a pooler sits between the command and the server.
+_HELD = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^fluxbase-cli' AND datname = current_database()"
+)
 #: A wait that takes no notice of a signal: Python's handler returns, and the wait continues.
 _DEAF = """
 import time
@@ -131,6 +136,20 @@ def test_a_rotation_that_waits_for_its_reload_command_is_ended_and_so_is_that(ro
         assert _ends(running) == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(int(place.read_text(encoding="utf-8")), 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_over_a_pool_that_is_smaller_than_its_workers_is_ended(
+    rotation: Rotation, pooler: Start, number: signal.Signals
+) -> None:
+    rotation.seed(5_000)
+    pool = pooler(pool_mode="session", default_pool_size=4)
+    arguments = (*_RE_ENCRYPT, "--concurrency", "8", "--max-rate", "100")
+    with rotation.command.start(*arguments, FLUXBASE_DATABASE_URL=pool.url) as running:
+        # Some of the workers have a session, and the others wait for one.
+        until(lambda: rotation.rows(_HELD)[0][0] == 4, "all sessions of the pool are used")
+        time.sleep(1.0)
+        assert _ends(running, number) == 128 + number
 
 
 def test_a_job_that_waits_for_a_synchronous_standby_says_so_and_is_ended(rotation: Rotation) -> None:
