@@ -22,9 +22,7 @@ from tests.fixtures.rotating import Rotating
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes")
 #: Five seconds, and what a busy machine needs besides.
 _IN_TIME_S = 8.0
-
-#: Sessions in which a pooler sits between the command and the server.
-_HELD = (
+_OUR_SESSIONS = (
     "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^fluxbase-cli' AND datname = current_database()"
 )
 #: A wait that takes no notice of a signal: Python's handler returns, and the wait continues.
@@ -147,7 +145,7 @@ def test_a_job_over_a_pool_that_is_smaller_than_its_workers_is_ended(
     arguments = (*_RE_ENCRYPT, "--concurrency", "8", "--max-rate", "100")
     with rotation.command.start(*arguments, FLUXBASE_DATABASE_URL=pool.url) as running:
         # Some of the workers have a session, and the others wait for one.
-        until(lambda: rotation.rows(_HELD)[0][0] == 4, "all sessions of the pool are used")
+        until(lambda: rotation.rows(_OUR_SESSIONS)[0][0] == 4, "all sessions of the pool are used")
         time.sleep(1.0)
         assert _ends(running, number) == 128 + number
 
