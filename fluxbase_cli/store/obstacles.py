@@ -68,6 +68,7 @@ def find_obstacles(
     yield from _refused_updates(connection, relations, access)
     yield from _rules(connection, relations, access, allowed)
     yield from _derived(connection, relations)
+    yield from _subscriptions(connection, relations)
     schema = Schema(connection)
     if schema.version() < latest_version():
         yield from _publications(connection, allowed)
@@ -146,6 +147,17 @@ def _derived(connection: Connection, relations: Sequence[Relation]) -> Iterator[
             CheckStatus.TELL,
             f"{row['derived']} of {row['table_name']} is computed from {row['column_name']}: it changes with every "
             "value written, and each update takes longer",
+        )
+
+
+def _subscriptions(connection: Connection, relations: Sequence[Relation]) -> Iterator[Finding]:
+    rows = connection.execute(named_queries("obstacles.sql")["subscriptions"], names_of(relations)).fetchall()
+    for name, table in rows:
+        yield Finding(
+            "subscriptions",
+            CheckStatus.TELL,
+            f"subscription {name} writes to {table}: what it brings is sealed as on the publisher, also after this "
+            "job. Change the key there first",
         )
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+import psycopg.conninfo
 import pytest
 
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.prepare.checkup import examine_database
 from fluxbase_cli.errors import ExitCode, PreflightRefusedError
 from fluxbase_cli.store.findings import CheckStatus
+from tests.fixtures.command import until
 from tests.fixtures.fluxbase import OLD, USERS, Fluxbase, Watching, seal
 
 _TABLE = "functions.secrets"
@@ -128,12 +130,12 @@ def test_an_event_trigger_that_forbids_our_schema_is_named_before_the_first_writ
 
 
 @contextmanager
-def slot(flux: Fluxbase) -> Iterator[None]:
-    """Somebody receives the changes of this database."""
+def slot(flux: Fluxbase) -> Iterator[str]:
+    """Somebody may receive the changes of this database. The name of the slot."""
     name = f"test_{secrets.token_hex(4)}"
     flux.rows("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", name)
     try:
-        yield
+        yield name
     finally:
         flux.rows("SELECT pg_drop_replication_slot(%s)", name)
 
@@ -177,3 +179,48 @@ def test_a_table_that_changes_while_the_job_runs_is_listed_and_the_rest_is_moved
     assert (report.state, report.exit_code) == ("failed", ExitCode.FAILED)
     assert said in str(report.unexamined[0])
     assert report.locations[USERS].updated == 1
+
+
+@contextmanager
+def subscriber(flux: Fluxbase) -> Iterator[Fluxbase]:
+    """A copy of the database that then gets every change of `functions.secrets` by logical replication."""
+    flux.close()
+    name, source = f"test_{secrets.token_hex(4)}", flux.value("SELECT current_database()")
+    address = psycopg.conninfo.make_conninfo(flux.url)
+    flux.rows(f"CREATE PUBLICATION changes FOR TABLE {_TABLE}")
+    outside = Fluxbase(flux.url.rpartition("/")[0] + "/postgres")
+    outside.rows(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+    other = Fluxbase(flux.url.rpartition("/")[0] + f"/{name}")
+    try:
+        with slot(flux) as slot_name:
+            quoted = address.replace("'", "''")
+            other.rows(
+                f"CREATE SUBSCRIPTION {name} CONNECTION '{quoted}' PUBLICATION changes "
+                f"WITH (create_slot = false, copy_data = false, slot_name = {slot_name})"
+            )
+            try:
+                yield other
+            finally:
+                other.rows(f"ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")
+                other.rows(f"DROP SUBSCRIPTION {name}")
+                until(
+                    lambda: not flux.value("SELECT active FROM pg_replication_slots WHERE slot_name = %s", slot_name),
+                    "nobody receives",
+                )
+    finally:
+        other.close()
+        outside.rows(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def test_a_job_on_a_subscriber_says_that_old_values_may_still_come(flux: Fluxbase) -> None:
+    rows = flux.secrets(4)
+    with subscriber(flux) as other:
+        assert f"writes to {_TABLE}: what it brings is sealed as on the publisher" in told(other)
+        assert other.run().state == "completed"
+        assert other.audit(1).exit_code == ExitCode.DONE
+        came = seal(OLD, "from the publisher")
+        flux.rows(f"UPDATE {_TABLE} SET encrypted_value = %s WHERE id = %s", came, rows[0])
+        until(lambda: other.value(f"SELECT encrypted_value FROM {_TABLE} WHERE id = %s", rows[0]) == came, "it came")
+        assert other.audit(1).found == 1
+        assert other.run().total.updated == 1
+        assert other.audit(1).exit_code == ExitCode.DONE

@@ -31,6 +31,17 @@ LEFT JOIN pg_index AS x ON x.indexrelid = i.oid
 WHERE g.attgenerated = 's' OR x.indexprs IS NOT NULL
 ORDER BY 1, 2, 3;
 
+-- name: subscriptions
+-- The enabled subscriptions that write to these tables.
+SELECT DISTINCT s.subname AS name, n.nspname || '.' || c.relname AS table_name
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS t (schema_name, name)
+JOIN pg_namespace AS n ON n.nspname = t.schema_name
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.name
+JOIN pg_subscription_rel AS r ON r.srrelid = c.oid
+JOIN pg_subscription AS s ON s.oid = r.srsubid
+WHERE s.subenabled
+ORDER BY 1, 2;
+
 -- name: publications
 -- The publications that would publish tables that are created in these schemas, if anybody receives changes of this
 -- database.
