@@ -33,7 +33,7 @@ from fluxbase_cli.store.rows import RowList
 
 #: A few seconds in the ordinary suite.
 _MINUTES = float(os.environ.get("FLUXBASE_TEST_FUZZ_MINUTES", "0.05"))
-_SETTINGS = settings(
+SETTINGS = settings(
     max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
@@ -41,12 +41,12 @@ _SETTINGS = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
 _CODES = {0, 1, 2, 3, 4}
-_OLD, _NEW = bytes(range(7, 39)), bytes(range(107, 139))
+OLD, NEW = bytes(range(7, 39)), bytes(range(107, 139))
 #: In every random file or address. None of it may be printed.
 _SECRET = "marker-of-a-secret-31337"
 _KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233445566778899aabbccddeeff"
 _CLOSED = "postgresql://somebody@127.0.0.1:1/nowhere?connect_timeout=1"
-_ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 _WORDS = st.sampled_from(
     (
         *("security", "encryption", "keys", "version", "key", "provider", "active_key_version", "encryption_key"),
@@ -56,9 +56,9 @@ _WORDS = st.sampled_from(
     )
 )
 _YAML = st.one_of(
-    st.lists(st.one_of(_WORDS, _ANY), max_size=30).map("".join),
+    st.lists(st.one_of(_WORDS, ANY), max_size=30).map("".join),
     st.recursive(
-        st.one_of(_WORDS, st.integers(), st.booleans(), st.none(), _ANY),
+        st.one_of(_WORDS, st.integers(), st.booleans(), st.none(), ANY),
         lambda below: st.one_of(st.lists(below, max_size=4), st.dictionaries(_WORDS, below, max_size=5)),
         max_leaves=25,
     ).map(lambda tree: json.dumps(tree, ensure_ascii=False)),
@@ -67,7 +67,7 @@ _FILE = st.one_of(_YAML.map(str.encode), st.binary(max_size=200))
 _SECTION = st.dictionaries(
     st.sampled_from(["keys", "active_key_version", "provider", "encryption_key", "server", "key_rotation", "vault"]),
     st.recursive(
-        st.one_of(st.integers(-3, 5), st.just(_KEY), st.just(_SECRET), _ANY, st.booleans(), st.none()),
+        st.one_of(st.integers(-3, 5), st.just(_KEY), st.just(_SECRET), ANY, st.booleans(), st.none()),
         lambda below: st.one_of(
             st.lists(below, max_size=3),
             st.dictionaries(
@@ -100,11 +100,11 @@ _ADDRESS = st.one_of(
         ),
         max_size=9,
     ).map("".join),
-    _ANY.map(lambda text: f"postgresql://u:{_SECRET}{text}@127.0.0.1:1/d"),
+    ANY.map(lambda text: f"postgresql://u:{_SECRET}{text}@127.0.0.1:1/d"),
 )
 
 
-def _until_the_time_is_up(one_round: Callable[[], None]) -> None:
+def until_the_time_is_up(one_round: Callable[[], None]) -> None:
     ends = time.monotonic() + 60 * _MINUTES
     while True:
         one_round()
@@ -138,7 +138,7 @@ def _run(folder: Path, *arguments: str, **environment: str) -> None:
 
 @pytest.mark.stateful
 def test_any_configuration_and_env_file_end_in_one_line() -> None:
-    @_SETTINGS
+    @SETTINGS
     @given(content=st.one_of(_FILE, _SECTION), env=st.one_of(_FILE, st.none()), command=st.sampled_from(_COMMANDS))
     def one_round(content: bytes, env: bytes | None, command: tuple[str, ...]) -> None:
         with tempfile.TemporaryDirectory() as name:
@@ -149,7 +149,7 @@ def test_any_configuration_and_env_file_end_in_one_line() -> None:
             (folder / "locations.yaml").write_bytes(content)
             _run(folder, *command, FLUXBASE_DATABASE_URL=_CLOSED)
 
-    _until_the_time_is_up(one_round)
+    until_the_time_is_up(one_round)
 
 
 _COMMANDS = (
@@ -164,7 +164,7 @@ _COMMANDS = (
 
 @pytest.mark.stateful
 def test_any_address_ends_in_one_line_without_its_password() -> None:
-    @_SETTINGS
+    @SETTINGS
     @given(address=_ADDRESS.filter(lambda text: "\0" not in text))
     def one_round(address: str) -> None:
         with tempfile.TemporaryDirectory() as name:
@@ -180,23 +180,19 @@ def test_any_address_ends_in_one_line_without_its_password() -> None:
                 PGCONNECT_TIMEOUT="1",
             )
 
-    _until_the_time_is_up(one_round)
+    until_the_time_is_up(one_round)
 
 
 _RELATIONS = tuple(
     Relation(table, table.schema, table.name, table.columns, table.user_column, table.flag_column)
     for table in CATALOGUE
 )
-_RING = Keyring((Key(1, _OLD), Key(2, _NEW)))
-_SEALS = st.sampled_from([Sealer(_OLD).seal(b"plain"), Sealer(_NEW).seal(b"plain"), Sealer(b"x" * 32).seal(b"plain")])
-_STORED = st.one_of(
-    st.none(),
-    _SEALS,
-    st.binary(max_size=80),
-    st.tuples(_SEALS, st.integers(0, 60), st.binary(max_size=3)).map(lambda each: each[0][: each[1]] + each[2]),
-)
-_STRINGS = st.one_of(_SEALS.map(bytes.decode), _ANY, st.text(max_size=5))
-_JSON = st.recursive(
+_RING = Keyring((Key(1, OLD), Key(2, NEW)))
+SEALS = st.sampled_from([Sealer(OLD).seal(b"plain"), Sealer(NEW).seal(b"plain"), Sealer(b"x" * 32).seal(b"plain")])
+CUT = st.tuples(SEALS, st.integers(0, 60), st.binary(max_size=3)).map(lambda each: each[0][: each[1]] + each[2])
+_STORED = st.one_of(st.none(), SEALS, st.binary(max_size=80), CUT)
+_STRINGS = st.one_of(SEALS.map(bytes.decode), ANY, st.text(max_size=5))
+JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False), st.integers(), _STRINGS),
     lambda below: st.one_of(st.lists(below, max_size=4), st.dictionaries(_STRINGS, below, max_size=4)),
     max_leaves=20,
@@ -205,11 +201,11 @@ _JSON = st.recursive(
 
 @pytest.mark.stateful
 def test_any_stored_value_is_moved_or_listed_and_nothing_is_lost() -> None:
-    @_SETTINGS
+    @SETTINGS
     @given(data=st.data(), relation=st.sampled_from(_RELATIONS))
     def one_round(data: Any, relation: Relation) -> None:
         fields = [
-            data.draw(st.one_of(st.none(), _JSON) if column.form.name == "JSON" else _STORED)
+            data.draw(st.one_of(st.none(), JSON) if column.form.name == "JSON" else _STORED)
             for column in relation.columns
         ]
         if relation.user_column is not None:
@@ -227,7 +223,7 @@ def test_any_stored_value_is_moved_or_listed_and_nothing_is_lost() -> None:
             assert not again.edits
             assert [tally.scanned for tally in again.tallies] == [tally.scanned for tally in result.tallies]
 
-    _until_the_time_is_up(one_round)
+    until_the_time_is_up(one_round)
 
 
 def _after(relation: Relation, edit: Any) -> tuple[Any, ...]:
