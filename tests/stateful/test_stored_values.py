@@ -24,7 +24,7 @@ _ROW = st.one_of(
 
 @pytest.mark.stateful
 def test_any_stored_value_goes_through_a_database_and_nothing_is_lost(flux: Fluxbase) -> None:
-    @settings(SETTINGS, suppress_health_check=list(HealthCheck))
+    @settings(SETTINGS, max_examples=10, suppress_health_check=list(HealthCheck))
     @given(rows=st.lists(_ROW, min_size=1, max_size=12))
     def one_round(rows: list[tuple[str, tuple[Any, ...]]]) -> None:
         flux.rows("TRUNCATE functions.secrets, auth.users, auth.oauth_tokens, platform.instance_settings CASCADE")
