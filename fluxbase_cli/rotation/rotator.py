@@ -39,7 +39,6 @@ from fluxbase_cli.rotation.cutover_run import CutoverRun, WentBackError, away_of
 from fluxbase_cli.rotation.due import due
 from fluxbase_cli.rotation.endings import StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.figures import Figures, read_figures
-from fluxbase_cli.rotation.endings import StoppedError, WaitingForPersonError
 from fluxbase_cli.rotation.lock import RotationLock
 from fluxbase_cli.rotation.next_key import current_version
 from fluxbase_cli.rotation.outcome import RotationReport, ServerAway

@@ -16,7 +16,7 @@ from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobStoppedEr
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.active_version import move_pointer
 from fluxbase_cli.keys.run_job import run_job
-from fluxbase_cli.log_events import LogEvent, about
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.notifications.progress import ProgressNotifications, Several
 from fluxbase_cli.proof.proof import ProofRequest, take_proof

@@ -15,9 +15,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from fluxbase_cli.demo.tables import SchemaRelease
 from tests.fixtures.command import Outcome
 from tests.fixtures.deployed import EXAMPLES, PASSWORD, Deployment, Page, of_fluxbase, real_address
-from tests.fixtures.embedded import on_both_releases
 from tests.fixtures.ingress import ingress
 from tests.fixtures.programs import program
 from tests.fixtures.served import SERVER_KEY
@@ -28,7 +28,11 @@ from tests.fixtures.stand_in_kubectl import Cluster
 _PUBLIC_KEY = "your-32-character-encryption-key"
 _PROVEN = "No secrets found encrypted with key version 1"
 
-both_ways = pytest.mark.parametrize("way", ["One command", "By hand"])
+_WAYS = ("One command", "By hand")
+both_ways = pytest.mark.parametrize("way", _WAYS)
+#: Each way on one of the two releases. Which way is on which release differs from page to page.
+_STABLE_FIRST = pytest.mark.parametrize(("way", "release"), list(zip(_WAYS, SchemaRelease, strict=True)))
+_MAIN_FIRST = pytest.mark.parametrize(("way", "release"), list(zip(_WAYS, reversed(SchemaRelease), strict=True)))
 
 
 def _has_moved(
@@ -72,8 +76,7 @@ def _compose(deployment: Deployment, file: str, example: str, env: str) -> None:
     deployment.copy("docker-compose.fluxbase-cli.yml", "fluxbase-cli.yaml", example=example)
 
 
-@on_both_releases
-@both_ways
+@_STABLE_FIRST
 def test_compose(deployment: Deployment, way: str) -> None:
     before = deployment.seed(SERVER_KEY)
     _compose(
@@ -100,8 +103,7 @@ def test_compose_with_the_key_that_everybody_knows(deployment: Deployment, way: 
     _has_moved(deployment, before, done, _COMPOSE, way, old=_PUBLIC_KEY)
 
 
-@on_both_releases
-@both_ways
+@_MAIN_FIRST
 def test_compose_minimal(deployment: Deployment, way: str) -> None:
     before = deployment.seed(SERVER_KEY)
     _compose(
@@ -181,8 +183,7 @@ def machine(deployment: Deployment) -> Deployment:
     return machine
 
 
-@on_both_releases
-@both_ways
+@_STABLE_FIRST
 def test_systemd(machine: Deployment, way: str) -> None:
     before = machine.seed(SERVER_KEY)
     assert machine.shell("systemctl start fluxbase").code == 0
@@ -254,8 +255,7 @@ def _deploy(cluster: Cluster, deployment: Deployment, *, server_secret: str, dat
     deployment.wait_for_server(starts=1)
 
 
-@on_both_releases
-@both_ways
+@_MAIN_FIRST
 def test_helm_with_an_existing_secret(cluster: Cluster, deployment: Deployment, way: str) -> None:
     before = deployment.seed(SERVER_KEY)
     fields = {"jwt-secret": "jwt", "encryption-key": SERVER_KEY, "db-password": PASSWORD}
@@ -327,8 +327,7 @@ def _from_outside(deployment: Deployment, folder: Path, script: str) -> Outcome:
         return reached.shell(script, SSL_CERT_FILE=str(certificate))
 
 
-@on_both_releases
-@both_ways
+@_STABLE_FIRST
 def test_helm(release_of_chart: Deployment, tmp_path: Path, way: str) -> None:
     before = release_of_chart.plaintexts(SERVER_KEY)
 

@@ -93,7 +93,13 @@ def generate(
         messages = messages_for(options)
         settings = load(options, messages)
         with tells_waits(settings, messages):
-            stored = create_key(settings, os.environ, key_version, warn=about(LogEvent.KEY_WARNING, messages.warn_once), encoding=encoding)
+            stored = create_key(
+                settings,
+                os.environ,
+                key_version,
+                warn=about(LogEvent.KEY_WARNING, messages.warn_once),
+                encoding=encoding,
+            )
         _print_stored(options, stored)
         return ExitCode.DONE
     if key_version is not None:
