@@ -117,8 +117,6 @@ class Rotator:
         """The report so far, also if `run` raised an error."""
         return self._report
 
-    # --- one run --------------------------------------------------------------------------------------------------
-
     def _run(self, *, force: bool) -> None:
         self._lock.store().ensure()
         self._clock.follow(self._lock.server_clock())
