@@ -309,6 +309,8 @@ def command(function: Callable[..., int | None], *, outputs: frozenset[Output] =
             raise ConfigurationError(f"--output {output} is for `security check`; here it is one of {names}")
         return expanded(**arguments)
 
+    # Since Python 3.14 `wraps` copies only annotations that are still to be evaluated.
+    checked.__annotations__ = expanded.__annotations__
     return _add_common(checked, environment=False, first=first, outputs=outputs)
 
 
