@@ -1,5 +1,5 @@
 # The names that a newcomer would guess. `make install` once, then any of the others.
-.PHONY: install lint types imports test faults stateful mutation bench demo runbook lock image
+.PHONY: install lint types imports test faults stateful mutation bench demo runbook lock image site
 BIN = .venv/bin
 
 install:
@@ -46,3 +46,6 @@ lock:
 
 image:
 	docker build --target cli --tag fluxbase-cli:$$($(BIN)/python -c 'import fluxbase_cli; print(fluxbase_cli.__version__)') .
+
+site:
+	$(BIN)/mkdocs build
