@@ -6,7 +6,7 @@ from fluxbase_cli.config.encryption import (
     ActivePointer,
     EncryptionSettings,
 )
-from fluxbase_cli.config.key_entries import KeyEntry, UnsetKeyError
+from fluxbase_cli.config.key_entry import KeyEntry, UnsetKeyError
 from fluxbase_cli.config.rotation import KeyRotationSettings
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.server import ServerKey, ServerKeyring, ServerSettings

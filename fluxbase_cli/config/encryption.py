@@ -10,7 +10,6 @@ from fluxbase_cli.config import server as server_section
 from fluxbase_cli.config.command import read_words
 from fluxbase_cli.config.destruction import KeyDestructionSettings, read_key_destruction
 from fluxbase_cli.config.key_entries import (
-    KeyEntry,
     entries_of_file,
     entries_of_variables,
     provider_of_reference,
@@ -22,6 +21,7 @@ from fluxbase_cli.config.key_entries import (
     warnings_of_server_key,
     warnings_of_unused,
 )
+from fluxbase_cli.config.key_entry import KeyEntry
 from fluxbase_cli.config.names import SectionNames, check_names
 from fluxbase_cli.config.provider_traits import TEXT_PROVIDER, traits_of
 from fluxbase_cli.config.reader import Unquoted
@@ -32,6 +32,8 @@ from fluxbase_cli.config.vault import VaultSettings, read_vault
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fluxbase_cli.config.reader import Reader
 
 _SECTION = "security.encryption"
@@ -139,17 +141,19 @@ class EncryptionSettings:
 
 
 def read_encryption(
-    reader: Reader, server: ServerSettings, destroyed: frozenset[int] = frozenset()
+    reader: Reader, server: ServerSettings, *, home: Path, directory: Path, destroyed: frozenset[int] = frozenset()
 ) -> tuple[EncryptionSettings, tuple[str, ...]]:
     """Read the section.
 
     The keys come from `security.encryption.keys`. If there are none, they come from the variables
-    `FLUXBASE_SECRET_KEY_<version>`. `encryption_key` is always a key too: the one of the version with the same key,
-    else that of version 1.
+    `FLUXBASE_SECRET_KEY_<version>`, and from the files that `FLUXBASE_SECRET_KEY_<version>_FILE` name. `encryption_key`
+    is always a key too: the one of the version with the same key, else that of version 1.
 
     Args:
         reader: the file and the environment.
         server: the section `security.encryption.server`.
+        home: the folder from which relative paths of key files in the configuration file are meant.
+        directory: the working directory, from which those in variables are meant.
         destroyed: versions whose entries may be in the file although their variables are no longer set.
 
     Returns:
@@ -161,10 +165,10 @@ def read_encryption(
     """
     warnings = check_names(reader, SECTIONS)
     provider = read_provider(reader)
-    entries = entries_of_file(reader, provider, destroyed, warnings)
+    entries = entries_of_file(reader, provider, home, destroyed, warnings)
     from_file = bool(entries)
     if not from_file:
-        entries = entries_of_variables(reader, provider)
+        entries = entries_of_variables(reader, provider, directory)
         warnings += warnings_of_names(reader)
     server_key = read_server_key(reader)
     own = None if server_key is None else server_entry(server_key, entries)

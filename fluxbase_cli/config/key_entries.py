@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.expand import UnsetVariableError
+from fluxbase_cli.config.key_entry import KeyEntry, UnsetKeyError
+from fluxbase_cli.config.key_fields import EXAMPLES, key_path, key_text, key_words, read_option
 from fluxbase_cli.config.names import refuse_misspelt
-from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER, traits_of
+from fluxbase_cli.config.provider_traits import (
+    DEFAULT_WRAPPING_PROVIDER,
+    PROVIDERS_OF_FIELDS,
+    TEXT_PROVIDER,
+    traits_of,
+)
 from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.server import SERVER_KEY_BYTES, SERVER_KEY_VARIABLE, ServerKey
@@ -18,18 +23,24 @@ from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from fluxbase_cli.config.document import Value
     from fluxbase_cli.config.reader import Reader
 
 SECTION = "security.encryption"
 #: The fields of an entry in `keys` with the trait `usual_fields`.
-_ENTRY_NAMES = ("version", "provider", "key", "ciphertext", "kms_key_id", "region", "encryption_context")
+_ENTRY_NAMES = (
+    *("version", "provider", "key", "key_file", "key_command"),
+    *("ciphertext", "kms_key_id", "region", "encryption_context"),
+)
+#: The fields that say where the key is. An entry has one of them.
+_SOURCES = ("key", *PROVIDERS_OF_FIELDS, "ciphertext")
 _SINGLE_KEY = "encryption_key"
 #: The lengths of a key of 32 bytes in hex and in base64. We read such a key, and a released server does not start.
 _ENCODED_LENGTHS = (64, 44)
 
-_KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*))?")
+_KEY_VARIABLE = re.compile(r"FLUXBASE_SECRET_KEY(?:_(?P<version>.*?)(?P<file>_FILE)?)?")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 #: A reference names its provider, as in ``{{ vault `secret/fluxbase/keys/v1` }}``.
 _REFERENCE = re.compile(r"\s*\{\{\s*(?P<provider>[a-z][a-z0-9_.-]*)\b.*\}\}\s*", re.DOTALL)
@@ -37,53 +48,15 @@ _REFERENCE = re.compile(r"\s*\{\{\s*(?P<provider>[a-z][a-z0-9_.-]*)\b.*\}\}\s*",
 _PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,30}")
 
 
-@dataclass(frozen=True, slots=True)
-class KeyEntry:
-    """One configured key. The provider has not fetched it yet.
-
-    Attributes:
-        version: a positive number.
-        provider: the name of the provider that fetches the key.
-        source: where the entry was found, never a value.
-        value: the field `key` after the expansion of `${VAR}`. It may be a ``{{ vault `…` }}`` reference. It is empty
-            if the entry has no field `key`.
-        options: the other fields of the entry (`ciphertext`, `region`, …), for the provider. The names are in lower
-            case. The names inside a field that is a mapping keep their case.
-        recorded: the fingerprint that the database has recorded with a wrapped key; None for an entry of the
-            configuration. A key with another fingerprint must not be used.
-    """
-
-    version: int
-    provider: str
-    source: str
-    value: Secret
-    options: Mapping[str, Secret | Mapping[str, Secret]] = field(
-        default_factory=lambda: MappingProxyType({}), hash=False
-    )
-    recorded: str | None = None
-
-
-class UnsetKeyError(ConfigurationError):
-    """The key of an entry is in a variable, and the variable is not set.
-
-    Attributes:
-        version: the entry's version.
-    """
-
-    def __init__(self, version: int, cause: ConfigurationError) -> None:
-        super().__init__(cause.message, hint=cause.hint)
-        self.version = version
-
-
 def entries_of_file(
-    reader: Reader, provider: str | None, destroyed: frozenset[int], warnings: list[str]
+    reader: Reader, provider: str | None, home: Path, destroyed: frozenset[int], warnings: list[str]
 ) -> list[KeyEntry]:
-    """The entries of `security.encryption.keys`."""
+    """The entries of `security.encryption.keys`. Relative paths of key files start at `home`."""
     section = reader.section(f"{SECTION}.keys")
     entries = []
     for item in () if section is None else section.items():
         try:
-            entries.append(_entry(reader, item, provider))
+            entries.append(_entry(reader, item, provider, home))
         except UnsetKeyError as error:
             if error.version not in destroyed:
                 raise
@@ -93,7 +66,7 @@ def entries_of_file(
     return entries
 
 
-def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
+def _entry(reader: Reader, item: Value, provider: str | None, home: Path) -> KeyEntry:
     written = item.members()
     members = {name: value for name, value in written.items() if not value.is_null}
     version = members.pop("version", None)
@@ -103,8 +76,14 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
     number = parse_integer(reader.text_of(version, Unquoted.AS_WRITTEN), minimum=1)
     explicit = members.pop("provider", None)
     explicit_name = None if explicit is None else _provider_name(reader.text_of(explicit, Unquoted.AS_WRITTEN))
+    configured = explicit_name or provider
+    # A provider of another package may have a field of the same name.
+    source = _source_field(item, members) if configured is None or traits_of(configured).usual_fields else None
+    if source in PROVIDERS_OF_FIELDS:
+        _refuse_other_provider(members[source], PROVIDERS_OF_FIELDS[source], explicit_name)
+        return _entry_by_field(reader, number, members, source, home)
     key = members.pop("key", None)
-    found = SettingValue("", item.place) if key is None else _key_text(reader, key, number)
+    found = SettingValue("", item.place) if key is None else key_text(reader, key, number)
     name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
     if traits_of(name).usual_fields:
         refuse_misspelt(written, _ENTRY_NAMES)
@@ -112,32 +91,65 @@ def _entry(reader: Reader, item: Value, provider: str | None) -> KeyEntry:
         raise ConfigurationError(
             f"{found.place} has no key", hint='Write `key: "${VARIABLE}"`, or say which `provider:`.'
         )
-    options = {option: _option(reader, value) for option, value in members.items()}
+    needed = next((each for each, its in PROVIDERS_OF_FIELDS.items() if its == name), None)
+    if needed is not None:
+        raise ConfigurationError(
+            f"{found.place} has no {needed}, which the provider {name} needs", hint=f"Write `{EXAMPLES[needed]}`."
+        )
+    options = {option: read_option(reader, value) for option, value in members.items()}
     return KeyEntry(number, name, found.place, Secret(found.text), MappingProxyType(options))
 
 
-def _key_text(reader: Reader, key: Value, version: int) -> SettingValue:
-    try:
-        return reader.text_of(key, Unquoted.REFUSE)
-    except UnsetVariableError as error:
-        raise UnsetKeyError(version, error) from None
+def _source_field(item: Value, members: Mapping[str, Value]) -> str | None:
+    """The field of an entry that says where its key is. None if it has none.
+
+    Raises:
+        ConfigurationError: it has two of them.
+    """
+    given = [name for name in _SOURCES if name in members]
+    if len(given) > 1:
+        raise ConfigurationError(
+            f"{item.place} has two sources of one key: {given[0]} and {given[1]}", hint="Keep one of the two."
+        )
+    return given[0] if given else None
 
 
-def _option(reader: Reader, value: Value) -> Secret | Mapping[str, Secret]:
-    if not value.is_mapping:
-        return Secret(reader.text_of(value).text)
-    # In an encryption context of AWS KMS, the case of the names matters.
-    members = value.members(fold_case=False).items()
-    return MappingProxyType({name: Secret(reader.text_of(member).text) for name, member in members})
+def _refuse_other_provider(field: Value, provider: str, explicit: str | None) -> None:
+    if explicit not in (None, provider):
+        raise ConfigurationError(
+            f"{field.place} is for the provider {provider}, and the entry says `provider: {explicit}`",
+            hint="Remove one of the two.",
+        )
 
 
-def entries_of_variables(reader: Reader, provider: str | None) -> list[KeyEntry]:
-    """The entries of the variables `FLUXBASE_SECRET_KEY_<version>`."""
+def _entry_by_field(reader: Reader, version: int, members: dict[str, Value], source: str, home: Path) -> KeyEntry:
+    """An entry whose key is in a file, or is printed by a command."""
+    refuse_misspelt(members, _ENTRY_NAMES)
+    value = members.pop(source)
+    options = {option: read_option(reader, each) for option, each in members.items()}
+    if source == "key_command":
+        place, options[source] = value.place, key_words(reader, value, version)
+    else:
+        found = key_text(reader, value, version)
+        place, options[source] = found.place, key_path(found, home)
+    return KeyEntry(version, PROVIDERS_OF_FIELDS[source], place, Secret(""), MappingProxyType(options))
+
+
+def entries_of_variables(reader: Reader, provider: str | None, directory: Path) -> list[KeyEntry]:
+    """The entries of the variables `FLUXBASE_SECRET_KEY_<version>` and `FLUXBASE_SECRET_KEY_<version>_FILE`.
+
+    Relative paths of key files start at `directory`.
+    """
     entries = []
     for name in reader.environment.names():
         version = _version_of_name(name)
         found = reader.variable(name) if version is not None else None
-        if version is not None and found is not None:
+        if version is None or found is None:
+            continue
+        if _names_file(name):
+            options = MappingProxyType({"key_file": key_path(found, directory)})
+            entries.append(KeyEntry(version, PROVIDERS_OF_FIELDS["key_file"], found.place, Secret(""), options))
+        else:
             chosen = _default_provider(found.text, provider)
             entries.append(KeyEntry(version, chosen, found.place, Secret(found.text)))
     return entries
@@ -208,6 +220,12 @@ def _version_of_name(name: str) -> int | None:
     return version if 1 <= version <= MAX_INTEGER else None
 
 
+def _names_file(name: str) -> bool:
+    """Whether the variable of a key holds the path of a file."""
+    match = _KEY_VARIABLE.fullmatch(name)
+    return match is not None and match["file"] is not None
+
+
 def read_provider(reader: Reader) -> str | None:
     """The setting `security.encryption.provider`."""
     found = reader.text(f"{SECTION}.provider")
@@ -218,7 +236,7 @@ def _provider_name(found: SettingValue) -> str:
     name = found.text.strip().lower()
     if not _PROVIDER_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{found.place} is not the name of a provider", hint="env, vault or aws_kms, for example."
+            f"{found.place} is not the name of a provider", hint="env, file or vault, for example."
         )
     return name
 
@@ -266,7 +284,7 @@ def warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...]) -> list[str]:
 
     A key that the keyring has from another place is not named.
     """
-    known = {entry.value for entry in keys}
+    known = {entry.value for entry in keys} | {entry.options.get("key_file") for entry in keys}
     unused = []
     for name in reader.environment.names():
         variable = reader.environment.get(name)

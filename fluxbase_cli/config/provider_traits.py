@@ -21,6 +21,10 @@ FIELDS_GROUP = f"{ENTRY_POINT_GROUP}.usual_fields"
 TEXT_PROVIDER = "env"
 #: The provider of a wrapped key whose provider is not named.
 DEFAULT_WRAPPING_PROVIDER = "aws_kms"
+#: The providers of entries with these fields.
+PROVIDERS_OF_FIELDS = {"key_file": "file", "key_command": "command"}
+#: The providers that read keys on this machine, and ask no other.
+LOCAL_PROVIDERS = frozenset({TEXT_PROVIDER, "file"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def load_settings(  # noqa: PLR0913  # what the settings are read from
     """
     server, reader, env_search, config_search = _open(config, directory, environ, system_directory)
     database = read_database(reader, database_url)
-    encryption, warnings = read_encryption(reader, server, destroyed)
+    encryption, warnings = read_encryption(
+        reader, server, home=_home(config_search, directory), directory=directory, destroyed=destroyed
+    )
     return Settings(
         config_file=None if config_search.file is None else config_search.file.path,
         env_file=None if env_search.file is None else env_search.file.path,
@@ -109,10 +111,14 @@ def _open(
     env_file = EnvFile() if env_search.file is None else read_env_file(env_search.file)
     config_search = find_config_file(directory, config, system_directory)
     document = None if config_search.file is None else _read_document(config_search.file)
-    home = directory if config_search.file is None else config_search.file.path.parent
-    server = read_server(Reader(document, Environment(environ, env_file)), home)
+    server = read_server(Reader(document, Environment(environ, env_file)), _home(config_search, directory))
     reader = Reader(document, _environment(environ, env_file, env_search.file, server))
     return server, reader, env_search, config_search
+
+
+def _home(config_search: Search, directory: Path) -> Path:
+    """The folder from which relative paths in the configuration are meant: that of the file, if there is one."""
+    return directory if config_search.file is None else config_search.file.path.parent
 
 
 def _environment(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from fluxbase_cli.config.provider_traits import TEXT_PROVIDER
+from fluxbase_cli.config.provider_traits import LOCAL_PROVIDERS
 from fluxbase_cli.engine.cost import Cost
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection
@@ -51,7 +51,7 @@ class CostMeter:
 
 def key_calls(keyring: Keyring) -> int:
     """How many keys came from outside this machine."""
-    return sum(key.provider != TEXT_PROVIDER for key in keyring.keys)
+    return sum(key.provider not in LOCAL_PROVIDERS for key in keyring.keys)
 
 
 def _total(found: Mapping[str, TableSize]) -> int:

@@ -104,7 +104,8 @@ class EnvFileKeyProvider(EnvKeyProvider):
                 f"key version {version} can't be made in {self._path}: security.encryption.keys is the keyring, and "
                 "variables are not used beside it",
                 hint="Remove security.encryption.keys and keep the keys as FLUXBASE_SECRET_KEY_<version> in that file, "
-                "or use `provider: vault` or `provider: aws_kms`.",
+                "or use a provider that makes keys: an entry `key_file: PATH`, or `provider: vault`, vault_transit, "
+                "aws_kms or aws_secrets_manager.",
             )
 
     def _is_in_file(self, entry: KeyEntry) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
 import string
 
@@ -12,6 +13,7 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.seal import KEY_BYTES
 
 _HEX_CHARACTERS = 64
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _BASE64_CHARACTERS = 44
 _RAW_ALPHABET = string.ascii_letters + string.digits + "-_"
 
@@ -47,6 +49,26 @@ def parse_key(text: str, source: str) -> bytes:
             return decoded
     blank = ", with white space around it" if text != text.strip() else ""
     raise _unusable(source, f"{len(data)} bytes long{blank}")
+
+
+def looks_like_key(text: str, *, or_raw: bool = True) -> bool:
+    """Whether a text has one of the forms of a key (see `parse_key`).
+
+    Args:
+        text: the text.
+        or_raw: whether any text of 32 bytes counts.
+    """
+    if _HEX_KEY.fullmatch(text):
+        return True
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) == _BASE64_CHARACTERS:
+        try:
+            return len(base64.b64decode(data, altchars=b"-_" if {"-", "_"} & set(text) else None, validate=True)) == (
+                KEY_BYTES
+            )
+        except ValueError:
+            return False
+    return or_raw and len(data) == KEY_BYTES
 
 
 def server_text(secret: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Finds files beside the configuration that still hold a key: backups of fluxbase.yaml and of `.env`, and those files.
+"""Finds files that still hold a key: fluxbase.yaml, `.env`, and backups of these and of key files.
 
 A rotation keeps `fluxbase.yaml.before-vN`, editors keep `.bak` and `~`. A key that was destroyed in its source would
 stay there, and nobody would know.
@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from fluxbase_cli.config import Settings
+from fluxbase_cli.config import Secret, Settings
 from fluxbase_cli.config.files import read_bytes
 
 #: A folder with more files than this is no folder of a configuration.
@@ -41,13 +41,22 @@ def files_with_key(settings: Settings, secret: bytes) -> tuple[Path, ...]:
 def _candidates(settings: Settings) -> Iterator[Path]:
     known = (settings.config_file, settings.env_file, settings.encryption.server.env_file)
     originals = dict.fromkeys(Path(os.path.realpath(path)) for path in known if path is not None)
-    seen: set[Path] = set()
-    for original in originals:
+    # A key file itself is the source of a key. What becomes of it is told as that.
+    key_files = dict.fromkeys(Path(os.path.realpath(path)) for path in _key_files(settings))
+    seen: set[Path] = set(key_files)
+    for original in (*originals, *key_files):
         with suppress(OSError):
             for path in (original, *sorted(_beside(original))):
                 if path not in seen and stat.S_ISREG(path.lstat().st_mode):
                     seen.add(path)
                     yield path
+
+
+def _key_files(settings: Settings) -> Iterator[str]:
+    for entry in settings.encryption.keys:
+        option = entry.options.get("key_file")
+        if isinstance(option, Secret):
+            yield option.reveal()
 
 
 def _beside(original: Path) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,14 +12,13 @@ from fluxbase_cli.config import KeyEntry, Secret, Settings
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import CreatedKey, KeyAbsentError, KeyCreator, fetch_key, generate_key, parse_key
+from fluxbase_cli.keyring.file import write_new
 from fluxbase_cli.keys.history import KeyHistory, entry_of, read_history
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecords
 from fluxbase_cli.store.wrapped_keys import WrappedKeyStore
-
-_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +77,9 @@ def create_key(
     if not isinstance(provider, KeyCreator):
         raise ConfigurationError(
             f"the provider '{name}' can't store a key of version {chosen}",
-            hint="Set `provider: vault` or `provider: aws_kms` in security.encryption, or security.encryption.server."
-            "env_file for keys in the server's own file. Or write the key to a file with --out PATH, or print it by "
-            "leaving --store out.",
+            hint=f"Use a provider that makes keys: an entry `key_file: PATH` of version {chosen}, `provider: vault`, "
+            "vault_transit, aws_kms or aws_secrets_manager; or security.encryption.server.env_file for keys in the "
+            "server's own file. Or write the key to a file with --out PATH, or print it by leaving --store out.",
         )
     created = provider.create(chosen, tuple(sources.entries.values()))
     # The provider of text writes the entry itself, and then there is nothing to configure.
@@ -107,18 +105,7 @@ def write_key(path: Path, encoding: Encoding) -> StoredKey:
     """
     text = generate_key(encoding)
     try:
-        # One call creates the file, sets its mode and fails if it exists. So at no moment can another user read the
-        # file, and no existing file can be lost.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-        try:
-            with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            # On a full disk, a part of a key would be left, and the same command would find that file in its way.
-            path.unlink(missing_ok=True)
-            raise
+        write_new(path, text)
         read_back = path.read_text(encoding="ascii").removesuffix("\n")
     except FileExistsError:
         raise ConfigurationError(f"{path} exists already", hint="It was not changed. Name a new file.") from None

@@ -52,5 +52,5 @@ def destroy_at_its_place(
     except KeyElsewhereError:
         # It is in another place than the one in which this provider makes keys.
         pass
-    left = f"remove the key from {entry.source}, and from the place that it is filled from; then restart the server"
-    return False, (left,)
+    place = sources.source(entry)
+    return False, (f"remove the key from {place}, and from the place that it is filled from; then restart the server",)

@@ -98,7 +98,8 @@ class NextKey:
                 f"the provider '{name}' can't make a key, and no version after {used} is configured",
                 hint=f"Make a key with `fluxbase-cli keys generate`, configure it as version {version}, leave "
                 f"active_key_version at {active}, and run the rotation again. Or use a provider that can make keys: "
-                "`provider: vault` or `provider: aws_kms`, or security.encryption.server.env_file.",
+                "`provider: vault`, vault_transit, aws_kms or aws_secrets_manager, an entry `key_file: PATH`, or "
+                "security.encryption.server.env_file.",
             )
         existing = self.find(version)
         if existing is not None:

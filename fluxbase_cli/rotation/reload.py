@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fluxbase_cli.config import ServerSettings
+from fluxbase_cli.config.command_environment import clean_environment
 from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.endings import StoppedError
-from fluxbase_cli.server.commands import Command, CommandError, clean_environment
+from fluxbase_cli.server.commands import Command, CommandError
 
 _HINT = "No value was sealed under the new key yet. Run the rotation again: it resumes from here."
 

@@ -1,7 +1,6 @@
 """Runs the operator's commands: no shell, a clean environment, a time limit, and no secret in the output.
 
-A command gets the variables that are needed to find and run programs, and those that `pass_environment` names. It gets
-no key, token or password of our own environment.
+Which variables a command gets: `fluxbase_cli.config.command_environment`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
@@ -23,35 +22,12 @@ from fluxbase_cli.printable import printable
 
 #: Without this limit, a command that hangs would leave the server stopped for ever.
 TIMEOUT_S = 900.0
-_PASSED = frozenset(
-    {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TMPDIR", "LANG", "LANGUAGE", "TZ", "TERM", "NO_COLOR"),
-        *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"),
-        *("COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_PATH_SEPARATOR", "COMPOSE_ENV_FILES"),
-        *("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"),
-        *("DBUS_SESSION_BUS_ADDRESS", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    }
-)
-_PASSED_PREFIX = "LC_"
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: The end of a command's output that is shown.
 _SHOWN_LINES = 20
 _READ_BYTES = 64 * 1024
 _LOOK_S = 0.1
 #: How long a command may take to end after SIGTERM, in seconds: we ourselves end within five.
 _GRACE_S = 2.0
-
-
-def clean_environment(environ: Mapping[str, str], passed: Iterable[str] = ()) -> dict[str, str]:
-    """The variables that a command gets.
-
-    Args:
-        environ: our own variables.
-        passed: the names in `pass_environment`.
-    """
-    names = _PASSED | frozenset(passed)
-    kept = {name: value for name, value in environ.items() if name in names or name.startswith(_PASSED_PREFIX)}
-    return {"PATH": _DEFAULT_PATH, **kept}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fluxbase_cli.config import DatabaseSettings, ServerSettings
+from fluxbase_cli.config.command_environment import clean_environment
 from fluxbase_cli.config.server import SERVER_KEY_VARIABLE
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
 from fluxbase_cli.keyring.env_file import CantChangeError, change_variables, read_variables, refuse
 from fluxbase_cli.log_events import LogEvent, Teller, no_message
-from fluxbase_cli.server.commands import Command, CommandEnd, CommandError, clean_environment
+from fluxbase_cli.server.commands import Command, CommandEnd, CommandError
 from fluxbase_cli.server.health import problem_of, wait_until_healthy
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.sessions import OtherSession, named, other_sessions, without

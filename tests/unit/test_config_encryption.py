@@ -157,7 +157,10 @@ def test_other_fields_of_an_entry_are_options_and_are_not_shown(tmp_path: Path) 
         ("{keys: [{version: 1, key: {a: hunter2}}]}", "security.encryption.keys[0].key must be a single value"),
         ("{keys: [hunter2]}", "security.encryption.keys[0] must be a mapping"),
         ("{keys: {version: 1, key: hunter2}}", "security.encryption.keys must be a list"),
-        ("{keys: [{version: 1, key: hunter2, x: [hunter2]}]}", "security.encryption.keys[0].x must be a single value"),
+        (
+            "{keys: [{version: 1, key: hunter2, x: [[hunter2]]}]}",
+            "security.encryption.keys[0].x[0] must be a single value",
+        ),
         ("{keys: [{version: 1, key: k, provider: hunter 2}]}", "keys[0].provider is not the name of a provider"),
         (f"{{provider: '{HEX}'}}", "security.encryption.provider is not the name of a provider"),
     ],

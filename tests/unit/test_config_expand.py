@@ -110,7 +110,7 @@ def test_every_kind_of_setting_is_expanded(tmp_path: Path) -> None:
     assert entry.source == "fluxbase.yaml: security.encryption.keys[0].key (${KEY})"
     region, context = entry.options["region"], entry.options["context"]
     assert region.reveal() == "require"  # type: ignore[union-attr]
-    assert context["App"].reveal() == "k"  # type: ignore[index]
+    assert context["App"].reveal() == "k"  # type: ignore[index, call-overload]
 
 
 def test_environment_variables_are_never_expanded(tmp_path: Path) -> None:

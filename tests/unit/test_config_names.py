@@ -205,7 +205,7 @@ class _Remembering(Reader):
 
 def test_the_names_that_are_declared_are_those_that_are_read() -> None:
     reader = _Remembering()
-    read_encryption(reader, read_server(reader, Path()))
+    read_encryption(reader, read_server(reader, Path()), home=Path(), directory=Path())
 
     declared = {f"{names.path}.{name}" for names in SECTIONS for name in names.settings}
     declared |= {names.path for names in SECTIONS} | {"security.encryption.keys"}

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from fluxbase_cli.server.commands import Command, CommandError, clean_environment
+from fluxbase_cli.config.command_environment import clean_environment
+from fluxbase_cli.server.commands import Command, CommandError
 from fluxbase_cli.server.health import problem_of, wait_until_healthy
 
 _KEY = "Zk3v-Yw7Qe_x1Lr9TuB2mN8cHd5GfJ0s"

@@ -53,7 +53,7 @@ def generate(
         bool,
         typer.Option(
             "--store",
-            help="Store the key in the key source of the configuration (Vault, AWS KMS) instead of printing it.",
+            help="Store the key in the key source of the configuration (a file, Vault, AWS) instead of printing it.",
         ),
     ] = False,
     key_version: Annotated[

@@ -85,7 +85,7 @@ def context_of(entry: KeyEntry) -> Mapping[str, str]:
     value = entry.options.get("encryption_context")
     if value is None:
         return context_of_version(entry.version)
-    if isinstance(value, Secret):
+    if not isinstance(value, Mapping):
         raise ConfigurationError(
             f"`encryption_context` at {entry.source} is not a mapping of names to texts",
             hint=f'Without it, the context is {{app: fluxbase, key_version: "{entry.version}"}}.',

@@ -10,11 +10,11 @@ from fluxbase_cli import seal
 from fluxbase_cli.config import ActivePointer, KeyEntry, Secret
 from fluxbase_cli.config.reader import MAX_INTEGER
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring.material import generate_key, parse_key
+from fluxbase_cli.keyring.material import generate_key, looks_like_key, parse_key
 from fluxbase_cli.keyring.provider import CreatedKey, KeyAbsentError, ProviderContext
 from fluxbase_cli.keyring.vault.client import make_client
 from fluxbase_cli.keyring.vault.kv import Engines
-from fluxbase_cli.keyring.vault.reference import Reference, looks_like_key, parse_reference
+from fluxbase_cli.keyring.vault.reference import Reference, parse_reference
 
 NAME = "vault"
 

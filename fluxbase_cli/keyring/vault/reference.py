@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.seal import KEY_BYTES
+from fluxbase_cli.keyring.material import looks_like_key
+from fluxbase_cli.keyring.pattern import by_pattern
 
 DEFAULT_FIELD = "key"
 
 _TEMPLATE = re.compile(r"\{\{\s*vault\s*`(?P<place>[^`]*)`\s*\}\}")
-_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
-_BASE64_CHARACTERS = 44
 _HINT = 'Write key: "{{ vault `secret/fluxbase/keys/v1` }}": mount, path and, if it is not `key`, `#field`.'
 
 
@@ -39,10 +37,7 @@ class Reference:
         return f"{{{{ vault `{self}` }}}}"
 
     def successor(self, version: int, following: int) -> Reference | None:
-        """The place of another version's key, by the pattern of this one.
-
-        The number of the version is replaced in the last segment of the path that contains it: `keys/v1` gives
-        `keys/v2`, and `v1/key` gives `v2/key`. Leading zeros are kept.
+        """The place of another version's key, by the pattern of this one (see `by_pattern`).
 
         Args:
             version: the version whose key is here.
@@ -51,16 +46,9 @@ class Reference:
         Returns:
             None if no segment contains the number.
         """
-        number = re.compile(rf"(?<![0-9])0*{version}(?![0-9])")
-        mount, *segments = self.path.split("/")
-        for index in range(len(segments) - 1, -1, -1):
-            found = list(number.finditer(segments[index]))
-            if found:
-                start, end = found[-1].span()
-                digits = str(following).zfill(end - start if found[-1].group().startswith("0") else 0)
-                segments[index] = segments[index][:start] + digits + segments[index][end:]
-                return Reference("/".join((mount, *segments)), self.field)
-        return None
+        mount, _, rest = self.path.partition("/")
+        place = by_pattern(rest, version, following)
+        return None if place is None else Reference(f"{mount}/{place}", self.field)
 
 
 def parse_reference(text: str, place: str) -> Reference:
@@ -102,23 +90,3 @@ def parse_reference(text: str, place: str) -> Reference:
 def _may_be_key(text: str, *, is_bare: bool) -> bool:
     # Many paths have 32 characters. But without the braces, such a path looks exactly like a raw key.
     return is_bare and (looks_like_key(text) or looks_like_key(text.strip()))
-
-
-def looks_like_key(text: str, *, or_raw: bool = True) -> bool:
-    """Whether a text has one of the forms of a key (see `fluxbase_cli.keyring.material.parse_key`).
-
-    Args:
-        text: the text.
-        or_raw: whether any text of 32 bytes counts.
-    """
-    if _HEX_KEY.fullmatch(text):
-        return True
-    data = text.encode("utf-8", "surrogateescape")
-    if len(data) == _BASE64_CHARACTERS:
-        try:
-            return len(base64.b64decode(data, altchars=b"-_" if {"-", "_"} & set(text) else None, validate=True)) == (
-                KEY_BYTES
-            )
-        except ValueError:
-            return False
-    return or_raw and len(data) == KEY_BYTES
