@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.fixtures.proxy",
     "tests.fixtures.pooled",
     "tests.fixtures.openbao",
+    "tests.fixtures.transit",
     "tests.fixtures.front",
     "tests.fixtures.standby",
     "tests.fixtures.fluxbase",

@@ -14,6 +14,8 @@ from fluxbase_cli.config.provider_traits import (
     DEFAULT_WRAPPING_PROVIDER,
     PROVIDERS_OF_FIELDS,
     TEXT_PROVIDER,
+    TRANSIT_PREFIX,
+    TRANSIT_PROVIDER,
     traits_of,
 )
 from fluxbase_cli.config.reader import MAX_INTEGER, SettingValue, Unquoted, parse_integer
@@ -32,7 +34,7 @@ SECTION = "security.encryption"
 #: The fields of an entry in `keys` with the trait `usual_fields`.
 _ENTRY_NAMES = (
     *("version", "provider", "key", "key_file", "key_command"),
-    *("ciphertext", "kms_key_id", "region", "encryption_context"),
+    *("ciphertext", "kms_key_id", "region", "encryption_context", "associated_data"),
 )
 #: The fields that say where the key is. An entry has one of them.
 _SOURCES = ("key", *PROVIDERS_OF_FIELDS, "ciphertext")
@@ -84,7 +86,8 @@ def _entry(reader: Reader, item: Value, provider: str | None, home: Path) -> Key
         return _entry_by_field(reader, number, members, source, home)
     key = members.pop("key", None)
     found = SettingValue("", item.place) if key is None else key_text(reader, key, number)
-    name = explicit_name or _default_provider(found.text, provider, has_ciphertext="ciphertext" in members)
+    wrapped = reader.text_of(members["ciphertext"]).text if "ciphertext" in members else None
+    name = explicit_name or _default_provider(found.text, provider, wrapped)
     if traits_of(name).usual_fields:
         refuse_misspelt(written, _ENTRY_NAMES)
     if name == TEXT_PROVIDER and not found.text:
@@ -241,11 +244,13 @@ def _provider_name(found: SettingValue) -> str:
     return name
 
 
-def _default_provider(value: str, configured: str | None, *, has_ciphertext: bool = False) -> str:
+def _default_provider(value: str, configured: str | None, ciphertext: str | None = None) -> str:
     referred = provider_of_reference(value)
     if referred is not None:
         return referred
-    if has_ciphertext:
+    if ciphertext is not None and ciphertext.lstrip().startswith(TRANSIT_PREFIX):
+        return TRANSIT_PROVIDER
+    if ciphertext is not None:
         return configured if configured and traits_of(configured).keeps_wrapped_keys else DEFAULT_WRAPPING_PROVIDER
     if value and traits_of(configured).text_is_key:
         return TEXT_PROVIDER

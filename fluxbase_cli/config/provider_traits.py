@@ -23,6 +23,9 @@ TEXT_PROVIDER = "env"
 DEFAULT_WRAPPING_PROVIDER = "aws_kms"
 #: The providers of entries with these fields.
 PROVIDERS_OF_FIELDS = {"key_file": "file", "key_command": "command"}
+#: The provider of a key that the engine `transit` of Vault wraps, and how such a wrapped key begins (Vault's HTTP API).
+TRANSIT_PROVIDER = "vault_transit"
+TRANSIT_PREFIX = "vault:v"
 #: The providers that read keys on this machine, and ask no other.
 LOCAL_PROVIDERS = frozenset({TEXT_PROVIDER, "file"})
 
@@ -42,6 +45,13 @@ class ProviderTraits:
     keeps_wrapped_keys: bool = False
     text_is_key: bool = False
     usual_fields: bool = False
+
+
+def wrapping_provider(kms_key_id: str | None) -> str:
+    """The provider of a wrapping key. AWS KMS has ids, ARNs and `alias/NAME`; a key of `transit` is `MOUNT/NAME`."""
+    name = kms_key_id or ""
+    is_transit = "/" in name and not name.startswith(("alias/", "arn:"))
+    return TRANSIT_PROVIDER if is_transit else DEFAULT_WRAPPING_PROVIDER
 
 
 @cache

@@ -52,13 +52,27 @@ def rewrap_keys(
     with session(settings.database) as connection:
         history = history_over(connection)
         sources = find_key_sources(settings.encryption, history, environ, warn)
-        entries = [entry for _, entry in sorted(sources.entries.items()) if "ciphertext" in entry.options]
+        entries = _of_one_provider(
+            [entry for _, entry in sorted(sources.entries.items()) if "ciphertext" in entry.options],
+            sources.provider_for_new(max(sources.entries, default=0) + 1),
+            warn,
+        )
         if not entries:
             raise ConfigurationError(
                 "no key is kept wrapped, neither in the configuration nor in the database",
                 hint="`fluxbase-cli keys generate --store` makes one with a provider that wraps keys, as aws_kms does.",
             )
         return tuple(_rewrap(connection, sources, entry, wrapping_key) for entry in entries)
+
+
+def _of_one_provider(entries: list[KeyEntry], name: str, warn: Callable[[str], None]) -> list[KeyEntry]:
+    """The entries of the provider that wraps new keys. A wrapping key belongs to one key service."""
+    if len({entry.provider for entry in entries}) <= 1:
+        return entries
+    for entry in entries:
+        if entry.provider != name:
+            warn(f"key version {entry.version} is wrapped by the provider {entry.provider}, and is left as it is")
+    return [entry for entry in entries if entry.provider == name]
 
 
 def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrapping_key: str) -> Rewrapped:

@@ -35,7 +35,7 @@ def destroy_at_its_place(
         wrapped.delete(entry.version)
         if wrapped.get(entry.version) is not None:
             raise ConfigurationError(f"the key at {entry.source} is still there after it was deleted")
-        left = "backups of the database still hold the wrapped form, and the KMS key that wraps it opens those"
+        left = "backups of the database still hold the wrapped form, and the key that wraps it opens those"
         return True, (left,)
     provider = sources.provider(entry.provider)
     try:

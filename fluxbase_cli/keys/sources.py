@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
-from fluxbase_cli.config.provider_traits import DEFAULT_WRAPPING_PROVIDER, TEXT_PROVIDER
+from fluxbase_cli.config.provider_traits import TEXT_PROVIDER, wrapping_provider
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import KeyNamer, KeyProvider, ProviderContext, load_provider
@@ -70,14 +70,15 @@ class KeySources:
         """The name of the provider for a new key.
 
         It is the provider of the version's entry. If there is no entry, it is the configured provider. If none is
-        configured, it is `aws_kms` if there may be wrapped keys, else the provider of the newest key.
+        configured, it is the provider of the wrapping key if there may be wrapped keys, else the provider of the
+        newest key.
         """
         if version in self.entries:
             return self.entries[version].provider
         if self.encryption.provider is not None:
             return self.encryption.provider
         if self.encryption.keeps_wrapped_keys:
-            return DEFAULT_WRAPPING_PROVIDER
+            return wrapping_provider(self.encryption.kms_key_id)
         newest = max(self.entries, default=None)
         return TEXT_PROVIDER if newest is None else self.entries[newest].provider
 

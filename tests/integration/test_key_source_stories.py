@@ -14,6 +14,7 @@ from fluxbase_cli.seal import fingerprint
 from tests.faults.reader import read
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Outcome
 from tests.fixtures.in_process import InProcess
+from tests.fixtures.transit import TransitMount
 
 _DESTROY = ("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test", "-o", "json")
 _COUNT = 24
@@ -128,3 +129,44 @@ def test_keys_that_commands_print_are_rotated_and_the_operator_is_told_what_to_r
     assert destroyed["left_to_do"][0].startswith("remove the key from command sed (fluxbase.yaml: ")
     for word in (shlex.quote(OLD_KEY.hex()), NEW_KEY.hex()):
         assert word not in str(destroyed)
+
+
+def test_keys_wrapped_by_vault_are_kept_in_no_plain_form_and_destroyed_with_their_wrapped_form(
+    installed: InProcess, transit: TransitMount
+) -> None:
+    other = transit.make("other")
+    installed.write(
+        "fluxbase.yaml",
+        f"security:\n  encryption:\n    kms_key_id: {transit.mount}/fluxbase\n    keys:\n"
+        f"      - {{version: 1, ciphertext: '{transit.wrap('fluxbase', OLD_KEY)}', associated_data: ''}}\n",
+    )
+    command = installed.having(**transit.server.environ())
+    url = installed.environment["FLUXBASE_DATABASE_URL"]
+
+    stored = done(command("keys", "generate", "--store", "-o", "json")).json
+    assert (stored["version"], stored["provider"]) == (2, "vault_transit")
+    assert "fluxbase_keys.wrapped_key" in stored["source"]
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT provider, kms_key_id, ciphertext FROM fluxbase_keys.wrapped_key").fetchall()
+        everything = connection.execute("SELECT string_agg(e::text, ' ') FROM fluxbase_keys.event AS e").fetchall()
+    assert [row[:2] for row in rows] == [("vault_transit", f"{transit.mount}/fluxbase")]
+    new_key = transit.unwrap("fluxbase", bytes(rows[0][2]).decode(), "app=fluxbase,key_version=2")
+    assert new_key.hex() not in str(everything)
+    assert done(command("config", "check", "-o", "json")).json["keys"][1]["provider"] == "vault_transit"
+
+    rotate(command, new_key)
+
+    rewrapped = done(command("keys", "rewrap", "--kms-key-id", other, "-o", "json")).json["keys"]
+    assert [(key["version"], key["kms_key_id"]) for key in rewrapped] == [(1, other), (2, other)]
+    refused = command("secrets", "audit")
+    assert (refused.code, f"the key {other} of Vault wraps it" in refused.stderr) == (2, True)
+    text = (command.directory / "fluxbase.yaml").read_text()
+    installed.write("fluxbase.yaml", text.replace("kms_key_id: ", f"previous_kms_key_ids: [{other}]\n    kms_key_id: "))
+    # The entry of version 1 still has its old form, which the old wrapping key opens.
+    third = done(command("keys", "generate", "--store", "-o", "json")).json
+    done(command("secrets", "re-encrypt", "--to-version", "3", "--yes"))
+    words = ("keys", "destroy", "--key-version", "2", "--now", "--yes", "--reason", "test", "-o", "json")
+    destroyed = done(command(*words)).json
+    assert (destroyed["state"], destroyed["gone"]) == ("destroyed", True)
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT version FROM fluxbase_keys.wrapped_key").fetchall() == [(third["version"],)]

@@ -157,19 +157,19 @@ def gone(pid_file: Path) -> bool:
 
 
 def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    script = f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/child; echo {_HEX}; sleep 60"
+    script = f"trap '' TERM; sleep 600 & echo $! > {tmp_path}/child; echo {_HEX}; sleep 600"
     message, _ = refused(shell(script), timeout_s=0.5)
     assert message.endswith("did not end within 0.5 s, and was killed")
-    until(lambda: gone(tmp_path / "child"), "its child has ended")
+    until(lambda: gone(tmp_path / "child"), "its child has ended", patience_s=20)
     # Also if it has closed both streams.
     assert "did not end" in refused(shell("exec >&- 2>&-; sleep 60"), timeout_s=0.3)[0]
 
 
 def test_a_child_that_is_left_behind_is_not_waited_for_and_ends(tmp_path: Path) -> None:
     began = time.monotonic()
-    assert provider().fetch(shell(f"sleep 60 & echo $! > {tmp_path}/child; echo {_HEX}")) == OLD_KEY
+    assert provider().fetch(shell(f"sleep 600 & echo $! > {tmp_path}/child; echo {_HEX}")) == OLD_KEY
     assert time.monotonic() - began < 20
-    until(lambda: gone(tmp_path / "child"), "its child has ended")
+    until(lambda: gone(tmp_path / "child"), "its child has ended", patience_s=20)
 
 
 def test_a_child_in_a_session_of_its_own_keeps_nobody_waiting() -> None:
@@ -182,7 +182,6 @@ def test_a_child_in_a_session_of_its_own_keeps_nobody_waiting() -> None:
         "    end = time.monotonic() + 5\n"
         "    while time.monotonic() < end:\n"
         "        os.write(2, b'x\\n' * 100)\n"
-        "        time.sleep(0.001)\n"
     )
     began = time.monotonic()
     assert provider(lambda _: None).fetch(entry(sys.executable, "-c", program)) == OLD_KEY
@@ -209,7 +208,7 @@ def test_it_can_be_run_from_another_thread() -> None:
 def test_a_signal_for_us_ends_the_program_too(command: Command, number: signal.Signals) -> None:
     """It is in another session. So nothing else would end it."""
     pids = command.directory / "pids"
-    script = f"trap '' TERM INT HUP; echo $$ > {pids}.new; mv {pids}.new {pids}; sleep 60; sleep 60"
+    script = f"trap '' TERM INT HUP; echo $$ > {pids}.new; mv {pids}.new {pids}; sleep 600; sleep 600"
     program = (
         "import os\nfrom fluxbase_cli.keyring.command.process import run_program\n"
         f"run_program(['sh', '-c', {script!r}], os.environ, 30.0)"
@@ -220,7 +219,7 @@ def test_a_signal_for_us_ends_the_program_too(command: Command, number: signal.S
         running.send(number)
         assert running.finish().code in {-number, 1}
         assert time.monotonic() - began < 5
-    until(lambda: gone(pids), "the program has ended")
+    until(lambda: gone(pids), "the program has ended", patience_s=20)
 
 
 def test_a_request_to_stop_ends_the_program_and_the_former_handler_hears_of_it() -> None:

@@ -17,7 +17,7 @@ from fluxbase_cli.keyring import load_keyring
 from tests.fixtures.programs import program
 
 _EXAMPLES = Path(__file__).parents[2] / "examples" / "key-sources"
-_VARIABLES = {"FLUXBASE_ADMIN_PASSWORD": "password"}
+_VARIABLES = {"FLUXBASE_ADMIN_PASSWORD": "password", "WRAPPED_KEY": "vault:v1:AAAA"}
 
 
 def settings_of(name: str, **variables: str) -> Settings:

@@ -218,8 +218,9 @@ def verify(options: Options) -> int:
 
 
 _REWRAP_EXAMPLES = """\b
-Example:
+Examples:
   fluxbase-cli keys rewrap --kms-key-id alias/fluxbase-secrets-2027
+  fluxbase-cli keys rewrap --kms-key-id transit/fluxbase
 """
 
 
@@ -231,13 +232,13 @@ def rewrap(
         typer.Option(
             "--kms-key-id",
             metavar="KEY",
-            help="Wrap with this KMS key (id, ARN or alias).",
+            help="Wrap with this key of the key service: id, ARN or alias in AWS KMS, MOUNT/NAME in Vault's transit.",
         ),
     ],
 ) -> int:
-    """Wrap the keys with another KMS key.
+    """Wrap the keys with another key of the key service.
 
-    The keys, their fingerprints and all values stay the same. KMS only changes the key that wraps the keys.
+    The keys, their fingerprints and all values stay the same. Only the key that wraps the keys changes.
     """
     from fluxbase_cli.keys.rewrap import rewrap_keys  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.keys import rewrapped_data, rewrapped_lines, setting_lines  # noqa: PLC0415  # start-up time

@@ -29,9 +29,9 @@ from fluxbase_cli.keyring.aws_kms.wrapped import (
     read_wrapped,
     region_of,
     region_of_arn,
-    text_option,
 )
 from fluxbase_cli.keyring.material import generate_key, parse_key
+from fluxbase_cli.keyring.options import text_option
 from fluxbase_cli.keyring.provider import CreatedKey, ProviderContext, WrongWrappingKeyError
 
 if TYPE_CHECKING:

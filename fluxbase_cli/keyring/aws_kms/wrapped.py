@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fluxbase_cli.config import EncryptionSettings, KeyEntry, Secret
+from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.options import text_option
 from fluxbase_cli.keyring.provider import KeyAbsentError
 
 #: The maximum length of a `CiphertextBlob` in AWS KMS, in bytes (API reference, Decrypt).
@@ -60,20 +61,6 @@ def read_wrapped(entry: KeyEntry, encryption: EncryptionSettings) -> Wrapped:
         )
     kms_key_id = text_option(entry, "kms_key_id") or encryption.kms_key_id
     return Wrapped(_decoded(text, entry), kms_key_id, region_of(entry, kms_key_id), context_of(entry))
-
-
-def text_option(entry: KeyEntry, name: str) -> str | None:
-    """A field of the entry, without white space around it. None if it is missing or empty.
-
-    Raises:
-        ConfigurationError: it is a mapping.
-    """
-    value = entry.options.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, Secret):
-        raise ConfigurationError(f"`{name}` at {entry.source} is not text")
-    return value.reveal().strip() or None
 
 
 def context_of(entry: KeyEntry) -> Mapping[str, str]:

@@ -106,8 +106,6 @@ def _read(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[HowItEnde
         while True:
             now = time.monotonic()
             if drained is None and process.poll() is not None:
-                # What it has left behind would keep the streams open.
-                _kill_group(process)
                 drained = now + _DRAIN_S
             if drained is None and now > deadline:
                 return HowItEnded.HUNG, bytes(out), bytes(err)

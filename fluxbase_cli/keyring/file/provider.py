@@ -152,11 +152,8 @@ class FileKeyProvider:
                 )
             return _path_of(entry)
         if self._context.encryption.lists_keys:
-            for each in sorted(
-                (each for each in known if each.provider == NAME), key=lambda e: e.version, reverse=True
-            ):
-                path = _path_of(each)
-                name = by_pattern(path.name, each.version, version)
+            for other, path in _paths(known, version):
+                name = by_pattern(path.name, other, version)
                 if name is not None:
                     return path.with_name(name)
         raise ConfigurationError(
