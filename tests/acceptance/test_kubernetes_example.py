@@ -1,4 +1,4 @@
-"""`examples/kubernetes/`: Kubernetes accepts the Job, and its identical pods share one job of the tool."""
+"""The Job of `examples/kubernetes`: its identical pods share one job of the tool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 from tests.faults.reader import read
 from tests.fixtures.command import Command, Rotation, until
 
-_JOB = Path(__file__).parents[2] / "examples" / "kubernetes" / "re-encrypt.yaml"
+_JOB = Path(__file__).parents[2] / "examples" / "kubernetes" / "overlays" / "re-encrypt" / "job.yaml"
 _UID = "2f1b6c1e-9a44-4d55-8a51-6f0b43f5a7d1"
 
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -23,7 +22,6 @@ from tests.fixtures.programs import program
 from tests.fixtures.rotating import Rotating
 
 _EXAMPLES = Path(__file__).parents[2] / "examples" / "rotation"
-_KUBERNETES = "1.30"
 
 
 def _crontab() -> Iterator[tuple[str, str]]:
@@ -113,24 +111,6 @@ def test_the_pipelines_have_the_form_that_their_servers_need(file: str, schema: 
     )
 
     assert done.returncode == 0, done.stdout
-
-
-def test_the_objects_of_kubernetes_are_valid_and_have_the_necessary_rights() -> None:
-    text = (_EXAMPLES / "kubernetes" / "cronjob.yaml").read_text(encoding="utf-8")
-    objects = {each["kind"]: each for each in yaml.safe_load_all(text)}
-    assert set(objects) == {"ServiceAccount", "Role", "RoleBinding", "CronJob"}
-    for each in objects.values():
-        kubernetes_validate.validate(each, _KUBERNETES, strict=True)
-
-    pod = objects["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    account = objects["ServiceAccount"]["metadata"]["name"]
-    assert pod["serviceAccountName"] == account
-    assert objects["RoleBinding"]["subjects"] == [{"kind": "ServiceAccount", "name": account}]
-    assert objects["RoleBinding"]["roleRef"]["name"] == objects["Role"]["metadata"]["name"]
-    assert objects["CronJob"]["spec"]["concurrencyPolicy"] == "Forbid"
-    parse_schedule(objects["CronJob"]["spec"]["schedule"], ZoneInfo("UTC"), "CronJob")
-    # The arguments are those that the test of the crontab has run, and two for the output.
-    assert pod["containers"][0]["args"] == ["rotation", "run", "--log-format", "json", "-o", "json"]
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
