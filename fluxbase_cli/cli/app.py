@@ -29,14 +29,14 @@ variable: --batch-size by FLUXBASE_CLI_BATCH_SIZE, and so on. The command line o
 
 def _version(value: bool) -> None:  # noqa: FBT001  # Typer's callback
     if value:
-        print(f"fluxbase-cli {__version__}")  # noqa: T201
+        _print_version()
         raise typer.Exit
 
 
 def _root(
     *,
     version: Annotated[  # acts through its callback
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """The root of all commands. Its help text is `_HELP`."""
@@ -60,7 +60,28 @@ def make_app() -> typer.Typer:
     app.add_typer(rotation.make_app(), name="rotation")
     app.add_typer(security.make_app(), name="security")
     demo.add_to(app)
+    app.command("help")(_help)
+    app.command("version")(_print_version)
     return app
+
+
+def _help(
+    ctx: typer.Context,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND]...", help="The command's words.")] = None,
+) -> None:
+    """Show the help of a command, as --help does."""
+    context = ctx.find_root()
+    for word in words or ():
+        found = getattr(context.command, "get_command", lambda _context, _word: None)(context, word)
+        if found is None:
+            raise typer.BadParameter(f"there is no command '{' '.join(words or ())}'", ctx=ctx)
+        context = type(ctx)(found, info_name=word, parent=context)
+    print(context.command.get_help(context))  # noqa: T201
+
+
+def _print_version() -> None:
+    """Show the version, as --version does."""
+    print(f"fluxbase-cli {__version__}")  # noqa: T201
 
 
 def main() -> None:

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import typer
-
+from fluxbase_cli.cli.ask import ask
 from fluxbase_cli.printable import as_printed
 
 if TYPE_CHECKING:
@@ -16,20 +15,23 @@ if TYPE_CHECKING:
     from fluxbase_cli.engine.prepare.prepare import Prepared
 
 
-def confirmed(loaded: Loaded, targets: PreparedDatabases, server_lines: Iterable[str]) -> bool:
+def confirm(loaded: Loaded, targets: PreparedDatabases, server_lines: Iterable[str]) -> None:
     """Show what will be done and ask the user.
 
     Args:
         loaded: the settings and the keys.
         targets: the databases.
         server_lines: what happens to a running server.
+
+    Raises:
+        CancelledError: the user does not agree.
     """
     for target in targets.found:
         for line in [] if target.prepared is None else _summary(loaded, target.prepared):
             print(as_printed(line), file=sys.stderr)  # noqa: T201
     for line in server_lines:
         print(as_printed(line), file=sys.stderr)  # noqa: T201
-    return typer.confirm("Go ahead?", default=False, err=True)
+    ask("Go ahead?")
 
 
 def _summary(loaded: Loaded, prepared: Prepared) -> list[str]:

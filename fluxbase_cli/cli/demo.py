@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fluxbase_cli.cli.option_types import whole_number
 from fluxbase_cli.cli.options import Options, command
 from fluxbase_cli.cli.output import write
 from fluxbase_cli.errors import ExitCode
@@ -46,8 +47,7 @@ def demo(
         int,
         typer.Option(
             "--secrets",
-            min=10,
-            max=10_000_000,
+            parser=whole_number(least=10, most=10_000_000),
             help="Seal this many values, 85% of them under the old key.",
         ),
     ] = 1000,

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from fluxbase_cli.cli.ask import ask, can_ask
 from fluxbase_cli.cli.context import messages_for
+from fluxbase_cli.cli.option_types import whole_number
 from fluxbase_cli.cli.options import Options, current_context, expand_groups, with_signature
 from fluxbase_cli.cli.output import print_result
-from fluxbase_cli.errors import ConfigurationError, ExitCode
+from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import as_printed
 
@@ -42,8 +44,7 @@ Parallel = Annotated[
     int | None,
     typer.Option(
         "--parallel",
-        min=1,
-        max=64,
+        parser=whole_number(least=1, most=64),
         metavar="N",
         help=f"With --fleet: run on this many instances at the same time. [default: {_PARALLEL}]",
     ),
@@ -104,9 +105,8 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
     given = _given(arguments)
     must_ask = arguments.get("yes") is False and not arguments.get("dry_run")
     with leave_on_sigterm(messages.fail):
-        if must_ask and not _confirmed(fleet, [*words, *given], parallel):
-            messages.tell(LogEvent.COMMAND_DECLINED, "Nothing was touched.")
-            return ExitCode.FAILED
+        if must_ask and can_ask():
+            _ask(fleet, [*words, *given], parallel)
     run = FleetRun(
         fleet,
         _line(options, [*words, *given], yes="yes" in arguments),
@@ -183,12 +183,14 @@ def _text(value: Any) -> str:  # noqa: ANN401  # of any option's type
     return str(value.value if isinstance(value, Enum) else value)
 
 
-def _confirmed(fleet: Fleet, command: list[str], parallel: int) -> bool:
-    """Show what will be done and ask once for the whole fleet. Without a terminal, do not ask and return True."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return True
+def _ask(fleet: Fleet, command: list[str], parallel: int) -> None:
+    """Show what will be done and ask once for the whole fleet.
+
+    Raises:
+        CancelledError: the operator does not agree.
+    """
     from fluxbase_cli.report.fleet import plan_lines  # noqa: PLC0415  # start-up time
 
     for line in plan_lines(fleet, command, parallel):
         print(as_printed(line), file=sys.stderr)  # noqa: T201
-    return typer.confirm("Go ahead?", default=False, err=True)
+    ask("Go ahead?")

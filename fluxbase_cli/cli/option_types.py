@@ -17,12 +17,34 @@ if TYPE_CHECKING:
     from fluxbase_cli.engine.throttle.pacing import MaxLag
     from fluxbase_cli.store.limits import Limits
 
+
+def whole_number(*, least: int, most: int | None = None) -> Callable[[str | int], int]:
+    """A parser for an option that is a whole number.
+
+    Args:
+        least: the smallest number.
+        most: the largest number; None if there is none.
+    """
+
+    def parse(text: str | int) -> int:
+        limits = f"{least} or more" if most is None else f"{least} to {most}"
+        try:
+            # A default is a number already.
+            number = int(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not a whole number, such as {max(least, 1)}") from None
+        if number < least or (most is not None and number > most):
+            raise typer.BadParameter(f"{number} is too {'small' if number < least else 'large'}; it must be {limits}")
+        return number
+
+    return parse
+
+
 BatchSize = Annotated[
     int,
     typer.Option(
         "--batch-size",
-        min=1,
-        max=50_000,
+        parser=whole_number(least=1, most=50_000),
         metavar="N",
         help="Write this many rows in one transaction.",
     ),
@@ -57,8 +79,7 @@ JobBatchSize = Annotated[
     int | None,
     typer.Option(
         "--batch-size",
-        min=1,
-        max=50_000,
+        parser=whole_number(least=1, most=50_000),
         metavar="N",
         help="Write this many rows in one transaction. [default: at most 1000, fewer if a batch takes longer than "
         "--batch-time]",
@@ -85,8 +106,7 @@ Concurrency = Annotated[
     int,
     typer.Option(
         "--concurrency",
-        min=1,
-        max=64,
+        parser=whole_number(least=1, most=64),
         metavar="N",
         help="Use this many workers, each with its own connection.",
     ),

@@ -9,12 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -23,9 +21,8 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError
-from fluxbase_cli.log_events import LogEvent
-from fluxbase_cli.printable import to_printable_json
+from fluxbase_cli.cli.finish import finish
+from fluxbase_cli.errors import ConfigurationError
 
 _LOG_FORMAT = "--log-format"
 _LOG_FORMAT_VARIABLE = "FLUXBASE_CLI_LOG_FORMAT"
@@ -83,6 +80,11 @@ class Options:
         """These options, replaced by those that `other` has."""
         given = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name) is not None}
         return replace(self, **given)
+
+    @property
+    def json_messages(self) -> bool:
+        """Whether messages are JSON lines."""
+        return self.log_format is LogFormat.JSON
 
     @property
     def color(self) -> bool:
@@ -195,7 +197,7 @@ def _add_common(
         if first is None:
             function(**arguments)
         else:
-            _finish(function, options, arguments, first)
+            finish(function, options, arguments, first)
 
     return with_signature(wrapper, [context, *own, *common])
 
@@ -312,72 +314,3 @@ def command(function: Callable[..., int | None], *, outputs: frozenset[Output] =
     # Since Python 3.14 `wraps` copies only annotations that are still to be evaluated.
     checked.__annotations__ = expanded.__annotations__
     return _add_common(checked, environment=False, first=first, outputs=outputs)
-
-
-_REPORT = "Run it again with --debug, and please report what it prints."
-
-
-def _words_of_the_system(error: OSError) -> str | None:
-    """What the operating system refused, in its own words. None if the error's text is not the system's."""
-    if "No usable temporary directory" in str(error):
-        return "there is no folder for temporary files that can be written; set TMPDIR"
-    if error.errno is None or error.strerror != os.strerror(error.errno):
-        return None
-    where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-    return f"{where}{error.strerror}"
-
-
-def _finish(function: Callable[..., int | None], options: Options, arguments: dict[str, Any], first: str) -> None:
-    try:
-        code = function(**{first: options}, **arguments)
-    except FluxbaseCliError as error:
-        _print_error(options, error.message, error.hint, LogEvent.COMMAND_FAILED, error.exit_code)
-        _print_traceback(error, options)
-        raise typer.Exit(int(error.exit_code)) from None
-    except KeyboardInterrupt:
-        _print_error(options, "interrupted; nothing was begun", None, LogEvent.COMMAND_INTERRUPTED, ExitCode.SIGINT)
-        raise typer.Exit(int(ExitCode.SIGINT)) from None
-    except typer.Exit:
-        raise
-    except OSError as error:
-        # The words of the operating system, and of no library.
-        what = _words_of_the_system(error)
-        hint = None if what or options.debug else _REPORT
-        _print_error(
-            options, what or f"unexpected {type(error).__name__}", hint, LogEvent.COMMAND_FAILED, ExitCode.FAILED
-        )
-        _print_traceback(error, options)
-        raise typer.Exit(int(ExitCode.FAILED)) from None
-    except Exception as error:  # noqa: BLE001  # reported without a traceback, which could quote values
-        # The text of an unexpected error may quote anything, even a sealed value. The name of its type can't.
-        hint = None if options.debug else _REPORT
-        _print_error(options, f"unexpected {type(error).__name__}", hint, LogEvent.COMMAND_FAILED, ExitCode.FAILED)
-        _print_traceback(error, options)
-        raise typer.Exit(int(ExitCode.FAILED)) from None
-    raise typer.Exit(int(code or 0))
-
-
-def _print_error(options: Options, message: str, hint: str | None, event: LogEvent, code: ExitCode) -> None:
-    from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
-
-    as_json = options.log_format is LogFormat.JSON
-    Messages(as_json=as_json, color=options.color).fail(event, message, hint, exit_code=int(code))
-
-
-def _print_traceback(error: BaseException, options: Options) -> None:
-    if not options.debug:
-        return
-    import traceback  # noqa: PLC0415  # start-up time
-
-    # Print frames only. Variables and the texts of chained errors can quote values.
-    lines: list[str] = []
-    current: BaseException | None = error
-    while current is not None:
-        lines.append(f"{type(current).__module__}.{type(current).__qualname__} at:")
-        lines.append("".join(traceback.format_tb(current.__traceback__)).rstrip())
-        current = current.__cause__ or current.__context__
-    text = "\n".join(lines)
-    if options.log_format is LogFormat.JSON:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        text = to_printable_json({"time": now, "level": "debug", "event": LogEvent.TRACEBACK.value, "message": text})
-    print(text, file=sys.stderr)  # noqa: T201

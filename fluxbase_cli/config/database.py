@@ -23,6 +23,10 @@ _HOST = re.compile(
 _PORT_OF_ONE = re.compile(r":[0-9]{1,5}(?:,|$)")
 
 
+#: The source of settings that are not configured.
+DEFAULT_SOURCE = "defaults"
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     """The address of the database and the role to connect as.
@@ -51,7 +55,7 @@ class DatabaseSettings:
     database: str | None = "fluxbase"
     ssl_mode: str | None = "disable"
     url: Secret | None = None
-    source: str = "defaults"
+    source: str = DEFAULT_SOURCE
     instead: str | None = None
     is_default_password: bool = False
 
@@ -205,4 +209,4 @@ def _source(reader: Reader) -> str:
     settings = ("host", "port", "user", "admin_user", "password", "admin_password", "database", "ssl_mode")
     variables = (reader.environment.get(f"FLUXBASE_DATABASE_{name.upper()}") for name in settings)
     places += [variable.place for variable in variables if variable is not None]
-    return "; ".join(places) or DatabaseSettings().source
+    return "; ".join(places) or DEFAULT_SOURCE

@@ -47,6 +47,8 @@ def parse_key(text: str, source: str) -> bytes:
             raise _unusable(source, "44 characters, but not standard base64") from None
         if len(decoded) == KEY_BYTES:
             return decoded
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
+        raise _unusable(source, f"in quotation marks ({text[0]}), which are read as a part of it", "Remove them. ")
     blank = ", with white space around it" if text != text.strip() else ""
     raise _unusable(source, f"{len(data)} bytes long{blank}")
 
@@ -84,10 +86,10 @@ def server_text(secret: bytes) -> str | None:
     return text if len(secret) == KEY_BYTES and text.isprintable() and text == text.strip() else None
 
 
-def _unusable(source: str, what: str) -> ConfigurationError:
+def _unusable(source: str, what: str, remedy: str = "") -> ConfigurationError:
     return ConfigurationError(
         f"the key at {source} is {what}",
-        hint="A key is 64 hex digits, 44 characters of base64, or exactly 32 bytes of text. "
+        hint=f"{remedy}A key is 64 hex digits, 44 characters of base64, or exactly 32 bytes of text. "
         "`fluxbase-cli keys generate` makes one.",
     )
 

@@ -95,14 +95,26 @@ def open_keyring(
     if encryption.keeps_wrapped_keys:
         wrapped = wrapped_entries(encryption, history.read())
         keys += fetch_keys(encryption, environ, entries=wrapped, warn=warn, may_be_gone=may_be_gone)
-    ring = Keyring(
-        keys, active=encryption.active_key_version, to_come=frozenset(to_come), server=servers_key(encryption)
-    )
+    server = servers_key(encryption)
+    if not keys and server is None:
+        raise _no_key(settings)
+    ring = Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come), server=server)
     if check_pins:
         pinned = read_pins(settings.database, warn=warn)
         compute_fingerprints(key.secret for key in ring.keys if key.version in pinned)
         refuse_other_keys(pinned, ring.keys)
     return ring
+
+
+def _no_key(settings: Settings) -> ConfigurationError:
+    files = {"fluxbase.yaml": settings.config_file, ".env": settings.env_file}
+    read = ", ".join(str(file) for file in files.values() if file)
+    missing = ", ".join(name for name, file in files.items() if not file)
+    said = [f"read: {read}"] * bool(read) + [f"not found: {missing}"] * bool(missing)
+    return ConfigurationError(
+        f"no key is configured ({'; '.join(said)})",
+        hint="Set security.encryption.keys in fluxbase.yaml, or FLUXBASE_SECRET_KEY_1 and so on.",
+    )
 
 
 def destroyed_versions(database: DatabaseSettings) -> frozenset[int]:

@@ -41,8 +41,10 @@ def control_lines(state: ControlState) -> Iterator[str]:
     if orders.paused_at is not None:
         why = f": {orders.pause_reason}" if orders.pause_reason else ""
         yield f"Job {state.job} is paused by {orders.paused_by or 'somebody'}{why}"
-    else:
-        yield f"Job {state.job} is not paused"
+    elif state.released:
+        yield f"Job {state.job} is not paused any more"
+    elif state.released is False and state.lifted is None:
+        yield f"Job {state.job} was neither paused nor stopped; nothing was changed"
     if orders.max_rate_per_s is not None:
         yield f"At most {orders.max_rate_per_s:,.10g} secrets/s"
     if orders.batch_rows is not None:

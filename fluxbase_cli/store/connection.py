@@ -16,6 +16,7 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.config.conninfo import parameter_names
+from fluxbase_cli.config.database import DEFAULT_SOURCE
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, PreflightRefusedError
 from fluxbase_cli.printable import printable
 from fluxbase_cli.store.binary import (
@@ -182,9 +183,24 @@ def connect_or_explain(database: DatabaseSettings) -> Connection:
         return connect(database)
     except psycopg.Error as error:
         raise DatabaseError(
-            f"can't connect to {database.describe()}: {first_line(error)}",
-            hint="Check that the server is up and that database.* or --database-url points at it.",
+            f"can't connect to {database.describe()}: {first_line(error)}", hint=_connect_hint(database, str(error))
         ) from None
+
+
+def _connect_hint(database: DatabaseSettings, message: str) -> str:
+    """What to do about a server that can't be reached."""
+    if database.source == DEFAULT_SOURCE:
+        return (
+            "No database is configured, so the default address was used. Set database.* in fluxbase.yaml, "
+            "FLUXBASE_DATABASE_URL or --database-url."
+        )
+    # The words of the TLS library, which are the same in every language.
+    if "certificate" in message:
+        return (
+            "The server's certificate is not accepted. Check its name and its authority (sslrootcert in the URL, or "
+            "PGSSLROOTCERT), and database.ssl_mode."
+        )
+    return f"Check that the server is up and that this address is right ({database.source})."
 
 
 @contextmanager

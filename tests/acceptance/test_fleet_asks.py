@@ -14,11 +14,11 @@ def test_on_a_terminal_it_asks_once_for_all_instances(fleet: FleetBed) -> None:
     begun = [touched(member) for member in members]
     taken = fleet.command.on_terminal(*RE_ENCRYPT, width=200, answers=[("Go ahead?", "y")])
 
-    assert refused.code == 1
+    assert refused.code == 130
     assert "Instances: 2, 2 at a time" in refused.stdout
     assert "Command:   secrets re-encrypt --from-version=1 --to-version=2" in refused.stdout
     assert str(members[1].folder / "fluxbase.yaml") in refused.stdout
-    assert "Nothing was touched." in refused.stdout
+    assert "Cancelled. Nothing was changed." in refused.stdout
     assert begun == [False, False]
     assert taken.code == 0
     assert taken.stdout.count("Go ahead?") == 1

@@ -247,7 +247,8 @@ def test_on_a_terminal_an_emergency_needs_a_second_confirmation(rotated: Rotatio
     outcome = rotated.command.on_terminal(
         *_DESTROY, "--now", "--reason", "test", answers=[("now, if nothing needs it?", "n")]
     )
-    assert outcome.code == 1
+    assert outcome.code == 130
+    assert "Cancelled. Nothing was changed." in outcome.stdout
     assert state(rotated) == "enabled"
     # What is destroyed, and where.
     database = rotated.url.rpartition("/")[2].partition("?")[0]

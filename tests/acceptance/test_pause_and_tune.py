@@ -46,7 +46,7 @@ def test_a_job_can_be_paused_continued_and_tuned_from_another_terminal(rotation:
     assert "(a sale begins); `fluxbase-cli secrets resume` lets it go on" in outcomes[0].stderr
     assert (status["state"], status["paused"], status["alive"]) == ("running", True, True)
     assert "running (paused)" in shown
-    assert "is not paused" in resumed.stdout
+    assert "Job 1 is not paused any more" in resumed.stdout
     assert (tuned.json["max_rate"], tuned.json["batch_size"], tuned.json["runners"]) == (None, 7, 2)
     for outcome in outcomes:
         assert outcome.code == 0, outcome.stderr

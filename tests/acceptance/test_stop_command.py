@@ -133,7 +133,7 @@ def test_a_paused_job_can_be_stopped(rotation: Rotation) -> None:
     # One command ends both.
     resumed = rotation.command("secrets", "resume")
     assert "Job 1 is not stopped any more" in resumed.stdout
-    assert "Job 1 is not paused" in resumed.stdout
+    assert "Job 1 is not paused any more" in resumed.stdout
     assert rotation.command(*_QUICKLY).code == 0
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fluxbase_cli.seal import fingerprint
-from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation
+from tests.fixtures.command import CTRL_C, CTRL_D, NEW_KEY, OLD_KEY, Rotation
 
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -33,13 +33,15 @@ def test_before_the_first_write_the_terminal_shows_what_will_be_done(rotation: R
     assert url.password not in summary
 
 
-def test_the_answer_no_changes_nothing(rotation: Rotation) -> None:
+@pytest.mark.parametrize("answer", ["n", CTRL_C, CTRL_D], ids=["no", "Ctrl-C", "Ctrl-D"])
+def test_the_answer_no_changes_nothing(rotation: Rotation, answer: str) -> None:
     rotation.seed(1000)
 
-    outcome = rotation.command.on_terminal(*_RE_ENCRYPT, answers=[("Go ahead?", "n")])
+    outcome = rotation.command.on_terminal(*_RE_ENCRYPT, answers=[("Go ahead?", answer)])
 
-    assert outcome.code != 0
-    assert "Nothing was touched" in outcome.stdout
+    assert outcome.code == 130
+    assert outcome.stdout.splitlines()[-1] == "Cancelled. Nothing was changed."
+    assert "failed" not in outcome.stdout.lower()
     assert rotation.value("SELECT to_regnamespace('fluxbase_rotation')") is None
     assert rotation.command("secrets", "audit", "-o", "json").json["by_version"] == {"1": 850, "2": 150}
 

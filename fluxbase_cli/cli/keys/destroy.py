@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fluxbase_cli.cli.ask import ask, can_ask
 from fluxbase_cli.cli.context import load, messages_for
-from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scope_of
+from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scope_of, whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.cli.waits import tells_waits
@@ -26,7 +27,7 @@ KeyVersion = Annotated[
     int,
     typer.Option(
         "--key-version",
-        min=1,
+        parser=whole_number(least=1),
         metavar="N",
         help="The key's version.",
     ),
@@ -165,12 +166,8 @@ def destroy(  # noqa: PLR0913  # a command's options
             reload=lambda: load(options, messages),
             ask=None if yes or not now or confirm is not None else lambda subject: _ask(subject, settings),
         )
-        try:
-            with tells_waits(settings, messages):
-                outcome = destruction.run()
-        except _DeclinedError:
-            messages.tell(LogEvent.COMMAND_DECLINED, "Nothing was touched.")
-            return ExitCode.FAILED
+        with tells_waits(settings, messages):
+            outcome = destruction.run()
     if outcome.interrupted is not None:
         messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; nothing was changed")
         return outcome.exit_code
@@ -188,32 +185,24 @@ def destroy(  # noqa: PLR0913  # a command's options
     return outcome.exit_code
 
 
-class _DeclinedError(Exception):
-    """The operator has answered no."""
-
-
 def _refuse_unsaid(reason: str | None, *, now: bool, asks: bool) -> None:
     """Raise an error if a destruction at once has no reason, or would have to ask where nobody can answer."""
     if reason is not None and not reason.strip():
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
     if now and reason is None:
         raise ConfigurationError("--now needs --reason", hint="Say why: it is kept in the record of events.")
-    if now and asks and not _can_ask():
+    if now and asks and not can_ask():
         raise ConfigurationError(
             "--now destroys the key for good, and nobody can be asked: this is not a terminal",
             hint="Pass --yes if you mean it.",
         )
 
 
-def _can_ask() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
 def _ask(subject: Subject, settings: Settings) -> None:
     """Show what would be destroyed, and ask.
 
     Raises:
-        _DeclinedError: the answer is no.
+        CancelledError: the operator does not agree.
     """
     for line in (
         f"Database:  {settings.database.describe()}",
@@ -222,8 +211,7 @@ def _ask(subject: Subject, settings: Settings) -> None:
     ):
         print(as_printed(line), file=sys.stderr)  # noqa: T201
     question = f"Destroy key version {subject.version} for good, now, if nothing needs it?"
-    if not typer.confirm(question, default=False, err=True):
-        raise _DeclinedError
+    ask(question)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for, working_directory
+from fluxbase_cli.cli.option_types import whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, was_printed, write
 from fluxbase_cli.cli.waits import tells_waits
@@ -60,7 +61,7 @@ def generate(
         int | None,
         typer.Option(
             "--key-version",
-            min=1,
+            parser=whole_number(least=1),
             metavar="N",
             help="With --store: give the new key this version. [default: the next one]",
         ),

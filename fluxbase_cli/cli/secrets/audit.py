@@ -16,6 +16,7 @@ from fluxbase_cli.cli.option_types import (
     TransactionWait,
     limits_of,
     scope_of,
+    whole_number,
 )
 from fluxbase_cli.cli.options import Databases, Options, command
 from fluxbase_cli.cli.output import print_quarantine, print_result
@@ -43,7 +44,7 @@ def audit(  # noqa: PLR0913  # a command's options
         int | None,
         typer.Option(
             "--key-version",
-            min=1,
+            parser=whole_number(least=1),
             metavar="N",
             help="Check this version. Exit code 0: no value needs its key any more. 3: some values do.",
         ),

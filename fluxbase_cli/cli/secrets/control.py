@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
-from fluxbase_cli.cli.option_types import MaxRate, MaxReplicaLag, max_lag
+from fluxbase_cli.cli.option_types import MaxRate, MaxReplicaLag, max_lag, whole_number
 from fluxbase_cli.cli.options import Options, command
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, interrupted_code
@@ -136,8 +136,7 @@ def tune(
         int | None,
         typer.Option(
             "--batch-size",
-            min=0,
-            max=50_000,
+            parser=whole_number(least=0, most=50_000),
             metavar="N",
             help="All runners write this many rows in one transaction. 0: each runner uses its own size again.",
         ),

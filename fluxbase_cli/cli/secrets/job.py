@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fluxbase_cli.cli.confirm import confirmed
+from fluxbase_cli.cli.ask import can_ask
+from fluxbase_cli.cli.confirm import confirm
 from fluxbase_cli.cli.context import load_with_keys, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
-from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of
+from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of, whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_quarantine, print_result, write
 from fluxbase_cli.errors import ConfigurationError, ExitCode
@@ -52,7 +52,8 @@ def re_encrypt(
         int | None,
         typer.Option(
             "--from-version",
-            min=1,
+            "--from",
+            parser=whole_number(least=1),
             metavar="N",
             help="Move only values under this key version. [default: all values that are not under the target]",
         ),
@@ -61,7 +62,8 @@ def re_encrypt(
         int | None,
         typer.Option(
             "--to-version",
-            min=1,
+            "--to",
+            parser=whole_number(least=1),
             metavar="N",
             help="Seal the values under this key version. [default: active_key_version]",
         ),
@@ -103,7 +105,8 @@ def rollback(
         int,
         typer.Option(
             "--to-version",
-            min=1,
+            "--to",
+            parser=whole_number(least=1),
             metavar="N",
             help="Move all values back to this key version.",
         ),
@@ -214,8 +217,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
         notes = ServerNotes(
             encryption, targets.release, keyring, target, request.goal.source, sessions, request.dry_run
         )
-        if not _agreed(messages, loaded, targets, notes, asks=not (request.dry_run or job.yes)):
-            return ExitCode.FAILED
+        _ask(messages, loaded, targets, notes, asks=not (request.dry_run or job.yes))
 
     as_text = options.output in (None, Output.TABLE)
     if as_text:
@@ -269,16 +271,17 @@ def _tell_result(
     return report.exit_code
 
 
-def _agreed(messages: Messages, loaded: Loaded, targets: PreparedDatabases, notes: ServerNotes, *, asks: bool) -> bool:
-    """Say what happens to the server, and ask the operator. Without a terminal nothing is asked."""
-    if asks and sys.stdin.isatty() and sys.stderr.isatty():
-        agreed = confirmed(loaded, targets, notes.before())
-        if not agreed:
-            messages.tell(LogEvent.COMMAND_DECLINED, "Nothing was touched.")
-        return agreed
+def _ask(messages: Messages, loaded: Loaded, targets: PreparedDatabases, notes: ServerNotes, *, asks: bool) -> None:
+    """Say what happens to the server, and ask the operator. Without a terminal nothing is asked.
+
+    Raises:
+        CancelledError: the operator does not agree.
+    """
+    if asks and can_ask():
+        confirm(loaded, targets, notes.before())
+        return
     for line in notes.before():
         messages.tell(LogEvent.SERVER_NOTICE, line)
-    return True
 
 
 def _how_to_continue(report: JobReport, request: JobRequest) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
-from fluxbase_cli.cli.option_types import seconds
+from fluxbase_cli.cli.option_types import seconds, whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result, was_printed
 from fluxbase_cli.errors import ExitCode, interrupted_code
@@ -34,7 +34,9 @@ Examples:
 def status(
     options: Options,
     *,
-    job: Annotated[int | None, typer.Argument(min=1, metavar="[JOB]", help="Show this job in full.")] = None,
+    job: Annotated[
+        int | None, typer.Argument(parser=whole_number(least=1), metavar="[JOB]", help="Show this job in full.")
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(

@@ -33,12 +33,14 @@ class ControlState:
         orders: the control settings now.
         runners: how many processes work on the job.
         lifted: the request to stop it that was withdrawn; None if there was none.
+        released: whether `resume` has ended its pause. None after another command.
     """
 
     job: int
     orders: JobControl
     runners: int
     lifted: StopRequest | None = None
+    released: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +154,15 @@ def _change(
     with session(database) as connection:
         jobs = JobStore(connection)
         job = _unfinished(jobs)
+        was_paused = jobs.control(job.id).paused_at is not None
         with connection.transaction():
             if apply is not None:
                 apply(jobs, job.id)
                 jobs.events.add(event, job=job.id, reason=reason, detail=detail)
         runners = sum(runner.alive for runner in jobs.runners.of_job(job.id))
         control = jobs.control(job.id)
-        return ControlState(job.id, control, runners, job.stop if control.stop is None else None)
+        released = was_paused if event == "released" else None
+        return ControlState(job.id, control, runners, job.stop if control.stop is None else None, released)
 
 
 def _unfinished(jobs: JobStore) -> Job:

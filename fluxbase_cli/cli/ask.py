@@ -1,0 +1,40 @@
+"""Asks the operator before something is changed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import typer
+
+
+class CancelledError(Exception):
+    """The operator has answered no, or has left the question with Ctrl-C or Ctrl-D. Nothing was changed."""
+
+
+def can_ask() -> bool:
+    """Whether an operator sits at a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> None:
+    """Ask a question. No answer means no.
+
+    Args:
+        question: what to agree to.
+
+    Raises:
+        CancelledError: the operator does not agree.
+    """
+    # Where a job could run, Ctrl-C asks it to finish its batches. Here it must end the question.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        agreed = typer.confirm(question, default=False, err=True)
+    except typer.Abort:
+        # The cursor stands behind the question.
+        print(file=sys.stderr)  # noqa: T201
+        agreed = False
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not agreed:
+        raise CancelledError
