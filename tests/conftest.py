@@ -30,6 +30,7 @@ pytest_plugins = [
     "tests.fixtures.further",
     "tests.fixtures.kms",
     "tests.fixtures.aws",
+    "tests.fixtures.aws_secrets",
     "tests.fixtures.webhook",
     "tests.fixtures.rotating",
     "tests.fixtures.served",

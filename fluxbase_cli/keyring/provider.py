@@ -18,6 +18,7 @@ A provider may implement more protocols, each with one or two methods:
 
 from __future__ import annotations
 
+import signal as signal_numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,7 +28,9 @@ from typing import Protocol, runtime_checkable
 from fluxbase_cli.config import ActivePointer, EncryptionSettings, KeyEntry
 from fluxbase_cli.config.provider_traits import ENTRY_POINT_GROUP
 from fluxbase_cli.encoding import Encoding
-from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
+
+_ASKS_TO_STOP = frozenset({signal_numbers.SIGINT, signal_numbers.SIGTERM})
 
 
 def no_warning(_text: str) -> None:
@@ -61,6 +64,19 @@ class KeyAbsentError(ConfigurationError):
 
 class WrongWrappingKeyError(ConfigurationError):
     """Another key of the key service wrapped this key."""
+
+
+class KeyInterruptedError(ConfigurationError):
+    """A signal came while a key was fetched, and what fetched it was ended.
+
+    Args:
+        message: what was ended.
+        signal: the number of the signal.
+    """
+
+    def __init__(self, message: str, signal: int | None) -> None:
+        super().__init__(message)
+        self.exit_code = ExitCode(interrupted_code(signal)) if signal in _ASKS_TO_STOP else ExitCode.FAILED
 
 
 class KeyElsewhereError(ConfigurationError):

@@ -28,6 +28,7 @@ import psycopg
 
 from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError
+from fluxbase_cli.keyring import KeyInterruptedError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.notifications.message import NotificationType
 from fluxbase_cli.notifications.outbox import Outbox
@@ -135,7 +136,7 @@ class Rotator:
                 return
             try:
                 rotation = self._begin(decision, force=force)
-            except StoppedError:
+            except (StoppedError, KeyInterruptedError):
                 self._report = replace(self._report, state="interrupted", signal=self._context.stop.signal)
                 return
             except FluxbaseCliError as error:
@@ -157,7 +158,7 @@ class Rotator:
             self._continue(rotation)
         except WentBackError as back:
             self._went_back(rotation, back)
-        except StoppedError:
+        except (StoppedError, KeyInterruptedError):
             self._report = replace(self._report, state="interrupted", signal=self._context.stop.signal)
         except WaitingForPersonError as waiting:
             self._wait(rotation, waiting)

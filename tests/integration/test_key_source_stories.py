@@ -12,6 +12,7 @@ import pytest
 from fluxbase_cli.demo.seed import seed
 from fluxbase_cli.seal import fingerprint
 from tests.faults.reader import read
+from tests.fixtures.aws_secrets import SecretStore
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Outcome
 from tests.fixtures.in_process import InProcess
 from tests.fixtures.transit import TransitMount
@@ -170,3 +171,26 @@ def test_keys_wrapped_by_vault_are_kept_in_no_plain_form_and_destroyed_with_thei
     assert (destroyed["state"], destroyed["gone"]) == ("destroyed", True)
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT version FROM fluxbase_keys.wrapped_key").fetchall() == [(third["version"],)]
+
+
+def test_keys_in_aws_secrets_manager_are_made_rotated_and_destroyed(
+    installed: InProcess, secret_store: SecretStore
+) -> None:
+    secret_store.put("keys/v1", OLD_KEY.hex())
+    names = [f"{{{{ aws_secrets_manager `{secret_store.folder}/keys/v{version}` }}}}" for version in (1, 2)]
+    entries = "".join(f'      - {{version: {n}, key: "{name}"}}\n' for n, name in enumerate(names, 1))
+    installed.write("fluxbase.yaml", f"security:\n  encryption:\n    keys:\n{entries}    active_key_version: 2\n")
+    command = installed.having(**secret_store.variables)
+
+    stored = done(command("keys", "generate", "--store", "-o", "json")).json
+    assert (stored["version"], stored["provider"]) == (2, "aws_secrets_manager")
+    rotate(command, bytes.fromhex(secret_store.get("keys/v2")))
+    listed = done(command("keys", "list", "-o", "json")).json["keys"]
+    assert listed[0]["source"].startswith(f"AWS Secrets Manager: {secret_store.folder}/keys/v1 (fluxbase.yaml: ")
+    assert "created_at" in listed[0]
+
+    destroyed = done(command(*_DESTROY)).json
+    assert (destroyed["state"], destroyed["gone"], secret_store.names()) == ("destroyed", True, {"keys/v2"})
+    assert "version 1 was destroyed" in done(command("secrets", "audit")).stderr
+    third = done(command("keys", "generate", "--store", "-o", "json")).json
+    assert third["setting"] == {"key": names[1].replace("/v2", "/v3")}

@@ -17,7 +17,14 @@ import pytest
 
 from fluxbase_cli.config import EncryptionSettings, KeyEntry, Secret, ServerSettings
 from fluxbase_cli.errors import ConfigurationError, ExitCode
-from fluxbase_cli.keyring import KeyAbsentError, KeyCreator, KeyDestroyer, ProviderContext, load_provider
+from fluxbase_cli.keyring import (
+    KeyAbsentError,
+    KeyCreator,
+    KeyDestroyer,
+    KeyInterruptedError,
+    ProviderContext,
+    load_provider,
+)
 from fluxbase_cli.keyring.command import CommandKeyProvider
 from fluxbase_cli.keyring.command.error_output import HIDDEN, shown_lines
 from fluxbase_cli.keyring.command.process import HowItEnded, run_program
@@ -210,7 +217,9 @@ def test_a_signal_for_us_ends_the_program_too(command: Command, number: signal.S
     pids = command.directory / "pids"
     script = f"trap '' TERM INT HUP; echo $$ > {pids}.new; mv {pids}.new {pids}; sleep 600; sleep 600"
     program = (
-        "import os\nfrom fluxbase_cli.keyring.command.process import run_program\n"
+        "import os, signal\nfrom fluxbase_cli.keyring.command.process import run_program\n"
+        # Under nohup it is ignored, and stays so.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         f"run_program(['sh', '-c', {script!r}], os.environ, 30.0)"
     )
     with command.start_line([sys.executable, "-c", program]) as running:
@@ -220,6 +229,20 @@ def test_a_signal_for_us_ends_the_program_too(command: Command, number: signal.S
         assert running.finish().code in {-number, 1}
         assert time.monotonic() - began < 5
     until(lambda: gone(pids), "the program has ended", patience_s=20)
+
+
+def test_a_command_that_is_asked_to_stop_ends_with_the_code_of_the_signal() -> None:
+    """The handler of a job only notes the request. So the fetch of a key must end with an error."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        with pytest.raises(KeyInterruptedError, match="was killed, because this command was interrupted") as caught:
+            provider().fetch(entry("sleep", "60"))
+        timer.join()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.exit_code == ExitCode.SIGTERM
 
 
 def test_a_request_to_stop_ends_the_program_and_the_former_handler_hears_of_it() -> None:
@@ -232,7 +255,7 @@ def test_a_request_to_stop_ends_the_program_and_the_former_handler_hears_of_it()
         timer.join()
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert (result.how, came) == (HowItEnded.INTERRUPTED, [signal.SIGTERM])
+    assert (result.how, result.signal, came) == (HowItEnded.INTERRUPTED, signal.SIGTERM, [signal.SIGTERM])
 
 
 @pytest.mark.parametrize("words", [["sleep", "60"], ["no-such-program"]])

@@ -8,8 +8,7 @@ version is not accepted for another version. The key itself is only in the memor
 from __future__ import annotations
 
 import hmac
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from fluxbase_cli import seal
 from fluxbase_cli.config import KeyEntry, Secret
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.aws.connection import configure
 from fluxbase_cli.keyring.aws_kms.wrapped import (
     Wrapped,
     context_of,
@@ -39,12 +39,6 @@ if TYPE_CHECKING:
     from mypy_boto3_kms.type_defs import DecryptRequestTypeDef, ReEncryptRequestTypeDef
 
 NAME = "aws_kms"
-
-#: The maximum number of attempts of a call, with the first, if neither AWS_MAX_ATTEMPTS nor the profile sets it. The
-#: waits add up to about eight seconds, which is longer than a burst of calls by others.
-_MAX_ATTEMPTS = 5
-_CONNECT_TIMEOUT_S = 5
-_READ_TIMEOUT_S = 15
 
 
 class AwsKmsKeyProvider:
@@ -231,34 +225,10 @@ class AwsKmsKeyProvider:
     def _client(self, region: str | None) -> KMSClient:
         client = self._clients.get(region)
         if client is None:
-            client = self._clients[region] = _connect(region, self._environ)
+            made = configure(region, self._environ)
+            client = made.session.client("kms", region_name=made.region, config=made.config)
+            self._clients[region] = client
         return client
-
-
-def _connect(region: str | None, environ: Mapping[str, str]) -> KMSClient:
-    import boto3  # noqa: PLC0415  # start-up time
-    import botocore.session  # noqa: PLC0415  # start-up time
-    from botocore.config import Config  # noqa: PLC0415  # start-up time
-
-    # At debug level botocore logs every response. The responses of Decrypt contain keys.
-    for name in ("boto3", "botocore"):
-        logging.getLogger(name).setLevel(logging.INFO)
-    core = botocore.session.get_session()
-    configured: Callable[[str], object] = core.get_config_variable
-    attempts = configured("max_attempts")
-    config = Config(
-        retries={
-            # boto3's default is an older mode. It retries neither all throttling nor all failures of KMS.
-            "mode": "adaptive" if configured("retry_mode") == "adaptive" else "standard",
-            "total_max_attempts": attempts if isinstance(attempts, int) else _MAX_ATTEMPTS,
-        },
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=_READ_TIMEOUT_S,
-    )
-    session = boto3.session.Session(botocore_session=core)
-    return session.client(
-        "kms", region_name=region or session.region_name or environ.get("AWS_REGION") or None, config=config
-    )
 
 
 def _refuse_if_taken(entry: KeyEntry) -> None:

@@ -51,12 +51,14 @@ class Result:
         code: its exit code; negative, the number of the signal that ended it.
         stdout: what it printed, at most a little more than `MOST_PRINTED_BYTES`.
         stderr: the end of its other output.
+        signal: the signal that came for us, if one did.
     """
 
     how: HowItEnded
     code: int
     stdout: bytes = field(repr=False)
     stderr: bytes = field(repr=False)
+    signal: int | None = None
 
 
 def run_program(words: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Result:
@@ -91,7 +93,9 @@ def run_program(words: Sequence[str], environ: Mapping[str, str], timeout_s: flo
                 if stream is not None:
                     stream.close()
     code = -signal.SIGKILL if process.returncode is None else process.returncode
-    return Result(HowItEnded.INTERRUPTED if signals.came else how, code, stdout, stderr)
+    if signals.came:
+        return Result(HowItEnded.INTERRUPTED, code, stdout, stderr, signals.came[0])
+    return Result(how, code, stdout, stderr)
 
 
 def _read(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[HowItEnded, bytes, bytes]:

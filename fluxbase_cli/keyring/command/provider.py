@@ -16,7 +16,7 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.command.error_output import shown_lines
 from fluxbase_cli.keyring.command.process import MOST_PRINTED_BYTES, HowItEnded, Result, run_program
 from fluxbase_cli.keyring.material import parse_key
-from fluxbase_cli.keyring.provider import ProviderContext
+from fluxbase_cli.keyring.provider import KeyInterruptedError, ProviderContext
 
 TIMEOUT_S = 30.0
 
@@ -42,6 +42,7 @@ class CommandKeyProvider:
         What it writes to stderr is shown as warnings.
 
         Raises:
+            KeyInterruptedError: a signal came for us.
             ConfigurationError: it can't be run, hangs, fails, or does not print a key in exactly one line. The message
                 contains nothing that it printed.
         """
@@ -91,7 +92,7 @@ def _line_of(result: Result, name: str, timeout_s: float) -> str:
                 hint="It must print the key and nothing else.",
             )
         case HowItEnded.INTERRUPTED:
-            raise ConfigurationError(f"{name} was killed, because this command was interrupted")
+            raise KeyInterruptedError(f"{name} was killed, because this command was interrupted", result.signal)
         case HowItEnded.ENDED:
             pass
     if result.code != 0:
