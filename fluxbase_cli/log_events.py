@@ -94,6 +94,7 @@ class LogEvent(StrEnum):
     NOTIFICATION_UNDELIVERED = "notification.undelivered"
     NOTIFICATIONS_UNRECORDED = "notifications.unrecorded"
     METRICS_UNWRITTEN = "metrics.unwritten"
+    TELEMETRY_FAILED = "telemetry.failed"
 
     # The daemon.
     DAEMON_LISTENING = "daemon.listening"

@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.fixtures.aws",
     "tests.fixtures.aws_secrets",
     "tests.fixtures.webhook",
+    "tests.fixtures.collector",
     "tests.fixtures.rotating",
     "tests.fixtures.served",
     "tests.fixtures.deployed",

@@ -18,6 +18,7 @@ from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.option_types import BatchSize, Concurrency, LocationsOption, scope_of
 from fluxbase_cli.cli.options import Databases, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
+from fluxbase_cli.cli.telemetry import telemetry_for
 from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError, interrupted_code
 from fluxbase_cli.log_events import LogEvent, Teller, about
 
@@ -130,21 +131,27 @@ def run(  # noqa: PLR0913  # a command's options
     resumes.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.events import Several  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.rotation import rotation_data, rotation_lines  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.rotation.metrics import samples_of  # noqa: PLC0415
     from fluxbase_cli.rotation.metrics_file import MetricsFile  # noqa: PLC0415
     from fluxbase_cli.rotation.rotator import Rotator  # noqa: PLC0415
 
     messages = messages_for(options)
     context = _context_from(options, messages, batch_size, concurrency, databases, locations)
     with (
+        telemetry_for(messages, context.stop) as telemetry,
         MetricsFile(metrics_file, about(LogEvent.METRICS_UNWRITTEN, messages.warn)) as figures,
         stop_on_signals(context.stop, messages.tell),
         progress_for(messages, color=options.color) as progress,
     ):
-        rotator = Rotator(replace(context, observer=progress))
+        rotator = Rotator(replace(context, observer=Several(progress, telemetry), listener=telemetry.step))
         figures.take(lambda: rotator.figures)
-        report = rotator.run(force=force)
+        with telemetry.span("rotation run", {"rotation.forced": force}):
+            report = rotator.run(force=force)
+            telemetry.add({"rotation.state": report.state, "rotation.to_version": report.to_version})
+        telemetry.measure(lambda: samples_of(rotator.figures))
     print_result(options, rotation_data(report), rotation_lines(report))
     return report.exit_code
 
@@ -181,9 +188,18 @@ def daemon(  # noqa: PLR0913  # a command's options
 
     messages = messages_for(options)
     context = _context_from(options, messages, batch_size, concurrency, databases, locations)
-    service = Daemon(context, listen=_address(listen))
-    with _daemon_signals(context, service.wake, messages.tell):
-        return service.serve()
+    with telemetry_for(messages, context.stop) as telemetry:
+        watched = replace(
+            context,
+            observer=telemetry,
+            listener=telemetry.step,
+            # Most runs find that nothing is due.
+            around=lambda: telemetry.span("rotation run", {}, if_used=True),
+        )
+        service = Daemon(watched, listen=_address(listen))
+        telemetry.measure(lambda: service.metrics.samples)
+        with _daemon_signals(context, service.wake, messages.tell):
+            return service.serve()
 
 
 _HEALTH_EXAMPLES = """\b

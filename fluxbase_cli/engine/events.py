@@ -105,3 +105,15 @@ class NullObserver:
 
     def notify(self, event: Event) -> None:
         """Do nothing."""
+
+
+class Several:
+    """Several observers that get the same events."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def notify(self, event: Event) -> None:
+        """Pass an event to all observers."""
+        for observer in self._observers:
+            observer.notify(event)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from fluxbase_cli.engine.events import BatchDone, Event, Observer, PassStarted, Waiting
+from fluxbase_cli.engine.events import BatchDone, Event, PassStarted, Waiting
 from fluxbase_cli.notifications.message import NotificationType
 
 _PERCENT_STEP = 10
@@ -15,18 +15,6 @@ _INTERVAL_S = 60.0
 _NUMBERS = re.compile(r"[0-9.,]+")
 
 Say = Callable[[NotificationType, str, Mapping[str, object]], None]
-
-
-class Several:
-    """Several observers that get the same events."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
-
-    def notify(self, event: Event) -> None:
-        """Pass an event to all observers."""
-        for observer in self._observers:
-            observer.notify(event)
 
 
 class ProgressNotifications:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -48,6 +49,7 @@ class RotationContext:
         clock: the clock; None means the database server's clock.
         notifier: makes the object that sends notifications.
         listener: called at the moments of each step.
+        around: the daemon enters it around each run.
         limits, workers: how the engine reads and writes.
         databases: which databases are re-encrypted and audited. None: all of them if the server knows one key, because
             it opens the values of all with that key; otherwise the main database.
@@ -63,6 +65,7 @@ class RotationContext:
     clock: Clock | None = None
     notifier: Callable[[Webhook | None], Notifier] = notifier_for
     listener: StepListener = _null_listener
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
     limits: Limits = DEFAULT_LIMITS
     workers: int = 4
     databases: Databases | None = None

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from fluxbase_cli.engine.events import Several
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError, JobRunningError
 from fluxbase_cli.log_events import LogEvent
-from fluxbase_cli.notifications.progress import Several
 from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
@@ -88,7 +88,7 @@ class Daemon:
             return None, self._failed(error)
         self._job.reset()
         try:
-            with self.metrics.live(self._job.figures):
+            with self.metrics.live(self._job.figures), self._context.around():
                 report = rotator.run()
         except JobRunningError as error:
             # Another process does the work, and that is no failure of this one.

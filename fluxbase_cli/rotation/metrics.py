@@ -65,11 +65,12 @@ def samples_of(figures: Figures) -> Iterator[Sample]:
         text = "Values that need the key of a version, by the newest audit."
         yield Sample(f"{_PREFIX}values", text, number, {"key_version": str(version)})
     if figures.job is not None:
-        yield from _job_samples(figures.job)
+        yield from job_samples(figures.job)
     yield Sample("fluxbase_cli_build_info", "The version of fluxbase-cli; always 1.", 1, {"version": __version__})
 
 
-def _job_samples(job: JobFigures) -> Iterator[Sample]:
+def job_samples(job: JobFigures) -> Iterator[Sample]:
+    """The figures of a job, as samples."""
     for name, text, value in (
         ("job_unfinished", "Whether there is an unfinished job (1) or not (0).", float(job.unfinished)),
         ("job_paused", "Whether somebody has paused the unfinished job (1) or not (0).", float(job.paused)),
@@ -130,7 +131,7 @@ class Metrics:
         """The samples at this moment. Any thread may ask for them."""
         figures, job = self._figures, self._live()
         if figures is None:
-            return () if job is None else tuple(_job_samples(job))
+            return () if job is None else tuple(job_samples(job))
         now = tuple(samples_of(figures if job is None else replace(figures, job=job)))
         if figures.known:
             return now

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.databases import PreparedDatabases, list_databases, prepare_databases
-from fluxbase_cli.engine.events import NullObserver
+from fluxbase_cli.engine.events import NullObserver, Several
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
@@ -18,7 +18,7 @@ from fluxbase_cli.keys.active_version import move_pointer
 from fluxbase_cli.keys.run_job import run_job
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.notifications.outbox import Outbox
-from fluxbase_cli.notifications.progress import ProgressNotifications, Several
+from fluxbase_cli.notifications.progress import ProgressNotifications
 from fluxbase_cli.proof.proof import ProofRequest, take_proof
 from fluxbase_cli.rotation.context import RotationContext
 from fluxbase_cli.rotation.endings import StoppedError, WaitingForPersonError, stopped_by_person

@@ -53,7 +53,7 @@ def test_keys_of_the_environment_import_no_library_of_another_provider(rotation:
         outcome = rotation.command(*arguments)
         assert outcome.code == 0, outcome.stderr
     assert _imported(rotation.command, "secrets", "audit").isdisjoint(
-        {"boto3", "botocore", "hvac", "pydantic", "tenacity"}
+        {"boto3", "botocore", "hvac", "opentelemetry", "prometheus_client", "pydantic", "tenacity"}
     )
 
 

@@ -20,6 +20,7 @@ from fluxbase_cli.cli.option_types import (
 )
 from fluxbase_cli.cli.options import Databases, Options, command
 from fluxbase_cli.cli.output import print_quarantine, print_result
+from fluxbase_cli.cli.telemetry import telemetry_for
 from fluxbase_cli.errors import interrupted_code
 from fluxbase_cli.log_events import LogEvent
 
@@ -68,6 +69,7 @@ def audit(  # noqa: PLR0913  # a command's options
     Lists what could not be examined, and then ends with exit code 4. Only exit code 0 means that nothing needs the key.
     """
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.engine.events import Several  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.proof.proof import ProofRequest, take_proof  # noqa: PLC0415
     from fluxbase_cli.report.json_report import proof_report  # noqa: PLC0415
@@ -88,8 +90,16 @@ def audit(  # noqa: PLR0913  # a command's options
         wait_s=transaction_wait,
     )
     stop = Stop()
-    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=progress)
+    with (
+        telemetry_for(messages, stop) as telemetry,
+        stop_on_signals(stop, messages.tell),
+        progress_for(messages, color=options.color) as progress,
+        telemetry.span("secrets audit", {"audit.deep": deep}),
+    ):
+        observer = Several(progress, telemetry)
+        proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=observer)
+        together = proof.together
+        telemetry.add({"audit.scanned": together.scanned, "audit.undecryptable": together.undecryptable})
     if stop.requested:
         # An incomplete audit proves nothing, so none is printed.
         messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; the audit is incomplete and proves nothing")

@@ -15,6 +15,7 @@ from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of, whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_quarantine, print_result, write
+from fluxbase_cli.cli.telemetry import telemetry_for
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.log_events import LogEvent, about
 from fluxbase_cli.printable import Lines
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
     from fluxbase_cli.report.server_key import ServerNotes
     from fluxbase_cli.store.records import JobKind
+    from fluxbase_cli.telemetry.listener import Value
 
 
 def add_to(app: typer.Typer) -> None:
@@ -182,6 +184,7 @@ def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
 def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: JobOptions) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.databases import prepare_databases  # noqa: PLC0415
+    from fluxbase_cli.engine.events import Several  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.keys.history import read_history  # noqa: PLC0415
     from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415
@@ -223,18 +226,40 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     if as_text:
         write(job_title(request.kind, request.goal.source, request.goal.target))
     stop = Stop()
-    with stop_on_signals(stop, messages.tell), progress_for(messages, color=options.color) as progress:
-        everywhere = run_job(
-            loaded.settings,
-            os.environ,
-            keyring,
-            targets,
-            request,
-            stop=stop,
-            observer=progress,
-            warn=about(LogEvent.KEY_WARNING, messages.warn_once),
-        )
-    return _tell_result(options, messages, everywhere, notes, request)
+    with telemetry_for(messages, stop) as telemetry:
+        with (
+            stop_on_signals(stop, messages.tell),
+            progress_for(messages, color=options.color) as progress,
+            telemetry.span(f"secrets {request.kind.value}", _described(request)),
+        ):
+            everywhere = run_job(
+                loaded.settings,
+                os.environ,
+                keyring,
+                targets,
+                request,
+                stop=stop,
+                observer=Several(progress, telemetry),
+                warn=about(LogEvent.KEY_WARNING, messages.warn_once),
+            )
+            telemetry.add(_outcome(everywhere.together))
+        return _tell_result(options, messages, everywhere, notes, request)
+
+
+def _described(request: JobRequest) -> dict[str, Value]:
+    """A job for telemetry. Its reason is a person's text, and is not told."""
+    source = {} if request.goal.source is None else {"job.from_version": request.goal.source}
+    return {**source, "job.to_version": request.goal.target, "job.dry_run": request.dry_run}
+
+
+def _outcome(report: JobReport) -> dict[str, Value | None]:
+    counts = {name: getattr(report.total, name) for name in ("scanned", "re_encrypted", "undecryptable")}
+    return {
+        "job.id": report.job,
+        "job.state": report.state,
+        "job.remaining": report.remaining,
+        **{f"job.{name}": number for name, number in counts.items()},
+    }
 
 
 def _tell_result(
