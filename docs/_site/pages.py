@@ -23,6 +23,7 @@ _PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "LICENSE": "license.txt",
 }
+_README = "README.md"
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE_BLOCK = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 #: How the files of examples are shown. Others are plain text.
@@ -51,8 +52,12 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     if here.startswith("examples/"):
         return markdown
 
+    return _with_links(markdown, posixpath.dirname(source), here)
+
+
+def _with_links(markdown: str, folder: str, here: str) -> str:
     def adapt(found: re.Match[str]) -> str:
-        return f"]({_adapted(found[1], posixpath.dirname(source), here)})"
+        return f"]({_adapted(found[1], folder, here)})"
 
     return _outside_code(markdown, lambda text: _LINK.sub(adapt, text))
 
@@ -70,8 +75,10 @@ def _adapted(target: str, folder: str, here: str) -> str:
         return target
     wanted = posixpath.normpath(posixpath.join(folder, path))
     there = _on_site(wanted)
-    if not anchor and wanted.startswith("examples/") and (_ROOT / wanted).is_file():
-        hash_sign, anchor = "#", re.sub(r"[^\w\- ]", "", posixpath.basename(wanted).lower())
+    if not anchor and there.startswith("examples/") and (_ROOT / wanted).is_file():
+        in_folder = wanted.removeprefix(there.removesuffix(".md") + "/")
+        if in_folder != _README:
+            hash_sign, anchor = "#", re.sub(r"[^\w\- ]", "", in_folder.lower())
     return posixpath.relpath(there, posixpath.dirname(here) or ".") + hash_sign + anchor
 
 
@@ -99,8 +106,15 @@ def _files_of(folder: Path) -> list[Path]:
 
 
 def _page_of(folder: Path) -> Iterator[str]:
-    yield f"# {folder.relative_to(_ROOT).as_posix()}\n"
+    name = folder.relative_to(_ROOT).as_posix()
+    readme = folder / _README
+    if readme.exists():
+        yield _with_links(readme.read_text(encoding="utf-8"), name, f"{name}.md")
+    else:
+        yield f"# {name}\n"
     for path in _files_of(folder):
+        if path == readme:
+            continue
         text = path.read_text(encoding="utf-8")
         yield f"## {path.relative_to(folder).as_posix()}\n"
         if len(text.splitlines()) > _MOST_LINES or path.suffix == ".md":

@@ -28,8 +28,9 @@ _NAMES = frozenset(
         *("PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "PGSSLCRLDIR"),
     }
 )
-#: The locale, Python, and the two services that keep keys. The account at such a service usually is the operator's.
-_PREFIXES = ("LC_", "PYTHON", "VAULT_", "AWS_")
+#: The locale, Python, the two services that keep keys, and telemetry. The account at such a service usually is the
+#: operator's.
+_PREFIXES = ("LC_", "PYTHON", "VAULT_", "AWS_", "OTEL_")
 
 
 def variables_of(instance: Instance, fleet: Fleet, environ: Mapping[str, str]) -> dict[str, str]:
