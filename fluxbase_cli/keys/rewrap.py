@@ -52,7 +52,7 @@ def rewrap_keys(
     with session(settings.database) as connection:
         history = history_over(connection)
         sources = find_key_sources(settings.encryption, history, environ, warn)
-        entries = _of_one_provider(
+        entries = of_one_provider(
             [entry for _, entry in sorted(sources.entries.items()) if "ciphertext" in entry.options],
             sources.provider_for_new(max(sources.entries, default=0) + 1),
             warn,
@@ -65,8 +65,14 @@ def rewrap_keys(
         return tuple(_rewrap(connection, sources, entry, wrapping_key) for entry in entries)
 
 
-def _of_one_provider(entries: list[KeyEntry], name: str, warn: Callable[[str], None]) -> list[KeyEntry]:
-    """The entries of the provider that wraps new keys. A wrapping key belongs to one key service."""
+def of_one_provider(entries: list[KeyEntry], name: str, warn: Callable[[str], None]) -> list[KeyEntry]:
+    """The entries of the provider that wraps new keys. A wrapping key belongs to one key service.
+
+    Args:
+        entries: all wrapped keys. If they have one provider, all are taken.
+        name: the provider that wraps new keys.
+        warn: called for each key that is left out.
+    """
     if len({entry.provider for entry in entries}) <= 1:
         return entries
     for entry in entries:

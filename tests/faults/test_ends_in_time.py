@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -206,3 +207,37 @@ shards.LEASE_S = 3.0
     assert outcome.code == 0, outcome.all
     assert f"the end of the worker process (process {frozen})" in outcome.stderr
     assert "the worker process did not end, and was killed" in outcome.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("arguments", [("secrets", "audit"), ("rotation", "run", "--force")], ids=lambda a: a[1])
+def test_a_key_command_that_hangs_ends_with_the_command(
+    rotation: Rotation, arguments: tuple[str, ...], number: signal.Signals
+) -> None:
+    """It is in a session of its own, and so is its child process: only we can end them."""
+    here = rotation.command.directory
+    script = f"trap '' TERM INT HUP; sleep 600 & echo $! > {here}/new; mv {here}/new {here}/child; wait; sleep 600"
+    rotation.command.write(
+        "fluxbase.yaml",
+        "security:\n  encryption:\n    server: {keyring: versioned}\n    key_rotation: {enabled: true, "
+        "schedule: '0 2 1 * *', auto_reencrypt: true, retain_old_keys: 1, reload_command: ['true']}\n"
+        f'    keys:\n      - version: 1\n        key_command: ["sh", "-c", "{script}"]\n',
+    )
+    with rotation.command.lacking("FLUXBASE_SECRET_KEY_1", "FLUXBASE_SECRET_KEY_2").start(*arguments) as running:
+        until((here / "child").exists, "the key command runs")
+        child = int((here / "child").read_text())
+        # Without a handler of ours, SIGTERM ends the process directly.
+        assert _ends(running, number) in {128 + number, -number}
+    until(lambda: not _runs(child), "its child process has ended")
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs. One that has ended may be a zombie until its new parent takes notice."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -19,6 +19,11 @@ from tests.fixtures.transit import TransitMount
 
 _DESTROY = ("keys", "destroy", "--key-version", "1", "--now", "--yes", "--reason", "test", "-o", "json")
 _COUNT = 24
+#: For a rotation by schedule.
+_SCHEDULED = (
+    "    server: {keyring: versioned}\n    key_rotation: {enabled: true, schedule: '0 2 1 * *', auto_reencrypt: true, "
+    "retain_old_keys: 2, reload_command: ['true']}\n"
+)
 
 
 def done(outcome: Outcome) -> Outcome:
@@ -52,9 +57,7 @@ def test_keys_in_files_are_made_rotated_and_destroyed(installed: InProcess) -> N
     installed.write(
         "fluxbase.yaml",
         "security:\n  encryption:\n    active_key_version: 2\n    keys:\n"
-        "      - {version: 1, key_file: keys/v1}\n      - {version: 2, key_file: '${THE_FOLDER}/v2'}\n"
-        "    server: {keyring: versioned}\n    key_rotation: {enabled: true, schedule: '0 2 1 * *', "
-        "auto_reencrypt: true, retain_old_keys: 2, reload_command: ['true']}\n",
+        "      - {version: 1, key_file: keys/v1}\n      - {version: 2, key_file: '${THE_FOLDER}/v2'}\n" + _SCHEDULED,
     )
     folder = installed.directory / "keys"
     command = installed.having(THE_FOLDER=str(folder))
@@ -139,7 +142,8 @@ def test_keys_wrapped_by_vault_are_kept_in_no_plain_form_and_destroyed_with_thei
     installed.write(
         "fluxbase.yaml",
         f"security:\n  encryption:\n    kms_key_id: {transit.mount}/fluxbase\n    keys:\n"
-        f"      - {{version: 1, ciphertext: '{transit.wrap('fluxbase', OLD_KEY)}', associated_data: ''}}\n",
+        f"      - {{version: 1, ciphertext: '{transit.wrap('fluxbase', OLD_KEY)}', associated_data: ''}}\n"
+        + _SCHEDULED,
     )
     command = installed.having(**transit.server.environ())
     url = installed.environment["FLUXBASE_DATABASE_URL"]
@@ -164,13 +168,12 @@ def test_keys_wrapped_by_vault_are_kept_in_no_plain_form_and_destroyed_with_thei
     text = (command.directory / "fluxbase.yaml").read_text()
     installed.write("fluxbase.yaml", text.replace("kms_key_id: ", f"previous_kms_key_ids: [{other}]\n    kms_key_id: "))
     # The entry of version 1 still has its old form, which the old wrapping key opens.
-    third = done(command("keys", "generate", "--store", "-o", "json")).json
-    done(command("secrets", "re-encrypt", "--to-version", "3", "--yes"))
+    assert done(command("rotation", "run", "--force", "-o", "json")).json["to_version"] == 3
     words = ("keys", "destroy", "--key-version", "2", "--now", "--yes", "--reason", "test", "-o", "json")
     destroyed = done(command(*words)).json
     assert (destroyed["state"], destroyed["gone"]) == ("destroyed", True)
     with psycopg.connect(url) as connection:
-        assert connection.execute("SELECT version FROM fluxbase_keys.wrapped_key").fetchall() == [(third["version"],)]
+        assert connection.execute("SELECT version FROM fluxbase_keys.wrapped_key").fetchall() == [(3,)]
 
 
 def test_keys_in_aws_secrets_manager_are_made_rotated_and_destroyed(
@@ -179,7 +182,9 @@ def test_keys_in_aws_secrets_manager_are_made_rotated_and_destroyed(
     secret_store.put("keys/v1", OLD_KEY.hex())
     names = [f"{{{{ aws_secrets_manager `{secret_store.folder}/keys/v{version}` }}}}" for version in (1, 2)]
     entries = "".join(f'      - {{version: {n}, key: "{name}"}}\n' for n, name in enumerate(names, 1))
-    installed.write("fluxbase.yaml", f"security:\n  encryption:\n    keys:\n{entries}    active_key_version: 2\n")
+    installed.write(
+        "fluxbase.yaml", f"security:\n  encryption:\n    keys:\n{entries}    active_key_version: 2\n{_SCHEDULED}"
+    )
     command = installed.having(**secret_store.variables)
 
     stored = done(command("keys", "generate", "--store", "-o", "json")).json
@@ -192,5 +197,7 @@ def test_keys_in_aws_secrets_manager_are_made_rotated_and_destroyed(
     destroyed = done(command(*_DESTROY)).json
     assert (destroyed["state"], destroyed["gone"], secret_store.names()) == ("destroyed", True, {"keys/v2"})
     assert "version 1 was destroyed" in done(command("secrets", "audit")).stderr
-    third = done(command("keys", "generate", "--store", "-o", "json")).json
-    assert third["setting"] == {"key": names[1].replace("/v2", "/v3")}
+    done(command("rotation", "run", "--force"))
+    assert names[1].replace("/v2", "/v3") in (command.directory / "fluxbase.yaml").read_text()
+    url, third = command.environment["FLUXBASE_DATABASE_URL"], bytes.fromhex(secret_store.get("keys/v3"))
+    assert read(url, keys={3: third}).versions == {3: _COUNT}

@@ -47,7 +47,7 @@ def read_key_file(path: Path, place: str) -> str:
     except OSError as error:
         raise ConfigurationError(
             f"{name} can't be read: {error.strerror or type(error).__name__}",
-            hint="`ls -l` shows who may read it. A link must lead to a file, and its folders must be open to us.",
+            hint="`ls -lL` shows who may read it. In Kubernetes, a container that does not run as root needs fsGroup.",
         ) from None
     except ValueError:
         raise ConfigurationError(f"{name} has a name that can't be a file's", hint="Correct the path.") from None
