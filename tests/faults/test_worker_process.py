@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.reader import read
+from tests.fixtures.collector import Collector
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation, until
 from tests.fixtures.fluxbase import Fluxbase, open_all
 from tests.fixtures.programs import needs_worker_process
@@ -200,3 +201,22 @@ def test_an_error_of_the_worker_process_keeps_its_words_and_its_exit_code(rotati
     assert "Error: the role lost its right" in outcome.stderr
     assert "Grant it again." in outcome.stderr
     assert rotation.command(*_RE_ENCRYPT).code == 0
+
+
+def test_telemetry_is_sent_by_the_first_process_only_and_counts_what_both_do(
+    rotation: Rotation, collector: Collector
+) -> None:
+    """The thread that sends is at work when the process is forked."""
+    rotation.seed(2000)
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint.url, "OTEL_METRIC_EXPORT_INTERVAL": "20"}
+
+    with rotation.command.having(**variables).start_line(line(*_RE_ENCRYPT, "--yes", also=_TOGETHER)) as running:
+        done = running.finish()
+
+    assert done.code == 0, done.all
+    assert "telemetry" not in done.stderr
+    assert len(runners(rotation)) == 2
+    spans = collector.spans
+    assert [span.name for span in spans].count("secrets re-encrypt") == 1
+    (main_pass,) = [span for span in spans if span.name == "pass 0"]
+    assert main_pass.attributes["fluxbase.pass.values"] == 2000
