@@ -35,17 +35,31 @@ demo:
 runbook:
 	$(BIN)/python -m tests.runbook.regenerate
 
-# The lock files of the image and of the wheel: exact versions with the digests of their files. `make lock` keeps what
-# still fits; `make lock UPGRADE=--upgrade` takes the newest versions.
+# The lock files: exact versions with the digests of their files. `make lock` keeps what still fits;
+# `make lock UPGRADE=--upgrade` takes the newest versions.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" $(UPGRADE)
 lock:
-	$(BIN)/pip install -q 'uv>=0.9'
+	@command -v $(BIN)/uv >/dev/null || $(BIN)/pip install -q 'uv>=0.9'
 	$(LOCK) pyproject.toml packaging/image.in --output-file packaging/image.txt
+	$(LOCK) pyproject.toml --extra demo --output-file packaging/demo.txt
 	$(LOCK) packaging/build.in --output-file packaging/build.txt
+	$(LOCK) packaging/release.in --output-file packaging/release.txt
 
 image:
 	docker build --target cli --tag fluxbase-cli:$$($(BIN)/python -c 'import fluxbase_cli; print(fluxbase_cli.__version__)') .
 
-site:
-	$(BIN)/mkdocs build
+# The wheel and the archive of the source; the same source makes the same bytes. See docs/developers/release.md.
+dist:
+	bash packaging/build dist
+
+# One file with all that it needs, for hosts without a package index: Python of the same version, and nothing else.
+# `make single-file LOCKED=demo` has the embedded PostgreSQL too.
+LOCKED = image
+single-file: dist
+	$(BIN)/pip install -q 'pex>=2.30'
+	rm -rf build/wheels
+	$(BIN)/pip download -q --require-hashes --only-binary :all: -r packaging/$(LOCKED).txt -d build/wheels
+	cp dist/*.whl build/wheels
+	$(BIN)/pex --venv prepend --no-index --find-links build/wheels $(if $(filter demo,$(LOCKED)),'fluxbase-cli[demo]',fluxbase-cli) \
+		--script fluxbase-cli --output-file dist/fluxbase-cli.pex

@@ -28,7 +28,7 @@ _STAGES = read_stages(_DOCKERFILE)
 #: What people build. The last one is built if nothing is named.
 _TARGETS = ["kubectl", "docker", "daemon", "cli"]
 _DIGEST = re.compile(r"^docker\.io/library/python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}$")
-_LOCKS = ("build.txt", "image.txt")
+_LOCKS = ("build.txt", "demo.txt", "image.txt", "release.txt")
 
 
 def _last(name: str, kind: str) -> Instruction:
@@ -159,9 +159,12 @@ def _wanted(lock: str) -> Iterator[Requirement]:
     project = _project()
     lines = {
         "image.txt": project["project"]["dependencies"],
+        "demo.txt": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["demo"],
         "build.txt": project["build-system"]["requires"],
+        "release.txt": [],
     }[lock]
-    extra = (_ROOT / "packaging" / lock).with_suffix(".in").read_text(encoding="utf-8").splitlines()
+    more = (_ROOT / "packaging" / lock).with_suffix(".in")
+    extra = more.read_text(encoding="utf-8").splitlines() if more.exists() else []
     yield from map(Requirement, [*lines, *(line for line in extra if line and not line.startswith("#"))])
 
 
