@@ -315,7 +315,7 @@ def _address(listen: str) -> tuple[str, int] | None:
 @contextmanager
 def _daemon_signals(context: RotationContext, wake: Callable[[], None], tell: Teller) -> Iterator[None]:
     """Inside the block, SIGHUP wakes the daemon, and SIGINT and SIGTERM stop it."""
-    from fluxbase_cli.cli.signals import ends_in_time  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.cli.signals import handled  # noqa: PLC0415  # start-up time
 
     def stop(number: int, _frame: FrameType | None) -> None:
         context.stop.request(number)
@@ -327,10 +327,5 @@ def _daemon_signals(context: RotationContext, wake: Callable[[], None], tell: Te
         wake()
 
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        with ends_in_time(tell, lambda: context.stop.finishing):
-            yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled(handlers, tell, lambda: context.stop.finishing):
+        yield

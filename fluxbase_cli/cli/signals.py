@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -79,8 +79,9 @@ def ends_in_time(tell: Teller, finishing: Callable[[], bool] = _never) -> Iterat
 def _watch(numbers: socket.socket, tell: Teller, finishing: Callable[[], bool]) -> None:
     first: int | None = None
     deadline = 0.0
-    numbers.settimeout(_LOOK_S)
     while True:
+        # Before the first signal there is nothing to look at.
+        numbers.settimeout(None if first is None else _LOOK_S)
         try:
             received = numbers.recv(64)
         except TimeoutError:
@@ -102,6 +103,28 @@ def _watch(numbers: socket.socket, tell: Teller, finishing: Callable[[], bool]) 
 
 
 @contextmanager
+def handled(
+    handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], object]],
+    tell: Teller,
+    finishing: Callable[[], bool] = _never,
+) -> Iterator[None]:
+    """Inside the block, these functions handle signals, and `ends_in_time` holds.
+
+    Args:
+        handlers: the function of each signal.
+        tell: as for `ends_in_time`.
+        finishing: as for `ends_in_time`.
+    """
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        with ends_in_time(tell, finishing):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def leave_on_sigterm(tell: Teller) -> Iterator[None]:
     """Inside the block, SIGTERM ends the process like SIGINT, with the exit code of SIGTERM. No job was begun yet.
 
@@ -115,12 +138,8 @@ def leave_on_sigterm(tell: Teller) -> Iterator[None]:
         tell(LogEvent.COMMAND_INTERRUPTED, "interrupted; nothing was begun")
         raise SystemExit(interrupted_code(number))
 
-    before = signal.signal(signal.SIGTERM, handle)
-    try:
-        with ends_in_time(tell):
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with handled({signal.SIGTERM: handle}, tell):
+        yield
 
 
 @contextmanager
@@ -139,13 +158,8 @@ def stop_on_signals(stop: Stop, tell: Teller) -> Iterator[None]:
         stop.request(number)
         tell(LogEvent.SIGNAL_RECEIVED, "Stopping: finishing the batches in progress (Ctrl-C again stops at once)…")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with ends_in_time(tell, lambda: stop.finishing):
-            yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled({signal.SIGINT: handle, signal.SIGTERM: handle}, tell, lambda: stop.finishing):
+        yield
 
 
 @contextmanager
@@ -164,11 +178,6 @@ def pass_signals_on(pass_on: Callable[[int], None], tell: Teller) -> Iterator[No
             "Stopping: no more instances are started, and the running ones finish their batches in progress…",
         )
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        # The other processes end in time themselves.
-        with ends_in_time(tell, lambda: True):
-            yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    # The other processes end in time themselves.
+    with handled({signal.SIGINT: handle, signal.SIGTERM: handle}, tell, lambda: True):
+        yield

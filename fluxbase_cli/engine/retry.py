@@ -46,7 +46,7 @@ def is_transient(error: BaseException) -> bool:
     return state in _TRANSIENT_STATES or (state[:2] in _TRANSIENT_CLASSES and state not in _PERMANENT_STATES)
 
 
-def retry_reading(  # as for `retry_transient`
+def retry_reading(
     connection: Connection,
     action: Callable[[], _T],
     stop: Stop,
