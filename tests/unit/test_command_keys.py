@@ -258,6 +258,20 @@ def test_a_request_to_stop_ends_the_program_and_the_former_handler_hears_of_it()
     assert (result.how, result.signal, came) == (HowItEnded.INTERRUPTED, signal.SIGTERM, [signal.SIGTERM])
 
 
+def test_a_signal_that_does_not_end_us_does_not_end_the_program() -> None:
+    """SIGHUP makes the daemon read its configuration again."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, _frame: came.append(number))
+    try:
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGHUP))
+        timer.start()
+        assert provider().fetch(shell(f"sleep 0.5; echo {_HEX}")) == OLD_KEY
+        timer.join()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert came == [signal.SIGHUP]
+
+
 @pytest.mark.parametrize("words", [["sleep", "60"], ["no-such-program"]])
 def test_a_signal_while_the_program_is_being_started_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, words: list[str]

@@ -26,7 +26,9 @@ _READ_BYTES = 64 * 1024
 _LOOK_S = 0.02
 #: How long the output of an ended program is read, if another process continues to write to it.
 _DRAIN_S = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_ASK_TO_STOP = (signal.SIGINT, signal.SIGTERM)
+#: These end us, unless something else is done with them: SIGHUP makes the daemon read its configuration again.
+_END = (signal.SIGHUP, signal.SIGQUIT)
 
 
 class HowItEnded(Enum):
@@ -193,9 +195,10 @@ def _killed_by_signals() -> Iterator[_Signals]:
     """Inside the block, signals end the program. In another thread than the main one, no handler can be set."""
     signals = _Signals()
     if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
+        for number in (*_ASK_TO_STOP, *_END):
             former = signal.getsignal(number)
-            if former is not None and former != signal.SIG_IGN:
+            taken = former not in (None, signal.SIG_IGN) if number in _ASK_TO_STOP else former == signal.SIG_DFL
+            if taken:
                 signals.former[number] = former  # type: ignore[assignment]  # typeshed allows any number here
                 signal.signal(number, signals.handle)
     try:
