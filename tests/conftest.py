@@ -57,6 +57,7 @@ _SLOW = (
     "integration/test_former_fingerprints.py",
     "integration/test_half_proofs_of_rotations.py",
     "integration/test_key_source_stories.py",
+    "integration/test_daemon_metrics.py",
     "integration/test_legacy_plaintext.py",
     "integration/test_pinned_keys.py",
     "integration/test_obstacles.py",

@@ -43,6 +43,7 @@ def promtool() -> str:
     return program("promtool")
 
 
+@pytest.mark.slow
 def test_each_alert_fires_and_stays_quiet(promtool: str, tmp_path: Path) -> None:
     for path in (RULES, TESTS):
         shutil.copy(path, tmp_path)
