@@ -41,7 +41,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 	--custom-compile-command "make lock" $(UPGRADE)
 lock:
 	@command -v $(BIN)/uv >/dev/null || $(BIN)/pip install -q 'uv>=0.9'
-	$(LOCK) pyproject.toml packaging/image.in --output-file packaging/image.txt
+	$(LOCK) pyproject.toml --extra otel packaging/image.in --output-file packaging/image.txt
 	$(LOCK) pyproject.toml --extra demo --output-file packaging/demo.txt
 	$(LOCK) packaging/build.in --output-file packaging/build.txt
 	$(LOCK) packaging/release.in --output-file packaging/release.txt
@@ -61,5 +61,5 @@ single-file: dist
 	rm -rf build/wheels
 	$(BIN)/pip download -q --require-hashes --only-binary :all: -r packaging/$(LOCKED).txt -d build/wheels
 	cp dist/*.whl build/wheels
-	$(BIN)/pex --venv prepend --no-index --find-links build/wheels $(if $(filter demo,$(LOCKED)),'fluxbase-cli[demo]',fluxbase-cli) \
+	$(BIN)/pex --venv prepend --no-index --find-links build/wheels 'fluxbase-cli[$(if $(filter demo,$(LOCKED)),demo,otel)]' \
 		--script fluxbase-cli --output-file dist/fluxbase-cli.pex

@@ -158,7 +158,7 @@ def _locked(name: str) -> dict[str, Version]:
 def _wanted(lock: str) -> Iterator[Requirement]:
     project = _project()
     lines = {
-        "image.txt": project["project"]["dependencies"],
+        "image.txt": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["otel"],
         "demo.txt": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["demo"],
         "build.txt": project["build-system"]["requires"],
         "release.txt": [],
