@@ -1,5 +1,5 @@
 # The names that a newcomer would guess. `make install` once, then any of the others.
-.PHONY: install lint types imports test faults stateful mutation bench demo runbook lock image site
+.PHONY: install lint types imports test faults stateful mutation bench demo runbook lock image dist single-file site
 BIN = .venv/bin
 
 install:
