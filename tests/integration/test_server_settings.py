@@ -78,7 +78,7 @@ def test_settings_of_the_environment_do_not_hold_in_our_sessions(
 ) -> None:
     monkeypatch.setenv("PGDATESTYLE", "German")
     monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
-    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=1 -c bytea_output=escape")
+    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=100 -c bytea_output=escape")
 
     with session(full.database) as connection:
         connection.execute("SELECT pg_sleep(0.1)")

@@ -151,10 +151,12 @@ def test_nothing_is_printed_by_another_way() -> None:
             printing[str(path.relative_to(folder))] = len(found)
 
     assert printing == {
-        # The program's own version.
-        "cli/app.py": 1,
+        # The program's own version and help.
+        "cli/app.py": 2,
+        # A line end behind a question.
+        "cli/ask.py": 1,
         # A traceback, which has lines: the guarded stream escapes it.
-        "cli/options.py": 1,
+        "cli/finish.py": 1,
         # Through `as_printed`.
         "report/messages.py": 1,
     }
