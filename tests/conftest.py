@@ -52,8 +52,10 @@ _SLOW = (
     "integration/test_databases.py",
     "integration/test_deep_audit_",
     "integration/test_destroy_looks_again.py",
+    "integration/test_documents_beside_text.py",
     "integration/test_embedded_server.py",
     "integration/test_estimate",
+    "integration/test_few_connections.py",
     "integration/test_former_fingerprints.py",
     "integration/test_half_proofs_of_rotations.py",
     "integration/test_key_source_stories.py",
@@ -73,10 +75,7 @@ _SLOW = (
     "integration/test_stopped_rotations.py",
     "integration/test_triggers_in_mid_job.py",
 )
-_NOT_SLOW = (
-    "acceptance/test_start_up.py",
-    "acceptance/test_structured_output.py",
-)
+_NOT_SLOW = ("acceptance/test_start_up.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
