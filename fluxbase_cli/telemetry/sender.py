@@ -106,7 +106,7 @@ class Sender:
 
     def _try(self, send: Callable[[], bool]) -> None:
         try:
-            self.failed = not send()
+            self.failed = not send() or self.failed
         except Exception:  # noqa: BLE001  # no error of a library or a collector may reach the command
             self.failed = True
 

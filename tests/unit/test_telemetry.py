@@ -129,6 +129,17 @@ def test_a_span_without_a_part_is_not_sent_if_that_was_asked_for(collector: Coll
     assert [span.name for span in collector.spans] == ["step key", "second", "third"]
 
 
+def test_spans_that_were_lost_are_told_although_the_metrics_arrived(
+    collector: Collector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    collector.endpoint.answers = [403]
+    with telemetry_for(Messages(), Stop()) as telemetry, telemetry.span("secrets audit", {}):
+        telemetry.notify(PassStarted(0, {}, {}))
+
+    assert collector.metrics["fluxbase_rotation_job_unfinished"] == 1
+    assert "telemetry was not delivered completely to 127.0.0.1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("how", ["hangs", "refuses", "is away"])
 def test_a_collector_that_does_not_work_is_a_warning_and_costs_little_time(
     collector: Collector, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
