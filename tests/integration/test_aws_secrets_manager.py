@@ -183,16 +183,24 @@ def test_nothing_else_is_destroyed_with_a_key(secret_store: SecretStore) -> None
         ("ThrottlingException", 400, "AWS Secrets Manager throttles the calls of this account"),
         ("InternalServiceError", 500, "AWS Secrets Manager failed (InternalServiceError)"),
         ("DecryptionFailure", 400, "AWS Secrets Manager can't decrypt the secret"),
-        ("InvalidParameterException", 400, "has a name that AWS Secrets Manager does not understand"),
+        ("InvalidParameterException", 400, "the secret x has a name that AWS Secrets Manager does not understand"),
         ("SomethingNew", 400, "AWS Secrets Manager refused it (SomethingNew)"),
         ("SomethingNew", 503, "AWS Secrets Manager failed (SomethingNew)"),
     ],
 )
-def test_each_refusal_is_one_line(secret_store: SecretStore, code: str, status: int, what: str) -> None:
-    secret_store.stand_in.fail(code, status=status, message="marker", operation="GetSecretValue")
-    told = refusal(provider().fetch, entry(f"{secret_store.folder}/v1"))
-    assert f"{PLACE} can't be read: " in told
-    assert what in told
+def test_each_refusal_is_one_line(code: str, status: int, what: str) -> None:
+    from fluxbase_cli.keyring.aws.refusals import Answer, Call  # noqa: PLC0415  # botocore, for this test only
+    from fluxbase_cli.keyring.aws_secrets_manager.refusals import refused  # noqa: PLC0415
+
+    action = "secretsmanager:GetSecretValue"
+    call = Call("it failed", "GetSecretValue", action, "the secret x", "AWS Secrets Manager", "AWS_ENDPOINT")
+    made = refused(Answer(code, status, "marker", "GetSecretValue"), call)
+    assert made.message.startswith(f"it failed: {what}")
+    assert made.hint
+    assert "marker" not in f"{made.message} {made.hint}"
+    # A call that boto3 made to get the credentials failed.
+    other = refused(Answer(code, status, "marker", "AssumeRole"), call)
+    assert f"the AWS credentials can't be obtained (AssumeRole: {code})" in other.message
 
 
 def test_a_service_that_is_away_is_told(secret_store: SecretStore, monkeypatch: pytest.MonkeyPatch) -> None:

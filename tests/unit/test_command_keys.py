@@ -211,6 +211,7 @@ def test_it_can_be_run_from_another_thread() -> None:
     assert found == [OLD_KEY]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_for_us_ends_the_program_too(command: Command, number: signal.Signals) -> None:
     """It is in another session. So nothing else would end it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import pytest
 import yaml
 
 from fluxbase_cli.config import Secret, Settings, load_settings
@@ -80,6 +81,7 @@ def test_kubernetes_accepts_the_pod_and_mounts_the_keys_where_they_are_read() ->
     assert pod["spec"]["volumes"][0]["secret"]["defaultMode"] == 0o400
 
 
+@pytest.mark.slow
 def test_compose_mounts_the_secrets_where_they_are_read() -> None:
     file = yaml.safe_load((_EXAMPLES / "file" / "docker-compose.yml").read_text(encoding="utf-8"))
     service = file["services"]["fluxbase-cli"]
@@ -90,6 +92,7 @@ def test_compose_mounts_the_secrets_where_they_are_read() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_systemd_accepts_the_unit_and_gives_it_the_credentials_that_are_read(tmp_path: Path) -> None:
     text = (_EXAMPLES / "file" / "fluxbase-audit.service").read_text(encoding="utf-8")
     settings = [line.partition("=")[::2] for line in text.splitlines() if "=" in line and not line.startswith("#")]
