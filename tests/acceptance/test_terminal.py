@@ -40,7 +40,7 @@ def test_the_answer_no_changes_nothing(rotation: Rotation, answer: str) -> None:
     outcome = rotation.command.on_terminal(*_RE_ENCRYPT, answers=[("Go ahead?", answer)])
 
     assert outcome.code == 130
-    assert outcome.stdout.splitlines()[-1] == "Cancelled. Nothing was changed."
+    assert outcome.stdout.strip().endswith("Cancelled. Nothing was changed.")
     assert "failed" not in outcome.stdout.lower()
     assert rotation.value("SELECT to_regnamespace('fluxbase_rotation')") is None
     assert rotation.command("secrets", "audit", "-o", "json").json["by_version"] == {"1": 850, "2": 150}
