@@ -15,7 +15,7 @@ imports:
 	$(BIN)/lint-imports
 
 test:
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist worksteal
 
 faults:
 	FLUXBASE_TEST_FAULT_ROUNDS=30 FLUXBASE_TEST_FAULT_VALUES=50000 $(BIN)/pytest -q -s tests/faults
