@@ -22,12 +22,15 @@ _WATCH = ("secrets", "status", "--watch", "--interval", "0.1")
 
 @contextmanager
 def held_up(rotation: Rotation) -> Iterator[psycopg.Connection[Any]]:
-    """A job that has done most of its work and waits for a locked row. Roll back the connection, and it continues."""
+    """A job that has done a part of its work and waits for a table. Roll back the connection, and it continues.
+
+    A locked row would not do: after a few seconds the job goes on without it.
+    """
     with psycopg.connect(rotation.url) as blocker:
-        blocker.execute("SELECT FROM functions.secrets LIMIT 1 FOR UPDATE")
+        blocker.execute("LOCK TABLE functions.secrets IN EXCLUSIVE MODE")
         with rotation.command.start(*_RE_ENCRYPT) as running:
-            until(lambda: rotation.rows_done() > 300, "a part is done")
-            until(rotation.waits_for_a_lock, "the job waits for the row")
+            until(lambda: rotation.rows_done() > 100, "a part is done")
+            until(rotation.waits_for_a_lock, "the job waits for the table")
             yield blocker
             blocker.rollback()
             assert running.finish().code == 0
