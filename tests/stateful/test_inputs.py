@@ -193,7 +193,7 @@ CUT = st.tuples(SEALS, st.integers(0, 60), st.binary(max_size=3)).map(lambda eac
 _STORED = st.one_of(st.none(), SEALS, st.binary(max_size=80), CUT)
 _STRINGS = st.one_of(SEALS.map(bytes.decode), ANY, st.text(max_size=5))
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False), st.integers(), _STRINGS),
+    st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False), st.integers(), _STRINGS),
     lambda below: st.one_of(st.lists(below, max_size=4), st.dictionaries(_STRINGS, below, max_size=4)),
     max_leaves=20,
 ).map(lambda tree: json.dumps(tree).encode())
