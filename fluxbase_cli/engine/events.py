@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import Protocol
 
 from fluxbase_cli.counts import Counts
@@ -86,7 +85,8 @@ class Message:
     event: LogEvent
     message: str
     warning: bool = False
-    fields: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    # Events of the worker process are pickled, which not every kind of mapping can be.
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 Event = PassStarted | BatchStep | BatchDone | Waiting | Message
