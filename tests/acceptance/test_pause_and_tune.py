@@ -54,7 +54,7 @@ def test_a_job_can_be_paused_continued_and_tuned_from_another_terminal(rotation:
         # One line for one wait, for any number of threads and seconds.
         assert outcome.stderr.count("waiting: ") == 1
         assert outcome.stderr.count("going on") == 1
-        assert outcome.stderr.count("as fast as it goes from now on") == 1
+        assert outcome.stderr.count("no rate limit from now on") == 1
     done = rotation.command("secrets", "status", "1", "-o", "json").json
     assert (done["state"], done["paused"]) == ("completed", False)
     events = [(e["what"], e["reason"], e["detail"]) for e in done["events"] if e["what"] not in ("joined", "completed")]

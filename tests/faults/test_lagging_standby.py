@@ -25,7 +25,7 @@ def test_a_job_waits_for_a_standby_whose_replay_is_paused(rotation: Rotation, st
         rows = rotation.rows_done()
         assert rows < 1000
         assert rotation.command("secrets", "tune", "--max-rate", "0").code == 0
-        until(lambda: "as fast as it goes from now on" in running.stderr, "it looks again, and waits all the same")
+        until(lambda: "no rate limit from now on" in running.stderr, "it looks again, and waits all the same")
         assert rotation.rows_done() == rows
         assert not running.ended
         standby.resume_replay()

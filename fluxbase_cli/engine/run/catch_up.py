@@ -199,7 +199,7 @@ class CatchUp:
 
     def _give_up(self, connection: Connection, jobs: JobStore, found: FoundRelations) -> None:
         """End the job although other writers, or their locks, keep some values under the old key."""
-        # If a table was rewritten meanwhile, new and old row versions can't be told apart, so everything is counted.
+        # A table may have been rewritten meanwhile. Then nothing shows which row versions are new, so all are counted.
         self._changed(jobs, found)
         remaining = self._remaining(connection, jobs, found)
         if remaining == 0:

@@ -206,7 +206,7 @@ class Throttler:
         self._share_per_s = share
         self._rate_limiter.limit(share)
         if share is None:
-            self._observer.notify(Message(LogEvent.JOB_RATE, "as fast as it goes from now on"))
+            self._observer.notify(Message(LogEvent.JOB_RATE, "no rate limit from now on"))
             return
         of = (
             ""
