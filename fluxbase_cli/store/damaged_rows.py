@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import psycopg
 
@@ -39,7 +38,7 @@ class DamagedRow:
         """The row as something that could not be examined."""
         return Unexamined(
             UnexaminedKind.DAMAGED_ROW,
-            f"{self.relation.qualified} {UUID(bytes=self.id)}",
+            self.relation.name_row(self.id),
             f"the database can't read it ({self.why}); restore its table from a backup",
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -35,7 +34,7 @@ class LockedRow:
         """The row as something that could not be examined."""
         return Unexamined(
             UnexaminedKind.LOCKED_ROW,
-            f"{self.relation.qualified} {UUID(bytes=self.row[ID])}",
+            self.relation.name_row(self.row[ID]),
             f"it is locked by {self.holder}; its values were not moved",
         )
 

@@ -7,9 +7,10 @@ the order of the primary key, which reads a page for every row, twice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -23,6 +24,8 @@ from fluxbase_cli.store.relation import ID, SIZE, TID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.rows import NO_ROWS, RowList, Rows
 from fluxbase_cli.store.transactions import TO_SAVEPOINT
+
+_T = TypeVar("_T")
 
 #: Rows that one statement lists for a reader of a whole range.
 _LISTED_ROWS = 5_000
@@ -105,13 +108,25 @@ class Reader:
             )
         )
 
-    def be_careful(self, error: psycopg.Error) -> bool:
-        """Read carefully from now on, because of an error. Return False if that does not help."""
-        if self._careful or not is_damage(error):
-            return False
+    def read_with_care(self, read: Callable[[], _T], after_error: Callable[[], object]) -> _T:
+        """Call a function that reads. If a row is damaged, read carefully from now on, and call it again.
+
+        Args:
+            read: reads through this reader.
+            after_error: called before the second attempt.
+
+        Raises:
+            psycopg.Error: another error, or one that careful reading does not help against.
+        """
+        try:
+            return read()
+        except psycopg.Error as error:
+            if self._careful or not is_damage(error):
+                raise
         self._careful = True
         self._list_rows()
-        return True
+        after_error()
+        return read()
 
     def take_damaged(self) -> list[DamagedRow]:
         """The damaged rows that were found since the last call."""
@@ -322,13 +337,9 @@ class BoundedReader:
         Returns:
             The rows without the damaged ones, for which see `Reader.take_damaged`.
         """
-        try:
-            return self._next_rows(connection)
-        except psycopg.Error as error:
-            if not self._reader.be_careful(error):
-                raise
-            connection.execute(TO_SAVEPOINT)
-            return self._next_rows(connection)
+        return self._reader.read_with_care(
+            partial(self._next_rows, connection), partial(connection.execute, TO_SAVEPOINT)
+        )
 
     def _next_rows(self, connection: Connection) -> Rows | None:
         if not self._listed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, LiteralString
+from uuid import UUID
 
 from psycopg import sql
 
@@ -62,6 +63,10 @@ class Relation:
     def qualified(self) -> str:
         """The relation as `schema.name`."""
         return f"{self.schema}.{self.name}"
+
+    def name_row(self, row_id: bytes) -> str:
+        """The name of a row in a message, by its id."""
+        return f"{self.qualified} {UUID(bytes=row_id)}"
 
     def values_of(self, row: Row) -> Row:
         """The sealed columns of a row as it was read."""

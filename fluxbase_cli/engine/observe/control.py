@@ -154,14 +154,13 @@ def _change(
     with session(database) as connection:
         jobs = JobStore(connection)
         job = _unfinished(jobs)
-        was_paused = jobs.control(job.id).paused_at is not None
         with connection.transaction():
             if apply is not None:
                 apply(jobs, job.id)
                 jobs.events.add(event, job=job.id, reason=reason, detail=detail)
         runners = sum(runner.alive for runner in jobs.runners.of_job(job.id))
         control = jobs.control(job.id)
-        released = was_paused if event == "released" else None
+        released = job.paused if event == "released" else None
         return ControlState(job.id, control, runners, job.stop if control.stop is None else None, released)
 
 

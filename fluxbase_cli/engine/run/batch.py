@@ -23,6 +23,8 @@ from fluxbase_cli.keyring import Opener
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
+from fluxbase_cli.store.damaged_rows import DamagedRow
+from fluxbase_cli.store.locked_rows import LockedRow
 from fluxbase_cli.store.records import QuarantineEntry, Shard
 from fluxbase_cli.store.relation import ID, TID, Relation, Row
 from fluxbase_cli.store.rows import Edit, RowList
@@ -123,10 +125,7 @@ class BatchRunner:
         if damaged:
             # A catch-up pass that reads only new row versions would not meet these rows and would not list them.
             recorder.need_full_catch_up(self._context.job)
-        for each in damaged:
-            self._observer.notify(
-                Message(LogEvent.JOB_ROW_LEFT, f"going on without a row: {each.unexamined()}", warning=True)
-            )
+            self._tell_left(damaged)
         result = self._resealer.process(rows)
         self._notify(Step.READ)
         done = after.lane == after.lanes
@@ -169,11 +168,14 @@ class BatchRunner:
         careful = CarefulWriter(self._store, skip_locked=skip_locked, most_refused=MOST_REFUSED - self._refused)
         outcome = attempt(result, careful)
         self._refused += len(careful.refused)
-        for each in careful.locked:
-            self._observer.notify(
-                Message(LogEvent.JOB_ROW_LEFT, f"going on without a row: {each.unexamined()}", warning=True)
-            )
+        self._tell_left(careful.locked)
         return outcome
+
+    def _tell_left(self, rows: Iterable[DamagedRow | LockedRow]) -> None:
+        for row in rows:
+            self._observer.notify(
+                Message(LogEvent.JOB_ROW_LEFT, f"going on without a row: {row.unexamined()}", warning=True)
+            )
 
     def write_found(  # noqa: PLR0913  # what a batch needs
         self,

@@ -17,8 +17,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-
-import psycopg
+from functools import partial
 
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import Ctid, CtidRange
@@ -122,17 +121,14 @@ class ShardReader:
             The rows, and the shard as it will be once they are done, without its new counts. There may be no rows if a
             part of the shard holds nothing.
         """
-        try:
-            return self._next_rows(connection, shard, most)
-        except psycopg.Error as error:
-            if not self._store.be_careful(error):
-                raise
-            self._buffer = None
-            return self._next_rows(connection, shard, most)
+        return self._store.read_with_care(partial(self._next_rows, connection, shard, most), self._forget)
 
     def take_damaged(self) -> list[DamagedRow]:
         """The damaged rows that were found since the last call. They are not among the rows."""
         return self._store.take_damaged()
+
+    def _forget(self) -> None:
+        self._buffer = None
 
     def _next_rows(self, connection: Connection, shard: Shard, most: int) -> tuple[Rows, Shard]:
         buffer = self._buffer
@@ -152,12 +148,7 @@ class ShardReader:
             connection: where to read, outside a transaction.
             shard: the same shard as in the following `next_rows`.
         """
-        try:
-            self._buffer = self._read(connection, shard)
-        except psycopg.Error as error:
-            if not self._store.be_careful(error):
-                raise
-            self._buffer = self._read(connection, shard)
+        self._buffer = self._store.read_with_care(partial(self._read, connection, shard), self._forget)
         return sum(len(part.rows) for part in self._buffer.parts)
 
     def _read(self, connection: Connection, shard: Shard) -> _Buffer:
