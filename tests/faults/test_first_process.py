@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.command import Command, until
-from tests.fixtures.programs import needs_root, program
+from tests.fixtures.programs import lacks, program
 from tests.image.dockerfile import read_stages
 
 pytestmark = [
     pytest.mark.slow,
-    needs_root,
     pytest.mark.skipif(sys.platform != "linux", reason="only Linux has PID namespaces"),
 ]
 
@@ -48,9 +47,20 @@ except (FileNotFoundError, ProcessLookupError):
 """
 
 
+#: Only root may make a PID namespace. Other users become root of a user namespace first.
+_AS_ROOT = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+
+
 def _first(*words: str) -> list[str]:
     """A command line whose last part is the first process of a PID namespace."""
-    return [program("unshare"), "--pid", "--fork", "--kill-child", "--mount-proc", *words]
+    return [program("unshare"), *_AS_ROOT, "--pid", "--fork", "--kill-child", "--mount-proc", *words]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _namespaces() -> None:
+    tried = subprocess.run(_first("true"), capture_output=True, text=True, check=False)
+    if tried.returncode:
+        lacks(f"this system allows no PID namespace: {tried.stderr.strip()}")
 
 
 def _entry() -> list[str]:

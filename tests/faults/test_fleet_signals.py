@@ -24,8 +24,6 @@ from tests.fixtures.command import Running, until
 from tests.fixtures.fleet import FleetBed, Member, by_name
 from tests.fixtures.programs import needs_proc
 
-pytestmark = needs_proc
-
 _COUNT = 3_000
 _BEFORE_JOB = 2_550
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--fleet", "fleet.yaml")
@@ -68,6 +66,7 @@ def assert_all_done(outcome_json: object, *members: Member) -> None:
         assert member.read().lost == ()
 
 
+@needs_proc
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_fleet_is_resumed_by_the_same_command(fleet: FleetBed, number: signal.Signals, code: int) -> None:
     """Two instances work, one is done, and two wait for their turn."""
@@ -111,6 +110,7 @@ def test_a_stopped_fleet_is_resumed_by_the_same_command(fleet: FleetBed, number:
     assert {member.name: member.read().plaintexts for member in (first, second, third)} == before
 
 
+@needs_proc
 def test_ctrl_c_on_a_terminal_reaches_an_instance_once(fleet: FleetBed) -> None:
     """A terminal signals all processes of its foreground group. A second SIGINT would abort the batch in progress."""
     fleet.add("eu", values=_COUNT)
@@ -140,6 +140,7 @@ def test_a_second_ctrl_c_ends_the_command_at_once(fleet: FleetBed) -> None:
     assert fleet.command(*_RE_ENCRYPT).code == 0
 
 
+@needs_proc
 def test_when_the_fleet_is_killed_its_instances_stop_and_the_next_run_continues(fleet: FleetBed) -> None:
     """`kill -9`: no signal is passed on. Each instance sees its stdin close, stops, and records its work."""
     first, second = (fleet.add(name, values=_COUNT) for name in ("first", "second"))
@@ -161,6 +162,7 @@ def test_when_the_fleet_is_killed_its_instances_stop_and_the_next_run_continues(
     assert ("interrupted",) in kinds
 
 
+@needs_proc
 def test_a_killed_instance_stops_no_other_and_the_next_run_continues(fleet: FleetBed) -> None:
     first, second = (fleet.add(name, values=_COUNT) for name in ("first", "second"))
     with fleet.command.start(*_SLOWLY) as running:

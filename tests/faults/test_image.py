@@ -22,7 +22,7 @@ _BASE = os.environ.get("FLUXBASE_TEST_IMAGE_BASE")
 pytestmark = [
     pytest.mark.slow,
     needs_root,
-    pytest.mark.skipif(_BASE is None, reason="FLUXBASE_TEST_IMAGE_BASE names no Debian in which to take the steps"),
+    pytest.mark.skipif(_BASE is None, reason="it needs minutes, and a Debian that FLUXBASE_TEST_IMAGE_BASE names"),
 ]
 
 #: Starts the tool as a container does: user 65532 without capabilities, a read-only file system, PID 1.
