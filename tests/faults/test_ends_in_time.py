@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -17,7 +17,7 @@ import pytest
 from tests.faults.test_worker_process import line, worker_process_of
 from tests.fixtures.command import Command, Rotation, Running, until
 from tests.fixtures.pooled import Start
-from tests.fixtures.programs import needs_worker_process
+from tests.fixtures.programs import needs_worker_process, runs
 from tests.fixtures.rotating import Rotating
 
 _RE_ENCRYPT = ("secrets", "re-encrypt", "--from-version", "1", "--to-version", "2", "--yes")
@@ -47,11 +47,36 @@ def _ends(running: Running, number: signal.Signals = signal.SIGTERM) -> int:
     return code
 
 
-@contextmanager
-def _silent_address() -> Iterator[str]:
-    """An address that takes connections and never answers, as `host:port`."""
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """An address that takes connections and never answers.
+
+    Attributes:
+        listener: where the connections come in.
+    """
+
+    listener: socket.socket
+
+    @property
+    def address(self) -> str:
+        """As `host:port`."""
+        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def ends(self, running: Running, number: signal.Signals = signal.SIGTERM) -> None:
+        """Wait until the command has connected, and send it a signal."""
+        with self.listener.accept()[0]:
+            # Without a handler of ours, SIGTERM ends the process directly.
+            assert _ends(running, number) in {128 + number, -number}
+        assert "Traceback" not in running.stderr
+
+
+@pytest.fixture
+def silent() -> Iterator[_Silent]:
+    """An address that never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        # A command that does not come so far must not keep the test waiting.
+        listener.settimeout(30.0)
+        yield _Silent(listener)
 
 
 def test_a_wait_that_takes_no_notice_of_a_signal_is_ended(command: Command) -> None:
@@ -75,56 +100,39 @@ def test_what_must_be_done_to_its_end_is_not_ended(command: Command) -> None:
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_connects_to_a_silent_address_is_ended(
-    rotation: Rotation, arguments: tuple[str, ...], number: signal.Signals
+    rotation: Rotation, silent: _Silent, arguments: tuple[str, ...], number: signal.Signals
 ) -> None:
-    with (
-        _silent_address() as address,
-        rotation.command.start(
-            *arguments, FLUXBASE_DATABASE_URL=f"postgresql://postgres:secret@{address}/nowhere"
-        ) as running,
-    ):
-        time.sleep(1.5)
-        assert not running.ended
-        # Without a handler of ours, SIGTERM ends the process directly.
-        assert _ends(running, number) in {128 + number, -number}
+    url = f"postgresql://postgres:secret@{silent.address}/nowhere"
+    with rotation.command.start(*arguments, FLUXBASE_DATABASE_URL=url) as running:
+        silent.ends(running, number)
 
 
-def _waits_and_ends(running: Running) -> None:
-    time.sleep(2.0)
-    assert not running.ended, running.stderr
-    assert _ends(running) in {128 + signal.SIGTERM, -signal.SIGTERM}
-    assert "Traceback" not in running.stderr
+def test_a_command_that_waits_for_a_silent_vault_is_ended(rotating: Rotating, silent: _Silent) -> None:
+    with rotating.command.start("keys", "verify", VAULT_ADDR=f"http://{silent.address}") as running:
+        silent.ends(running)
 
 
-def test_a_command_that_waits_for_a_silent_vault_is_ended(rotating: Rotating) -> None:
-    with (
-        _silent_address() as address,
-        rotating.command.start("keys", "verify", VAULT_ADDR=f"http://{address}") as running,
-    ):
-        _waits_and_ends(running)
-
-
-def test_a_command_that_waits_for_a_silent_kms_is_ended(rotation: Rotation) -> None:
+def test_a_command_that_waits_for_a_silent_kms_is_ended(rotation: Rotation, silent: _Silent) -> None:
     rotation.command.write(
         "fluxbase.yaml",
         "security:\n  encryption:\n    provider: aws_kms\n    kms_key_id: alias/a\n    active_key_version: 1\n"
         "    keys:\n      - version: 1\n        ciphertext: " + "QUJD" * 20 + "\n",
     )
-    credentials = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-central-1"}
-    with (
-        _silent_address() as address,
-        rotation.command.start(
-            "keys", "verify", AWS_ENDPOINT_URL=f"http://{address}", **credentials, FLUXBASE_SECRET_KEY_1=""
-        ) as running,
-    ):
-        _waits_and_ends(running)
+    surroundings = {
+        "AWS_ENDPOINT_URL": f"http://{silent.address}",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "eu-central-1",
+        "FLUXBASE_SECRET_KEY_1": "",
+    }
+    with rotation.command.start("keys", "verify", **surroundings) as running:
+        silent.ends(running)
 
 
-def test_a_command_that_waits_for_a_silent_webhook_is_ended(rotating: Rotating) -> None:
-    with _silent_address() as address:
-        rotating.configure(webhook=f"http://{address}/hook")
-        with rotating.command.start("rotation", "test-notification") as running:
-            _waits_and_ends(running)
+def test_a_command_that_waits_for_a_silent_webhook_is_ended(rotating: Rotating, silent: _Silent) -> None:
+    rotating.configure(webhook=f"http://{silent.address}/hook")
+    with rotating.command.start("rotation", "test-notification") as running:
+        silent.ends(running)
 
 
 def test_a_rotation_that_waits_for_its_reload_command_is_ended_and_so_is_that(rotating: Rotating) -> None:
@@ -133,8 +141,7 @@ def test_a_rotation_that_waits_for_its_reload_command_is_ended_and_so_is_that(ro
     with rotating.command.start("rotation", "run", "--force") as running:
         until(lambda: place.exists() and place.read_text(encoding="utf-8").strip(), "the command has begun")
         assert _ends(running) == 128 + signal.SIGTERM
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(place.read_text(encoding="utf-8")), 0)
+    until(lambda: not runs(int(place.read_text(encoding="utf-8"))), "the command has ended")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -228,16 +235,4 @@ def test_a_key_command_that_hangs_ends_with_the_command(
         child = int((here / "child").read_text())
         # Without a handler of ours, SIGTERM ends the process directly.
         assert _ends(running, number) in {128 + number, -number}
-    until(lambda: not _runs(child), "its child process has ended")
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process runs. One that has ended may be a zombie until its new parent takes notice."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    until(lambda: not runs(child), "its child process has ended")

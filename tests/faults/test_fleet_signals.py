@@ -22,7 +22,7 @@ from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult
 from fluxbase_cli.fleet.run import FleetRun, InstanceMessage
 from tests.fixtures.command import Running, until
 from tests.fixtures.fleet import FleetBed, Member, by_name
-from tests.fixtures.programs import needs_proc
+from tests.fixtures.programs import needs_proc, runs
 
 _COUNT = 3_000
 _BEFORE_JOB = 2_550
@@ -37,14 +37,6 @@ def children(running: Running) -> list[int]:
     path = Path(f"/proc/{running.pid}/task")
     listed = [entry.joinpath("children").read_text().split() for entry in path.iterdir()]
     return sorted(int(pid) for pids in listed for pid in pids)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended. A zombie counts as ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def at_work(*members: Member) -> None:
@@ -83,7 +75,7 @@ def test_a_stopped_fleet_is_resumed_by_the_same_command(fleet: FleetBed, number:
 
     assert stopped.code == code
     assert "no more instances are started" in stopped.stderr
-    assert all(gone(pid) for pid in pids)
+    assert not any(map(runs, pids))
     ended = by_name(stopped.json)
     assert [(each["exit_code"], each["outcome"]) for each in ended.values()] == [
         (0, "done"),
@@ -153,7 +145,7 @@ def test_when_the_fleet_is_killed_its_instances_stop_and_the_next_run_continues(
     # At once, like a user who does not know what happened: the next run must cope with instances that still stop.
     resumed = fleet.command(*_GO_ON)
 
-    until(lambda: all(gone(pid) for pid in pids), "the instances' processes are gone", patience_s=_AT_ONCE_S)
+    until(lambda: not any(map(runs, pids)), "the instances' processes are gone", patience_s=_AT_ONCE_S)
     assert resumed.code == 0, resumed.all
     assert_all_done(resumed.json, first, second)
     jobs = first.rotation.rows("SELECT id, state FROM fluxbase_rotation.job")

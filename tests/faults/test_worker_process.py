@@ -16,7 +16,7 @@ from tests.faults.reader import read
 from tests.fixtures.collector import Collector
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation, until
 from tests.fixtures.fluxbase import Fluxbase, open_all
-from tests.fixtures.programs import needs_worker_process
+from tests.fixtures.programs import needs_worker_process, runs
 
 pytestmark = needs_worker_process
 
@@ -67,14 +67,6 @@ def worker_process_of(rotation: Rotation, pid: int) -> int:
     return int(rotation.value(its_pid, pid))
 
 
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
 def nonces(rotation: Rotation) -> list[bytes]:
     """The nonces of all sealed values, of all columns of all tables."""
     keys = {1: OLD_KEY, 2: NEW_KEY}
@@ -122,7 +114,7 @@ def test_a_stop_reaches_the_worker_process_too(rotation: Rotation, number: signa
         first = running.finish()
         assert time.monotonic() - asked < _AT_ONCE_S
     assert (first.code, first.json["state"]) == (code, "interrupted")
-    assert gone(worker_process)
+    assert not runs(worker_process)
     assert not any(runner["alive"] for runner in runners(rotation))
     # The reported numbers agree with the database. They include the part of the worker process.
     assert read(rotation.url).versions[2] == _COUNT - _BEFORE_JOB + first.json["re_encrypted"]
@@ -142,7 +134,7 @@ def test_a_stop_by_the_command_reaches_both_processes(rotation: Rotation) -> Non
     assert (stopped.code, stopped.json["runners"], stopped.json["runners_ended"]) == (0, 0, 2)
     assert (first.code, first.json["state"], first.json["stop_reason"]) == (130, "interrupted", "a sale")
     assert first.stderr.count("Stopped by ") == 1
-    assert gone(worker_process)
+    assert not runs(worker_process)
     assert read(rotation.url).versions[2] == _COUNT - _BEFORE_JOB + first.json["re_encrypted"]
 
     second = rotation.command(*_GO_ON)
@@ -156,7 +148,7 @@ def test_when_the_first_process_is_killed_the_worker_process_ends_at_once(rotati
     with rotation.command.start_line(line(*_SLOWLY)) as running:
         worker_process = worker_process_of(rotation, running.pid)
         running.kill()
-    until(lambda: gone(worker_process), "the worker process is gone")
+    until(lambda: not runs(worker_process), "the worker process is gone")
 
     second = rotation.command(*_GO_ON)
     assert (second.code, second.json["state"], second.json["updated"]) == (0, "completed", _BEFORE_JOB)

@@ -89,13 +89,12 @@ def test_a_secret_without_a_key_is_refused_and_nothing_of_it_is_told(secret_stor
         refusal(provider().fetch, KeyEntry(1, "aws_secrets_manager", PLACE, Secret(value)))
     assert "looks like a key" in refusal(provider().fetch, entry(KEY.hex()))
     assert "is not the name or the ARN of a secret" in refusal(provider().fetch, entry("arn:aws:kms:x:1:key/2"))
-    assert not secret_store.stand_in.calls.total() - 5
+    assert secret_store.stand_in.calls.total() == 5
 
 
 def test_a_secret_that_is_gone_is_told_apart_from_one_that_can_come_back(secret_store: SecretStore) -> None:
     known = entry(f"{secret_store.folder}/v1")
     told = refusal(provider().fetch, known, absent=True)
-    assert f"{PLACE} can't be read: there is no secret the secret" not in told
     assert f"{PLACE} can't be read: the secret {secret_store.folder}/v1 does not exist in region eu-central-1" in told
     secret_store.put("v1", KEY.hex())
     secret_store.client().delete_secret(SecretId=f"{secret_store.folder}/v1", RecoveryWindowInDays=7)
@@ -163,7 +162,7 @@ def test_a_deletion_that_takes_its_time_is_waited_for(
 
 def test_nothing_else_is_destroyed_with_a_key(secret_store: SecretStore) -> None:
     secret_store.put("more", json.dumps({"key": KEY.hex(), "password": "marker"}))
-    first, second = entry(f"{secret_store.folder}/more#key"), entry(f"{secret_store.folder}/more#password", 2)
+    first = entry(f"{secret_store.folder}/more#key")
     assert "holds 1 more field than this key" in refusal(provider(first).destroy, first)
     secret_store.put("both", json.dumps({"key": KEY.hex()}))
     first, second = entry(f"{secret_store.folder}/both#key"), entry(f"{secret_store.folder}/both", 2)

@@ -25,7 +25,7 @@ from fluxbase_cli.demo.installation import installations
 from fluxbase_cli.demo.launch import free_port
 from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
-from tests.fixtures.programs import needs_proc, needs_root
+from tests.fixtures.programs import needs_proc, needs_root, runs
 
 QUICK = {"fsync": "off"}
 
@@ -47,18 +47,6 @@ else:
 def server() -> Iterator[EmbeddedServer]:
     with EmbeddedServer.start(settings=QUICK) as started:
         yield started
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is alive. A zombie does not count as alive."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    status = Path(f"/proc/{pid}/stat")
-    return not (status.exists() and status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z")
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:

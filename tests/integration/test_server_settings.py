@@ -81,7 +81,7 @@ def test_settings_of_the_environment_do_not_hold_in_our_sessions(
     monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=100 -c bytea_output=escape")
 
     with session(full.database) as connection:
-        connection.execute("SELECT pg_sleep(0.1)")
+        connection.execute("SELECT pg_sleep(0.3)")
         row = connection.execute("SELECT now()::date::text, current_setting('TimeZone')").fetchone()
     assert row is not None
     assert (row[0][4], row[1]) == ("-", "UTC")

@@ -6,16 +6,13 @@ called as its entry point does it, with an address at which no server listens.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -23,13 +20,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fluxbase_cli.catalogue.locations import CATALOGUE
-from fluxbase_cli.cli.app import make_app
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.keyring import Key, Keyring, Opener
 from fluxbase_cli.seal import Sealer
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.rows import RowList
+from tests.fixtures.in_process import InProcess
 
 #: A few seconds in the ordinary suite.
 _MINUTES = float(os.environ.get("FLUXBASE_TEST_FUZZ_MINUTES", "0.05"))
@@ -114,18 +111,8 @@ def until_the_time_is_up(one_round: Callable[[], None]) -> None:
 
 def _run(folder: Path, *arguments: str, **environment: str) -> None:
     """Run the command line in this process, and check what it prints and how it ends."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    variables = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment}
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        with patch.dict(os.environ, variables, clear=True), redirect_stdout(out), redirect_stderr(err):
-            make_app()(list(arguments), prog_name="fluxbase-cli")
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 0
-    finally:
-        os.chdir(before)
-    said = out.getvalue() + err.getvalue()
+    outcome = InProcess(folder, environment)(*arguments)
+    code, said = outcome.code, outcome.all
     assert code in _CODES, (code, said)
     assert "unexpected" not in said, said
     assert "Traceback" not in said, said
@@ -133,7 +120,7 @@ def _run(folder: Path, *arguments: str, **environment: str) -> None:
     assert _KEY not in said, said
     assert all(line.isprintable() for line in said.replace("\t", " ").splitlines()), said
     if "json" in arguments and code == 0:
-        json.loads(out.getvalue())
+        json.loads(outcome.stdout)
 
 
 @pytest.mark.stateful

@@ -29,6 +29,7 @@ from fluxbase_cli.keyring.command import CommandKeyProvider, process
 from fluxbase_cli.keyring.command.error_output import HIDDEN, shown_lines
 from fluxbase_cli.keyring.command.process import HowItEnded, run_program
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Command, until
+from tests.fixtures.programs import runs
 
 _HEX = OLD_KEY.hex()
 _RAW = "Zk3v-Yw7Qe_x1Lr9TuB2mN8cHd5GfJ0s"
@@ -152,22 +153,11 @@ def test_it_has_neither_input_nor_a_terminal() -> None:
 # --- hangs, and what is left behind -----------------------------------------------------------------------------------
 
 
-def gone(pid_file: Path) -> bool:
-    """Whether the process with this id has ended."""
-    try:
-        os.kill(int(pid_file.read_text()), 0)
-    except ProcessLookupError:
-        return True
-    # An orphan is a zombie until the first process of the container takes notice.
-    stat = Path(f"/proc/{pid_file.read_text().strip()}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
-
-
 def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     script = f"trap '' TERM; sleep 600 & echo $! > {tmp_path}/child; echo {_HEX}; sleep 600"
     message, _ = refused(shell(script), timeout_s=0.5)
     assert message.endswith("did not end within 0.5 s, and was killed")
-    until(lambda: gone(tmp_path / "child"), "its child has ended", patience_s=20)
+    until(lambda: not runs(int((tmp_path / "child").read_text())), "its child has ended", patience_s=20)
     # Also if it has closed both streams.
     assert "did not end" in refused(shell("exec >&- 2>&-; sleep 60"), timeout_s=0.3)[0]
 
@@ -176,7 +166,7 @@ def test_a_child_that_is_left_behind_is_not_waited_for_and_ends(tmp_path: Path) 
     began = time.monotonic()
     assert provider().fetch(shell(f"sleep 600 & echo $! > {tmp_path}/child; echo {_HEX}")) == OLD_KEY
     assert time.monotonic() - began < 20
-    until(lambda: gone(tmp_path / "child"), "its child has ended", patience_s=20)
+    until(lambda: not runs(int((tmp_path / "child").read_text())), "its child has ended", patience_s=20)
 
 
 def test_a_child_in_a_session_of_its_own_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +219,7 @@ def test_a_signal_for_us_ends_the_program_too(command: Command, number: signal.S
         running.send(number)
         assert running.finish().code in {-number, 1}
         assert time.monotonic() - began < 5
-    until(lambda: gone(pids), "the program has ended", patience_s=20)
+    until(lambda: not runs(int(pids.read_text())), "the program has ended", patience_s=20)
 
 
 def test_a_command_that_is_asked_to_stop_ends_with_the_code_of_the_signal() -> None:

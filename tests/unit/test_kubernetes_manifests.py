@@ -5,14 +5,17 @@ Kustomize itself is not needed here. docs/operators/kubernetes.md says with whic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from fluxbase_cli.rotation.schedule import parse_schedule
 from tests.image.dockerfile import read_stages
 
 _ROOT = Path(__file__).parents[2]
@@ -193,6 +196,9 @@ def test_the_cronjob_asks_often_and_never_twice_at_the_same_time() -> None:
     cronjob = _only(_overlay("scheduled"), "CronJob")
     (container,) = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 
+    schedule = cronjob["spec"]["schedule"]
+    parse_schedule(schedule, ZoneInfo("UTC"), "CronJob")
+    assert re.fullmatch(r"\d{1,2} \* \* \* \*", schedule), "it asks every hour"
     assert cronjob["spec"]["concurrencyPolicy"] == "Forbid"
     # The commands of the crontab, which a test runs, and two options for the output.
     assert container["args"] == ["rotation", "run", "--log-format", "json", "-o", "json"]

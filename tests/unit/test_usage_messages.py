@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fluxbase_cli import __version__
-from fluxbase_cli.cli.app import make_app
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
 from fluxbase_cli.keyring.material import parse_key
 from fluxbase_cli.store.connection import connect_or_explain
+from tests.fixtures.command import Outcome
+from tests.fixtures.in_process import InProcess
 
 _KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f000112233445566778899aabbccddeeff"
-Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process, in an empty folder. Returns the exit code, and all that was printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    def once(*arguments: str, **environment: str) -> tuple[int, str]:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit) as ended:
-            make_app()(list(arguments), prog_name="fluxbase-cli")
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out + printed.err
-
-    return once
+def run(tmp_path: Path) -> InProcess:
+    """The command line in an empty folder."""
+    return InProcess(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -46,37 +34,38 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
         (("help", "secrets", "reencrypt"), "there is no command 'secrets reencrypt'"),
     ],
 )
-def test_wrong_words_are_named_with_what_is_right(run: Run, arguments: tuple[str, ...], said: str) -> None:
-    code, printed = run(*arguments)
-    assert code == 2
-    assert said in printed
+def test_wrong_words_are_named_with_what_is_right(run: InProcess, arguments: tuple[str, ...], said: str) -> None:
+    outcome = run(*arguments)
+    assert outcome.code == 2
+    assert said in outcome.all
 
 
 @pytest.mark.parametrize("word", ["-V", "--version", "version"])
-def test_the_version_is_shown_as_other_tools_do_it(run: Run, word: str) -> None:
-    assert run(word) == (0, f"fluxbase-cli {__version__}\n")
+def test_the_version_is_shown_as_other_tools_do_it(run: InProcess, word: str) -> None:
+    assert run(word) == Outcome(0, f"fluxbase-cli {__version__}\n", "")
 
 
 @pytest.mark.parametrize("words", [(), ("secrets",), ("secrets", "re-encrypt"), ("demo",)])
-def test_help_shows_what_the_option_shows(run: Run, words: tuple[str, ...]) -> None:
+def test_help_shows_what_the_option_shows(run: InProcess, words: tuple[str, ...]) -> None:
     shown = run("help", *words)
     assert shown == run(*words, "--help")
-    assert "Usage: fluxbase-cli" in shown[1]
+    assert "Usage: fluxbase-cli" in shown.stdout
 
 
-def test_short_names_of_versions_are_taken(run: Run) -> None:
-    code, printed = run("secrets", "re-encrypt", "--from", "1", "--to", "2", FLUXBASE_SECRET_KEY_1=_KEY)
-    assert code == 2
-    assert "2" in printed
-    assert "No such option" not in printed
+def test_short_names_of_versions_are_taken(run: InProcess) -> None:
+    outcome = run.having(FLUXBASE_SECRET_KEY_1=_KEY)("secrets", "re-encrypt", "--from", "1", "--to", "2")
+    assert outcome.code == 2
+    assert "key version 2 is not configured (configured: 1)" in outcome.stderr
 
 
-def test_a_missing_key_names_the_files_that_were_read_and_those_that_were_not_found(run: Run, tmp_path: Path) -> None:
-    assert "no key is configured (not found: fluxbase.yaml, .env)" in run("secrets", "audit")[1]
+def test_a_missing_key_names_the_files_that_were_read_and_those_that_were_not_found(
+    run: InProcess, tmp_path: Path
+) -> None:
+    assert "no key is configured (not found: fluxbase.yaml, .env)" in run("secrets", "audit").stderr
     (tmp_path / "fluxbase.yaml").write_text("database: {host: 127.0.0.1}\n", encoding="utf-8")
-    code, printed = run("secrets", "audit")
-    assert code == 2
-    assert f"no key is configured (read: {tmp_path}/fluxbase.yaml; not found: .env)" in printed
+    outcome = run("secrets", "audit")
+    assert outcome.code == 2
+    assert f"no key is configured (read: {tmp_path}/fluxbase.yaml; not found: .env)" in outcome.stderr
 
 
 @pytest.mark.parametrize(
