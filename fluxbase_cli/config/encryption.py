@@ -152,8 +152,8 @@ def read_encryption(
     Args:
         reader: the file and the environment.
         server: the section `security.encryption.server`.
-        home: the folder from which relative paths of key files in the configuration file are meant.
-        directory: the working directory, from which those in variables are meant.
+        home: the folder at which relative paths of key files in the configuration file start.
+        directory: the working directory, at which those in variables start.
         destroyed: versions whose entries may be in the file although their variables are no longer set.
 
     Returns:

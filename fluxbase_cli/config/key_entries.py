@@ -86,8 +86,10 @@ def _entry(reader: Reader, item: Value, provider: str | None, home: Path) -> Key
         return _entry_by_field(reader, number, members, source, home)
     key = members.pop("key", None)
     found = SettingValue("", item.place) if key is None else key_text(reader, key, number)
-    wrapped = reader.text_of(members["ciphertext"]).text if "ciphertext" in members else None
-    name = explicit_name or _default_provider(found.text, provider, wrapped)
+    name = explicit_name
+    if name is None:
+        ciphertext = members.get("ciphertext")
+        name = _default_provider(found.text, provider, None if ciphertext is None else _wrapped(reader, ciphertext))
     if traits_of(name).usual_fields:
         refuse_misspelt(written, _ENTRY_NAMES)
     if name == TEXT_PROVIDER and not found.text:
@@ -101,6 +103,11 @@ def _entry(reader: Reader, item: Value, provider: str | None, home: Path) -> Key
         )
     options = {option: read_option(reader, value) for option, value in members.items()}
     return KeyEntry(number, name, found.place, Secret(found.text), MappingProxyType(options))
+
+
+def _wrapped(reader: Reader, ciphertext: Value) -> str:
+    """A wrapped key. A provider of another package may have one that is no text; it shows nothing."""
+    return "" if ciphertext.is_mapping or ciphertext.is_sequence else reader.text_of(ciphertext).text
 
 
 def _source_field(item: Value, members: Mapping[str, Value]) -> str | None:
@@ -289,7 +296,8 @@ def warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...]) -> list[str]:
 
     A key that the keyring has from another place is not named.
     """
-    known = {entry.value for entry in keys} | {entry.options.get("key_file") for entry in keys}
+    files = (entry.options.get("key_file") for entry in keys)
+    known = {entry.value for entry in keys} | {file for file in files if isinstance(file, Secret)}
     unused = []
     for name in reader.environment.names():
         variable = reader.environment.get(name)

@@ -38,7 +38,7 @@ def key_path(found: SettingValue, home: Path) -> Secret:
 
     Args:
         found: the path as it is written.
-        home: the folder from which a relative path is meant.
+        home: the folder at which a relative path starts.
 
     Raises:
         ConfigurationError: it is empty, or it is a key and no path.

@@ -1,8 +1,8 @@
 """What a key provider says of itself before it is made, so that the configuration can be read.
 
 A provider is found by its name in the entry point group `fluxbase_cli.key_providers`. What else must be known of it is
-said by the same name in further groups. So nothing of a provider is imported before its keys are needed. No provider is
-known here by its name, except the default ones.
+said by the same name in further groups. So nothing of a provider is imported before its keys are needed. A few
+providers of this package are known here by their names, because the form of an entry names them.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def read_server(reader: Reader, directory: Path) -> ServerSettings:
 
     Args:
         reader: the file and the environment.
-        directory: the folder from which a relative `env_file` is meant.
+        directory: the folder at which a relative `env_file` starts.
 
     Raises:
         ConfigurationError: a setting can't be used.

@@ -117,7 +117,7 @@ def _open(
 
 
 def _home(config_search: Search, directory: Path) -> Path:
-    """The folder from which relative paths in the configuration are meant: that of the file, if there is one."""
+    """The folder at which relative paths in the configuration start: that of the file, if there is one."""
     return directory if config_search.file is None else config_search.file.path.parent
 
 

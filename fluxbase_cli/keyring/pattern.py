@@ -4,6 +4,29 @@ from __future__ import annotations
 
 import re
 
+from fluxbase_cli.config import KeyEntry
+from fluxbase_cli.errors import ConfigurationError
+
+
+def own_entry(version: int, known: tuple[KeyEntry, ...], provider: str) -> KeyEntry | None:
+    """The entry of a version. None if it has none.
+
+    Raises:
+        ConfigurationError: it is of another provider.
+    """
+    entry = next((each for each in known if each.version == version), None)
+    if entry is not None and entry.provider != provider:
+        raise ConfigurationError(
+            f"{entry.source}: key version {version} is configured for the provider {entry.provider}"
+        )
+    return entry
+
+
+def other_entries(version: int, known: tuple[KeyEntry, ...], provider: str) -> list[KeyEntry]:
+    """The entries of a provider for all other versions, the newest first."""
+    others = [entry for entry in known if entry.provider == provider and entry.version != version]
+    return sorted(others, key=lambda entry: entry.version, reverse=True)
+
 
 def by_pattern(path: str, version: int, following: int) -> str | None:
     """The place of another version's key.

@@ -41,7 +41,7 @@ def files_with_key(settings: Settings, secret: bytes) -> tuple[Path, ...]:
 def _candidates(settings: Settings) -> Iterator[Path]:
     known = (settings.config_file, settings.env_file, settings.encryption.server.env_file)
     originals = dict.fromkeys(Path(os.path.realpath(path)) for path in known if path is not None)
-    # A key file itself is the source of a key. What becomes of it is told as that.
+    # A key file itself is the source of a key. `destroy` itself reports on it.
     key_files = dict.fromkeys(Path(os.path.realpath(path)) for path in _key_files(settings))
     seen: set[Path] = set(key_files)
     for original in (*originals, *key_files):

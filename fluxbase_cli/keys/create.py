@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fluxbase_cli import seal
-from fluxbase_cli.config import KeyEntry, Secret, Settings
+from fluxbase_cli.config import KeyEntry, Settings
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, FluxbaseCliError
 from fluxbase_cli.keyring import CreatedKey, KeyAbsentError, KeyCreator, fetch_key, generate_key, parse_key
 from fluxbase_cli.keyring.file import write_new
+from fluxbase_cli.keyring.options import text_option
 from fluxbase_cli.keys.history import KeyHistory, entry_of, read_history
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.connection import session
@@ -149,25 +150,21 @@ def keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
         ConfigurationError: it is not there when it is read back.
         DatabaseError: the database can't be reached.
     """
-    options = created.entry.options
+    entry = created.entry
     with session(settings.database) as connection:
         wrapped = WrappedKeyStore(connection)
         wrapped.ensure()
         wrapped.add(
-            version=created.entry.version,
-            provider=created.entry.provider,
-            kms_key_id=_text(options.get("kms_key_id")),
-            ciphertext=base64.b64decode(_text(options["ciphertext"])),
+            version=entry.version,
+            provider=entry.provider,
+            kms_key_id=text_option(entry, "kms_key_id") or "",
+            ciphertext=base64.b64decode(text_option(entry, "ciphertext") or ""),
             fingerprint=created.fingerprint,
         )
-        kept = wrapped.get(created.entry.version)
+        kept = wrapped.get(entry.version)
     if kept is None:
-        raise ConfigurationError(f"the wrapped key of version {created.entry.version} is not in the database")
+        raise ConfigurationError(f"the wrapped key of version {entry.version} is not in the database")
     return entry_of(kept)
-
-
-def _text(option: object) -> str:
-    return option.reveal() if isinstance(option, Secret) else ""
 
 
 def _refuse_other_key(secret: bytes, created: CreatedKey, entry: KeyEntry) -> None:

@@ -244,7 +244,7 @@ class Destruction:
         if subject.version not in keyring.versions:
             # It was removed by hand before, so it is not known any more.
             return ()
-        # A key that was left in its source is named there already. A source in a file begins with the file's name.
+        # `left_to_do` already names a key that was left in its source. A source in a file begins with the file's name.
         named = None if gone else Path(os.path.realpath(subject.source.partition(": ")[0]))
         return tuple(
             f"remove the key from {path}, or the file: it still holds the key"

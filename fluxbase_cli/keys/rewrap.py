@@ -6,9 +6,10 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from fluxbase_cli.config import KeyEntry, Secret, Settings
+from fluxbase_cli.config import KeyEntry, Settings
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring import CreatedKey, KeyRewrapper, refuse_other
+from fluxbase_cli.keyring import KeyRewrapper, refuse_other
+from fluxbase_cli.keyring.options import text_option
 from fluxbase_cli.keys.history import entry_of, history_over
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
 from fluxbase_cli.store.connection import Connection, session
@@ -90,13 +91,14 @@ def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrappi
         # A fingerprint of an earlier release has another form, so the key itself is compared. It is opened in its new
         # form, because a run that was interrupted may have wrapped it with the new key already.
         refuse_other(entry, provider.fetch(replace(created.entry, recorded=None)))
-    wrapped_by = _text(created, "kms_key_id") or wrapping_key
+    wrapped_by = text_option(created.entry, "kms_key_id") or wrapping_key
     kept = WrappedKeyStore(connection)
     row = None if entry.version in sources.encryption.versions else kept.get(entry.version)
     if row is None:
         return Rewrapped(entry.version, created.fingerprint, entry.source, wrapped_by, created.setting)
     with connection.transaction():
-        replaced = kept.replace(row, kms_key_id=wrapped_by, ciphertext=base64.b64decode(_text(created, "ciphertext")))
+        ciphertext = base64.b64decode(text_option(created.entry, "ciphertext") or "")
+        replaced = kept.replace(row, kms_key_id=wrapped_by, ciphertext=ciphertext)
         KeyRecords(connection).add(
             KeyEvent.REWRAPPED,
             entry.version,
@@ -104,8 +106,3 @@ def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrappi
             detail={"from": row.kms_key_id, "to": wrapped_by},
         )
     return Rewrapped(entry.version, created.fingerprint, entry_of(replaced).source, wrapped_by, {})
-
-
-def _text(created: CreatedKey, name: str) -> str:
-    option = created.entry.options.get(name)
-    return option.reveal() if isinstance(option, Secret) else ""

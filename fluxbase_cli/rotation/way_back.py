@@ -16,7 +16,8 @@ from fluxbase_cli.rotation.steps import RotationSteps
 from fluxbase_cli.store.records import JobKind
 from fluxbase_cli.store.rotations import RotationRecord, RotationStep
 
-#: A server that could not be stopped may still be up. So long its health is awaited before it is started, in seconds.
+#: A server that could not be stopped may still be up. Its health is awaited for so many seconds before it
+#: is started.
 _MAY_BE_UP_S = 1.0
 
 

@@ -19,6 +19,7 @@ from typing import IO
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.printable import printable
+from fluxbase_cli.process_group import signal_group
 
 #: Without this limit, a command that hangs would leave the server stopped for ever.
 TIMEOUT_S = 900.0
@@ -116,28 +117,25 @@ class Command:
                 written.write(os.fsencode(text))
         deadline = time.monotonic() + self.timeout_s
         while True:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 return process.wait(_LOOK_S)
-            except subprocess.TimeoutExpired:
-                stopped = stop is not None and stop.requested
-                if not stopped and time.monotonic() < deadline:
-                    continue
-            why = "was ended, since a stop was requested"
-            if not stopped:
-                why = f"did not end within {self.timeout_s:.0f} s, and was killed"
-            _end(process, at_once=not stopped)
-            raise CommandError(f"{self.name} {self.words[0]} {why}", _lines(output, text)) from None
+            if stop is not None and stop.requested:
+                why, at_once = "was ended, because a stop was requested", False
+            elif time.monotonic() >= deadline:
+                why, at_once = f"did not end within {self.timeout_s:.0f} s, and was killed", True
+            else:
+                continue
+            _end(process, at_once=at_once)
+            raise CommandError(f"{self.name} {self.words[0]} {why}", _lines(output, text))
 
 
 def _end(process: subprocess.Popen[bytes], *, at_once: bool) -> None:
     """End a command with all processes of its session that it has started."""
     if not at_once:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        signal_group(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    signal_group(process)
     process.wait()
 
 

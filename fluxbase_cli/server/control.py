@@ -18,7 +18,7 @@ from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.sessions import OtherSession, named, other_sessions, without
 
 _POLL_S = 0.1
-#: A start command that was interrupted may have begun to start the server. So long its health is awaited, in seconds.
+#: A start command that was interrupted may have begun to start the server. Its health is awaited for so many seconds.
 BEGUN_START_S = 10.0
 
 

@@ -202,6 +202,19 @@ def test_each_refusal_is_one_line(code: str, status: int, what: str) -> None:
     assert f"the AWS credentials can't be obtained (AssumeRole: {code})" in other.message
 
 
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [("AccessDeniedException", "access denied"), ("ThrottlingException", "AWS Secrets Manager throttles the calls")],
+)
+def test_a_refusal_that_names_a_secret_is_no_other_refusal(code: str, what: str) -> None:
+    from fluxbase_cli.keyring.aws.refusals import Answer, Call  # noqa: PLC0415  # botocore, for this test only
+    from fluxbase_cli.keyring.aws_secrets_manager.refusals import refused  # noqa: PLC0415
+
+    call = Call("it failed", "GetSecretValue", "an action", "the secret replica/v1", "AWS Secrets Manager", "AWS_E")
+    made = refused(Answer(code, 400, "on resource: arn:aws:secretsmanager:…:secret:replica/v1", "GetSecretValue"), call)
+    assert what in made.message
+
+
 def test_a_service_that_is_away_is_told(secret_store: SecretStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
     told = refusal(provider().fetch, entry("v1"))

@@ -172,6 +172,9 @@ def test_an_entry_that_holds_no_wrapped_key_is_refused(transit: TransitMount) ->
     short = transit.wrap("fluxbase", b"short", _BOUND)
     assert "Vault opens it to 5 bytes, and a key is 32" in refusal(keys.fetch, entry(short))
     assert "there is a key of version 2 already" in refusal(keys.create, 2, (entry(short),))
+    # In this entry, a key that is bound to its version would not open.
+    unbound = refusal(keys.create, 2, (entry(associated_data=""),))
+    assert "the entry has an `associated_data`, and a new key would not have it" in unbound
     assert "no wrapping key is configured" in refusal(provider(transit).create, 2, ())
     assert "can't be reached" in refusal(provider(transit, name, VAULT_ADDR="http://127.0.0.1:1").fetch, entry(short))
 

@@ -89,6 +89,15 @@ def test_an_entry_has_one_source(tmp_path: Path, entry: str, message: str) -> No
     assert caught.value.exit_code is ExitCode.USAGE
 
 
+@pytest.mark.parametrize("field", ["key_file", "key_command", "ciphertext"])
+@pytest.mark.parametrize("value", ["{a: b}", "[a, b]", "a"])
+def test_a_provider_of_another_package_may_have_fields_of_these_names_in_any_form(
+    tmp_path: Path, field: str, value: str
+) -> None:
+    (key,) = load(tmp_path, f"provider: other, {field}: {value}", {"FLUXBASE_SECRET_KEY_9": "x"}).encryption.keys
+    assert (key.provider, list(key.options)) == ("other", [field])
+
+
 def test_a_number_in_quotation_marks_is_a_word_of_a_command(tmp_path: Path) -> None:
     (key,) = load(tmp_path, "key_command: [op, '12']").encryption.keys
     assert key.options == {"key_command": (Secret("op"), Secret("12"))}

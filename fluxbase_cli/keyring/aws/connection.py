@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.config import Config
+
+_C = TypeVar("_C")
 
 #: The maximum number of attempts of a call, with the first, if neither AWS_MAX_ATTEMPTS nor the profile sets it. The
 #: waits add up to about eight seconds, which is longer than a burst of calls by others.
@@ -31,6 +33,26 @@ class Configured:
     session: Session
     region: str | None
     config: Config
+
+
+class Clients(Generic[_C]):
+    """The clients of one service, one for each region.
+
+    Args:
+        environ: our environment, for AWS_REGION.
+        make: makes a client.
+    """
+
+    def __init__(self, environ: Mapping[str, str], make: Callable[[Configured], _C]) -> None:
+        self._environ = environ
+        self._make = make
+        self._made: dict[str | None, _C] = {}
+
+    def of(self, region: str | None) -> _C:
+        """The client of a region. None: that of the environment."""
+        if region not in self._made:
+            self._made[region] = self._make(configure(region, self._environ))
+        return self._made[region]
 
 
 def configure(region: str | None, environ: Mapping[str, str]) -> Configured:

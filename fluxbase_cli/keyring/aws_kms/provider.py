@@ -18,7 +18,7 @@ from fluxbase_cli import seal
 from fluxbase_cli.config import KeyEntry, Secret
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError
-from fluxbase_cli.keyring.aws.connection import configure
+from fluxbase_cli.keyring.aws.connection import Clients, Configured
 from fluxbase_cli.keyring.aws_kms.wrapped import (
     Wrapped,
     context_of,
@@ -30,6 +30,7 @@ from fluxbase_cli.keyring.aws_kms.wrapped import (
     region_of,
     region_of_arn,
 )
+from fluxbase_cli.keyring.envelope import of_key_length, refuse_taken
 from fluxbase_cli.keyring.material import generate_key, parse_key
 from fluxbase_cli.keyring.options import text_option
 from fluxbase_cli.keyring.provider import CreatedKey, ProviderContext, WrongWrappingKeyError
@@ -53,7 +54,7 @@ class AwsKmsKeyProvider:
         self._encryption = context.encryption
         self._encoding = context.encoding
         self._environ = context.environ
-        self._clients: dict[str | None, KMSClient] = {}
+        self._clients = Clients["KMSClient"](self._environ, _make_client)
 
     def fetch(self, entry: KeyEntry) -> bytes:
         """Return the key of the entry, unwrapped by AWS KMS (`Decrypt`).
@@ -77,7 +78,8 @@ class AwsKmsKeyProvider:
         """
         entry = next((each for each in known if each.version == version), None)
         if entry is not None:
-            _refuse_if_taken(entry)
+            other = context_of(entry) != context_of_version(version)
+            refuse_taken(entry, "encryption_context", otherwise_bound=other)
         kms_key_id = self._wrapping_key(entry)
         region = region_of(entry, kms_key_id)
         failed = f"AWS KMS can't make key version {version}"
@@ -143,7 +145,7 @@ class AwsKmsKeyProvider:
         failed = f"the key at {entry.source} can't be rewrapped"
         # A run that was interrupted may have wrapped it with the new key already.
         key, old = self._open_named(entry, old, failed, (*self._encryption.wrapping_keys, wrapping_key))
-        _refuse_other_region(failed, self._client(old.region).meta.region_name, wrapping_key)
+        _refuse_other_region(failed, self._clients.of(old.region).meta.region_name, wrapping_key)
         request: ReEncryptRequestTypeDef = {
             "CiphertextBlob": old.ciphertext,
             "SourceEncryptionContext": old.context,
@@ -195,12 +197,7 @@ class AwsKmsKeyProvider:
             request["KeyId"] = wrapped.kms_key_id
         with self._call(wrapped.region, failed, "Decrypt", "kms:Decrypt", wrapped.kms_key_id) as client:
             key = client.decrypt(**request)["Plaintext"]
-        if len(key) != seal.KEY_BYTES:
-            raise ConfigurationError(
-                f"{failed}: AWS KMS opens it to {len(key)} bytes, and a key is {seal.KEY_BYTES}",
-                hint="`fluxbase-cli keys generate --store` makes one of the right length.",
-            )
-        return key
+        return of_key_length(key, "AWS KMS", failed)
 
     @contextmanager
     def _call(
@@ -213,7 +210,7 @@ class AwsKmsKeyProvider:
 
         call = Call(failed, operation, action, kms_key_id, region)
         try:
-            client = self._client(region)
+            client = self._clients.of(region)
         except (BotoCoreError, ValueError) as error:
             raise explained(error, call) from None
         call = replace(call, region=client.meta.region_name, endpoint=client.meta.endpoint_url)
@@ -222,26 +219,9 @@ class AwsKmsKeyProvider:
         except (BotoCoreError, ClientError, ValueError) as error:
             raise explained(error, call) from None
 
-    def _client(self, region: str | None) -> KMSClient:
-        client = self._clients.get(region)
-        if client is None:
-            made = configure(region, self._environ)
-            client = made.session.client("kms", region_name=made.region, config=made.config)
-            self._clients[region] = client
-        return client
 
-
-def _refuse_if_taken(entry: KeyEntry) -> None:
-    if entry.value or text_option(entry, "ciphertext"):
-        raise ConfigurationError(
-            f"there is a key of version {entry.version} already: {entry.source}",
-            hint="Choose another version with `--key-version`, or leave the option out to use the next free version.",
-        )
-    if context_of(entry) != context_of_version(entry.version):
-        raise ConfigurationError(
-            f"{entry.source} has an `encryption_context`, and a new key would not have that context",
-            hint="Remove it: a key made here is bound to its version.",
-        )
+def _make_client(made: Configured) -> KMSClient:
+    return made.session.client("kms", region_name=made.region, config=made.config)
 
 
 def _refuse_other_region(failed: str, region: str, wrapping_key: str) -> None:

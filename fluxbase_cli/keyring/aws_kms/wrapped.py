@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from fluxbase_cli.config import EncryptionSettings, KeyEntry
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.envelope import ciphertext_of
 from fluxbase_cli.keyring.options import text_option
-from fluxbase_cli.keyring.provider import KeyAbsentError
 
 #: The maximum length of a `CiphertextBlob` in AWS KMS, in bytes (API reference, Decrypt).
 _MAX_CIPHERTEXT_BYTES = 6144
@@ -48,17 +48,7 @@ def read_wrapped(entry: KeyEntry, encryption: EncryptionSettings) -> Wrapped:
         KeyAbsentError: it has no ciphertext.
         ConfigurationError: a field of it can't be used.
     """
-    if entry.value:
-        raise ConfigurationError(
-            f"the key at {entry.source} is a key itself, and not a wrapped key for AWS KMS",
-            hint="Set `provider: env` at that entry, or write a `ciphertext:` instead of the key.",
-        )
-    text = text_option(entry, "ciphertext")
-    if text is None:
-        raise KeyAbsentError(
-            f"the key at {entry.source} has no ciphertext for AWS KMS to open",
-            hint="`fluxbase-cli keys generate --store` makes a key that AWS KMS has wrapped.",
-        )
+    text = ciphertext_of(entry, "AWS KMS")
     kms_key_id = text_option(entry, "kms_key_id") or encryption.kms_key_id
     return Wrapped(_decoded(text, entry), kms_key_id, region_of(entry, kms_key_id), context_of(entry))
 

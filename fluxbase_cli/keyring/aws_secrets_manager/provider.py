@@ -17,10 +17,11 @@ from fluxbase_cli.keyring.aws_secrets_manager.reference import Reference, parse_
 from fluxbase_cli.keyring.aws_secrets_manager.service import SecretsManager, StoredSecret
 from fluxbase_cli.keyring.material import generate_key, parse_key
 from fluxbase_cli.keyring.options import text_option
+from fluxbase_cli.keyring.pattern import other_entries, own_entry
 from fluxbase_cli.keyring.provider import CreatedKey, KeyAbsentError, ProviderContext
 
 NAME = "aws_secrets_manager"
-#: The service deletes after it has answered (API reference, DeleteSecret). So long it is looked for, in seconds.
+#: The service deletes after it has answered (API reference, DeleteSecret). `exists` looks for it for so many seconds.
 _GONE_AFTER_S = 15.0
 _LOOK_S = 0.5
 
@@ -35,7 +36,6 @@ class AwsSecretsManagerKeyProvider:
     def __init__(self, context: ProviderContext) -> None:
         self._context = context
         self._service = SecretsManager(context.environ)
-        self._created_at: dict[Reference, datetime | None] = {}
 
     def fetch(self, entry: KeyEntry) -> bytes:
         """Return the key in the current version of the secret. It takes one request.
@@ -46,7 +46,6 @@ class AwsSecretsManagerKeyProvider:
         """
         reference = _reference_of(entry)
         stored = self._service.read(reference.secret, _region(entry, reference), f"{entry.source} can't be read")
-        self._created_at[reference] = stored.created_at
         place = f"{entry.source} (AWS Secrets Manager: {reference})"
         if isinstance(stored.content, bytes):
             return _key_in_bytes(stored.content, reference, place)
@@ -64,8 +63,7 @@ class AwsSecretsManagerKeyProvider:
         if not self._service.make(reference.secret, content, region, f"key version {version} can't be made"):
             raise ConfigurationError(
                 f"there is a secret {reference.secret} in AWS Secrets Manager already; nothing was written",
-                hint="Give the version's entry another name, or choose another version. A secret that is marked for "
-                "deletion counts too.",
+                hint="Give the version's entry another name, or choose another version.",
             )
         return _created(version, reference, region, parse_key(text, str(reference)))
 
@@ -125,14 +123,11 @@ class AwsSecretsManagerKeyProvider:
             ConfigurationError: the service can't be reached or refuses.
         """
         reference = _reference_of(entry)
-        if reference not in self._created_at:
-            failed = f"{entry.source} can't be read"
-            try:
-                stored = self._service.read(reference.secret, _region(entry, reference), failed)
-            except KeyAbsentError:
-                return None
-            self._created_at[reference] = stored.created_at
-        return self._created_at[reference]
+        try:
+            stored = self._service.read(reference.secret, _region(entry, reference), f"{entry.source} can't be read")
+        except KeyAbsentError:
+            return None
+        return stored.created_at
 
     def _refuse_to_destroy_more(self, entry: KeyEntry, reference: Reference, stored: StoredSecret) -> None:
         others = _names_in(stored.content) - {reference.field} if reference.field is not None else frozenset()
@@ -169,7 +164,7 @@ def _key_in_bytes(content: bytes, reference: Reference, place: str) -> bytes:
     if reference.field is not None or len(content) != seal.KEY_BYTES:
         raise ConfigurationError(
             f"{place} is a binary secret of {len(content)} bytes, and no key",
-            hint=f"A binary secret must be the {seal.KEY_BYTES} bytes of a key. Else write the key as text.",
+            hint=f"A binary secret must be the {seal.KEY_BYTES} bytes of a key. Otherwise store the key as text.",
         )
     return content
 
@@ -203,17 +198,12 @@ def _names_in(content: str | bytes) -> frozenset[str]:
 
 def _place_of(version: int, known: tuple[KeyEntry, ...]) -> tuple[Reference, str | None]:
     """The secret for the key of a version, and its region: by its entry, or by the pattern of the other entries."""
-    for entry in known:
-        if entry.version == version:
-            if entry.provider != NAME:
-                raise ConfigurationError(
-                    f"{entry.source}: key version {version} is configured for the provider {entry.provider}"
-                )
-            if entry.value:
-                reference = _reference_of(entry)
-                return reference, _region(entry, reference)
-    others = [entry for entry in known if entry.provider == NAME and entry.version != version and entry.value]
-    for entry in sorted(others, key=lambda entry: entry.version, reverse=True):
+    own = own_entry(version, known, NAME)
+    if own is not None and own.value:
+        reference = _reference_of(own)
+        return reference, _region(own, reference)
+    others = [entry for entry in other_entries(version, known, NAME) if entry.value]
+    for entry in others:
         found = _reference_of(entry).successor(entry.version, version)
         if found is not None:
             return found, text_option(entry, "region")

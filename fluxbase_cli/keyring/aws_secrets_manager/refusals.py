@@ -45,6 +45,7 @@ _NOT_DECRYPTED = Refusal(
     "Is the key in AWS KMS that encrypts it disabled or deleted? `aws secretsmanager describe-secret` names it.",
 )
 _OTHER = Refusal("{service} refused it ({code})", "Try `aws secretsmanager describe-secret` with the same credentials.")
+_CODES_OF_REPLICAS = ("InvalidRequestException", "InvalidParameterException")
 _REFUSALS = {
     **dict.fromkeys(DENIED_CODES, _DENIED),
     "InternalServiceError": FAILED,
@@ -72,7 +73,8 @@ def refused(answer: Answer, call: Call) -> ConfigurationError:
             return _absent(_ABSENT, call, answer)
         if answer.code == "InvalidRequestException" and "delet" in text and "replica" not in text:
             return _absent(_DELETED, call, answer)
-        if "replica" in text:
+        # A text of another refusal may name the secret, and its name may hold any word.
+        if answer.code in _CODES_OF_REPLICAS and "replica" in text:
             return filled(_REPLICATED, call, answer.code)
     return explained_answer(answer, call, _REFUSALS, _OTHER)
 

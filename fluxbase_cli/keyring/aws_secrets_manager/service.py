@@ -8,13 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fluxbase_cli.keyring.aws.connection import configure
+from fluxbase_cli.keyring.aws.connection import Clients, Configured
 from fluxbase_cli.keyring.provider import KeyAbsentError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
-
-    from fluxbase_cli.keyring.aws.refusals import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class SecretsManager:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._clients: dict[str | None, SecretsManagerClient] = {}
+        self._clients = Clients["SecretsManagerClient"](self._environ, _make_client)
 
     def read(self, secret: str, region: str | None, failed: str) -> StoredSecret:
         """Read the current version (`GetSecretValue`).
@@ -63,11 +61,13 @@ class SecretsManager:
         """Make a new secret (`CreateSecret`). Return False if there is one of that name; then nothing was written."""
         from botocore.exceptions import ClientError  # noqa: PLC0415  # start-up time
 
+        from fluxbase_cli.keyring.aws.refusals import answer_of  # noqa: PLC0415  # start-up time
+
         with self._call(name, region, failed, "CreateSecret") as client:
             try:
                 client.create_secret(Name=name, SecretString=text, Description="A key of Fluxbase, by fluxbase-cli")
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") == "ResourceExistsException":
+                if answer_of(error).code == "ResourceExistsException":
                     return False
                 raise
         return True
@@ -100,7 +100,7 @@ class SecretsManager:
         from fluxbase_cli.keyring.aws.refusals import Call, answer_of  # noqa: PLC0415  # start-up time
         from fluxbase_cli.keyring.aws_secrets_manager.refusals import explained, refused  # noqa: PLC0415
 
-        call: Call = Call(
+        call = Call(
             failed,
             operation,
             f"secretsmanager:{operation}",
@@ -110,7 +110,7 @@ class SecretsManager:
             region,
         )
         try:
-            client = self._client(region)
+            client = self._clients.of(region)
             call = replace(call, region=client.meta.region_name, endpoint=client.meta.endpoint_url)
             yield client
         except ClientError as error:
@@ -118,10 +118,6 @@ class SecretsManager:
         except (BotoCoreError, ValueError) as error:
             raise explained(error, call) from None
 
-    def _client(self, region: str | None) -> SecretsManagerClient:
-        client = self._clients.get(region)
-        if client is None:
-            made = configure(region, self._environ)
-            client = made.session.client("secretsmanager", region_name=made.region, config=made.config)
-            self._clients[region] = client
-        return client
+
+def _make_client(made: Configured) -> SecretsManagerClient:
+    return made.session.client("secretsmanager", region_name=made.region, config=made.config)

@@ -1,6 +1,7 @@
-"""Runs a program that prints a key: without a shell, with limits of time and size, and with nothing left of it.
+"""Runs a program that prints a key: without a shell, with limits of time and size.
 
-The program gets a session and so a process group for itself. All that is left in that group is ended with it.
+The program gets a session and so a process group for itself. When the
+program ends, all other processes of its group are killed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from enum import Enum
 from types import FrameType
 from typing import IO
 
+from fluxbase_cli.process_group import signal_group
+
 #: A key has at most 64 characters.
 MOST_PRINTED_BYTES = 4096
 #: The end of what it writes to stderr is kept.
@@ -27,7 +30,7 @@ _LOOK_S = 0.02
 #: How long the output of an ended program is read, if another process continues to write to it.
 _DRAIN_S = 0.5
 _ASK_TO_STOP = (signal.SIGINT, signal.SIGTERM)
-#: These end us, unless something else is done with them: SIGHUP makes the daemon read its configuration again.
+#: We take these only if their default action would end us: SIGHUP makes the daemon read its configuration again.
 _END = (signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -88,7 +91,7 @@ def run_program(words: Sequence[str], environ: Mapping[str, str], timeout_s: flo
             signals.act_on(process)
             how, stdout, stderr = _read(process, timeout_s)
         finally:
-            _kill_group(process)
+            signal_group(process)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1.0)
             for stream in (process.stdout, process.stderr):
@@ -142,12 +145,6 @@ def _read_ready(selector: selectors.BaseSelector, wait_s: float) -> bool:
     return found
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    # Not on macOS: there the group of an ended process can't be killed.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 class _Signals:
     """Signals that end us, or ask us to stop. They end the program first.
 
@@ -170,7 +167,7 @@ class _Signals:
         if self._process is None:
             self._waiting.append(number)
         else:
-            _kill_group(self._process)
+            signal_group(self._process)
             self._pass_on(number, frame)
 
     def act_on(self, process: subprocess.Popen[bytes] | None) -> None:
@@ -178,7 +175,7 @@ class _Signals:
         self._process = process
         while self._waiting:
             if process is not None:
-                _kill_group(process)
+                signal_group(process)
             self._pass_on(self._waiting.pop(0), None)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:

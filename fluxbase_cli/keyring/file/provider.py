@@ -20,7 +20,7 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.file.reading import read_key_file
 from fluxbase_cli.keyring.file.writing import write_new
 from fluxbase_cli.keyring.material import generate_key, parse_key
-from fluxbase_cli.keyring.pattern import by_pattern
+from fluxbase_cli.keyring.pattern import by_pattern, other_entries, own_entry
 from fluxbase_cli.keyring.provider import CreatedKey, KeyAbsentError, KeyElsewhereError, ProviderContext
 
 NAME = "file"
@@ -58,7 +58,8 @@ class FileKeyProvider:
         path = self._place_of(version, known)
         text = generate_key(self._context.encoding)
         try:
-            write_new(path, text, like=next((each for _, each in _paths(known, version) if each.is_file()), None))
+            others = map(_path_of, other_entries(version, known, NAME))
+            write_new(path, text, like=next((each for each in others if each.is_file()), None))
         except FileExistsError:
             raise ConfigurationError(
                 f"there is a file {path} already; nothing was written",
@@ -144,16 +145,13 @@ class FileKeyProvider:
 
     def _place_of(self, version: int, known: tuple[KeyEntry, ...]) -> Path:
         """The file for the key of a version: where its entry says, or by the pattern of the other entries."""
-        entry = next((each for each in known if each.version == version), None)
+        entry = own_entry(version, known, NAME)
         if entry is not None:
-            if entry.provider != NAME:
-                raise ConfigurationError(
-                    f"{entry.source}: key version {version} is configured for the provider {entry.provider}"
-                )
             return _path_of(entry)
         if self._context.encryption.lists_keys:
-            for other, path in _paths(known, version):
-                name = by_pattern(path.name, other, version)
+            for other in other_entries(version, known, NAME):
+                path = _path_of(other)
+                name = by_pattern(path.name, other.version, version)
                 if name is not None:
                     return path.with_name(name)
         raise ConfigurationError(
@@ -166,12 +164,6 @@ class FileKeyProvider:
 def _path_of(entry: KeyEntry) -> Path:
     option = entry.options.get(_FIELD)
     return Path(option.reveal() if isinstance(option, Secret) else "")
-
-
-def _paths(known: tuple[KeyEntry, ...], version: int) -> list[tuple[int, Path]]:
-    """The files of all other versions, the newest first."""
-    others = [each for each in known if each.provider == NAME and each.version != version]
-    return [(each.version, _path_of(each)) for each in sorted(others, key=lambda entry: entry.version, reverse=True)]
 
 
 def _entry(version: int, path: Path) -> KeyEntry:

@@ -15,7 +15,7 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.provider import KeyAbsentError
 from fluxbase_cli.seal import KEY_BYTES
 
-#: A key has at most 64 characters. This leaves room for blanks, so that their number can be told.
+#: A key has at most 64 characters. This leaves room for blanks, so that a message can say how many there are.
 _MOST_BYTES = 4096
 _ROOT = 0
 

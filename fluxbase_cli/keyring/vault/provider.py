@@ -11,6 +11,7 @@ from fluxbase_cli.config import ActivePointer, KeyEntry, Secret
 from fluxbase_cli.config.reader import MAX_INTEGER
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.material import generate_key, looks_like_key, parse_key
+from fluxbase_cli.keyring.pattern import other_entries, own_entry
 from fluxbase_cli.keyring.provider import CreatedKey, KeyAbsentError, ProviderContext
 from fluxbase_cli.keyring.vault.client import make_client
 from fluxbase_cli.keyring.vault.kv import Engines
@@ -215,17 +216,12 @@ class VaultKeyProvider:
 
 def _place_of(version: int, known: tuple[KeyEntry, ...]) -> Reference:
     """Where to store the key of a version: where its entry says, or by the pattern of the other entries."""
-    for entry in known:
-        if entry.version == version:
-            if entry.provider != NAME:
-                raise ConfigurationError(
-                    f"{entry.source}: key version {version} is configured for the provider {entry.provider}"
-                )
-            if entry.value:
-                with _at(entry.source):
-                    return parse_reference(entry.value.reveal(), "the reference")
-    others = [entry for entry in known if entry.provider == NAME and entry.version != version and entry.value]
-    for entry in sorted(others, key=lambda entry: entry.version, reverse=True):
+    own = own_entry(version, known, NAME)
+    if own is not None and own.value:
+        with _at(own.source):
+            return parse_reference(own.value.reveal(), "the reference")
+    others = [entry for entry in other_entries(version, known, NAME) if entry.value]
+    for entry in others:
         with _at(entry.source):
             found = parse_reference(entry.value.reveal(), "the reference").successor(entry.version, version)
         if found is not None:

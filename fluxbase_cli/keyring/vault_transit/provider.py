@@ -16,9 +16,10 @@ from fluxbase_cli import seal
 from fluxbase_cli.config import KeyEntry, Secret
 from fluxbase_cli.config.provider_traits import TRANSIT_PREFIX, TRANSIT_PROVIDER
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.keyring.envelope import ciphertext_of, of_key_length, refuse_taken
 from fluxbase_cli.keyring.material import generate_key, parse_key
 from fluxbase_cli.keyring.options import text_option
-from fluxbase_cli.keyring.provider import CreatedKey, KeyAbsentError, ProviderContext
+from fluxbase_cli.keyring.provider import CreatedKey, ProviderContext
 from fluxbase_cli.keyring.vault.client import make_client
 from fluxbase_cli.keyring.vault_transit.engine import Transit, WrappingKey, parse_wrapping_key
 
@@ -69,11 +70,8 @@ class VaultTransitKeyProvider:
             ConfigurationError: that version has a key already, no `kms_key_id` is configured, or Vault refuses.
         """
         entry = next((each for each in known if each.version == version), None)
-        if entry is not None and (entry.value or text_option(entry, "ciphertext")):
-            raise ConfigurationError(
-                f"there is a key of version {version} already: {entry.source}",
-                hint="Choose another version with `--key-version`, or leave it out to use the next free version.",
-            )
+        if entry is not None:
+            refuse_taken(entry, "associated_data", otherwise_bound=_bound_to_of(entry) != _bound_to(version))
         secret = parse_key(generate_key(self._context.encoding), "the new key")
         failed = f"Vault can't make key version {version}"
         return self._wrap(_empty(version), secret, self._wrapping_key(entry), _bound_to(version), failed)
@@ -107,7 +105,7 @@ class VaultTransitKeyProvider:
         name = own or self._context.encryption.kms_key_id
         if not name:
             raise ConfigurationError(
-                "Vault can't wrap a key: no wrapping key is configured",
+                "no wrapping key is configured for Vault",
                 hint="Set security.encryption.kms_key_id to the mount and the name of a key, as in transit/fluxbase.",
             )
         return parse_wrapping_key(name, f"kms_key_id at {entry.source}" if own and entry else "kms_key_id")
@@ -130,7 +128,7 @@ class VaultTransitKeyProvider:
         )
 
     def _open_named(self, entry: KeyEntry, wrapped: _Wrapped, names: tuple[str, ...], failed: str) -> bytes:
-        """Open a key. What the database says of a wrapped key is not believed: one of the names must be its key."""
+        """Open a key. What the database says of a wrapped key is not trusted: one of the names must be its key."""
         named = {name.strip().strip("/") for name in names}
         if entry.recorded is not None and str(wrapped.key) not in named:
             raise ConfigurationError(
@@ -143,12 +141,7 @@ class VaultTransitKeyProvider:
 
     def _open(self, wrapped: _Wrapped, failed: str) -> bytes:
         secret = self._transit.unwrap(wrapped.key, wrapped.ciphertext, wrapped.bound_to, failed)
-        if len(secret) != seal.KEY_BYTES:
-            raise ConfigurationError(
-                f"{failed}: Vault opens it to {len(secret)} bytes, and a key is {seal.KEY_BYTES}",
-                hint="`fluxbase-cli keys generate --store` makes one of the right length.",
-            )
-        return secret
+        return of_key_length(secret, "Vault", failed)
 
     def _read(self, entry: KeyEntry) -> _Wrapped:
         """Read the wrapped key from an entry.
@@ -157,20 +150,8 @@ class VaultTransitKeyProvider:
             KeyAbsentError: it has no ciphertext.
             ConfigurationError: a field of it can't be used.
         """
-        if entry.value:
-            raise ConfigurationError(
-                f"the key at {entry.source} is a key itself, and not a key that Vault has wrapped",
-                hint="Set `provider: env` at that entry, or write a `ciphertext:` instead of the key.",
-            )
-        text = text_option(entry, "ciphertext")
-        if text is None:
-            raise KeyAbsentError(
-                f"the key at {entry.source} has no ciphertext for Vault to open",
-                hint="`fluxbase-cli keys generate --store` makes a key that Vault has wrapped.",
-            )
-        own = text_option(entry, "associated_data") or ""
-        bound_to = own if "associated_data" in entry.options else _bound_to(entry.version)
-        return _Wrapped(_ciphertext(text, entry), self._wrapping_key(entry), bound_to)
+        text = ciphertext_of(entry, "Vault")
+        return _Wrapped(_ciphertext(text, entry), self._wrapping_key(entry), _bound_to_of(entry))
 
 
 def _empty(version: int) -> KeyEntry:
@@ -180,6 +161,13 @@ def _empty(version: int) -> KeyEntry:
 def _bound_to(version: int) -> str:
     """The associated data with which the key of a version is wrapped. It is not secret."""
     return f"app=fluxbase,key_version={version}"
+
+
+def _bound_to_of(entry: KeyEntry) -> str:
+    """The associated data of the key of an entry: its own, which may be empty, else that of its version."""
+    if "associated_data" in entry.options:
+        return text_option(entry, "associated_data") or ""
+    return _bound_to(entry.version)
 
 
 def _ciphertext(text: str, entry: KeyEntry) -> str:
