@@ -78,6 +78,10 @@ class JobRunningError(FluxbaseCliError):
     exit_code = ExitCode.JOB_RUNNING
 
 
+class RotationRunningError(JobRunningError):
+    """Another process runs a rotation on this database."""
+
+
 class JobStoppedError(FluxbaseCliError):
     """Somebody has stopped the job with `secrets stop`, and this process must not resume it; nothing was written."""
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterable
 
 import typer
+
+from fluxbase_cli.printable import as_printed
 
 
 class CancelledError(Exception):
@@ -17,15 +20,18 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(question: str) -> None:
+def ask(question: str, shown: Iterable[str] = ()) -> None:
     """Ask a question. No answer means no.
 
     Args:
         question: what to agree to.
+        shown: lines before it.
 
     Raises:
         CancelledError: the operator does not agree.
     """
+    for line in shown:
+        print(as_printed(line), file=sys.stderr)  # noqa: T201
     # Where a job could run, Ctrl-C asks it to finish its batches. Here it must end the question.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.cli.ask import ask
-from fluxbase_cli.printable import as_printed
 
 if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
@@ -26,12 +25,8 @@ def confirm(loaded: Loaded, targets: PreparedDatabases, server_lines: Iterable[s
     Raises:
         CancelledError: the user does not agree.
     """
-    for target in targets.found:
-        for line in [] if target.prepared is None else _summary(loaded, target.prepared):
-            print(as_printed(line), file=sys.stderr)  # noqa: T201
-    for line in server_lines:
-        print(as_printed(line), file=sys.stderr)  # noqa: T201
-    ask("Go ahead?")
+    summaries = (_summary(loaded, target.prepared) for target in targets.found if target.prepared is not None)
+    ask("Go ahead?", (*chain.from_iterable(summaries), *server_lines))
 
 
 def _summary(loaded: Loaded, prepared: Prepared) -> list[str]:

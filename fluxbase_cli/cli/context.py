@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.cli.options import LogFormat, Options
+from fluxbase_cli.cli.options import Options
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.log_events import LogEvent, about
 
@@ -112,4 +112,4 @@ def messages_for(options: Options) -> Messages:
     """Make the writer of messages to stderr. The options set its form, and whether it is quiet."""
     from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
 
-    return Messages(quiet=bool(options.quiet), as_json=options.log_format is LogFormat.JSON, color=options.color)
+    return Messages(quiet=bool(options.quiet), as_json=options.json_messages, color=options.color)

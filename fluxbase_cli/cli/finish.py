@@ -58,19 +58,13 @@ def finish(function: Callable[..., int | None], options: Options, arguments: dic
         raise typer.Exit(int(ExitCode.SIGINT)) from None
     except typer.Exit:
         raise
-    except OSError as error:
-        # The words of the operating system, and of no library.
-        what = _words_of_the_system(error)
-        hint = None if what or options.debug else _REPORT
-        _print_error(
-            options, what or f"unexpected {type(error).__name__}", hint, LogEvent.COMMAND_FAILED, ExitCode.FAILED
-        )
-        _print_traceback(error, options)
-        raise typer.Exit(int(ExitCode.FAILED)) from None
     except Exception as error:  # noqa: BLE001  # reported without a traceback, which could quote values
-        # The text of an unexpected error may quote anything, even a sealed value. The name of its type can't.
-        hint = None if options.debug else _REPORT
-        _print_error(options, f"unexpected {type(error).__name__}", hint, LogEvent.COMMAND_FAILED, ExitCode.FAILED)
+        # Only the words of the operating system are shown. The text of any other error may quote anything, even a
+        # sealed value; the name of its type can't.
+        what = _words_of_the_system(error) if isinstance(error, OSError) else None
+        hint = None if what or options.debug else _REPORT
+        what = what or f"unexpected {type(error).__name__}"
+        _print_error(options, what, hint, LogEvent.COMMAND_FAILED, ExitCode.FAILED)
         _print_traceback(error, options)
         raise typer.Exit(int(ExitCode.FAILED)) from None
     raise typer.Exit(int(code or 0))

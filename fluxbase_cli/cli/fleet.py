@@ -24,7 +24,6 @@ from fluxbase_cli.cli.options import Options, current_context, expand_groups, wi
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.log_events import LogEvent
-from fluxbase_cli.printable import as_printed
 
 if TYPE_CHECKING:
     from fluxbase_cli.fleet.file import Fleet
@@ -191,6 +190,4 @@ def _ask(fleet: Fleet, command: list[str], parallel: int) -> None:
     """
     from fluxbase_cli.report.fleet import plan_lines  # noqa: PLC0415  # start-up time
 
-    for line in plan_lines(fleet, command, parallel):
-        print(as_printed(line), file=sys.stderr)  # noqa: T201
-    ask("Go ahead?")
+    ask("Go ahead?", plan_lines(fleet, command, parallel))

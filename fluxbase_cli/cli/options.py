@@ -108,13 +108,13 @@ def current_options() -> Options:
 
 def wants_json(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether messages are printed as JSON, before the command line is read."""
-    given = [
-        value
-        for before, word in pairwise(("", *arguments))
-        for value in ([word] if before == _LOG_FORMAT else [word.removeprefix(f"{_LOG_FORMAT}=")])
-        if before == _LOG_FORMAT or word.startswith(f"{_LOG_FORMAT}=")
-    ]
-    return (given[-1] if given else environ.get(_LOG_FORMAT_VARIABLE, "")) == LogFormat.JSON
+    given = environ.get(_LOG_FORMAT_VARIABLE, "")
+    for before, word in pairwise(("", *arguments)):
+        if before == _LOG_FORMAT:
+            given = word
+        elif word.startswith(f"{_LOG_FORMAT}="):
+            given = word.removeprefix(f"{_LOG_FORMAT}=")
+    return given == LogFormat.JSON
 
 
 def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str, Any]:

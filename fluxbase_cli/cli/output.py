@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fluxbase_cli.cli.options import LogFormat, Options, Output, current_options
+from fluxbase_cli.cli.options import Options, Output, current_options
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import as_printed, lines
 from fluxbase_cli.streams import Stream
@@ -48,7 +48,7 @@ def say_what_was_lost(out: Stream, err: Stream) -> None:
     if out.is_lost:
         from fluxbase_cli.report.messages import Messages  # noqa: PLC0415  # start-up time
 
-        messages = Messages(as_json=options.log_format is LogFormat.JSON, color=options.color)
+        messages = Messages(as_json=options.json_messages, color=options.color)
         messages.warn(
             LogEvent.OUTPUT_LOST, f"standard output could not be written, so the result is incomplete: {_why(out)}"
         )

@@ -19,7 +19,13 @@ from fluxbase_cli.cli.option_types import BatchSize, Concurrency, LocationsOptio
 from fluxbase_cli.cli.options import Databases, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.cli.telemetry import telemetry_for
-from fluxbase_cli.errors import ConfigurationError, ExitCode, JobFailedError, interrupted_code
+from fluxbase_cli.errors import (
+    ConfigurationError,
+    ExitCode,
+    JobFailedError,
+    RotationRunningError,
+    interrupted_code,
+)
 from fluxbase_cli.log_events import LogEvent, Teller, about
 
 if TYPE_CHECKING:
@@ -148,9 +154,16 @@ def run(  # noqa: PLR0913  # a command's options
     ):
         rotator = Rotator(replace(context, observer=Several(progress, telemetry), listener=telemetry.step))
         figures.take(lambda: rotator.figures)
-        with telemetry.span("rotation run", {"rotation.forced": force}):
-            report = rotator.run(force=force)
-            telemetry.add({"rotation.state": report.state, "rotation.to_version": report.to_version})
+        try:
+            with telemetry.span("rotation run", {"rotation.forced": force}):
+                report = rotator.run(force=force)
+                telemetry.add({"rotation.state": report.state, "rotation.to_version": report.to_version})
+        except RotationRunningError:
+            # The metrics of the other process count.
+            raise
+        except BaseException:
+            telemetry.measure(lambda: samples_of(rotator.figures))
+            raise
         telemetry.measure(lambda: samples_of(rotator.figures))
     print_result(options, rotation_data(report), rotation_lines(report))
     return report.exit_code
@@ -213,7 +226,7 @@ def health(
     options: Options,
     *,
     listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Where the daemon listens, as it was told to.")
+        str, typer.Option("--listen", metavar="HOST:PORT", help="The address that the daemon got by its own --listen.")
     ] = _LISTEN,
 ) -> int:
     """Ask the daemon on this machine whether it works, for the health check of a container.
@@ -221,7 +234,7 @@ def health(
     Needs no configuration. Exit code 0: it answers, also if the last rotation failed, because it tries again
     automatically. 1: it does not answer, or sleeps beyond the time at which it should have looked again.
     """
-    from fluxbase_cli.report.rotation import health_lines  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.health import health_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.rotation.health import ask_daemon  # noqa: PLC0415
 
     address = _address(listen)

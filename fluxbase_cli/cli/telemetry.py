@@ -20,7 +20,7 @@ def telemetry_for(messages: Messages, stop: Stop) -> Iterator[Telemetry]:
     """The telemetry of a command. At the end of the block what is left is sent.
 
     Args:
-        messages: gets a warning if telemetry is asked for and does not work. The command goes its way all the same.
+        messages: gets a warning if telemetry is asked for and does not work. The command continues without telemetry.
         stop: if a signal has requested it, the end is quick.
     """
     telemetry = _open(messages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from fluxbase_cli.rotation.outcome import Plan, RotationReport, ServerAway
@@ -150,17 +150,3 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         when = "" if each.not_before is None else f", not before {moment_text(each.not_before)}"
         needed = f"{each.values} values need it now" if each.values else "no value needs it"
         yield f"Retention:   {each.action.value} version {each.version} ({each.fingerprint}{when}): {needed}"
-
-
-def health_lines(health: Mapping[str, Any]) -> Iterator[str]:
-    """The answer of the daemon's `/healthz` as lines.
-
-    Args:
-        health: the JSON of that answer.
-    """
-    if health["status"] == "stalled":
-        yield f"The daemon should have looked again at {health['next_look']}, and did not: restart it"
-        return
-    yield f"The daemon is {health['state']}" + (f" until {health['next_look']}" if health["next_look"] else "")
-    if health["error"] is not None:
-        yield f"Its last run failed, and it tries again: {health['error']}"

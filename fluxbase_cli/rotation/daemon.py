@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from fluxbase_cli.engine.events import Several
-from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError, JobRunningError
+from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError, RotationRunningError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.clock import RotationClock
@@ -90,11 +90,10 @@ class Daemon:
         try:
             with self.metrics.live(self._job.figures), self._context.around():
                 report = rotator.run()
-        except JobRunningError as error:
-            # Another process does the work, and that is no failure of this one.
-            return None, self._failed(error)
         except FluxbaseCliError as error:
-            self.metrics.update(rotator.figures)
+            # If another process runs the rotation, its metrics count.
+            if not isinstance(error, RotationRunningError):
+                self.metrics.update(rotator.figures)
             return None, self._failed(error)
         self.metrics.update(rotator.figures)
         self._failures = 0

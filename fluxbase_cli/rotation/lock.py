@@ -7,7 +7,7 @@ import time
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.errors import JobRunningError
+from fluxbase_cli.errors import RotationRunningError
 from fluxbase_cli.keys.history import KeyHistory, history_over
 from fluxbase_cli.store.clock import ServerClock
 from fluxbase_cli.store.connection import Connection, connect_or_explain
@@ -38,7 +38,7 @@ class RotationLock:
         """The rotation tables, over the session that holds the lock. If the session was lost, over a new one.
 
         Raises:
-            JobRunningError: another process has the lock.
+            RotationRunningError: another process has the lock.
             ConfigurationError, DatabaseError: the database can't be reached.
         """
         return RotationStore(self._session())
@@ -47,7 +47,7 @@ class RotationLock:
         """What the database knows about keys now.
 
         Raises:
-            JobRunningError, ConfigurationError, DatabaseError: as for `store`.
+            RotationRunningError, ConfigurationError, DatabaseError: as for `store`.
         """
         return history_over(self._session())
 
@@ -55,7 +55,7 @@ class RotationLock:
         """The server's clock, over the session.
 
         Raises:
-            JobRunningError, ConfigurationError, DatabaseError: as for `store`.
+            RotationRunningError, ConfigurationError, DatabaseError: as for `store`.
         """
         return ServerClock(self._session())
 
@@ -72,7 +72,7 @@ class RotationLock:
         connection = connect_or_explain(self._database)
         if not _lock(connection):
             connection.close()
-            raise JobRunningError(
+            raise RotationRunningError(
                 "another process runs a rotation on this database",
                 hint="`fluxbase-cli secrets status` shows its job; there is nothing to do here.",
             )

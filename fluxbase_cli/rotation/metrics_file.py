@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from fluxbase_cli.config.replace_file import may_be_put, put_file
-from fluxbase_cli.errors import ConfigurationError, JobRunningError
+from fluxbase_cli.errors import ConfigurationError, RotationRunningError
 from fluxbase_cli.rotation.figures import Figures
 from fluxbase_cli.rotation.metrics import Metrics
 
@@ -39,7 +39,7 @@ class MetricsFile:
             refuse_unsuited_file(path)
         self._path = path
         self._warn = warn
-        self._figures: Callable[[], Figures] | None = None
+        self._figures: Callable[[], Figures] = lambda: Figures(datetime.now(UTC), succeeded=False, known=False)
 
     def take(self, figures: Callable[[], Figures]) -> None:
         """Set where the figures come from. Without this, the file says that the run failed."""
@@ -51,11 +51,10 @@ class MetricsFile:
     def __exit__(
         self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        if self._path is None or isinstance(error, JobRunningError):
+        if self._path is None or isinstance(error, RotationRunningError):
             return
-        figures = Figures(datetime.now(UTC), succeeded=False, known=False)
         try:
-            write_metrics(self._path, figures if self._figures is None else self._figures())
+            write_metrics(self._path, self._figures())
         except OSError as failure:
             self._warn(f"{self._path} can't be written: {failure.strerror or type(failure).__name__}")
 

@@ -26,7 +26,6 @@ from typing import Any
 
 import psycopg
 
-from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError
 from fluxbase_cli.keyring import KeyInterruptedError
 from fluxbase_cli.log_events import LogEvent
@@ -71,8 +70,7 @@ class Rotator:
             context.notifier(self._policy.webhook), database=settings.database.describe(), clock=self._clock
         )
         self._steps = RotationSteps(context, self._clock, self._lock, self._outbox, settings, self._policy, self._note)
-        self._watch = CommitWatch(settings.database, context.observer)
-        self._recorder = StepRecorder(context, self._clock, self._lock, self._outbox, self._watch)
+        self._recorder = StepRecorder(context, self._clock, self._lock, self._outbox)
         self._cutover = Cutover(context, self._clock, self._lock, self._steps)
         self._report = RotationReport("not-due", DueDecision(due=False, why=""))
         self._figures = Figures(self._clock(), succeeded=False, known=False)
@@ -90,7 +88,7 @@ class Rotator:
         """
         started = time.monotonic()
         try:
-            with self._watch:
+            with self._steps.watch:
                 self._run(force=force)
             self._ended = True
         except psycopg.Error as error:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 
-from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.notifications.outbox import Outbox
 from fluxbase_cli.rotation.context import Moment, RotationContext
 from fluxbase_cli.rotation.endings import StoppedError
@@ -23,17 +21,13 @@ class StepRecorder:
         clock: returns the current time.
         lock: the session that holds the rotation's lock.
         outbox: sends notifications.
-        watch: says that a commit waits for a synchronous standby. It runs already.
     """
 
-    def __init__(
-        self, context: RotationContext, clock: Clock, lock: RotationLock, outbox: Outbox, watch: CommitWatch
-    ) -> None:
+    def __init__(self, context: RotationContext, clock: Clock, lock: RotationLock, outbox: Outbox) -> None:
         self._context = context
         self._clock = clock
         self._lock = lock
         self._outbox = outbox
-        self._watch = watch
 
     def run(
         self,
@@ -58,9 +52,7 @@ class StepRecorder:
             raise StoppedError
         self._lock.store().begin_step(rotation.id, step, self._clock())
         self._context.listener(step, Moment.BEGUN)
-        # A job says itself that it waits.
-        with self._watch.resting() if step is RotationStep.RE_ENCRYPT else nullcontext():
-            record = action()
+        record = action()
         self._context.listener(step, Moment.DONE)
         self._lock.store().end_step(rotation.id, step, self._clock(), detail_of(record))
         self._context.listener(step, Moment.RECORDED)

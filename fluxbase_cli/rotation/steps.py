@@ -11,6 +11,7 @@ from fluxbase_cli.engine.events import NullObserver, Several
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
+from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError, JobFailedError, JobStoppedError
 from fluxbase_cli.keyring import Keyring
@@ -59,6 +60,7 @@ class RotationSteps:
 
     Attributes:
         settings: the configuration, as it was last read.
+        watch: says that a commit waits for a standby. It rests while a job runs, which has a watch of its own.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what the steps share
@@ -79,6 +81,7 @@ class RotationSteps:
         self._note = note
         self._policy = policy
         self._keys: tuple[Settings, Keyring] | None = None
+        self.watch = CommitWatch(settings.database, context.observer)
 
     def key(self, version: int) -> KeyStep:
         """Make the new key in the key source, and read it back."""
@@ -242,18 +245,16 @@ class RotationSteps:
         request, targets = self.prepare_job(kind, version, reason)
         for warning in targets.warnings:
             self._context.warn(LogEvent.DATABASE_WARNING, warning)
-        keyring = self.ring(self.settings)
-        observer = Several(self._context.observer, ProgressNotifications(self._outbox.send_now))
         # A stop of the job must not end the daemon.
-        with stop.child() as child:
+        with self.watch.resting(), stop.child() as child:
             report = run_job(
                 self.settings,
                 self._context.environ,
-                keyring,
+                self.ring(self.settings),
                 targets,
                 request,
                 stop=child,
-                observer=observer,
+                observer=Several(self._context.observer, ProgressNotifications(self._outbox.send_now)),
                 warn=self._context.warn_of_keys,
             ).together
         self._note(job=report.job, rate_per_second=report.rate_per_second)

@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from fluxbase_cli.errors import JobRunningError
+from fluxbase_cli.errors import RotationRunningError
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.schema import Schema
@@ -178,7 +178,7 @@ class RotationStore:
         """Record a new rotation.
 
         Raises:
-            JobRunningError: another process began a rotation at the same moment.
+            RotationRunningError: another process began a rotation at the same moment.
         """
         try:
             with self._connection.transaction():
@@ -186,7 +186,7 @@ class RotationStore:
                     "begin", from_version=from_version, forced=forced, due_at=due_at, newest_job=newest_job, now=now
                 )
         except psycopg.errors.UniqueViolation:
-            raise JobRunningError("another rotation was begun on this database just now") from None
+            raise RotationRunningError("another rotation was begun on this database just now") from None
         begun = self._rotation(rows)
         assert begun is not None  # noqa: S101  # RETURNING
         return begun

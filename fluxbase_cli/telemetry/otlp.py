@@ -91,7 +91,10 @@ class OtlpTelemetry:
 
 
 class _ToSender(SpanProcessor):
-    """Hands spans that have ended to the sender. The processors of the library wait at the end, and after a fork."""
+    """Hands spans that have ended to the sender.
+
+    The processors of the library do not say what was not delivered, and start a thread in a forked process.
+    """
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender

@@ -33,6 +33,13 @@ def test_a_job_sends_its_spans_and_metrics_and_no_secret(rotation: Rotation, col
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=collector-token-marker",
     }
 
+    # No job: there are no metrics of one.
+    for arguments in (("secrets", "audit", "--deep"), (*_RE_ENCRYPT, "--dry-run")):
+        assert rotation.command.having(**variables)(*arguments).code == 0
+    assert {"secrets audit", "secrets re-encrypt"} <= {span.name for span in collector.spans}
+    assert not [name for name in collector.metrics if "job" in name]
+    collector.endpoint.requests.clear()
+
     done = rotation.command.having(**variables)(*_RE_ENCRYPT)
 
     assert done.code == 0, done.all

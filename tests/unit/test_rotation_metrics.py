@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fluxbase_cli import __version__
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchDone, PassStarted
-from fluxbase_cli.errors import JobRunningError
+from fluxbase_cli.errors import JobRunningError, RotationRunningError
 from fluxbase_cli.rotation.figures import Figures, JobFigures
 from fluxbase_cli.rotation.job_watch import JobWatch
 from fluxbase_cli.rotation.metrics import Metrics
@@ -112,9 +112,13 @@ def test_the_file_says_that_a_run_failed_before_it_began_and_is_left_to_a_proces
     write_metrics(path, KNOWN)
     before = path.read_bytes()
 
-    with pytest.raises(JobRunningError), MetricsFile(path, warned.append):
-        raise JobRunningError("another process runs a rotation on this database")
+    with pytest.raises(RotationRunningError), MetricsFile(path, warned.append):
+        raise RotationRunningError("another process runs a rotation on this database")
     assert path.read_bytes() == before
+    # A job that somebody began by hand writes no metrics, and the rotation has failed.
+    with pytest.raises(JobRunningError), MetricsFile(path, warned.append):
+        raise JobRunningError("another job is running")
+    assert path.read_bytes() != before
 
     with pytest.raises(LookupError), MetricsFile(path, warned.append):
         raise LookupError

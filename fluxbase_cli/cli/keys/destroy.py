@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,6 @@ from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.cli.waits import tells_waits
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.log_events import LogEvent, about
-from fluxbase_cli.printable import as_printed
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import Settings
@@ -204,14 +202,14 @@ def _ask(subject: Subject, settings: Settings) -> None:
     Raises:
         CancelledError: the operator does not agree.
     """
-    for line in (
-        f"Database:  {settings.database.describe()}",
-        f"Key:       version {subject.version}, fingerprint {subject.fingerprint}",
-        f"Source:    {subject.source}",
-    ):
-        print(as_printed(line), file=sys.stderr)  # noqa: T201
-    question = f"Destroy key version {subject.version} for good, now, if nothing needs it?"
-    ask(question)
+    ask(
+        f"Destroy key version {subject.version} for good, now, if nothing needs it?",
+        (
+            f"Database:  {settings.database.describe()}",
+            f"Key:       version {subject.version}, fingerprint {subject.fingerprint}",
+            f"Source:    {subject.source}",
+        ),
+    )
 
 
 def _moment(text: str | None) -> datetime | None:

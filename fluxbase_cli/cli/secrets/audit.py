@@ -96,6 +96,8 @@ def audit(  # noqa: PLR0913  # a command's options
         progress_for(messages, color=options.color) as progress,
         telemetry.span("secrets audit", {"audit.deep": deep}),
     ):
+        # An audit is no job, so there are no metrics of one.
+        telemetry.measure(tuple)
         observer = Several(progress, telemetry)
         proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=observer)
         together = proof.together

@@ -232,6 +232,9 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
             progress_for(messages, color=options.color) as progress,
             telemetry.span(f"secrets {request.kind.value}", _described(request)),
         ):
+            if request.dry_run:
+                # No job begins, so there are no metrics of one.
+                telemetry.measure(tuple)
             everywhere = run_job(
                 loaded.settings,
                 os.environ,

@@ -60,8 +60,9 @@ class CommitWatch:
         )
 
     def __enter__(self) -> Self:
-        self._ended.clear()
-        self._thread = threading.Thread(target=self._run, name="commit-watch", daemon=True)
+        # A thread of its own event: an earlier one may still be connecting.
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._ended,), name="commit-watch", daemon=True)
         self._thread.start()
         return self
 
@@ -72,18 +73,18 @@ class CommitWatch:
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """Inside the block, nothing is looked at. Called inside its own block."""
+        """Inside the block, the watch is paused. Use it only inside the watch's own block."""
         self.__exit__()
         try:
             yield
         finally:
             self.__enter__()
 
-    def _run(self) -> None:
-        if self._ended.wait(_LOOK_S):
+    def _run(self, ended: threading.Event) -> None:
+        if ended.wait(_LOOK_S):
             return
         # The job does not depend on this, so errors are ignored.
         with suppress(psycopg.Error, FluxbaseCliError), connect(self._database) as connection:
-            while not self._ended.is_set():
+            while not ended.is_set():
                 self.look(connection)
-                self._ended.wait(_LOOK_S)
+                ended.wait(_LOOK_S)
