@@ -1,4 +1,4 @@
-"""The watch of commits rests and goes on with one thread, also while an earlier one still connects."""
+"""The watch of commits rests, and continues with one thread, also while an earlier one still connects."""
 
 from __future__ import annotations
 

@@ -111,6 +111,7 @@ ERRORS = {
     errors.NothingHereError: 2,
     errors.DatabaseError: 1,
     errors.JobRunningError: 5,
+    errors.RotationRunningError: 5,
     errors.JobStoppedError: 2,
     errors.WrongKeyError: 6,
     errors.JobFailedError: 1,
