@@ -65,10 +65,12 @@ class Waiting:
     Attributes:
         reason: what is waited for.
         seconds: for how long; None if that is unknown.
+        paused: whether somebody has paused the job. The wait ends with the message `job.continued`.
     """
 
     reason: str
     seconds: float | None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from fluxbase_cli.engine.events import BatchDone, Event, PassStarted
+from fluxbase_cli.engine.events import BatchDone, Event, Message, PassStarted, Waiting
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.rotation.figures import JobFigures
 
 
@@ -24,12 +25,18 @@ class JobWatch:
         self._rows: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._values = 0
+        self._paused = False
 
     def notify(self, event: Event) -> None:
-        """Take note of passes and batches."""
-        if not isinstance(event, (PassStarted, BatchDone)):
-            return
+        """Take note of passes, batches and pauses."""
         with self._lock:
+            if isinstance(event, Waiting) and event.paused:
+                self._paused = True
+            elif isinstance(event, Message) and event.event is LogEvent.JOB_CONTINUED:
+                # A batch is no sign that the pause has ended: those in progress are still committed.
+                self._paused = False
+            if not isinstance(event, (PassStarted, BatchDone)):
+                return
             self._progress_at = self._clock()
             if isinstance(event, BatchDone):
                 self._values += sum(counts.scanned for counts in event.counts.values())
@@ -45,6 +52,7 @@ class JobWatch:
         """Forget the job: it has ended."""
         with self._lock:
             self._progress_at = None
+            self._paused = False
 
     def figures(self) -> JobFigures | None:
         """The job as it is now; None if none runs."""
@@ -52,4 +60,10 @@ class JobWatch:
             if self._progress_at is None:
                 return None
             ratio = min(0.99, sum(self._done.values()) / max(sum(self._rows.values()), 1))
-            return JobFigures(unfinished=True, progress_at=self._progress_at, ratio=ratio, values=self._values)
+            return JobFigures(
+                unfinished=True,
+                paused=self._paused,
+                progress_at=self._progress_at,
+                ratio=ratio,
+                values=self._values,
+            )

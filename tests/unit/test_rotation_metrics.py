@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fluxbase_cli import __version__
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.events import BatchDone, PassStarted
+from fluxbase_cli.engine.events import BatchDone, Message, PassStarted, Waiting
 from fluxbase_cli.errors import JobRunningError, RotationRunningError
+from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.rotation.figures import Figures, JobFigures
 from fluxbase_cli.rotation.job_watch import JobWatch
 from fluxbase_cli.rotation.metrics import Metrics
@@ -165,8 +166,19 @@ def test_a_running_job_is_shown_as_it_is_at_each_moment() -> None:
         now = NOW + timedelta(minutes=2)
         watch.notify(PassStarted(1, {}, {}))
         watch.notify(BatchDone("a.u", 9, {"z": Counts(scanned=9)}, 1))
-        assert job() == done | {"handled_values": 16, "progress_timestamp_seconds": now.timestamp()}
+        done |= {"handled_values": 16, "progress_timestamp_seconds": now.timestamp()}
+        watch.notify(Waiting("standby far is 30.0s behind", None))
+        assert job() == done
+        watch.notify(Waiting("the job was paused by ann", None, paused=True))
+        watch.notify(BatchDone("a.u", 0, {}, 1))
+        watch.notify(Waiting("LockNotAvailable", 0.5))
+        assert job() == done | {"paused": 1}
+        watch.notify(Message(LogEvent.JOB_CONTINUED, "going on"))
+        assert job() == done
+        watch.notify(Waiting("the job was paused by ann", None, paused=True))
     assert job() == none
     watch.reset()
     with metrics.live(watch.figures):
         assert job() == none
+        watch.notify(PassStarted(0, {"a.t.x": 10}, {}))
+        assert job()["paused"] == 0

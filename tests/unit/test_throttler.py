@@ -80,6 +80,7 @@ def test_a_pause_is_reported_once_a_minute_and_its_end_once(stage: _Stage, throt
     stage.until = stage.now + 150
     assert not throttler.wait_for_turn()
     assert stage.waits == ["the job was paused by ann on db1 (a sale); `fluxbase-cli secrets resume` lets it go on"] * 3
+    assert all(event.paused for event in stage.events if isinstance(event, Waiting))
     throttler.take(JobControl(), None)
     throttler.take(JobControl(), None)
     assert stage.messages == ["going on"]
@@ -120,6 +121,7 @@ def test_the_standby_that_is_furthest_behind_is_named(stage: _Stage, throttler: 
     stage.until = stage.now + 1
     assert not throttler.wait_for_turn()
     assert stage.waits == ["standby far is 30.0s and 2 kB behind; it may be 10s (--max-replica-lag)"]
+    assert not any(event.paused for event in stage.events if isinstance(event, Waiting))
 
 
 def test_standbys_within_the_limit_cause_no_wait(stage: _Stage, throttler: Throttler) -> None:

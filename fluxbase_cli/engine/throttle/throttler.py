@@ -259,7 +259,7 @@ class Throttler:
         now = self._clock()
         if self._wait is None or now - self._wait.reported_at >= _REPORT_AGAIN_S:
             self._wait = _Wait(reason, now)
-            self._observer.notify(Waiting(reason, None))
+            self._observer.notify(Waiting(reason, None, self.paused))
 
     def limits(self, relation: str, most: Limits) -> Limits:
         """How much the next batch of a relation may hold.
