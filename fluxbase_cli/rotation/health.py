@@ -1,6 +1,7 @@
 """The health of the daemon: what `/healthz` answers, and how `rotation health` asks for it.
 
-A failed run is no reason to restart the daemon: it tries again automatically. A daemon that sleeps beyond its time is.
+A failed run is no reason to restart the daemon: it tries again automatically. A daemon that does not wake up in time
+must be restarted.
 """
 
 from __future__ import annotations
