@@ -10,6 +10,7 @@ import psycopg
 
 from tests.bench.contestants import audit, copy_out, re_encrypt, single_update, split_update
 from tests.bench.databases import Databases
+from tests.bench.shapes import SHAPES, Shape
 from tests.bench.traces import Traces, traced
 from tests.bench.writer import Waits, writing
 
@@ -19,18 +20,36 @@ class Contest:
     """What is measured.
 
     Attributes:
-        rows: rows of `functions.secrets`.
+        shape: the shape's name.
+        rows: rows of its table.
         value_bytes: bytes of each plaintext.
         rounds: how often each contestant takes a turn.
         concurrency: workers, and connections of the split UPDATE.
         options: further options of `re-encrypt`.
     """
 
+    shape: str
     rows: int
     value_bytes: int
     rounds: int
     concurrency: int
     options: tuple[str, ...]
+
+    @property
+    def of(self) -> Shape:
+        """The shape."""
+        return SHAPES[self.shape]
+
+    @property
+    def values(self) -> float:
+        """How many sealed values there are."""
+        return self.rows * self.of.values_a_row
+
+    @property
+    def title(self) -> str:
+        """What is measured, in words."""
+        each = f" of {self.value_bytes:,} bytes" if self.value_bytes else ""
+        return f"{self.of.title}: {self.rows:,} rows, {self.values:,.0f} values{each}"
 
 
 @dataclass(slots=True)
@@ -91,6 +110,7 @@ def hold(contest: Contest, databases: Databases) -> Results:
     """Hold the contest. Each turn is on a fresh copy, except for the readers, which do not change it."""
     with psycopg.connect(databases.server_url) as connection:
         results = Results(contest, str(connection.info.parameter_status("server_version")))
+    print(contest.title, flush=True)
     for number in range(contest.rounds):
         results.rounds.append(_round(contest, databases))
         last = results.rounds[-1]
@@ -100,23 +120,23 @@ def hold(contest: Contest, databases: Databases) -> Results:
             flush=True,
         )
     url = databases.fresh_copy()
-    with writing(url) as results.waits:
+    with writing(url, contest.of) as results.waits:
         re_encrypt(url, databases, contest.concurrency, contest.options)
     url = databases.fresh_copy()
-    with writing(url) as results.update_waits:
-        single_update(url)
+    with writing(url, contest.of) as results.update_waits:
+        single_update(url, contest.of)
     return results
 
 
 def _round(contest: Contest, databases: Databases) -> Round:
     url = databases.fresh_copy()
-    copy_s = copy_out(url)
+    copy_s = copy_out(url, contest.of)
     audited = audit(url, databases)
-    with traced(url) as update_traces:
-        update_s = single_update(url)
-    split_s = split_update(databases.fresh_copy(), contest.concurrency)
+    with traced(url, contest.of) as update_traces:
+        update_s = single_update(url, contest.of)
+    split_s = split_update(databases.fresh_copy(), contest.of, contest.concurrency)
     url = databases.fresh_copy()
-    with traced(url) as traces:
+    with traced(url, contest.of) as traces:
         finished = re_encrypt(url, databases, contest.concurrency, contest.options)
     return Round(
         update_s,

@@ -17,9 +17,10 @@ from psycopg import sql
 
 from tests.bench.databases import Databases
 from tests.bench.memory import measured
+from tests.bench.shapes import Shape
 
-_UPDATE = sql.SQL("UPDATE functions.secrets SET encrypted_value = reverse(encrypted_value)")
-_COPY = "COPY functions.secrets TO STDOUT"
+#: The tool keeps triggers silent too.
+_SILENT = "SET session_replication_role = replica"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +36,28 @@ class Finished:
     peak_mb: float
 
 
-def single_update(url: str) -> float:
-    """One statement that rewrites the column; `reverse` gives each row another text of the same length."""
+def single_update(url: str, shape: Shape) -> float:
+    """One statement that rewrites the sealed values; `reverse` makes another text of the same length."""
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_SILENT)
         start = time.perf_counter()
-        connection.execute(_UPDATE)
+        connection.execute(shape.update)
         return time.perf_counter() - start
 
 
-def split_update(url: str, connections: int) -> float:
+def split_update(url: str, shape: Shape, connections: int) -> float:
     """The same over several connections, each with an equal part of the table's pages: the fastest way."""
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute("SELECT pg_relation_size('functions.secrets') / 8192").fetchone()
+        name = shape.name.as_string(connection)
+        row = connection.execute("SELECT pg_relation_size(%s::regclass) / 8192", [name]).fetchone()
     blocks = row[0] if row else 0
 
     def update(part: int) -> None:
         first, last = (f"({blocks * number // connections},0)" for number in (part, part + 1))
-        where = sql.SQL(" WHERE ctid >= {} AND ctid < {}").format(sql.Literal(first), sql.Literal(last))
+        where = sql.SQL(" AND ctid >= {} AND ctid < {}").format(sql.Literal(first), sql.Literal(last))
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(_UPDATE + where)
+            connection.execute(_SILENT)
+            connection.execute(shape.update + where)
 
     threads = [threading.Thread(target=update, args=(part,)) for part in range(connections)]
     start = time.perf_counter()
@@ -75,14 +79,15 @@ def audit(url: str, databases: Databases) -> Finished:
     return _run(["audit"], url, databases)
 
 
-def copy_out(url: str) -> float:
+def copy_out(url: str, shape: Shape) -> float:
     """A COPY by psql of the whole table, to nowhere; by the driver where there is no psql."""
+    statement = shape.copy_out.as_string(None)
     start = time.perf_counter()
     psql = _psql()
     if psql is not None:
-        subprocess.run([psql, "-Xqc", _COPY, url], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([psql, "-Xqc", statement, url], check=True, stdout=subprocess.DEVNULL)
         return time.perf_counter() - start
-    with psycopg.connect(url, autocommit=True) as connection, connection.cursor().copy(_COPY) as copy:
+    with psycopg.connect(url, autocommit=True) as connection, connection.cursor().copy(shape.copy_out) as copy:
         while copy.read():
             pass
     return time.perf_counter() - start

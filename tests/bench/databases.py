@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,7 @@ import psycopg
 from psycopg import sql
 
 from fluxbase_cli.demo.tables import create_tables
-from fluxbase_cli.seal import Sealer
-
-#: For many large rows, a new seal for each row would take longer than everything else.
-_DIFFERENT_LARGE_VALUES = 64
-_LARGE_BYTES = 64 * 1024
+from tests.bench.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +33,13 @@ class Databases:
 
     @classmethod
     @contextmanager
-    def filled(cls, server_url: str, rows: int, value_bytes: int) -> Iterator[Databases]:
-        """A source with so many sealed values in `functions.secrets`; dropped afterwards, with its copy."""
+    def filled(cls, server_url: str, shape: Shape, rows: int, value_bytes: int) -> Iterator[Databases]:
+        """A source with so many rows of a shape; dropped afterwards, with its copy."""
         name = f"fluxbase_bench_{secrets.token_hex(4)}"
         databases = cls(server_url, name, os.urandom(32).hex(), os.urandom(32).hex())
         databases._maintain(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            databases._fill(rows, value_bytes)
+            databases._fill(shape, rows, value_bytes)
             yield databases
         finally:
             for each in (f"{name}_copy", name):
@@ -67,14 +62,12 @@ class Databases:
         with psycopg.connect(self.server_url, autocommit=True) as connection:
             connection.execute(statement)
 
-    def _fill(self, rows: int, value_bytes: int) -> None:
-        sealer = Sealer(bytes.fromhex(self.old_key))
-        large = [os.urandom(value_bytes) for _ in range(_DIFFERENT_LARGE_VALUES if value_bytes >= _LARGE_BYTES else 0)]
+    def _fill(self, shape: Shape, rows: int, value_bytes: int) -> None:
         with psycopg.connect(self._url(self.name), autocommit=True) as connection:
             create_tables(connection)
-            copy_in = "COPY functions.secrets (id, name, encrypted_value) FROM STDIN"
-            with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
-                for number in range(rows):
-                    plaintext = large[number % len(large)] if large else os.urandom(value_bytes)
-                    copy.write_row((uuid.uuid4(), f"SECRET_{number}", sealer.seal(plaintext).decode()))
-            connection.execute("VACUUM ANALYZE functions.secrets")
+            # Rows of other tables that these refer to are not needed.
+            connection.execute("SET session_replication_role = replica")
+            with connection.cursor() as cursor, cursor.copy(shape.copy_in) as copy:
+                for row in shape.make(bytes.fromhex(self.old_key), rows, value_bytes):
+                    copy.write_row(row)
+            connection.execute(sql.SQL("VACUUM ANALYZE {}").format(shape.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,8 +15,7 @@ def as_text(results: Results) -> str:
     """A table for the terminal and for Markdown."""
     contest, rounds = results.contest, results.rounds
     asked = " ".join(("", *contest.options))
-    title = f"{contest.rows:,} rows of {contest.value_bytes:,} bytes, {contest.concurrency} workers{asked}, "
-    title += f"{contest.rounds} rounds; {results.machine}"
+    title = f"{contest.title}; {contest.concurrency} workers{asked}, {contest.rounds} rounds; {results.machine}"
     lines = [
         title,
         "",
@@ -27,7 +27,7 @@ def as_text(results: Results) -> str:
         "one UPDATE, s": ([r.update_s for r in rounds], ".2f"),
         "split UPDATE, s": ([r.split_s for r in rounds], ".2f"),
         "re-encrypt, s": ([r.re_encrypt_s for r in rounds], ".2f"),
-        "re-encrypt, µs a value": ([1e6 * r.re_encrypt_s / contest.rows for r in rounds], ".2f"),
+        "re-encrypt, µs a value": ([1e6 * r.re_encrypt_s / contest.values for r in rounds], ".2f"),
         "COPY, s": ([r.copy_s for r in rounds], ".2f"),
         "audit, s": ([r.audit_s for r in rounds], ".2f"),
         "re-encrypt: peak memory, MB": ([r.peak_mb for r in rounds], ".0f"),
@@ -37,6 +37,7 @@ def as_text(results: Results) -> str:
         "re-encrypt: HOT updates, %": ([r.traces.hot_percent for r in rounds], ".0f"),
         "re-encrypt: table growth, %": ([r.traces.table_growth_percent for r in rounds], ".1f"),
         "one UPDATE: table growth, %": ([r.update_traces.table_growth_percent for r in rounds], ".1f"),
+        "one UPDATE: index growth, %": ([r.update_traces.index_growth_percent for r in rounds], ".1f"),
         "re-encrypt: index growth, %": ([r.traces.index_growth_percent for r in rounds], ".1f"),
     }
     lines += [_line(name, values, form) for name, (values, form) in columns.items()]
@@ -54,6 +55,26 @@ def _waits(name: str, waits: Waits) -> str:
         f"| {name} | {waits.quantile(0.5):.1f} | {waits.quantile(0.99):.1f} | {waits.quantile(1):.1f} "
         f"| {len(waits.ms)} |"
     )
+
+
+def as_summary(contests: Sequence[Results]) -> str:
+    """A table with a line of medians for each contest."""
+    lines = [
+        "| | / one UPDATE | / split UPDATE | audit / COPY | µs a value | peak, MB | growth, % | writer's p99, ms |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for results in contests:
+        rounds, ratios = results.rounds, (f"{each.median:.2f}" for each in results.ratios)
+        cells = [
+            results.contest.title,
+            *ratios,
+            f"{1e6 * statistics.median(r.re_encrypt_s for r in rounds) / results.contest.values:.2f}",
+            f"{statistics.median(r.peak_mb for r in rounds):.0f}",
+            f"{statistics.median(r.traces.table_growth_percent for r in rounds):.1f}",
+            f"{results.waits.quantile(0.99):.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def as_dict(results: Results) -> dict[str, Any]:

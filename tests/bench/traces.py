@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import psycopg
 
+from tests.bench.shapes import Shape
+
 _STATE = """
 SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, pg_table_size(relid), pg_indexes_size(relid),
        n_tup_upd, n_tup_hot_upd
-FROM pg_stat_user_tables WHERE schemaname = 'functions' AND relname = 'secrets'
+FROM pg_stat_user_tables WHERE schemaname = %s AND relname = %s
 """
 
 
@@ -32,12 +34,12 @@ class Traces:
 
 
 @contextmanager
-def traced(url: str) -> Iterator[Traces]:
+def traced(url: str, shape: Shape) -> Iterator[Traces]:
     """Measure before and after the block; the figures are there after the block."""
     traces = Traces()
-    before = _state(url)
+    before = _state(url, shape)
     yield traces
-    after = _state(url)
+    after = _state(url, shape)
     wal, table, indexes, updates, hot = (new - old for new, old in zip(after, before, strict=True))
     traces.wal_mb = wal / 1e6
     traces.hot_percent = 100 * hot / max(updates, 1)
@@ -45,8 +47,8 @@ def traced(url: str) -> Iterator[Traces]:
     traces.index_growth_percent = 100 * indexes / before[2]
 
 
-def _state(url: str) -> tuple[int, ...]:
+def _state(url: str, shape: Shape) -> tuple[int, ...]:
     with psycopg.connect(url, autocommit=True) as connection:
         # Statistics of ended sessions arrive a moment later.
         connection.execute("SELECT pg_stat_force_next_flush()")
-        return connection.execute(_STATE).fetchone() or (0, 1, 1, 0, 0)
+        return connection.execute(_STATE, [shape.schema, shape.table]).fetchone() or (0, 1, 1, 0, 0)

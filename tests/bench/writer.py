@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg import sql
+
+from tests.bench.shapes import Shape
 
 _PAUSE_S = 0.005
 _KNOWN_ROWS = 2_000
@@ -27,19 +30,19 @@ class Waits:
 
 
 @contextmanager
-def writing(url: str) -> Iterator[Waits]:
+def writing(url: str, shape: Shape) -> Iterator[Waits]:
     """Write single rows, chosen at random (ids are random, so their pages are too), until the block ends."""
     waits, ended = Waits(), threading.Event()
 
     def write() -> None:
         with psycopg.connect(url, autocommit=True) as connection:
-            ids = connection.execute("SELECT id FROM functions.secrets ORDER BY id LIMIT %s", [_KNOWN_ROWS]).fetchall()
+            connection.execute("SET session_replication_role = replica")
+            known = sql.SQL("SELECT id FROM {} ORDER BY id LIMIT %s").format(shape.name)
+            touch = sql.SQL("UPDATE {} SET updated_at = now() WHERE id = %s").format(shape.name)
+            ids = connection.execute(known, [_KNOWN_ROWS]).fetchall()
             while not ended.wait(_PAUSE_S):
                 start = time.perf_counter()
-                connection.execute(
-                    "UPDATE functions.secrets SET description = 'written meanwhile' WHERE id = %s",
-                    random.choice(ids),  # noqa: S311  # no secret
-                )
+                connection.execute(touch, random.choice(ids))  # noqa: S311  # no secret
                 waits.ms.append(1000 * (time.perf_counter() - start))
 
     thread = threading.Thread(target=write)
