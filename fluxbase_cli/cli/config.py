@@ -11,7 +11,7 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
-from fluxbase_cli.cli.options import Options, command, command_group
+from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.log_events import LogEvent, about
@@ -29,7 +29,7 @@ _CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 def make_app() -> typer.Typer:
     """Build the command group."""
     app = command_group(_GROUP_HELP)
-    app.command("check", epilog=_CHECK_EXAMPLES)(command(with_fleet(check)))
+    app.command("check", epilog=_CHECK_EXAMPLES)(command(with_fleet(check), fleet_outputs=LIST_OUTPUTS))
     return app
 
 

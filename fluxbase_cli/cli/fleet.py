@@ -1,7 +1,7 @@
 """The option `--fleet FILE`: runs a command on many instances, each in a separate process.
 
-`with_fleet` adds the options `--fleet` and `--parallel` to a command. All other options that were given, on the command
-line or by a variable, are passed to every instance as they were read here.
+`with_fleet` adds the options `--fleet`, `--parallel` and `--columns` to a command. All other options that were given,
+on the command line or by a variable, are passed to every instance as they were read here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import typer
 
 from fluxbase_cli.cli.ask import ask, can_ask
 from fluxbase_cli.cli.context import messages_for
+from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, print_list
 from fluxbase_cli.cli.option_types import whole_number
 from fluxbase_cli.cli.options import Options, current_context, expand_groups, with_signature
-from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.log_events import LogEvent
 
@@ -48,7 +48,7 @@ Parallel = Annotated[
         help=f"With --fleet: run on this many instances at the same time. [default: {_PARALLEL}]",
     ),
 ]
-_ADDED: dict[str, Any] = {"fleet": FleetFile, "parallel": Parallel}
+_ADDED: dict[str, Any] = {"fleet": FleetFile, "parallel": Parallel, "columns": ColumnNames}
 #: The options that make no sense for many instances, with the reason.
 _REFUSED = {
     "config": "the fleet file names each instance's configuration",
@@ -61,10 +61,15 @@ _NOT_PASSED_ON = frozenset({*_ADDED, "yes"})
 
 
 def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Add the options `--fleet` and `--parallel` to a command. Its first parameter must be `options: Options`."""
+    """Add the options `--fleet`, `--parallel` and `--columns` to a command.
+
+    Its first parameter must be `options: Options`. If it has the option `--columns` itself, it gets that without
+    `--fleet`.
+    """
     function = expand_groups(function)
     hints = get_type_hints(function, include_extras=True)
     own = [each.replace(annotation=hints[each.name]) for each in inspect.signature(function).parameters.values()]
+    has_columns = any(each.name == "columns" for each in own)
 
     @functools.wraps(function)
     def wrapper(
@@ -76,6 +81,8 @@ def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]
     ) -> int | None:
         if fleet is not None:
             return _run(options, fleet, parallel or _PARALLEL, arguments)
+        if not has_columns and arguments.pop("columns", None) is not None and _source("columns") == "COMMANDLINE":
+            raise ConfigurationError("--columns needs --fleet here", hint="The columns are those of the instances.")
         if _source("parallel") == "COMMANDLINE":
             raise ConfigurationError(
                 "--parallel needs --fleet",
@@ -86,6 +93,7 @@ def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in _ADDED.items()
+        if name not in hints
     ]
     return with_signature(wrapper, [*own, *added])
 
@@ -95,12 +103,14 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
     from fluxbase_cli.fleet.file import read_fleet  # noqa: PLC0415
     from fluxbase_cli.fleet.outcome import FleetResult  # noqa: PLC0415
     from fluxbase_cli.fleet.run import FleetRun  # noqa: PLC0415
-    from fluxbase_cli.report.fleet import FleetMessages, fleet_data, fleet_lines  # noqa: PLC0415
+    from fluxbase_cli.report.fleet import FleetMessages, fleet_data, fleet_lines, fleet_listing  # noqa: PLC0415
 
     _refuse_options(options, arguments)
     messages = messages_for(options)
-    fleet = read_fleet(path)
     words = _words()
+    listing = fleet_listing(" ".join(words))
+    columns = chosen_columns(options, listing, arguments.get("columns"))
+    fleet = read_fleet(path)
     given = _given(arguments)
     must_ask = arguments.get("yes") is False and not arguments.get("dry_run")
     with leave_on_sigterm(messages.fail):
@@ -115,7 +125,8 @@ def _run(options: Options, path: Path, parallel: int, arguments: Mapping[str, An
     )
     with pass_signals_on(run.stop, messages.tell):
         result = FleetResult(run.run(), run.signal)
-    print_result(options, fleet_data(" ".join(words), result), fleet_lines(" ".join(words), result))
+    data, text = fleet_data(" ".join(words), result), fleet_lines(" ".join(words), result)
+    print_list(options, data, listing, result.instances, columns, text)
     _say_how_to_resume(result.signal, messages)
     return result.exit_code
 

@@ -42,10 +42,18 @@ class Output(StrEnum):
     """`security check` only."""
     JUNIT = "junit"
     """`security check` only."""
+    CSV = "csv"
+    """Lists only."""
+    NAME = "name"
+    """Lists only: the ids, one on each line."""
 
 
 #: The forms that every command has.
 OUTPUTS = frozenset({Output.TABLE, Output.JSON, Output.YAML})
+#: The forms of commands that print a list.
+LIST_OUTPUTS = OUTPUTS | {Output.CSV, Output.NAME}
+#: The forms of `security check`.
+CHECK_OUTPUTS = LIST_OUTPUTS | {Output.SARIF, Output.JUNIT}
 
 
 class LogFormat(StrEnum):
@@ -291,7 +299,12 @@ def command_group(text: str) -> typer.Typer:
     return app
 
 
-def command(function: Callable[..., int | None], *, outputs: frozenset[Output] = OUTPUTS) -> Callable[..., Any]:
+def command(
+    function: Callable[..., int | None],
+    *,
+    outputs: frozenset[Output] = OUTPUTS,
+    fleet_outputs: frozenset[Output] | None = None,
+) -> Callable[..., Any]:
     """Make a command of a function with a first parameter `options: Options`.
 
     The function returns its exit code, or None for 0.
@@ -299,6 +312,7 @@ def command(function: Callable[..., int | None], *, outputs: frozenset[Output] =
     Args:
         function: the function.
         outputs: the forms in which it prints its result.
+        fleet_outputs: the forms with `--fleet`; None: the same.
     """
     expanded = expand_groups(function)
     first = next(iter(inspect.signature(expanded).parameters))
@@ -306,11 +320,13 @@ def command(function: Callable[..., int | None], *, outputs: frozenset[Output] =
     @functools.wraps(expanded)
     def checked(**arguments: Any) -> int | None:  # noqa: ANN401  # the function's own arguments
         output = arguments[first].output
-        if output is not None and output not in outputs:
-            names = ", ".join(each for each in Output if each in outputs)
-            raise ConfigurationError(f"--output {output} is for `security check`; here it is one of {names}")
+        allowed = outputs if arguments.get("fleet") is None or fleet_outputs is None else fleet_outputs
+        if output is not None and output not in allowed:
+            names = ", ".join(each for each in Output if each in allowed)
+            place = "lists" if output in LIST_OUTPUTS else "`security check`"
+            raise ConfigurationError(f"--output {output} is for {place}; here it is one of {names}")
         return expanded(**arguments)
 
     # Since Python 3.14 `wraps` copies only annotations that are still to be evaluated.
     checked.__annotations__ = expanded.__annotations__
-    return _add_common(checked, environment=False, first=first, outputs=outputs)
+    return _add_common(checked, environment=False, first=first, outputs=outputs | (fleet_outputs or outputs))

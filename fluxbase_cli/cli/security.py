@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fluxbase_cli.cli.options import Options, Output, command, command_group
+from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, list_lines, print_list
+from fluxbase_cli.cli.options import CHECK_OUTPUTS, LIST_OUTPUTS, Options, Output, command, command_group
 from fluxbase_cli.cli.output import print_result, write
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.printable import lines
@@ -36,8 +37,8 @@ class FailOn(StrEnum):
 def make_app() -> typer.Typer:
     """Build the command group."""
     app = command_group(_GROUP_HELP)
-    app.command("check", epilog=_CHECK_EXAMPLES)(command(check, outputs=frozenset(Output)))
-    app.command("rules")(command(rules))
+    app.command("check", epilog=_CHECK_EXAMPLES)(command(check, outputs=CHECK_OUTPUTS))
+    app.command("rules", epilog=_RULES_EXAMPLES)(command(rules, outputs=LIST_OUTPUTS))
     app.command("explain", epilog=_EXPLAIN_EXAMPLES)(command(explain))
     return app
 
@@ -47,6 +48,12 @@ Examples:
   fluxbase-cli security check
   fluxbase-cli security check --url https://api.example.com
   fluxbase-cli security check --no-database --config fluxbase.yaml -o sarif
+  fluxbase-cli security check --columns severity,rule,where
+"""
+_RULES_EXAMPLES = """\b
+Examples:
+  fluxbase-cli security rules
+  fluxbase-cli security rules -o name | xargs -n 1 fluxbase-cli security explain
 """
 _EXPLAIN_EXAMPLES = """\b
 Example:
@@ -104,6 +111,7 @@ def check(  # noqa: PLR0913  # the options
     show_accepted: Annotated[
         bool, typer.Option("--show-accepted", help="List the findings that an exception or the baseline accepts.")
     ] = False,
+    columns: ColumnNames = None,
 ) -> int:
     """Check against the security checklist of the server's documentation. Changes nothing.
 
@@ -112,11 +120,13 @@ def check(  # noqa: PLR0913  # the options
 
     Exit code 0: nothing at or above --fail-on was found. 3: something was. 1: a part could not be looked at.
     """
-    from fluxbase_cli.security.exceptions import read_baseline  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.security.text import FINDINGS  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.security.exceptions import read_baseline  # noqa: PLC0415
     from fluxbase_cli.security.opening import Asked, open_facts  # noqa: PLC0415
     from fluxbase_cli.security.registry import all_rules  # noqa: PLC0415
     from fluxbase_cli.security.run import run_rules  # noqa: PLC0415
 
+    chosen = chosen_columns(options, FINDINGS, columns)
     asked = Asked(
         options.config,
         options.database_url,
@@ -133,7 +143,12 @@ def check(  # noqa: PLR0913  # the options
     now = datetime.now(UTC)
     with open_facts(asked, directory=Path.cwd(), environ=os.environ, today=now.date()) as opened:
         report = run_rules(opened.facts, all_rules(), opened.exceptions, known)
-    _print(options, report, opened, now, accepted=show_accepted)
+    lines_of_list = list_lines(options, FINDINGS, report.findings, chosen)
+    if lines_of_list is None:
+        _print(options, report, opened, now, accepted=show_accepted)
+    else:
+        for line in lines_of_list:
+            write(line)
     return _exit_code(report, opened, fail_on, strict=strict)
 
 
@@ -164,14 +179,14 @@ def _exit_code(report: Report, opened: Opened, fail_on: FailOn, *, strict: bool)
     return ExitCode.FAILED if failed or nothing or (strict and report.not_checked) else ExitCode.DONE
 
 
-def rules(options: Options) -> int:
+def rules(options: Options, *, columns: ColumnNames = None) -> int:
     """List the rules of the security check."""
     from fluxbase_cli.report.security.data import rule_data  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.report.security.text import rules_lines  # noqa: PLC0415
+    from fluxbase_cli.report.security.text import RULES  # noqa: PLC0415
     from fluxbase_cli.security.registry import all_rules  # noqa: PLC0415
 
-    known = all_rules()
-    print_result(options, {"rules": [rule_data(each) for each in known]}, rules_lines(known))
+    chosen, known = chosen_columns(options, RULES, columns), all_rules()
+    print_list(options, {"rules": [rule_data(each) for each in known]}, RULES, known, chosen, RULES.table(known))
     return ExitCode.DONE
 
 

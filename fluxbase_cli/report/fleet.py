@@ -14,6 +14,7 @@ from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult, Outcome
 from fluxbase_cli.fleet.run import InstanceMessage
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import lines
+from fluxbase_cli.report.columns import Column, Listing
 from fluxbase_cli.report.messages import Messages
 
 #: How often the progress of an instance is shown, in seconds. A command on one instance shows it every five seconds.
@@ -163,6 +164,10 @@ def _check_summary(result: Mapping[str, Any]) -> str:
     return "ready" if result.get("ok") else ""
 
 
+def _no_summary(_result: Mapping[str, Any]) -> str:
+    return ""
+
+
 #: The summary of an instance's result in one line, by command. Other commands show only outcome and time.
 _SUMMARIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "secrets re-encrypt": _job_summary,
@@ -186,3 +191,24 @@ def _in_words(outcome: Outcome) -> str:
 
 def _seconds(result: InstanceResult) -> int:
     return max(1, round(result.elapsed_s))
+
+
+def fleet_listing(command: str) -> Listing[InstanceResult]:
+    """The list of a fleet's instances.
+
+    Args:
+        command: the words of the command.
+    """
+    summary = _SUMMARIES.get(command, _no_summary)
+    return Listing(
+        (
+            Column("instance", lambda each: each.instance.name),
+            Column("exit_code", lambda each: each.exit_code, right=True),
+            Column("outcome", lambda each: each.outcome.value, lambda each: _in_words(each.outcome)),
+            Column("elapsed_seconds", lambda each: round(each.elapsed_s, 3), heading="SECONDS", right=True),
+            Column("summary", lambda each: summary(each.result) if each.result else ""),
+            Column("error", lambda each: each.error, shown=False),
+            Column("config", lambda each: str(each.instance.config), shown=False),
+        ),
+        lambda each: each.instance.name,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from fluxbase_cli.errors import ExitCode
@@ -10,7 +11,7 @@ from fluxbase_cli.keys.create import StoredKey
 from fluxbase_cli.keys.inventory import ListedKey
 from fluxbase_cli.keys.rewrap import Rewrapped
 from fluxbase_cli.keys.verify import Verification
-from fluxbase_cli.report.text import table
+from fluxbase_cli.report.columns import Column, Listing
 
 
 def stored_data(stored: StoredKey) -> dict[str, Any]:
@@ -39,31 +40,28 @@ def _quoted(value: str) -> str:
     return f'"{value}"' if any(character in value for character in " {}`#:") else value
 
 
-def key_lines(data: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The table of `keys list`.
+def keys_listing(*, counted: bool) -> Listing[Mapping[str, Any]]:
+    """The list of `keys list`. Its rows are those of `keys_data`.
 
     Args:
-        data: what `keys_data` returned.
+        counted: whether the values of each key were counted.
     """
-    header = ["VERSION", "PROVIDER", "FINGERPRINT", "STATE", "CREATED", "LAST ROTATION", "SOURCE"]
-    counted = any("values" in key for key in data)
-    if counted:
-        header.insert(4, "VALUES")
-    rows = []
-    for key in data:
-        row = [
-            f"{key['version']}{_roles(key)}",
-            key["provider"],
-            key["fingerprint"],
-            key["state"],
-            _day(key.get("created_at")),
-            _day(key.get("last_rotation")),
-            key["source"],
-        ]
-        if counted:
-            row.insert(4, str(key["values"]))
-        rows.append(row)
-    yield from table(header, rows, right=(4,) if counted else ())
+    return Listing(
+        (
+            Column("version", itemgetter("version"), lambda key: f"{key['version']}{_roles(key)}"),
+            Column("provider", itemgetter("provider")),
+            Column("fingerprint", itemgetter("fingerprint")),
+            Column("state", itemgetter("state")),
+            Column("values", lambda key: key.get("values"), right=True, shown=counted),
+            Column("created_at", lambda key: key.get("created_at"), lambda key: _day(key.get("created_at")), "CREATED"),
+            Column("last_rotation", lambda key: key.get("last_rotation"), lambda key: _day(key.get("last_rotation"))),
+            Column("source", itemgetter("source")),
+            Column("active", itemgetter("active"), shown=False),
+            Column("server", lambda key: key.get("server", False), shown=False),
+            Column("warnings", lambda key: "; ".join(key["warnings"]), shown=False),
+        ),
+        lambda key: str(key["version"]),
+    )
 
 
 def _roles(key: Mapping[str, Any]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
-from fluxbase_cli.engine.observe.status import JobDetails, JobSummary
+from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress
+from fluxbase_cli.report.columns import Column, Listing
 from fluxbase_cli.report.json_report import quarantine_fields, stop_fields
 from fluxbase_cli.report.text import HOW_TO_CONTINUE, quarantine_line, quarantine_titles, table, unlisted_lines
 from fluxbase_cli.store.records import Event, Runner
@@ -22,24 +24,7 @@ def jobs_lines(summaries: Sequence[JobSummary]) -> Iterator[str]:
     if not summaries:
         yield "No job has run on this database yet."
         return
-    rows = [
-        (
-            str(summary.job.id),
-            summary.job.kind.value,
-            _state(summary),
-            "any" if summary.job.from_version is None else str(summary.job.from_version),
-            str(summary.job.to_version),
-            f"{summary.percent}%",
-            str(summary.counts.re_encrypted),
-            str(summary.counts.undecryptable),
-            "-" if summary.pace is None else f"{summary.pace.rate_per_s:,.0f}/s",
-            "-" if summary.pace is None or summary.pace.eta_s is None else span(summary.pace.eta_s),
-            _when(summary.job.created_at),
-        )
-        for summary in summaries
-    ]
-    header = ("JOB", "KIND", "STATE", "FROM", "TO", "DONE", "RE-ENCRYPTED", "UNDECRYPTABLE", "RATE", "LEFT", "BEGUN")
-    yield from table(header, rows, right=(0, 3, 4, 5, 6, 7, 8, 9))
+    yield from JOBS.table(summaries)
 
 
 def details_data(details: JobDetails) -> dict[str, Any]:
@@ -79,20 +64,7 @@ def details_lines(details: JobDetails) -> Iterator[str]:
     if job.remaining:
         yield f"Still under the old key: {job.remaining}"
     yield ""
-    rows = [
-        (
-            name,
-            str(progress.counts.scanned),
-            str(progress.counts.re_encrypted),
-            str(progress.counts.already_current),
-            str(progress.counts.undecryptable),
-            "done" if progress.done else f"{progress.percent}%",
-        )
-        for name, progress in details.locations.items()
-    ]
-    yield from table(
-        ("LOCATION", "SCANNED", "RE-ENCRYPTED", "CURRENT", "UNDECRYPTABLE", "PROGRESS"), rows, right=(1, 2, 3, 4)
-    )
+    yield from LOCATIONS.table(details.locations.items())
     yield ""
     yield from table(
         ("RUNNER", "HOST", "PROCESS", "USER", "WORKERS", "BEGUN", "LAST HEARD OF"),
@@ -151,6 +123,10 @@ def span(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02}m"
     return f"{minutes}m {whole:02}s" if minutes else f"{whole}s"
+
+
+def _source(summary: JobSummary) -> str:
+    return "any" if summary.job.from_version is None else str(summary.job.from_version)
 
 
 def _state(summary: JobSummary) -> str:
@@ -215,3 +191,76 @@ def _event_data(event: Event) -> dict[str, Any]:
 
 def _when(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _eta_s(summary: JobSummary) -> float | None:
+    return None if summary.pace is None else summary.pace.eta_s
+
+
+#: The list of `secrets status`.
+JOBS: Listing[JobSummary] = Listing(
+    (
+        Column("job", lambda each: each.job.id, right=True),
+        Column("kind", lambda each: each.job.kind.value),
+        Column("state", lambda each: each.state, _state),
+        Column("from_version", lambda each: each.job.from_version, _source, "FROM", right=True),
+        Column("to_version", lambda each: each.job.to_version, heading="TO", right=True),
+        Column("percent", lambda each: each.percent, lambda each: f"{each.percent}%", "DONE", right=True),
+        Column("re_encrypted", lambda each: each.counts.re_encrypted, heading="RE-ENCRYPTED", right=True),
+        Column("undecryptable", lambda each: each.counts.undecryptable, right=True),
+        Column(
+            "rate_per_second",
+            lambda each: None if each.pace is None else round(each.pace.rate_per_s, 1),
+            lambda each: "-" if each.pace is None else f"{each.pace.rate_per_s:,.0f}/s",
+            "RATE",
+            right=True,
+        ),
+        Column(
+            "eta_seconds",
+            lambda each: None if _eta_s(each) is None else round(_eta_s(each) or 0.0, 1),
+            lambda each: "-" if _eta_s(each) is None else span(_eta_s(each) or 0.0),
+            "LEFT",
+            right=True,
+        ),
+        Column(
+            "created_at", lambda each: each.job.created_at.isoformat(), lambda each: _when(each.job.created_at), "BEGUN"
+        ),
+        Column(
+            "finished_at",
+            lambda each: None if each.job.finished_at is None else each.job.finished_at.isoformat(),
+            lambda each: "-" if each.job.finished_at is None else _when(each.job.finished_at),
+            "ENDED",
+            shown=False,
+        ),
+        Column("remaining", lambda each: each.job.remaining, right=True, shown=False),
+        Column("scanned", lambda each: each.counts.scanned, right=True, shown=False),
+        Column("alive", lambda each: each.alive, shown=False),
+        Column("paused", lambda each: each.job.paused, shown=False),
+        Column("stopped", lambda each: each.job.stop is not None, shown=False),
+        Column("reason", lambda each: each.job.reason, shown=False),
+        Column("error", lambda each: each.job.error, shown=False),
+    ),
+    lambda each: str(each.job.id),
+)
+#: The locations of one job.
+LOCATIONS: Listing[tuple[str, LocationProgress]] = Listing(
+    (
+        Column("location", itemgetter(0)),
+        Column("scanned", lambda each: each[1].counts.scanned, right=True),
+        Column("re_encrypted", lambda each: each[1].counts.re_encrypted, heading="RE-ENCRYPTED", right=True),
+        Column("already_current", lambda each: each[1].counts.already_current, heading="CURRENT", right=True),
+        Column("undecryptable", lambda each: each[1].counts.undecryptable, right=True),
+        Column(
+            "percent",
+            lambda each: each[1].percent,
+            lambda each: "done" if each[1].done else f"{each[1].percent}%",
+            "PROGRESS",
+        ),
+        Column("updated", lambda each: each[1].counts.updated, right=True, shown=False),
+        Column("moved", lambda each: each[1].counts.moved, right=True, shown=False),
+        Column("plaintext", lambda each: each[1].counts.plaintext, right=True, shown=False),
+        Column("other_versions", lambda each: each[1].counts.other_versions, right=True, shown=False),
+        Column("done", lambda each: each[1].done, shown=False),
+    ),
+    itemgetter(0),
+)

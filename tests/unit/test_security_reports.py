@@ -14,7 +14,7 @@ from jsonschema import Draft4Validator
 from fluxbase_cli.report.security.data import report_data, rule_data
 from fluxbase_cli.report.security.junit import report_junit
 from fluxbase_cli.report.security.sarif import report_sarif
-from fluxbase_cli.report.security.text import report_lines, rule_lines, rules_lines
+from fluxbase_cli.report.security.text import RULES, report_lines, rule_lines
 from fluxbase_cli.security.exceptions import RuleException
 from fluxbase_cli.security.finding import Finding, Place, Severity
 from fluxbase_cli.security.registry import all_rules, find_rule
@@ -192,7 +192,7 @@ def test_the_table_fits_80_columns_and_cuts_no_word(report: Report) -> None:
 
 
 def test_rules_and_explanations_fit_80_columns() -> None:
-    assert max(len(line) for line in rules_lines(all_rules())) <= 80
+    assert max(len(line) for line in RULES.table(all_rules())) <= 80
     for rule in all_rules():
         assert max(len(line) for line in rule_lines(rule)) <= 80
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for, working_directory
+from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, print_list
 from fluxbase_cli.cli.option_types import whole_number
-from fluxbase_cli.cli.options import Options, Output, command
+from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, Output, command
 from fluxbase_cli.cli.output import print_result, was_printed, write
 from fluxbase_cli.cli.waits import tells_waits
 from fluxbase_cli.encoding import Encoding
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the group `keys`."""
     app.command("generate", epilog=_GENERATE_EXAMPLES)(command(generate))
-    app.command("list", epilog=_LIST_EXAMPLES)(command(list_keys))
+    app.command("list", epilog=_LIST_EXAMPLES)(command(list_keys, outputs=LIST_OUTPUTS))
     app.command("verify", epilog=_VERIFY_EXAMPLES)(command(verify))
     app.command("rewrap", epilog=_REWRAP_EXAMPLES)(command(rewrap))
 
@@ -152,6 +153,7 @@ _LIST_EXAMPLES = """\b
 Examples:
   fluxbase-cli keys list
   fluxbase-cli keys list --count -o json
+  fluxbase-cli keys list --columns version,state,last_rotation
 """
 
 
@@ -165,11 +167,14 @@ def list_keys(
             help="Open every value, and show how many values are under each key.",
         ),
     ] = False,
+    columns: ColumnNames = None,
 ) -> int:
     """List key versions with source, fingerprint, state and age."""
     from fluxbase_cli.keys.inventory import list_keys as read_keys  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.report.keys import key_lines, keys_data  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.report.keys import keys_data, keys_listing  # noqa: PLC0415  # start-up time
 
+    listing = keys_listing(counted=count)
+    chosen = chosen_columns(options, listing, columns)
     messages = messages_for(options)
     settings = load(options, messages)
     for warning in settings.warnings:
@@ -187,7 +192,7 @@ def list_keys(
             messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; the count is incomplete and is not shown")
             return interrupted_code(stop.signal)
     data = keys_data(listed.keys, values)
-    print_result(options, {"keys": data}, key_lines(data))
+    print_list(options, {"keys": data}, listing, data, chosen, listing.table(data))
     if options.output in (None, Output.TABLE):
         for key in data:
             for warning in key["warnings"]:

@@ -8,6 +8,7 @@ import typer
 
 from fluxbase_cli.cli.context import load_with_keys, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
+from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, print_list
 from fluxbase_cli.cli.option_types import (
     BatchSize,
     Concurrency,
@@ -18,8 +19,8 @@ from fluxbase_cli.cli.option_types import (
     scope_of,
     whole_number,
 )
-from fluxbase_cli.cli.options import Databases, Options, command
-from fluxbase_cli.cli.output import print_quarantine, print_result
+from fluxbase_cli.cli.options import LIST_OUTPUTS, Databases, Options, command
+from fluxbase_cli.cli.output import print_quarantine
 from fluxbase_cli.cli.telemetry import telemetry_for
 from fluxbase_cli.errors import interrupted_code
 from fluxbase_cli.log_events import LogEvent
@@ -27,7 +28,7 @@ from fluxbase_cli.log_events import LogEvent
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the group `secrets`."""
-    app.command("audit", epilog=_AUDIT_EXAMPLES)(command(with_fleet(audit)))
+    app.command("audit", epilog=_AUDIT_EXAMPLES)(command(with_fleet(audit), outputs=LIST_OUTPUTS))
 
 
 _AUDIT_EXAMPLES = """\b
@@ -35,6 +36,7 @@ Examples:
   fluxbase-cli secrets audit
   fluxbase-cli secrets audit --key-version 1 && echo "version 1 is no longer needed"
   fluxbase-cli secrets audit --key-version 1 --databases all --deep
+  fluxbase-cli secrets audit -o csv > locations.csv
 """
 
 
@@ -62,6 +64,7 @@ def audit(  # noqa: PLR0913  # a command's options
     transaction_wait: TransactionWait = 10.0,
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
+    columns: ColumnNames = None,
 ) -> int:
     """Show which keys are still needed.
 
@@ -72,6 +75,7 @@ def audit(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.engine.events import Several  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.proof.proof import ProofRequest, take_proof  # noqa: PLC0415
+    from fluxbase_cli.report.audit import location_rows, locations_listing  # noqa: PLC0415
     from fluxbase_cli.report.json_report import proof_report  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.text import audit_lines, proof_lines  # noqa: PLC0415
@@ -80,6 +84,8 @@ def audit(  # noqa: PLR0913  # a command's options
     messages = messages_for(options)
     scope = scope_of(locations)
     loaded = load_with_keys(options, messages)
+    listing = locations_listing(tuple(sorted(loaded.keyring.versions)))
+    chosen = chosen_columns(options, listing, columns)
     request = ProofRequest(
         limits=limits_of(batch_size),
         key_version=key_version,
@@ -111,7 +117,8 @@ def audit(  # noqa: PLR0913  # a command's options
         messages.warn(LogEvent.DATABASE_WARNING, warning)
     for each in report.unexamined:
         messages.warn(LogEvent.NOT_EXAMINED, f"not examined: {each}")
-    print_result(options, proof_report(proof), (*audit_lines(report), *proof_lines(proof)))
+    text = (*audit_lines(report), *proof_lines(proof))
+    print_list(options, proof_report(proof), listing, location_rows(report), chosen, text)
     if report.quarantine:
         print_quarantine(messages, report.quarantine, None)
     return report.exit_code

@@ -13,7 +13,7 @@ from fluxbase_cli.cli.confirm import confirm
 from fluxbase_cli.cli.context import load_with_keys, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of, whole_number
-from fluxbase_cli.cli.options import Options, Output, command
+from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, Output, command
 from fluxbase_cli.cli.output import print_quarantine, print_result, write
 from fluxbase_cli.cli.telemetry import telemetry_for
 from fluxbase_cli.errors import ConfigurationError, ExitCode
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the group `secrets`."""
-    app.command("re-encrypt", epilog=_RE_ENCRYPT_EXAMPLES)(command(with_fleet(re_encrypt)))
-    app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(with_fleet(rollback)))
+    app.command("re-encrypt", epilog=_RE_ENCRYPT_EXAMPLES)(command(with_fleet(re_encrypt), fleet_outputs=LIST_OUTPUTS))
+    app.command("rollback", epilog=_ROLLBACK_EXAMPLES)(command(with_fleet(rollback), fleet_outputs=LIST_OUTPUTS))
 
 
 _RE_ENCRYPT_EXAMPLES = """\b

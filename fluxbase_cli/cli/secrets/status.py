@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, print_list
 from fluxbase_cli.cli.option_types import seconds, whole_number
-from fluxbase_cli.cli.options import Options, Output, command
-from fluxbase_cli.cli.output import print_result, was_printed
-from fluxbase_cli.errors import ExitCode, interrupted_code
+from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, Output, command
+from fluxbase_cli.cli.output import was_printed
+from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
 from fluxbase_cli.log_events import no_message
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the group `secrets`."""
-    app.command("status", epilog=_STATUS_EXAMPLES)(command(status))
+    app.command("status", epilog=_STATUS_EXAMPLES)(command(status, outputs=LIST_OUTPUTS))
 
 
 _STATUS_EXAMPLES = """\b
 Examples:
   fluxbase-cli secrets status
   fluxbase-cli secrets status 7 -o json
+  fluxbase-cli secrets status --columns job,state,remaining,reason
+  fluxbase-cli secrets status 7 -o csv > locations.csv
   fluxbase-cli secrets status --watch
   fluxbase-cli secrets status --watch --interval 10 -o json | jq -r .percent
 """
@@ -55,26 +58,43 @@ def status(
             help="With --watch: look again after this time.",
         ),
     ] = 2.0,
+    columns: ColumnNames = None,
 ) -> int:
     """Show jobs and their progress.
 
-    Shows how far and how fast each job is, its processes, and the values that it could not open.
+    Shows how far and how fast each job is, its processes, and the values that it could not open. --columns, -o csv and
+    -o name are about the list of jobs. With a job's number, they are about its locations.
     """
     from fluxbase_cli.engine.observe.status import job_details, recent_jobs  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.report.status import details_data, details_lines, jobs_data, jobs_lines  # noqa: PLC0415
+    from fluxbase_cli.report.status import (  # noqa: PLC0415
+        JOBS,
+        LOCATIONS,
+        details_data,
+        details_lines,
+        jobs_data,
+        jobs_lines,
+    )
 
+    if watch and (columns is not None or options.output in (Output.CSV, Output.NAME)):
+        raise ConfigurationError(
+            "--watch has no columns, no -o csv and no -o name",
+            hint="Leave --watch out, or use -o json: one object on a line each time.",
+        )
+    of_jobs = chosen_columns(options, JOBS, columns) if job is None else None
+    of_locations = chosen_columns(options, LOCATIONS, columns) if job is not None else None
     settings = load(options)
     if job is not None:
         details = job_details(settings.database, job)
         if not watch:
-            print_result(options, details_data(details), details_lines(details))
+            rows = details.locations.items()
+            print_list(options, details_data(details), LOCATIONS, rows, of_locations, details_lines(details))
             return ExitCode.DONE
     if watch:
         code = _watch(options, settings.database, job, interval)
         if code is not None:
             return code
     summaries = recent_jobs(settings.database)
-    print_result(options, jobs_data(summaries), jobs_lines(summaries))
+    print_list(options, jobs_data(summaries), JOBS, summaries, of_jobs, jobs_lines(summaries))
     return ExitCode.DONE
 
 

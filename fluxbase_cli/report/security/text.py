@@ -6,10 +6,11 @@ Only a word that is longer, and a line to paste, may be wider.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from fluxbase_cli.printable import printable
+from fluxbase_cli.report.columns import Column, Listing
 from fluxbase_cli.report.text import table
 from fluxbase_cli.security.finding import Finding, Severity
 from fluxbase_cli.security.rule import Rule
@@ -33,9 +34,7 @@ def report_lines(report: Report, *, release: str, looked_at: Sequence[str], acce
     yield from table(("POINT", "STATUS"), [(each.point.value, _status(each)) for each in report.checklist])
     yield ""
     if report.findings:
-        yield from table(
-            ("SEVERITY", "RULE", "FINDING"), [(each.severity.word, each.rule, each.title) for each in report.findings]
-        )
+        yield from FINDINGS.table(report.findings)
         for each in report.findings:
             yield ""
             yield from _finding(each)
@@ -119,9 +118,30 @@ def _summary(report: Report) -> str:
     )
 
 
-def rules_lines(rules: Iterable[Rule]) -> Iterator[str]:
-    """The list of rules."""
-    yield from table(("RULE", "SEVERITY", "TITLE"), [(each.id, each.severity.word, each.title) for each in rules])
+RULES: Listing[Rule] = Listing(
+    (
+        Column("rule", lambda each: each.id),
+        Column("severity", lambda each: each.severity.word),
+        Column("title", lambda each: each.title),
+        Column("point", lambda each: each.point.value, shown=False),
+        Column("link", lambda each: each.link, shown=False),
+    ),
+    lambda each: each.id,
+)
+
+
+FINDINGS: Listing[Finding] = Listing(
+    (
+        Column("severity", lambda each: each.severity.word),
+        Column("rule", lambda each: each.rule),
+        Column("title", lambda each: each.title, heading="FINDING"),
+        Column("where", lambda each: str(each.place), shown=False),
+        Column("found", lambda each: each.found, shown=False),
+        Column("remedy", lambda each: each.remedy, shown=False),
+        Column("fingerprint", lambda each: each.fingerprint, shown=False),
+    ),
+    lambda each: each.rule,
+)
 
 
 def rule_lines(rule: Rule) -> Iterator[str]:
