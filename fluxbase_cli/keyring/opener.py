@@ -6,7 +6,7 @@ A value can be sealed more than once: a client sends a sealed value back, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
@@ -21,6 +21,8 @@ from fluxbase_cli.seal import (
     derive_user_key,
     may_be_seal,
     nonces,
+    open_each_of_users,
+    reseal_each_of_users,
 )
 
 #: How many derived keys are cached. Neighbouring rows rarely have the same user, so a larger cache helps little.
@@ -57,9 +59,11 @@ class Opener:
         self._prefer(self._order[0] if first is None else first)
         #: The version that `open_each` and `reseal_each` try. None: the version that `open` would try first.
         self._likely: int | None = None
+        #: The same for values of users.
+        self._likely_of_users: int | None = None
 
         # Not read from self: the cache and the opener would then be a reference cycle.
-        secrets = {key.version: key.secret for key in keyring.keys}
+        self._secrets = secrets = {key.version: key.secret for key in keyring.keys}
 
         @lru_cache(maxsize=_USER_SEALERS_KEPT)
         def user_sealer(version: int, user_id: UUID) -> Sealer:
@@ -129,13 +133,63 @@ class Opener:
         return new
 
     @property
+    def likely_of_users(self) -> tuple[Layer, ...]:
+        """The layers that a user's value probably has: one layer, sealed under a key that is derived for the user."""
+        return self._layers[self._version_of_users, True]
+
+    def open_each_of_users(
+        self, salts: Iterable[bytes | None], texts: Iterable[bytes | None], number: int
+    ) -> list[int]:
+        """As `open_each`, for values of users, with the keys of the layer `likely_of_users`.
+
+        Args:
+            salts: the salt of each value's user (see `fluxbase_cli.seal.user_salt`); None without a user.
+            texts: texts as stored.
+            number: how many there are.
+
+        Returns:
+            As for `open_each`; also the values without a user.
+        """
+        others = open_each_of_users(self._secrets[self._version_of_users], salts, texts)
+        self._update_likely_of_users(len(others), number)
+        return others
+
+    def reseal_each_of_users(
+        self, target: int, salts: Sequence[bytes | None], texts: Iterable[bytes | None]
+    ) -> list[bytes | None]:
+        """As `reseal_each`, for values of users, with the keys of the layer `likely_of_users`.
+
+        Args:
+            target: the version of the new values, which are sealed under keys that are derived for the users.
+            salts: as for `open_each_of_users`.
+            texts: texts as stored.
+
+        Returns:
+            As for `reseal_each`; None also for the values without a user.
+
+        Raises:
+            ReopenError: as for `reseal`.
+        """
+        secrets = self._secrets
+        new = reseal_each_of_users(secrets[self._version_of_users], secrets[target], salts, texts)
+        self._update_likely_of_users(new.count(None), len(new))
+        return new
+
+    @property
     def _likely_version(self) -> int:
         return self._order[0] if self._likely is None else self._likely
+
+    @property
+    def _version_of_users(self) -> int:
+        return self._order[0] if self._likely_of_users is None else self._likely_of_users
 
     def _update_likely(self, others: int, number: int) -> None:
         # A few values under other keys change nothing. If they are the majority, the caller opens them with `open`,
         # and the version that `open` finds is tried first the next time.
         self._likely = self._likely_version if 2 * others <= number else None
+
+    def _update_likely_of_users(self, others: int, number: int) -> None:
+        self._likely_of_users = self._version_of_users if 2 * others <= number else None
 
     def sealers(self, layers: tuple[Layer, ...], user_id: UUID | None) -> tuple[Sealer, ...]:
         """The sealers of these layers, outermost first. For master keys they are the same for every value."""

@@ -16,7 +16,7 @@ from fluxbase_cli.catalogue.plaintext import has_symbols, is_no_seal
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Layer, Opener, reseal
-from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal
+from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal, user_salt
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.records import UNWRITABLE, QuarantineEntry
 from fluxbase_cli.store.relation import FIRST, ID, Relation, Row
@@ -134,10 +134,11 @@ class RowResealer:
         tally = result.tallies[index]
         if column.form is Form.JSON:
             return [self._document(row, column, row[FIRST + index], result, tally) for row in rows]
-        if self._relation.user_index is not None:
-            # Each value has its own derived keys.
-            return [self._value(row, index, column, result, tally) for row in rows]
-        done, others = self._fast_path([row[FIRST + index] for row in rows], len(rows), tally)
+        texts, user_index = [row[FIRST + index] for row in rows], self._relation.user_index
+        if user_index is None:
+            done, others = self._fast_path(texts, len(rows), tally)
+        else:
+            done, others = self._fast_path_of_users([row[user_index] for row in rows], texts, tally)
         new_values = done or [None] * len(rows)
         for number in others:
             new_values[number] = self._value(rows[number], index, column, result, tally)
@@ -167,6 +168,29 @@ class RowResealer:
             others = [index for index, new in enumerate(done) if new is None] if None in done else []
         if number > len(others):
             tally.opened[layers] += number - len(others)
+        return done, others
+
+    def _fast_path_of_users(
+        self, users: Sequence[bytes | None], texts: Sequence[bytes | None], tally: Tally
+    ) -> tuple[list[bytes | None], list[int]]:
+        """As `_fast_path`, for a column whose values have a derived key for each user.
+
+        Args:
+            users: the 16 bytes of each value's user; None without a user.
+            texts: values as stored.
+            tally: counts the values that this opened.
+        """
+        layers = self._opener.likely_of_users
+        plan = self._plan(layers)
+        salts = [None if user is None else user_salt(user) for user in users]
+        done: list[bytes | None] = []
+        if plan is None:
+            others = self._opener.open_each_of_users(salts, texts, len(texts))
+        else:
+            done = self._opener.reseal_each_of_users(plan.layers[0].version, salts, texts)
+            others = [index for index, new in enumerate(done) if new is None] if None in done else []
+        if len(texts) > len(others):
+            tally.opened[layers] += len(texts) - len(others)
         return done, others
 
     def _value(self, row: Row, index: int, column: SealedColumn, result: ResealResult, tally: Tally) -> bytes | None:
