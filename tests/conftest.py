@@ -62,6 +62,7 @@ _SLOW = (
     "integration/test_daemon_metrics.py",
     "integration/test_legacy_plaintext.py",
     "integration/test_pinned_keys.py",
+    "integration/test_manual_notifications.py",
     "integration/test_obstacles.py",
     "integration/test_reencrypt_nothing_else.py",
     "integration/test_reencrypt_resisted.py",

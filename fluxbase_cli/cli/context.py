@@ -89,15 +89,14 @@ class Loaded:
     keyring: Keyring
 
 
-def load_with_keys(options: Options, messages: Messages) -> Loaded:
-    """As `load`, and also fetch the keys and print their warnings.
+def with_keys(settings: Settings, messages: Messages) -> Loaded:
+    """Fetch the keys of a configuration, and print the warnings of both.
 
     Raises:
-        ConfigurationError: the configuration or a key can't be used.
+        ConfigurationError: a key can't be used.
     """
     from fluxbase_cli.keys.loader import open_keyring  # noqa: PLC0415  # start-up time
 
-    settings = load(options, messages)
     keyring = open_keyring(settings, os.environ, warn=about(LogEvent.KEY_WARNING, messages.warn_once))
     for warning in settings.warnings:
         messages.warn(LogEvent.CONFIGURATION_WARNING, warning)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fluxbase_cli.cli.notify import Notify
 from fluxbase_cli.cli.options import Databases, option_group
 from fluxbase_cli.errors import ConfigurationError
 
@@ -256,6 +257,7 @@ class JobOptions:
     databases: DatabasesOption = Databases.MAIN
     locations: LocationsOption = None
     transaction_wait: TransactionWait = 10.0
+    notify: Notify = None
 
 
 def max_lag(text: str | None) -> MaxLag | None:

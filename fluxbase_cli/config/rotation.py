@@ -29,6 +29,7 @@ NAMES = SectionNames(
             "notification_format",
             "notification_secret",
             "notification_webhook",
+            "notify_manual_runs",
             "reload_command",
             "retain_old_keys",
             "schedule",
@@ -53,6 +54,7 @@ class KeyRotationSettings:
         notification_webhook: the URL for notifications. It is secret, because such URLs hold tokens.
         notification_secret: the secret that signs the notifications.
         notification_format: the form of the notifications, `json` or `slack`.
+        notify_manual_runs: whether `secrets re-encrypt`, `rollback` and `audit` send notifications too.
         reload_command: a program and its arguments that make the servers read their configuration again.
         places: where each of these settings was found, by its name; never a value.
     """
@@ -66,6 +68,7 @@ class KeyRotationSettings:
     notification_webhook: Secret | None = None
     notification_secret: Secret | None = None
     notification_format: str | None = None
+    notify_manual_runs: bool = False
     reload_command: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
 
@@ -103,6 +106,7 @@ def read_key_rotation(reader: Reader) -> KeyRotationSettings:
         notification_webhook=secret("notification_webhook"),
         notification_secret=secret("notification_secret"),
         notification_format=text("notification_format"),
+        notify_manual_runs=reader.flag(f"{SECTION}.notify_manual_runs"),
         reload_command=tuple(argument.text for argument in command),
         places=MappingProxyType(places),
     )

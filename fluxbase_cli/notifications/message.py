@@ -33,6 +33,16 @@ class NotificationType(StrEnum):
     UNDECRYPTABLE = "rotation.undecryptable"
     FINISHED = "rotation.finished"
     FAILED = "rotation.failed"
+    JOB_STARTED = "job.started"
+    JOB_WAITING = "job.waiting"
+    JOB_INTERRUPTED = "job.interrupted"
+    JOB_FINISHED = "job.finished"
+    JOB_FAILED = "job.failed"
+    AUDIT_STARTED = "audit.started"
+    AUDIT_WAITING = "audit.waiting"
+    AUDIT_INTERRUPTED = "audit.interrupted"
+    AUDIT_FINISHED = "audit.finished"
+    AUDIT_FAILED = "audit.failed"
     KEY_DISABLED = "key.disabled"
     KEY_DESTROYED = "key.destroyed"
     TEST = "test"
@@ -44,6 +54,16 @@ _MARKS = {
     NotificationType.UNDECRYPTABLE: ":warning:",
     NotificationType.FINISHED: ":white_check_mark:",
     NotificationType.FAILED: ":x:",
+    NotificationType.JOB_STARTED: ":arrows_counterclockwise:",
+    NotificationType.JOB_WAITING: ":hourglass:",
+    NotificationType.JOB_INTERRUPTED: ":octagonal_sign:",
+    NotificationType.JOB_FINISHED: ":white_check_mark:",
+    NotificationType.JOB_FAILED: ":x:",
+    NotificationType.AUDIT_STARTED: ":arrows_counterclockwise:",
+    NotificationType.AUDIT_WAITING: ":hourglass:",
+    NotificationType.AUDIT_INTERRUPTED: ":octagonal_sign:",
+    NotificationType.AUDIT_FINISHED: ":white_check_mark:",
+    NotificationType.AUDIT_FAILED: ":x:",
     NotificationType.KEY_DISABLED: ":lock:",
     NotificationType.KEY_DESTROYED: ":wastebasket:",
 }

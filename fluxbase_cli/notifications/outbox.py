@@ -38,13 +38,29 @@ class Outbox:
         """Set the rotation of the following notifications."""
         self._rotation = rotation
 
-    def enqueue(self, store: RotationStore, kind: NotificationType, message: str, detail: Mapping[str, Any]) -> None:
-        """Store a notification, in the transaction of the change that it reports. `send` sends it later."""
-        if isinstance(self._notifier, NullNotifier):
+    def enqueue(
+        self,
+        store: RotationStore,
+        kind: NotificationType,
+        message: str,
+        detail: Mapping[str, Any],
+        *,
+        notification: UUID | None = None,
+    ) -> None:
+        """Store a notification, in the transaction of the change that it reports. `send` sends it later.
+
+        Args:
+            store: the table.
+            kind: what it is about.
+            message: a sentence for people.
+            detail: numbers and names.
+            notification: its id, if several processes may report the same. Then only the first of them sends it.
+        """
+        if self.is_silent:
             return
-        record = NotificationRecord(uuid4(), self._rotation, kind.value, self._clock(), message, detail)
-        store.add_notification(record)
-        self._enqueued.append(record)
+        record = NotificationRecord(notification or uuid4(), self._rotation, kind.value, self._clock(), message, detail)
+        if store.add_notification(record):
+            self._enqueued.append(record)
 
     def send(self) -> None:
         """Send the notifications of `enqueue`."""
@@ -54,14 +70,18 @@ class Outbox:
 
     def send_pending(self, store: RotationStore) -> None:
         """Send the notifications that an earlier run stored and could not send, because it was killed."""
-        if isinstance(self._notifier, NullNotifier):
+        if self.is_silent:
             return
         for record in store.pending_notifications():
             self._send(record)
 
-    def send_now(self, kind: NotificationType, message: str, detail: Mapping[str, Any]) -> None:
-        """Send a notification without storing it. Any thread may call this."""
-        self._notifier.send(Notification(uuid4(), kind, self._clock(), message, self._rotation, self._database, detail))
+    def send_now(
+        self, kind: NotificationType, message: str, detail: Mapping[str, Any], *, notification: UUID | None = None
+    ) -> None:
+        """Send a notification without storing it. Any thread may call this. For the rest see `enqueue`."""
+        self._notifier.send(
+            Notification(notification or uuid4(), kind, self._clock(), message, self._rotation, self._database, detail)
+        )
 
     def record_results(self, store: RotationStore) -> None:
         """Record which notifications were delivered so far, and which failed."""
@@ -75,9 +95,23 @@ class Outbox:
         self._failures += [delivery.error for delivery in deliveries if delivery.error is not None]
         return deliveries
 
-    def close(self) -> None:
-        """Wait some seconds for notifications that are not sent yet."""
-        self._notifier.close()
+    def close(self, limit_s: float | None = None) -> None:
+        """Wait some seconds for notifications that are not sent yet; None means the usual time."""
+        self._notifier.close(limit_s)
+
+    def give_up(self) -> None:
+        """Let a `close` that waits return now. A signal handler may call it."""
+        self._notifier.give_up()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no webhook is configured."""
+        return isinstance(self._notifier, NullNotifier)
+
+    @property
+    def has_stored(self) -> bool:
+        """Whether a notification was sent whose result must be recorded."""
+        return bool(self._stored)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -90,3 +124,12 @@ class Outbox:
         self._notifier.send(
             Notification(record.id, kind, record.at, record.message, record.rotation, self._database, record.detail)
         )
+
+
+def undelivered(failures: tuple[str, ...]) -> tuple[str, ...]:
+    """What the operator is told about notifications that were not delivered: each reason once, with how many."""
+    counted = {failure: failures.count(failure) for failure in failures}
+    return tuple(
+        f"{'a notification was' if number == 1 else f'{number} notifications were'} not delivered: {failure}"
+        for failure, number in counted.items()
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +36,7 @@ _LONGEST_PAUSE_S = 8.0
 _MOST_WAITING = 256
 #: How long the end of a rotation waits for notifications that are not sent yet.
 _RETRY_LIMIT_S = 20.0
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,12 @@ class Notifier(Protocol):
         """The results since the last call."""
         ...
 
-    def close(self) -> None:
-        """Wait some seconds for notifications that are not sent yet."""
+    def close(self, limit_s: float | None = None) -> None:
+        """Wait some seconds for notifications that are not sent yet; None means the usual time."""
+        ...
+
+    def give_up(self) -> None:
+        """Let a `close` that waits return now. A signal handler may call it."""
         ...
 
 
@@ -76,8 +82,11 @@ class NullNotifier:
         """Return no results."""
         return []
 
-    def close(self) -> None:
+    def close(self, limit_s: float | None = None) -> None:
         """Return at once."""
+
+    def give_up(self) -> None:
+        """Do nothing."""
 
 
 class WebhookNotifier:
@@ -130,13 +139,24 @@ class WebhookNotifier:
             results, self._results = self._results, []
         return results
 
-    def close(self) -> None:
-        """Wait at most `retry_limit_s` for notifications that are not sent yet. What is not sent then has failed."""
+    def give_up(self) -> None:
+        """Let a `close` that waits return now. A signal handler may call it."""
+        self._give_up.set()
+
+    def close(self, limit_s: float | None = None) -> None:
+        """Wait for notifications that are not sent yet. What is not sent then has failed.
+
+        Args:
+            limit_s: how long to wait at most, in seconds; None means `retry_limit_s`.
+        """
         self._closing.set()
         # If the queue is full, the thread still sees `_closing`.
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
-        self._thread.join(self._retry_limit_s)
+        deadline = time.monotonic() + (self._retry_limit_s if limit_s is None else limit_s)
+        while self._thread.is_alive() and not self._give_up.is_set() and time.monotonic() < deadline:
+            # In short pieces: a signal handler that calls `give_up` must not wait for the whole time.
+            self._thread.join(min(_LOOK_S, max(deadline - time.monotonic(), 0.0)))
         if self._thread.is_alive():
             self._give_up.set()
             self._thread.join(0.1)

@@ -63,7 +63,7 @@ def read_policy(settings: KeyRotationSettings) -> Policy:
         min_age=min_age,
         auto_reencrypt=settings.auto_reencrypt,
         retain_old_keys=settings.retain_old_keys,
-        webhook=_webhook(settings),
+        webhook=read_webhook(settings),
         reload_command=settings.reload_command,
     )
 
@@ -78,7 +78,12 @@ def _zone(settings: KeyRotationSettings) -> ZoneInfo:
         ) from None
 
 
-def _webhook(settings: KeyRotationSettings) -> Webhook | None:
+def read_webhook(settings: KeyRotationSettings) -> Webhook | None:
+    """Check the settings of notifications. None if there is no webhook.
+
+    Raises:
+        ConfigurationError: the webhook can't be used. The message names the place, and never a value.
+    """
     form = _form(settings)
     if settings.notification_webhook is None:
         return None

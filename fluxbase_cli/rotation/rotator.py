@@ -30,7 +30,7 @@ from fluxbase_cli.errors import DatabaseError, FluxbaseCliError
 from fluxbase_cli.keyring import KeyInterruptedError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.notifications.message import NotificationType
-from fluxbase_cli.notifications.outbox import Outbox
+from fluxbase_cli.notifications.outbox import Outbox, undelivered
 from fluxbase_cli.printable import lines
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
@@ -383,8 +383,8 @@ class Rotator:
             )
         finally:
             self._lock.release()
-        for failure in self._outbox.failures:
-            self._context.warn(LogEvent.NOTIFICATION_UNDELIVERED, f"a notification was not delivered: {failure}")
+        for line in undelivered(self._outbox.failures):
+            self._context.warn(LogEvent.NOTIFICATION_UNDELIVERED, line)
 
     def _ended_now(self) -> Figures:
         succeeded = self._ended and self._report.state in ("finished", "not-due")

@@ -293,9 +293,9 @@ class RotationStore:
 
     # --- notifications --------------------------------------------------------------------------------------------
 
-    def add_notification(self, notification: NotificationRecord) -> None:
-        """Store a notification in the outbox."""
-        self._sql.rows(
+    def add_notification(self, notification: NotificationRecord) -> bool:
+        """Store a notification in the outbox. Return whether it is new there."""
+        rows = self._sql.rows(
             "add_notice",
             id=notification.id,
             rotation=notification.rotation,
@@ -304,6 +304,7 @@ class RotationStore:
             message=notification.message,
             detail=Jsonb(dict(notification.detail)),
         )
+        return bool(rows)
 
     def pending_notifications(self) -> tuple[NotificationRecord, ...]:
         """The notifications that still wait for delivery, the oldest first."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fluxbase_cli.cli.context import load_with_keys, messages_for
+from fluxbase_cli.cli.context import load, messages_for, with_keys
 from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, print_list
+from fluxbase_cli.cli.notify import Notify, notifications_for
 from fluxbase_cli.cli.option_types import (
     BatchSize,
     Concurrency,
@@ -24,6 +25,12 @@ from fluxbase_cli.cli.output import print_quarantine
 from fluxbase_cli.cli.telemetry import telemetry_for
 from fluxbase_cli.errors import interrupted_code
 from fluxbase_cli.log_events import LogEvent
+
+if TYPE_CHECKING:
+    from fluxbase_cli.cli.context import Loaded
+    from fluxbase_cli.notifications.manual_run import ManualRun
+    from fluxbase_cli.proof.proof import ProofRequest
+    from fluxbase_cli.report.messages import Messages
 
 
 def add_to(app: typer.Typer) -> None:
@@ -65,54 +72,73 @@ def audit(  # noqa: PLR0913  # a command's options
     batch_size: BatchSize = 1000,
     concurrency: Concurrency = 4,
     columns: ColumnNames = None,
+    notify: Notify = None,
 ) -> int:
     """Show which keys are still needed.
 
     Opens every sealed value with every configured key. Writes nothing: a read-only role that sees all rows is enough.
     Lists what could not be examined, and then ends with exit code 4. Only exit code 0 means that nothing needs the key.
     """
+    from fluxbase_cli.notifications.manual_run import AUDIT, audit_title  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.proof.proof import ProofRequest  # noqa: PLC0415
+    from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
+
+    messages = messages_for(options)
+    settings = load(options, messages)
+    with notifications_for(messages, settings, AUDIT, asked=notify) as told:
+        told.is_about(audit_title(key_version))
+        request = ProofRequest(
+            limits=limits_of(batch_size),
+            key_version=key_version,
+            databases=Wanted(databases.value),
+            deep=deep,
+            scope=scope_of(locations),
+            workers=concurrency,
+            wait_s=transaction_wait,
+        )
+        return _audit(options, messages, with_keys(settings, messages), request, told, columns)
+
+
+def _audit(  # noqa: PLR0913, PLR0917  # an audit, and who is told
+    options: Options,
+    messages: Messages,
+    loaded: Loaded,
+    request: ProofRequest,
+    told: ManualRun,
+    columns: str | None,
+) -> int:
     from fluxbase_cli.cli.signals import stop_on_signals  # noqa: PLC0415  # start-up time
     from fluxbase_cli.engine.events import Several  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
-    from fluxbase_cli.proof.proof import ProofRequest, take_proof  # noqa: PLC0415
+    from fluxbase_cli.proof.proof import take_proof  # noqa: PLC0415
     from fluxbase_cli.report.audit import location_rows, locations_listing  # noqa: PLC0415
     from fluxbase_cli.report.json_report import proof_report  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.text import audit_lines, proof_lines  # noqa: PLC0415
-    from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
 
-    messages = messages_for(options)
-    scope = scope_of(locations)
-    loaded = load_with_keys(options, messages)
     listing = locations_listing(tuple(sorted(loaded.keyring.versions)))
     chosen = chosen_columns(options, listing, columns)
-    request = ProofRequest(
-        limits=limits_of(batch_size),
-        key_version=key_version,
-        databases=Wanted(databases.value),
-        deep=deep,
-        scope=scope,
-        workers=concurrency,
-        wait_s=transaction_wait,
-    )
+    told.started()
     stop = Stop()
     with (
         telemetry_for(messages, stop) as telemetry,
         stop_on_signals(stop, messages.tell),
         progress_for(messages, color=options.color) as progress,
-        telemetry.span("secrets audit", {"audit.deep": deep}),
+        telemetry.span("secrets audit", {"audit.deep": request.deep}),
     ):
         # An audit is no job, so there are no metrics of one.
         telemetry.measure(tuple)
-        observer = Several(progress, telemetry)
+        observer = Several(progress, telemetry, told)
         proof = take_proof(loaded.settings.database, loaded.keyring, request, stop=stop, observer=observer)
         together = proof.together
         telemetry.add({"audit.scanned": together.scanned, "audit.undecryptable": together.undecryptable})
     if stop.requested:
         # An incomplete audit proves nothing, so none is printed.
         messages.warn(LogEvent.COMMAND_INTERRUPTED, "interrupted; the audit is incomplete and proves nothing")
+        told.interrupted(stop.signal)
         return interrupted_code(stop.signal)
     report = proof.together
+    told.audit_ended(report)
     for warning in report.warnings:
         messages.warn(LogEvent.DATABASE_WARNING, warning)
     for each in report.unexamined:

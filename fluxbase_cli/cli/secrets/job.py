@@ -10,8 +10,9 @@ import typer
 
 from fluxbase_cli.cli.ask import can_ask
 from fluxbase_cli.cli.confirm import confirm
-from fluxbase_cli.cli.context import load_with_keys, messages_for
+from fluxbase_cli.cli.context import load, messages_for, with_keys
 from fluxbase_cli.cli.fleet import with_fleet
+from fluxbase_cli.cli.notify import notifications_for
 from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of, whole_number
 from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, Output, command
 from fluxbase_cli.cli.output import print_quarantine, print_result, write
@@ -22,10 +23,12 @@ from fluxbase_cli.printable import Lines
 
 if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
+    from fluxbase_cli.config import Settings
     from fluxbase_cli.engine.databases import DatabasesReport, PreparedDatabases
     from fluxbase_cli.engine.goal import Goal
     from fluxbase_cli.engine.outcome import JobReport
     from fluxbase_cli.engine.request import JobRequest
+    from fluxbase_cli.notifications.manual_run import ManualRun
     from fluxbase_cli.report.messages import Messages
     from fluxbase_cli.report.server_key import ServerNotes
     from fluxbase_cli.store.records import JobKind
@@ -182,14 +185,31 @@ def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
 
 
 def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: JobOptions) -> int:
+    from fluxbase_cli.notifications.manual_run import JOB  # noqa: PLC0415  # start-up time
+
+    messages = messages_for(options)
+    settings = load(options, messages)
+    with notifications_for(messages, settings, JOB, asked=job.notify, dry_run=job.dry_run) as told:
+        return _run_loaded(options, messages, settings, request_for, job, told)
+
+
+def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
+    options: Options,
+    messages: Messages,
+    settings: Settings,
+    request_for: Callable[[int], JobRequest],
+    job: JobOptions,
+    told: ManualRun,
+) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.databases import prepare_databases  # noqa: PLC0415
+    from fluxbase_cli.engine.databases import MAIN, prepare_databases  # noqa: PLC0415
     from fluxbase_cli.engine.events import Several  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.keys.history import read_history  # noqa: PLC0415
     from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415
     from fluxbase_cli.keys.run_job import run_job  # noqa: PLC0415
     from fluxbase_cli.keys.target_rules import Allowed, refuse_unfit  # noqa: PLC0415
+    from fluxbase_cli.notifications.manual_run import job_title as job_run_title  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.server_key import ServerNotes  # noqa: PLC0415
     from fluxbase_cli.report.text import job_title  # noqa: PLC0415
@@ -197,12 +217,12 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     from fluxbase_cli.store.databases import Databases as Wanted  # noqa: PLC0415
     from fluxbase_cli.store.sessions import sessions_of  # noqa: PLC0415
 
-    messages = messages_for(options)
-    loaded = load_with_keys(options, messages)
+    loaded = with_keys(settings, messages)
     keyring, encryption = loaded.keyring, loaded.settings.encryption
     # Without an active version in the configuration, the newest key is what values are moved to.
     active = keyring.newest if encryption.active_key_version is None else keyring.active
     request, wanted = request_for(active), Wanted(job.databases.value)
+    told.is_about(job_run_title(request.kind, request.goal))
     with leave_on_sigterm(messages.fail):
         target = keyring.key(request.goal.target)
         if not request.dry_run:
@@ -211,7 +231,7 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
             # The lines above raise if a key is missing. So that error needs no database.
             refuse_as_target(read_history(loaded.settings.database), target)
         with progress_for(messages, color=options.color) as progress:
-            targets = prepare_databases(loaded.settings.database, keyring, request, wanted, progress)
+            targets = prepare_databases(loaded.settings.database, keyring, request, wanted, Several(progress, told))
         # After the key sample: that the keys are those of another database is the more important error.
         refuse_unfit(target, encryption, Allowed(weak=job.allow_weak_key, unusable=job.allow_unusable_key))
         for warning in targets.warnings:
@@ -225,6 +245,8 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
     as_text = options.output in (None, Output.TABLE)
     if as_text:
         write(job_title(request.kind, request.goal.source, request.goal.target))
+    if not request.dry_run:
+        _tell_start(told, targets, request)
     stop = Stop()
     with telemetry_for(messages, stop) as telemetry:
         with (
@@ -242,11 +264,23 @@ def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: Jo
                 targets,
                 request,
                 stop=stop,
-                observer=Several(progress, telemetry),
+                observer=Several(progress, telemetry, told),
                 warn=about(LogEvent.KEY_WARNING, messages.warn_once),
             )
             telemetry.add(_outcome(everywhere.together))
+            # Before the result is printed, which may take long where nobody reads it.
+            told.job_ended(everywhere.together, in_main=any(each.kind == MAIN for each in everywhere.databases))
         return _tell_result(options, messages, everywhere, notes, request)
+
+
+def _tell_start(told: ManualRun, targets: PreparedDatabases, request: JobRequest) -> None:
+    """Notify that the job begins, or is resumed. A process that joins another one's job says nothing."""
+    decision = next((target.prepared.decision for target in targets.found if target.prepared is not None), None)
+    if decision is None or decision.ended is not None:
+        return
+    resumed = decision.resumes
+    if resumed is None or not (request.join or request.run_name):
+        told.started(None if resumed is None else resumed.id, run_name=request.run_name)
 
 
 def _described(request: JobRequest) -> dict[str, Value]:

@@ -94,7 +94,8 @@ WHERE finished_at IS NULL ORDER BY started_at;
 
 -- name: add_notice
 INSERT INTO fluxbase_rotation.rotation_notice (id, rotation, kind, at, message, detail)
-VALUES (%(id)s, %(rotation)s, %(kind)s, %(at)s, %(message)s, %(detail)s);
+VALUES (%(id)s, %(rotation)s, %(kind)s, %(at)s, %(message)s, %(detail)s)
+ON CONFLICT (id) DO NOTHING RETURNING id;
 
 -- name: open_notices
 SELECT id, rotation, kind, at, message, detail FROM fluxbase_rotation.rotation_notice
