@@ -29,7 +29,13 @@ def blocks(part: str) -> list[str]:
     """The commands of a part of the page."""
     text = _PAGE.read_text(encoding="utf-8")
     section = text.split(f"## {part}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(console|sh)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return [_commands(text) if language == "console" else text for language, text in found]
+
+
+def _commands(console: str) -> str:
+    """What is typed, without what is printed."""
+    return "".join(f"{line[2:]}\n" for line in console.splitlines() if line.startswith("$ "))
 
 
 class Shell:
@@ -50,7 +56,6 @@ class Shell:
 
     def run(self, commands: str) -> str:
         """Run commands; each must succeed. What they export stays."""
-        commands = commands.replace("/run/secrets", str(self._served.directory))
         # A file and not a pipe: the server that is started keeps it open.
         with (self._served.directory / "said").open("w+", encoding="utf-8") as said:
             done = subprocess.run(
@@ -73,32 +78,30 @@ class Shell:
 def shell(served: Served) -> Shell:
     # The operator who rotates by hand has no settings of the server.
     (served.directory / "fluxbase.yaml").unlink()
-    (served.directory / "fluxbase-old-key").write_text(f"{SERVER_KEY}\n")
     return Shell(served)
 
 
 @on_both_releases
 def test_the_steps_of_the_page_and_its_way_back(served: Served, shell: Shell) -> None:
     before = served.plaintexts(SERVER_KEY)
-    make, export, check, stop, move, start, prove = blocks("Step by step")
+    make, export, check, stop, move, install, start, prove = blocks("Step by step")
     (go_back,) = blocks("The way back")
 
     shell.run(make)
-    new = (served.directory / "fluxbase-new-key").read_text().strip()
+    new = (served.directory / "new-key").read_text().strip()
     shell.run(export)
     said = shell.run(check)
     assert "the server has key version 1, by the configuration; version 2 is not installed in it" in said
-    shell.run(stop)
-    assert "nobody else is connected" in shell.run("fluxbase-cli config check\n")
+    assert "nobody else is connected" in shell.run(stop)
     told = shell.run(move)
     assert "Put key version 2 (fingerprint" in told
-    served.install(new)
+    shell.run(install)
+    assert served.server_key == new
     shell.run(start)
     served.works_on()
 
     assert served.failed_reads() == 0
     assert served.plaintexts(new) == before
-    # The shell still has the old key. The server has the new one.
     assert "No secrets found encrypted with key version 1" in shell.run(prove)
 
     shell.run(stop + go_back)
