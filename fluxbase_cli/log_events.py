@@ -34,6 +34,9 @@ class LogEvent(StrEnum):
     VALUE_LEFT = "value.left"
     VALUES_UNLISTED = "values.unlisted"
     NOT_EXAMINED = "not-examined"
+    LIST_INCOMPLETE = "list.incomplete"
+    LIST_UNKNOWN = "list.unknown-keys"
+    LIST_NO_PROOF = "list.no-proof"
 
     # Jobs.
     JOB_PROGRESS = "job.progress"

@@ -70,6 +70,7 @@ _SLOW = (
     "integration/test_restored_jobs.py",
     "integration/test_rotation_by_hand.py",
     "integration/test_rotation_steps.py",
+    "integration/test_secrets_list.py",
     "integration/test_seed.py",
     "integration/test_server_log.py",
     "integration/test_stopped_jobs.py",

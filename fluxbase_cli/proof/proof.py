@@ -7,7 +7,7 @@ proof found no value that needs it, and nothing is unexamined (docs/operators/pr
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fluxbase_cli.catalogue.extra import ONLY_RELEASES, LeftOut, SearchScope
@@ -17,6 +17,7 @@ from fluxbase_cli.engine.events import NullObserver, Observer
 from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
 from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
+from fluxbase_cli.engine.read.visitor import RowVisitor
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
 from fluxbase_cli.keyring import Keyring
@@ -42,6 +43,8 @@ class ProofRequest:
         scope: the locations to read, and what is left out on purpose.
         workers: threads of all databases together, each with a connection.
         wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
+        visitor_for: makes what gets the rows of one database too, from its name; None if nobody does. Then the result
+            is about the relations that the visitors want.
     """
 
     limits: Limits
@@ -51,6 +54,7 @@ class ProofRequest:
     scope: SearchScope = ONLY_RELEASES
     workers: int = 4
     wait_s: float = WRITERS_WAIT_S
+    visitor_for: Callable[[str], RowVisitor] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,7 @@ def _examine(  # noqa: PLR0913, PLR0917  # all that an audit needs
         catalogue=request.scope.catalogue,
         wait_s=request.wait_s,
         secondary=which.kind != MAIN,
+        visitor=None if request.visitor_for is None else request.visitor_for(which.name),
     )
     if not request.deep or stop.requested:
         return DatabaseProof(which.name, which.kind, census)

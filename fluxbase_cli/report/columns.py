@@ -94,9 +94,9 @@ class Listing(Generic[R]):
         escaped, so that a row is one line.
         """
         chosen = self.columns if columns is None else columns
-        yield _csv_line([column.name for column in chosen])
+        yield csv_heading(chosen)
         for row in rows:
-            yield _csv_line([_csv_cell(column.value(row)) for column in chosen])
+            yield csv_row(row, chosen)
 
     def id_lines(self, rows: Iterable[R]) -> Iterator[str]:
         """The ids of the rows, one on each line. An id that follows itself is printed once."""
@@ -111,6 +111,16 @@ class Listing(Generic[R]):
     def shown(self) -> tuple[Column[R], ...]:
         """The columns of a table without `--columns`."""
         return tuple(column for column in self.columns if column.shown)
+
+
+def csv_heading(columns: Sequence[Column[R]]) -> str:
+    """The first line of CSV."""
+    return _csv_line([column.name for column in columns])
+
+
+def csv_row(row: R, columns: Sequence[Column[R]]) -> str:
+    """A row as a line of CSV."""
+    return _csv_line([_csv_cell(column.value(row)) for column in columns])
 
 
 def _as_text(value: Any) -> str:  # noqa: ANN401  # what JSON can hold

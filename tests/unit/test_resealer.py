@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from fluxbase_cli.catalogue.locations import CATALOGUE
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, ResealResult, RowResealer, strings
+from fluxbase_cli.engine.run.json_strings import strings
+from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, ResealResult, RowResealer
 from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError
 from fluxbase_cli.seal import Sealer, derive_user_key
 from fluxbase_cli.store.documents import LeafEdit

@@ -1,4 +1,4 @@
-"""The command group `fluxbase-cli secrets`: re-encrypt, audit, rollback, status, pause, resume, stop, tune."""
+"""The command group `fluxbase-cli secrets`: re-encrypt, audit, rollback, list, status, pause, resume, stop, tune."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import typer
 
 from fluxbase_cli.cli.options import command_group
 from fluxbase_cli.cli.secrets import audit, control, job, status
+from fluxbase_cli.cli.secrets import list as list_command
 
 _GROUP_HELP = "Move sealed values to another key, and prove it."
 
@@ -15,6 +16,7 @@ def make_app() -> typer.Typer:
     app = command_group(_GROUP_HELP)
     job.add_to(app)
     audit.add_to(app)
+    list_command.add_to(app)
     status.add_to(app)
     control.add_to(app)
     return app

@@ -14,6 +14,7 @@ from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
 from fluxbase_cli.engine.prepare.plan import make_plan
 from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, SnapshotGoneError
+from fluxbase_cli.engine.read.visitor import RowVisitor
 from fluxbase_cli.engine.retry import retry_reading
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import NothingHereError
@@ -47,6 +48,7 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
     catalogue: Sequence[SealedTable] = CATALOGUE,
     wait_s: float = WRITERS_WAIT_S,
     secondary: bool = False,
+    visitor: RowVisitor | None = None,
 ) -> AuditReport:
     """Open every value and write nothing. A read-only role that sees all rows is enough. So is a standby.
 
@@ -61,6 +63,8 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
         catalogue: the sealed tables to look for.
         wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
         secondary: this is not the main database, so it may hold no sealed tables.
+        visitor: gets the rows too; None if nobody does. With a visitor, only the relations that it wants are read, and
+            the report is about these.
 
     Raises:
         NothingHereError: a secondary database holds no sealed tables.
@@ -93,12 +97,13 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
             goal=Goal(target=keyring.active),
             catalogue=catalogue,
             wait_s=wait_s,
+            visitor=visitor,
         )
         try:
             result = full_read.run(plan)
             break
         except (RelationsChangedError, SnapshotGoneError):
-            if attempt == _ATTEMPTS or stop.requested:
+            if attempt == _ATTEMPTS or stop.requested or (visitor is not None and visitor.began):
                 raise
     unexamined = preflight.unexamined + result.unexamined
     if standby:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
-from typing import Self
+from typing import Self, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -24,6 +24,7 @@ from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, begin_in_snapshot, snapshot_gone, take_snapshot
+from fluxbase_cli.engine.read.visitor import RowVisitor
 from fluxbase_cli.engine.retry import is_transient, retry_reading, retry_transient
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.stop import Stop
@@ -39,10 +40,11 @@ from fluxbase_cli.store.quarantine import Quarantine, QuarantineCollector
 from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
-from fluxbase_cli.store.rows import Rows
 from fluxbase_cli.store.table_stats import count_blocks
 from fluxbase_cli.store.transactions import SAVEPOINT, Access
 from fluxbase_cli.unexamined import Unexamined
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class FullRead:
         goal: decides how the observer's events count each value.
         catalogue: the sealed tables.
         wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
+        visitor: gets the rows too; None if nobody does. With a visitor, only the relations that it wants are read.
     """
 
     def __init__(  # noqa: PLR0913  # all that a full read needs
@@ -99,8 +102,10 @@ class FullRead:
         goal: Goal,
         catalogue: Sequence[SealedTable] = CATALOGUE,
         wait_s: float = WRITERS_WAIT_S,
+        visitor: RowVisitor | None = None,
     ) -> None:
         self._catalogue = catalogue
+        self._visitor = visitor
         self._wait_s = wait_s
         self._database = database
         self._access = access
@@ -141,10 +146,14 @@ class FullRead:
         row = holder.execute("SELECT pg_export_snapshot()").fetchone()
         self._refuse_changes(holder, tuple(plan.shard_layouts))
         collected = _Collected(plan)
-        self._run(plan, str(row[0]) if row else "", _cut(holder, plan), collected)
+        self._run(plan, str(row[0]) if row else "", _cut(holder, plan, self._wanted(plan)), collected)
         unexamined = self._read_late(for_values(holder), outside, plan, opened, collected)
         holder.execute("ROLLBACK")
         return collected, unexamined
+
+    def _wanted(self, plan: Plan) -> tuple[Relation, ...]:
+        """The relations to read."""
+        return tuple(each for each in plan.shard_layouts if self._visitor is None or self._visitor.wants(each))
 
     def _take_snapshot(
         self, connection: Connection, outside: Connection, relations: Sequence[Relation], wait_s: float
@@ -179,12 +188,15 @@ class FullRead:
             with connect_for_values(self._database, self._access) as reading:
                 self._take_snapshot(reading, outside, relations, 0.0)
                 reading.execute(SAVEPOINT)
-                for relation in relations:
+                for relation in self._wanted(plan):
                     resealer = RowResealer(relation, opener, None, plan.key_sample.tokens)
                     reader = Reader(relation)
                     bounded = BoundedReader(reader, WHOLE_TABLE, limits_for(relation, self._limits), since)
                     while (rows := bounded.next_rows(reading)) is not None and not self._stop.requested:
-                        collected.add(relation, resealer.process(reader.unseen(holder, rows)))
+                        new = reader.unseen(holder, rows)
+                        collected.add(relation, resealer.process(new))
+                        if self._visitor is not None and len(new):
+                            self._visitor.visit(relation, resealer, new, lambda action: action(reading))
                     collected.add_damaged(reader)
         return tuple(writer.unexamined() for writer in running)
 
@@ -224,10 +236,15 @@ class FullRead:
                 resealer = RowResealer(part.relation, opener, None, tokens)
                 reader = Reader(part.relation)
                 bounded = BoundedReader(reader, part.ctid_range, limits_for(part.relation, self._limits))
-                read = partial(snapshot_session.next_rows, bounded)
-                while (rows := retry_transient(read, stop, self._observer)) is not None:
+
+                def read(action: Callable[[Connection], _T]) -> _T:
+                    return retry_transient(partial(snapshot_session.run, action), stop, self._observer)
+
+                while (rows := read(bounded.next_rows)) is not None:
                     result = resealer.process(rows)
                     collected.add(part.relation, result)
+                    if self._visitor is not None:
+                        self._visitor.visit(part.relation, resealer, rows, read)
                     self._observer.notify(
                         BatchDone(part.relation.table.qualified, len(rows), self._counts(part.relation, result), 0)
                     )
@@ -258,7 +275,7 @@ class _SnapshotSession:
         if self._connection is not None:
             self._connection.close()
 
-    def next_rows(self, reader: BoundedReader) -> Rows | None:
+    def run(self, action: Callable[[Connection], _T]) -> _T:
         connection = self._connection
         if connection is None or connection.closed:
             connection = self._connection = connect_for_values(self._database, self._access)
@@ -268,14 +285,14 @@ class _SnapshotSession:
             connection.execute("ROLLBACK")
         if status is not TransactionStatus.INTRANS:
             begin_in_snapshot(connection, self._access, self._snapshot)
-        return reader.next_rows(connection)
+        return action(connection)
 
 
-def _cut(holder: Connection, plan: Plan) -> queue.SimpleQueue[_Part]:
+def _cut(holder: Connection, plan: Plan, wanted: Sequence[Relation]) -> queue.SimpleQueue[_Part]:
     """Divide the relations into parts. The sizes are from after the snapshot, so the parts cover all that it sees."""
     parts: queue.SimpleQueue[_Part] = queue.SimpleQueue()
-    for relation, cut in plan.shard_layouts.items():
-        blocks, step = count_blocks(holder, relation), cut.blocks
+    for relation in wanted:
+        blocks, step = count_blocks(holder, relation), plan.shard_layouts[relation].blocks
         for first in range(0, blocks, step):
             last = LAST_CTID if first + step >= blocks else Ctid(first + step, 0)
             parts.put(_Part(relation, CtidRange(Ctid(first, 0), last)))

@@ -5,7 +5,6 @@ Only opening a value decides which key sealed it, never a label (promise 3).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -14,8 +13,9 @@ from uuid import UUID
 from fluxbase_cli.catalogue.locations import Form, SealedColumn, Unsealed, names_a_secret
 from fluxbase_cli.catalogue.plaintext import has_symbols, is_no_seal
 from fluxbase_cli.engine.goal import Goal
+from fluxbase_cli.engine.run.json_strings import parse, strings, walk
 from fluxbase_cli.engine.tally import Tally
-from fluxbase_cli.keyring import Layer, Opener, reseal
+from fluxbase_cli.keyring import Layer, Opened, Opener, reseal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal, user_salt
 from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.records import UNWRITABLE, QuarantineEntry
@@ -61,6 +61,24 @@ class _Plan(NamedTuple):
 
     layers: tuple[Layer, ...]
     sealers: tuple[Sealer, ...]
+
+
+class FoundValue(NamedTuple):
+    """One value of a row.
+
+    Attributes:
+        column: the sealed column.
+        path: the path in a document; empty if the column is the value.
+        size: bytes of the stored text.
+        layers: the layers of a value that opened, outermost first; empty if it did not open.
+        reason: why it is undecryptable; None if it opened or is plaintext.
+    """
+
+    column: SealedColumn
+    path: tuple[str, ...]
+    size: int
+    layers: tuple[Layer, ...]
+    reason: str | None
 
 
 class RowResealer:
@@ -195,10 +213,10 @@ class RowResealer:
 
     def _value(self, row: Row, index: int, column: SealedColumn, result: ResealResult, tally: Tally) -> bytes | None:
         """Process one value. Return the new value, or None."""
-        stored, user_index = row[FIRST + index], self._relation.user_index
+        stored = row[FIRST + index]
         if stored is None or (not stored and column.empty_is_unset):
             return None
-        user = None if user_index is None or row[user_index] is None else UUID(bytes=row[user_index])
+        user = self._user_of(row)
         try:
             layers, plaintext = self._opener.open(stored, user)
         except SealError as error:
@@ -207,6 +225,36 @@ class RowResealer:
         tally.opened[layers] += 1
         plan = self._plan(layers)
         return None if plan is None else reseal(plaintext, plan.sealers or self._opener.sealers(plan.layers, user))
+
+    def _user_of(self, row: Row) -> UUID | None:
+        """The user whose derived keys may have sealed the values of a row."""
+        index = self._relation.user_index
+        return None if index is None or row[index] is None else UUID(bytes=row[index])
+
+    def each_value(self, row: Row) -> Iterator[FoundValue]:
+        """Open the values of one row one by one, and say what each is. They are those that `process` counts."""
+        for index, column in self._columns:
+            stored = row[FIRST + index]
+            if column.form is Form.JSON:
+                yield from self._each_leaf(column, stored)
+            elif stored or (stored is not None and not column.empty_is_unset):
+                try:
+                    layers, reason = self._opener.open(stored, self._user_of(row))[0], None
+                except SealError as error:
+                    layers, reason = (), self._why_undecryptable(error, row, column)
+                yield FoundValue(column, (), len(stored), layers, reason)
+
+    def _each_leaf(self, column: SealedColumn, stored: bytes | None) -> Iterator[FoundValue]:
+        if stored is None:
+            return
+        try:
+            root = parse(self._text(stored))
+        except RecursionError:
+            yield FoundValue(column, (), len(stored), (), TOO_DEEP)
+            return
+        for path, sealed, opened in self._sealed_leaves(root):
+            reason = NO_KEY if opened is None else None
+            yield FoundValue(column, path, len(sealed), () if opened is None else opened[0], reason)
 
     def _plan(self, layers: tuple[Layer, ...]) -> _Plan | None:
         """How to reseal values with these layers; None if they stay as they are."""
@@ -221,7 +269,16 @@ class RowResealer:
         return plan
 
     def _unopened(self, error: SealError, row: Row, column: SealedColumn, result: ResealResult, tally: Tally) -> None:
-        """Count a value that did not open: as plaintext or as undecryptable.
+        """Count a value that did not open: as plaintext or as undecryptable."""
+        reason = self._why_undecryptable(error, row, column)
+        if reason is None:
+            tally.plaintext += 1
+            return
+        tally.undecryptable += 1
+        result.quarantine.append(self._entry(row, column, (), reason))
+
+    def _why_undecryptable(self, error: SealError, row: Row, column: SealedColumn) -> str | None:
+        """Why a value that did not open is undecryptable; None if it is plaintext.
 
         A value of a text column with the form of a seal is undecryptable, with two exceptions: the row says that it is
         plaintext; or the column may hold plaintext, and the text does not look like a seal.
@@ -239,11 +296,7 @@ class RowResealer:
                 or is_no_seal(stored, least_plaintext=column.least_plaintext)
                 or (column in self._tokens and not has_symbols(stored))
             )
-        if plaintext:
-            tally.plaintext += 1
-            return
-        tally.undecryptable += 1
-        result.quarantine.append(self._entry(row, column, (), reason))
+        return None if plaintext else reason
 
     def unwritable(self, edit: Edit, why: str) -> list[QuarantineEntry]:
         """The values of a row that the database refuses to write, and that should move."""
@@ -296,74 +349,34 @@ class RowResealer:
             result.quarantine.append(self._entry(row, column, (), TOO_DEEP))
             return None
         edits = []
-        for path, text in walk(root):
-            sealed = text.encode("utf-8", "surrogatepass")
-            if not may_be_seal(sealed):
+        for path, _, opened in self._sealed_leaves(root):
+            if opened is None:
+                tally.undecryptable += 1
+                result.quarantine.append(self._entry(row, column, path, NO_KEY))
                 continue
-            try:
-                layers, plaintext = self._opener.open(sealed)
-            except NotASealError:
-                continue
-            except NotMyKeyError:
-                # Any other string that is base64 by chance is only a string.
-                if names_a_secret(path) and not is_no_seal(sealed):
-                    tally.undecryptable += 1
-                    result.quarantine.append(self._entry(row, column, path, NO_KEY))
-                continue
+            layers, plaintext = opened
             tally.opened[layers] += 1
             plan = self._plan(layers)
             if plan is not None:
                 edits.append(LeafEdit(path, reseal(plaintext, plan.sealers).decode("ascii")))
         return edits or None
 
+    def _sealed_leaves(self, root: Any) -> Iterator[tuple[tuple[str, ...], bytes, Opened | None]]:  # noqa: ANN401  # JSON
+        """The sealed values of a document: path, text, and what it opened to; None if it is undecryptable."""
+        for path, text in walk(root):
+            sealed = text.encode("utf-8", "surrogatepass")
+            if not may_be_seal(sealed):
+                continue
+            try:
+                opened = self._opener.open(sealed)
+            except NotASealError:
+                continue
+            except NotMyKeyError:
+                # Any other string that is base64 by chance is only a string.
+                if names_a_secret(path) and not is_no_seal(sealed):
+                    yield path, sealed, None
+                continue
+            yield path, sealed, opened
+
     def _entry(self, row: Row, column: SealedColumn, path: tuple[str, ...], reason: str) -> QuarantineEntry:
         return QuarantineEntry(self._relation.table.location(column), UUID(bytes=row[ID]), path, reason)
-
-
-def strings(document: str | bytes) -> Iterator[tuple[tuple[str, ...], str]]:
-    """All strings of a JSON document with their paths (keys, and array indexes as text), however deep.
-
-    Raises:
-        RecursionError: the document is nested too deeply for the parser.
-    """
-    return walk(parse(document))
-
-
-def parse(document: str | bytes) -> Any:  # noqa: ANN401  # JSON
-    """Parse a JSON document. Each number is None.
-
-    Raises:
-        RecursionError: the document is nested too deeply for the parser.
-    """
-    # Numbers are not needed, and to convert one with thousands of digits would fail or take long.
-    return json.loads(document, parse_int=_no_number, parse_float=_no_number)
-
-
-def walk(root: Any) -> Iterator[tuple[tuple[str, ...], str]]:  # noqa: ANN401  # JSON
-    """All strings of a parsed document with their paths. In memory is only the way to the present one."""
-    if isinstance(root, str):
-        yield (), root
-    path: list[str] = []
-    open_nodes = [_children(root)]
-    while open_nodes:
-        for key, child in open_nodes[-1]:
-            if isinstance(child, str):
-                yield (*path, key), child
-            elif isinstance(child, (dict, list)):
-                path.append(key)
-                open_nodes.append(_children(child))
-                break
-        else:
-            open_nodes.pop()
-            if path:
-                path.pop()
-
-
-def _children(node: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # JSON
-    if isinstance(node, dict):
-        return iter(node.items())
-    return ((str(index), child) for index, child in enumerate(node if isinstance(node, list) else ()))
-
-
-def _no_number(_digits: str) -> None:
-    return None
