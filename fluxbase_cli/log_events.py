@@ -63,6 +63,9 @@ class LogEvent(StrEnum):
     VACUUM_FAILED = "vacuum.failed"
     DATABASE_DONE = "database.done"
 
+    # Reports.
+    REPORT_WRITTEN = "report.written"
+
     # Destroying keys.
     DESTROY_LEFT_TO_DO = "destroy.left-to-do"
     DESTROY_NEXT = "destroy.next"

@@ -39,6 +39,8 @@ pytest_plugins = [
     "tests.fixtures.clocks",
     "tests.fixtures.fleet",
     "tests.fixtures.plugin",
+    "tests.fixtures.reporting",
+    "tests.fixtures.browser",
 ]
 
 #: Tests that take long. `.ci/run` runs them; the README's command leaves them out (see the markers in pyproject.toml).
@@ -67,6 +69,7 @@ _SLOW = (
     "integration/test_reencrypt_nothing_else.py",
     "integration/test_reencrypt_resisted.py",
     "integration/test_rows_that_resist.py",
+    "integration/test_report_of_",
     "integration/test_restored_jobs.py",
     "integration/test_rotation_by_hand.py",
     "integration/test_rotation_steps.py",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 from typer.models import OptionInfo
 
 from fluxbase_cli.cli.finish import finish
@@ -284,17 +285,18 @@ def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return _add_common(function, environment=False, first=None)
 
 
-def command_group(text: str) -> typer.Typer:
+def command_group(text: str, *, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
     """A group of commands that takes the common options.
 
     Args:
         text: its help.
+        cls: the class of the group.
     """
 
     def group() -> None:
         """Take the common options."""
 
-    app = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(cls=cls, help=text, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(group))
     return app
 

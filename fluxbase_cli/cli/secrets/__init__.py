@@ -1,11 +1,11 @@
-"""The command group `fluxbase-cli secrets`: re-encrypt, audit, rollback, list, status, pause, resume, stop, tune."""
+"""The command group `fluxbase-cli secrets`: re-encrypt, audit, rollback, list, status, report, and control."""
 
 from __future__ import annotations
 
 import typer
 
 from fluxbase_cli.cli.options import command_group
-from fluxbase_cli.cli.secrets import audit, control, job, status
+from fluxbase_cli.cli.secrets import audit, control, job, report, status
 from fluxbase_cli.cli.secrets import list as list_command
 
 _GROUP_HELP = "Move sealed values to another key, and prove it."
@@ -19,4 +19,5 @@ def make_app() -> typer.Typer:
     list_command.add_to(app)
     status.add_to(app)
     control.add_to(app)
+    app.add_typer(report.make_app(), name="report")
     return app

@@ -73,6 +73,12 @@ def re_encrypt(
             help="Seal the values under this key version. [default: active_key_version]",
         ),
     ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(
+            "--reason", help="Why, for example a change ticket. It is recorded with who, when and from where."
+        ),
+    ] = None,
     job: JobOptions,
 ) -> int:
     """Move every sealed value from one key to another.
@@ -92,7 +98,9 @@ def re_encrypt(
             raise ConfigurationError(
                 f"--from-version and --to-version are both {target}", hint="Name the old version and the new one."
             )
-        return make_request(JobKind.RE_ENCRYPT, Goal(target=target, source=from_version), None)
+        return make_request(
+            JobKind.RE_ENCRYPT, Goal(target=target, source=from_version), (reason or "").strip() or None
+        )
 
     return _run_job(options, request, job)
 

@@ -11,11 +11,12 @@ from typing import Self
 
 import psycopg
 
-from fluxbase_cli.engine.events import Observer
+from fluxbase_cli.engine.events import Observer, Several
 from fluxbase_cli.engine.run.catch_up import CatchUp, LockPatience
 from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.crew import Crew
+from fluxbase_cli.engine.run.history import JobHistory
 from fluxbase_cli.engine.run.worker import Worker
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
@@ -38,13 +39,20 @@ _ABANDON_S = 4.0
 class Heartbeat:
     """Holds the lock that shows that the runner is alive.
 
-    It also renews the leases, reads the control settings, and keeps autovacuum away from the large tables.
+    It also renews the leases, reads the control settings, keeps autovacuum away from the large tables, and records the
+    job's history.
     """
 
     def __init__(
-        self, context: RunContext, throttler: Throttler, workers: Sequence[Worker], commits: CommitWatch
+        self,
+        context: RunContext,
+        throttler: Throttler,
+        workers: Sequence[Worker],
+        commits: CommitWatch,
+        history: JobHistory,
     ) -> None:
         self._context = context
+        self._history = history
         self._commits = commits
         self._workers = workers
         self._throttler = throttler
@@ -58,6 +66,7 @@ class Heartbeat:
         # our shards.
         self._beat()
         self._look()
+        self._record(at_once=True)
         self._autovacuum_lock.look(wanted=not self._throttler.waiting)
         self._thread.start()
         return self
@@ -78,9 +87,14 @@ class Heartbeat:
                     self._beat()
                     beaten = time.monotonic()
                     self._throttler.check_wal(self._connected())
+                    self._record()
                 self._look()
+                self._history.look()
                 self._commits.look(self._connected())
             self._autovacuum_lock.look(wanted=not self._throttler.waiting)
+        # In this thread: where the server does not answer any more, `__exit__` does not wait for it.
+        self._history.look()
+        self._record(at_once=True)
 
     def _beat(self) -> None:
         shards = [worker.shard for worker in self._workers]
@@ -90,6 +104,11 @@ class Heartbeat:
 
     def _look(self) -> None:
         self._throttler.look(self._connected())
+
+    def _record(self, *, at_once: bool = False) -> None:
+        # The job does not depend on its history, so errors are ignored.
+        with suppress(psycopg.Error, FluxbaseCliError):
+            self._history.record(self._connected(), at_once=at_once)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -120,9 +139,11 @@ class Pool:
         catch_up = CatchUp(context, stop, observer, LockPatience(context.request.retry_limit_s))
         throttler = Throttler(context.job, workers, context.batch_policy, stop=stop, observer=reported or observer)
         crew = Crew(workers, reported or observer)
-        self._workers = [Worker(context, stop, observer, catch_up, throttler, crew) for _ in range(workers)]
+        history = JobHistory(context.job, context.runner, throttler)
+        noted = Several(observer, history)
+        self._workers = [Worker(context, stop, noted, catch_up, throttler, crew) for _ in range(workers)]
         commits = CommitWatch(context.database, reported or observer)
-        self._heartbeat = Heartbeat(context, throttler, self._workers, commits)
+        self._heartbeat = Heartbeat(context, throttler, self._workers, commits, history)
 
     def run(self) -> None:
         """Work until the end.

@@ -29,6 +29,7 @@ from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.records import JobControl
+from fluxbase_cli.store.samples import WaitCause
 from fluxbase_cli.store.server_load import Standby, checkpoints, standbys
 
 #: How long a waiting worker sleeps before it looks again, in seconds.
@@ -236,6 +237,13 @@ class Throttler:
     def waiting(self) -> bool:
         """Whether no batch may begin now."""
         return self._blocked_by is not None
+
+    @property
+    def waits_for(self) -> WaitCause | None:
+        """What keeps the next batch from beginning now. None: nothing."""
+        if not self.waiting:
+            return None
+        return WaitCause.PAUSED if self.paused else WaitCause.STANDBY
 
     def wait_for_turn(self) -> bool:
         """Wait until a batch may begin, and report what is waited for.

@@ -1,0 +1,1 @@
+"""Reports of jobs and rotations for change tickets and auditors, and their signatures."""

@@ -1,0 +1,1 @@
+"""Reports of jobs and rotations as Markdown and as HTML."""
