@@ -57,8 +57,8 @@ def notifications_for(
         ConfigurationError: `--notify` was given, and the webhook can't be used.
     """
     from fluxbase_cli.notifications.manual_run import ManualRun  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.notifications.notifier import notifier_for  # noqa: PLC0415
     from fluxbase_cli.notifications.outbox import Outbox  # noqa: PLC0415
-    from fluxbase_cli.notifications.webhook import notifier_for  # noqa: PLC0415
 
     webhook = None if dry_run else _webhook(messages, settings, asked=asked)
     outbox = Outbox(notifier_for(webhook), database=settings.database.describe(), clock=lambda: datetime.now(UTC))

@@ -15,8 +15,6 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-import standardwebhooks
-
 from fluxbase_cli import __version__
 from fluxbase_cli.notifications.recipient import Format, Webhook
 
@@ -132,6 +130,8 @@ def headers(notification: Notification, body: bytes, webhook: Webhook, sent_at: 
     }
     key = webhook.signing_key
     if key is not None:
+        import standardwebhooks  # noqa: PLC0415  # start-up time
+
         # The library ignores the time zone and reads the time as UTC.
         moment = datetime.fromtimestamp(sent_at, UTC)
         made["webhook-signature"] = standardwebhooks.Webhook(key).sign(str(notification.id), moment, body.decode())

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fluxbase_cli.notifications.message import Notification, NotificationType
-from fluxbase_cli.notifications.webhook import Delivery, Notifier, NullNotifier
+from fluxbase_cli.notifications.notifier import Delivery, Notifier, NullNotifier
 from fluxbase_cli.store.rotations import NotificationRecord, RotationStore
 
 

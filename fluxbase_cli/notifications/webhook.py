@@ -12,8 +12,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 from tenacity import (
@@ -26,6 +24,7 @@ from tenacity import (
 )
 
 from fluxbase_cli.notifications.message import Notification
+from fluxbase_cli.notifications.notifier import Delivery
 from fluxbase_cli.notifications.post import DeliveryError, post
 from fluxbase_cli.notifications.recipient import Webhook
 
@@ -37,56 +36,6 @@ _MOST_WAITING = 256
 #: How long the end of a rotation waits for notifications that are not sent yet.
 _RETRY_LIMIT_S = 20.0
 _LOOK_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The result of sending a notification.
-
-    Attributes:
-        notification: the id of the notification.
-        error: why it was not delivered. None if it was delivered.
-    """
-
-    notification: UUID
-    error: str | None = None
-
-
-class Notifier(Protocol):
-    """Sends notifications."""
-
-    def send(self, notification: Notification) -> None:
-        """Accept a notification. It returns at once and raises nothing."""
-        ...
-
-    def deliveries(self) -> list[Delivery]:
-        """The results since the last call."""
-        ...
-
-    def close(self, limit_s: float | None = None) -> None:
-        """Wait some seconds for notifications that are not sent yet; None means the usual time."""
-        ...
-
-    def give_up(self) -> None:
-        """Let a `close` that waits return now. A signal handler may call it."""
-        ...
-
-
-class NullNotifier:
-    """The notifier if no webhook is configured."""
-
-    def send(self, notification: Notification) -> None:
-        """Drop it."""
-
-    def deliveries(self) -> list[Delivery]:
-        """Return no results."""
-        return []
-
-    def close(self, limit_s: float | None = None) -> None:
-        """Return at once."""
-
-    def give_up(self) -> None:
-        """Do nothing."""
 
 
 class WebhookNotifier:
@@ -203,8 +152,3 @@ class WebhookNotifier:
             if notification in self._pending:
                 del self._pending[notification]
                 self._results.append(Delivery(notification, error))
-
-
-def notifier_for(webhook: Webhook | None) -> Notifier:
-    """Make the notifier for the configured webhook."""
-    return NullNotifier() if webhook is None else WebhookNotifier(webhook)

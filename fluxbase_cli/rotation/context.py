@@ -12,8 +12,8 @@ from fluxbase_cli.config import Settings
 from fluxbase_cli.engine.events import NullObserver, Observer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.log_events import LogEvent, Teller, about
+from fluxbase_cli.notifications.notifier import Notifier, notifier_for
 from fluxbase_cli.notifications.recipient import Webhook
-from fluxbase_cli.notifications.webhook import Notifier, notifier_for
 from fluxbase_cli.store.clock import Clock
 from fluxbase_cli.store.databases import Databases
 from fluxbase_cli.store.limits import DEFAULT_LIMITS, Limits
