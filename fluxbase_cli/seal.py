@@ -15,6 +15,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from hashlib import sha256
 from itertools import repeat
 from uuid import UUID
 
@@ -35,6 +36,10 @@ _PADDING = ord("=")
 # No text, not base64, too short, not sealed under this key.
 _UNOPENED = (TypeError, ValueError, InvalidTag)
 _USER_KEY_INFO = b"fluxbase-user-settings-v1"
+#: HMAC's padding, for a key that is shorter than a block of the hash (RFC 2104, section 2).
+_HASH_BLOCK = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 #: How many ciphers of users are kept while values are opened. A cipher takes about a kilobyte.
 _USER_CIPHERS_KEPT = 256
 # nonce, ciphertext with its tag or plaintext, associated data
@@ -207,9 +212,12 @@ def derive_user_key(master: bytes, user_id: UUID) -> bytes:
 
 
 def _derive(master: bytes, salt: bytes) -> bytes:
-    # HKDF for one block of output is two calls of HMAC. With the standard library's HMAC that takes half the time of a
-    # general HKDF.
-    return hmac.digest(hmac.digest(salt, master, "sha256"), _USER_KEY_INFO + b"\x01", "sha256")
+    # HKDF for one block of output is two HMACs (RFC 5869), and an HMAC is two hashes (RFC 2104). Written out they take
+    # 60% of the time of `hmac.digest`, which looks up the algorithm each time, and a third of a general HKDF.
+    inner = sha256(salt.translate(_INNER_PAD).ljust(_HASH_BLOCK, b"\x36") + master).digest()
+    key = sha256(salt.translate(_OUTER_PAD).ljust(_HASH_BLOCK, b"\x5c") + inner).digest()
+    inner = sha256(key.translate(_INNER_PAD).ljust(_HASH_BLOCK, b"\x36") + _USER_KEY_INFO + b"\x01").digest()
+    return sha256(key.translate(_OUTER_PAD).ljust(_HASH_BLOCK, b"\x5c") + inner).digest()
 
 
 def user_salt(user_id: bytes) -> bytes:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -279,12 +279,21 @@ def for_values(connection: Connection) -> Connection:
 
 
 #: Make the planner find rows by their ctid or their key, and in no other way, independent of its statistics.
-_BY_CTID = (
-    "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; "
-    "SET enable_hashjoin = off; SET enable_mergejoin = off; "
+_BY_CTID: dict[LiteralString, LiteralString] = {
+    "jit": "off",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     # Rows are grouped in the order in which they are read.
-    "SET enable_hashagg = on; SET enable_sort = off"
-)
+    "enable_hashagg": "on",
+    "enable_sort": "off",
+}
+
+
+def find_by_ctid(connection: Connection) -> None:
+    """Make a connection find rows as those of `connect_for_values` do, until its transaction ends."""
+    connection.execute("; ".join(f"SET LOCAL {name} = {value}" for name, value in _BY_CTID.items()))
 
 
 def connect_for_values(database: DatabaseSettings, access: Access) -> Connection:
@@ -301,7 +310,7 @@ def connect_for_values(database: DatabaseSettings, access: Access) -> Connection
         ConfigurationError, psycopg.OperationalError: as for `connect`.
     """
     connection = for_values(connect(database))
-    connection.execute(_BY_CTID)
+    connection.execute("; ".join(f"SET {name} = {value}" for name, value in _BY_CTID.items()))
     if access.quiet:
         # After each change of this setting the server plans all statements of the session again
         # (`assign_session_replication_role` in PostgreSQL's src/backend/commands/trigger.c). That takes a third of the

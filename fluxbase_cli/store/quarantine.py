@@ -6,7 +6,7 @@ report. The table `fluxbase_rotation.quarantine` holds all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Self
@@ -82,6 +82,11 @@ class QuarantineCollector:
             kind.append(entry)
             if len(kind) >= 2 * MOST_OF_A_KIND:
                 kind[:] = _sorted(kind)[:MOST_OF_A_KIND]
+
+    def entries(self) -> Iterator[QuarantineEntry]:
+        """The values that are kept, for another collector."""
+        for kind in self._kinds.values():
+            yield from kind
 
     def result(self, undecryptable: int) -> Quarantine:
         """The list.

@@ -70,7 +70,20 @@ class ChangedSince:
     ours: str
 
 
-Versions = BeforeJob | ChangedSince | None
+@dataclass(frozen=True, slots=True, repr=False)
+class Holding:
+    """Only rows whose values meet a condition.
+
+    Attributes:
+        condition: begins with AND. The table is called `t`.
+        arguments: its parameters.
+    """
+
+    condition: sql.Composed
+    arguments: Mapping[str, Any]
+
+
+Versions = BeforeJob | ChangedSince | Holding | None
 
 
 #: age() counts from the newest transaction, so it works across the wrap-around of the 32 bits of xmin. The newest
@@ -138,7 +151,7 @@ class Reader:
         self._old = self._list(_BEFORE_JOB)
         self._changed_since = self._list(_CHANGED_SINCE)
 
-    def _list(self, versions: sql.SQL) -> bytes:
+    def _list(self, versions: sql.Composable) -> bytes:
         return (
             sql.SQL(
                 "SELECT {columns} FROM ONLY {table} AS t "
@@ -242,6 +255,8 @@ class Reader:
                 arguments |= {"since": _xid(since), "ours": ours}
                 # Not prepared: only a plan for these very values can hash the list of transactions.
                 cursor = connection.execute(self._changed_since, arguments, prepare=False, binary=True)
+            case Holding(condition):
+                cursor = connection.execute(self._list(condition), {**arguments, **versions.arguments}, binary=True)
         return cursor.fetchall()
 
     def complete(self, connection: Connection, rows: Rows) -> Rows:

@@ -11,6 +11,7 @@ import pytest
 from fluxbase_cli.engine.events import Event, Waiting
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.prepare import prepare
+from fluxbase_cli.engine.read import full_read
 from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.retry import is_transient
@@ -62,8 +63,12 @@ def test_patience_says_how_long_a_locked_table_is_waited_for(full: Fluxbase) -> 
     assert seen.waits
 
 
-def test_an_audit_whose_reading_meets_a_lock_reads_on_in_a_new_transaction(full: Fluxbase) -> None:
+def test_an_audit_whose_reading_meets_a_lock_reads_on_in_a_new_transaction(
+    full: Fluxbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A migration waits for its ACCESS EXCLUSIVE lock, so nobody gets a new lock on the table, until it gives up."""
+    # A small table is read over the connection that has its lock already.
+    monkeypatch.setattr(full_read, "_FEW_ROWS", -1)
     migration = psycopg.connect(full.url)
 
     def migrate() -> None:

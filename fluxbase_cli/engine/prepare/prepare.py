@@ -17,7 +17,8 @@ from fluxbase_cli.engine.prepare.resume import (
     refuse_lost_tables,
     refuse_unseen_standbys,
 )
-from fluxbase_cli.engine.read.full_read import FullRead, ReadResult
+from fluxbase_cli.engine.read.collected import ReadResult
+from fluxbase_cli.engine.read.full_read import FullRead
 from fluxbase_cli.engine.request import JobRequest
 from fluxbase_cli.engine.retry import retry_reading
 from fluxbase_cli.engine.stop import Stop
@@ -133,6 +134,7 @@ def read_all(
         goal=request.goal,
         catalogue=request.catalogue,
         wait_s=request.wait_s,
+        alone=request.alone,
     ).run(prepared.plan)
 
 

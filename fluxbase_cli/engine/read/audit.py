@@ -98,6 +98,8 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
             catalogue=catalogue,
             wait_s=wait_s,
             visitor=visitor,
+            # Several secondary databases may be read in this process at the same time.
+            alone=secondary,
         )
         try:
             result = full_read.run(plan)

@@ -1,42 +1,48 @@
 """Reads all values without writing, for the audit and the dry run.
 
-All threads use the same snapshot (an exported one). So no row can be missed because an update moves it while they read.
+All sessions use the same snapshot (an exported one). So no row can be missed because an update moves it while they
+read. A large plan is read by as many processes as there are processors, a small one over the connection that has the
+snapshot.
 """
 
 from __future__ import annotations
 
 import queue
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from operator import attrgetter
-from typing import Self, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.allowed_workers import allowed_workers
-from fluxbase_cli.engine.events import BatchDone, Observer, PassStarted
+from fluxbase_cli.engine.events import Observer, PassStarted
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan
-from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, begin_in_snapshot, snapshot_gone, take_snapshot
+from fluxbase_cli.engine.read.collected import Collected, ReadResult
+from fluxbase_cli.engine.read.processes import MOST_PARTS, ReadingProcesses, processors
+from fluxbase_cli.engine.read.range_reader import Part
+from fluxbase_cli.engine.read.reading import OwnSession, Reading, explain, read_in_threads, read_parts
+from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, snapshot_gone, take_snapshot
 from fluxbase_cli.engine.read.visitor import RowVisitor
-from fluxbase_cli.engine.retry import is_transient, retry_reading, retry_transient
-from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
+from fluxbase_cli.engine.retry import is_transient, retry_reading
+from fluxbase_cli.engine.run.resealer import RowResealer
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
-from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connection import Connection, connect_for_values, first_line, for_values, session
-from fluxbase_cli.store.ctid import LAST_CTID, WHOLE_TABLE, Ctid, CtidRange
+from fluxbase_cli.store.connection import (
+    Connection,
+    connect_for_values,
+    find_by_ctid,
+    first_line,
+    for_values,
+    session,
+)
+from fluxbase_cli.store.ctid import WHOLE_TABLE
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.open_transactions import OpenTransactions
-from fluxbase_cli.store.quarantine import Quarantine, QuarantineCollector
 from fluxbase_cli.store.reader import BoundedReader, ChangedSince, Reader
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.relations import find_relations
@@ -44,49 +50,36 @@ from fluxbase_cli.store.table_stats import count_blocks
 from fluxbase_cli.store.transactions import SAVEPOINT, Access
 from fluxbase_cli.unexamined import Unexamined
 
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class ReadResult:
-    """The result of reading all values.
-
-    Attributes:
-        tallies: the counts by `schema.table.column`, in the order of the catalogue.
-        quarantine: the undecryptable values, ordered by location, row id and path.
-        unexamined: damaged rows, and what was not committed when they were read.
-    """
-
-    tallies: Mapping[str, Tally]
-    quarantine: Quarantine
-    unexamined: tuple[Unexamined, ...] = ()
+#: So few rows are read over one connection: a further connection costs as much time as to open some thousand values.
+_FEW_ROWS = 20_000
+#: A document, or a value under a user's key, takes as long as so many other rows.
+_ROWS_A_DOCUMENT, _ROWS_A_USER = 20, 5
+#: Into how many parts each thread's share is cut, so that all are busy until the end.
+_PARTS_A_THREAD = 4
+_LEAST_PAGES = 32
 
 
 class RelationsChangedError(DatabaseError):
     """Tables or partitions were created, dropped or replaced while they were read."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    relation: Relation
-    ctid_range: CtidRange
-
-
 class FullRead:
-    """Opens every value of a plan with a pool of threads. Writes nothing.
+    """Opens every value of a plan with threads and processes. Writes nothing.
 
     Args:
         database: how to connect.
         access: how to read values with this role.
         keyring: the keys to try; the key that opened the last value comes first.
         limits: how much to read at once.
-        workers: how many threads, each with a connection.
+        workers: how many threads of all processes, each with a connection.
         stop: ends it early.
-        observer: gets an event for each batch.
+        observer: gets an event for each range that was read.
         goal: decides how the observer's events count each value.
         catalogue: the sealed tables.
         wait_s: how long to wait for open transactions that may have written sealed values, in seconds.
-        visitor: gets the rows too; None if nobody does. With a visitor, only the relations that it wants are read.
+        alone: use no other process, because other databases are read in this one at the same time.
+        visitor: gets the rows too; None if nobody does. With a visitor, only the relations that it wants are read, and
+            by this process alone.
     """
 
     def __init__(  # noqa: PLR0913  # all that a full read needs
@@ -102,6 +95,7 @@ class FullRead:
         goal: Goal,
         catalogue: Sequence[SealedTable] = CATALOGUE,
         wait_s: float = WRITERS_WAIT_S,
+        alone: bool = False,
         visitor: RowVisitor | None = None,
     ) -> None:
         self._catalogue = catalogue
@@ -115,21 +109,40 @@ class FullRead:
         self._stop = stop
         self._observer = observer
         self._goal = goal
+        self._alone = alone or visitor is not None
 
     def run(self, plan: Plan) -> ReadResult:
         """Open everything.
 
         Raises:
             RelationsChangedError: the relations are not those of the plan any more.
-            Exception: an error of a thread that did not end with retries.
+            Exception: an error of a thread or a process that did not end with retries.
         """
         relations = tuple(plan.shard_layouts)
-        with session(self._database) as holder, session(self._database) as outside:
+        reading = Reading(
+            self._database,
+            self._access,
+            self._keyring,
+            self._limits,
+            self._goal,
+            plan.key_sample.tokens,
+            self._visitor,
+        )
+        # A failure stops the readers, and not the caller: it may read everything again.
+        with (
+            self._stop.child() as stop,
+            ReadingProcesses(reading, self._further_processes(plan), stop, self._observer) as processes,
+            session(self._database) as holder,
+            session(self._database) as outside,
+        ):
             self._workers = allowed_workers(outside, self._workers, self._observer)
             take = partial(self._take_snapshot, holder, outside, relations, self._wait_s)
             opened = retry_reading(holder, take, self._stop, self._observer)
             try:
-                collected, unexamined = self._read(holder, outside, plan, opened)
+                collected = Collected(plan.rows_by_location)
+                self._read(holder, plan, reading, processes, collected, stop)
+                unexamined = self._read_late(for_values(holder), outside, plan, opened, collected)
+                holder.execute("ROLLBACK")
             except psycopg.Error as error:
                 if not is_transient(error):
                     raise
@@ -139,17 +152,66 @@ class FullRead:
         found = collected.result()
         return replace(found, unexamined=found.unexamined + unexamined)
 
-    def _read(
-        self, holder: Connection, outside: Connection, plan: Plan, opened: OpenTransactions
-    ) -> tuple[_Collected, tuple[Unexamined, ...]]:
-        """Read all that the holder's snapshot shows, and what was open then. Ends the holder's transaction."""
-        row = holder.execute("SELECT pg_export_snapshot()").fetchone()
+    def _further_processes(self, plan: Plan) -> int:
+        return 0 if self._alone or is_little(plan) else min(self._workers, processors()) - 1
+
+    def _read(  # noqa: PLR0913, PLR0917  # what is read, where, and by whom
+        self,
+        holder: Connection,
+        plan: Plan,
+        reading: Reading,
+        processes: ReadingProcesses,
+        collected: Collected,
+        stop: Stop,
+    ) -> None:
+        """Read all that the holder's snapshot shows."""
+        little = is_little(plan)
+        # A snapshot can't be exported after a savepoint.
+        snapshot = "" if little else _export_snapshot(holder)
         self._refuse_changes(holder, tuple(plan.shard_layouts))
-        collected = _Collected(plan)
-        self._run(plan, str(row[0]) if row else "", _cut(holder, plan, self._wanted(plan)), collected)
-        unexamined = self._read_late(for_values(holder), outside, plan, opened, collected)
-        holder.execute("ROLLBACK")
-        return collected, unexamined
+        self._observer.notify(PassStarted(0, plan.rows_by_location, {}))
+        parts = _cut(holder, plan, self._wanted(plan), self._workers)
+        if little:
+            find_by_ctid(for_values(holder))
+            holder.execute(SAVEPOINT)
+            try:
+                read_parts(reading, _Queue(parts), OwnSession(holder), collected, stop, self._observer)
+            except psycopg.Error as error:
+                if is_transient(error):
+                    raise
+                raise explain(error) from None
+        else:
+            self._read_in_threads(parts, snapshot, reading, processes, collected, stop)
+        if collected.parts != len(parts) and not stop.requested:
+            raise DatabaseError(
+                f"{collected.parts} of {len(parts)} parts were read, so this proves nothing", hint="Run it again."
+            )
+
+    def _read_in_threads(  # noqa: PLR0913, PLR0917  # what is read, where, and by whom
+        self,
+        parts: Sequence[Part],
+        snapshot: str,
+        reading: Reading,
+        processes: ReadingProcesses,
+        collected: Collected,
+        stop: Stop,
+    ) -> None:
+        """Read with the threads of all processes. Each process has at least one thread."""
+        threads = max(1, self._workers // (1 + processes.number))
+        with processes.reading(parts, tuple(collected.locations), snapshot, threads) as shared:
+            try:
+                read_in_threads(
+                    reading,
+                    _Queue(parts) if shared is None else shared,
+                    max(1, self._workers - threads * processes.number),
+                    snapshot=snapshot,
+                    collected=collected,
+                    stop=stop,
+                    observer=self._observer,
+                )
+            except psycopg.Error as error:
+                raise explain(error) from None
+        processes.add_to(collected, stop)
 
     def _wanted(self, plan: Plan) -> tuple[Relation, ...]:
         """The relations to read."""
@@ -170,7 +232,7 @@ class FullRead:
             )
 
     def _read_late(
-        self, holder: Connection, outside: Connection, plan: Plan, opened: OpenTransactions, collected: _Collected
+        self, holder: Connection, outside: Connection, plan: Plan, opened: OpenTransactions, collected: Collected
     ) -> tuple[Unexamined, ...]:
         """Read what was written by transactions that were open at the snapshot and have ended since.
 
@@ -200,138 +262,42 @@ class FullRead:
                     collected.add_damaged(reader)
         return tuple(writer.unexamined() for writer in running)
 
-    def _run(self, plan: Plan, snapshot: str, parts: queue.SimpleQueue[_Part], collected: _Collected) -> None:
-        self._observer.notify(PassStarted(0, plan.rows_by_location, {}))
-        failures: list[BaseException] = []
-        # A failure stops the other threads, and not the caller: it may read everything again.
-        with self._stop.child() as stop:
 
-            def body() -> None:
-                try:
-                    self._work(parts, snapshot, collected, plan.key_sample.tokens, stop)
-                except BaseException as error:  # noqa: BLE001  # handed to the caller's thread below
-                    failures.append(error)
-                    stop.request()
+class _Queue:
+    """Parts that the threads of one process take."""
 
-            threads = [threading.Thread(target=body, name=f"reader-{n}", daemon=True) for n in range(self._workers)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                # Short joins, so that Python handles signals meanwhile.
-                while thread.is_alive():
-                    thread.join(0.1)
-        if failures:
-            raise _explained(failures[0])
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts: queue.SimpleQueue[Part] = queue.SimpleQueue()
+        for part in parts:
+            self._parts.put(part)
 
-    def _work(
-        self, parts: queue.SimpleQueue[_Part], snapshot: str, collected: _Collected, tokens: frozenset[str], stop: Stop
-    ) -> None:
-        opener = Opener(self._keyring)
-        with _SnapshotSession(self._database, self._access, snapshot) as snapshot_session:
-            while not stop.requested:
-                try:
-                    part = parts.get_nowait()
-                except queue.Empty:
-                    return
-                resealer = RowResealer(part.relation, opener, None, tokens)
-                reader = Reader(part.relation)
-                bounded = BoundedReader(reader, part.ctid_range, limits_for(part.relation, self._limits))
-
-                def read(action: Callable[[Connection], _T]) -> _T:
-                    return retry_transient(partial(snapshot_session.run, action), stop, self._observer)
-
-                while (rows := read(bounded.next_rows)) is not None:
-                    result = resealer.process(rows)
-                    collected.add(part.relation, result)
-                    if self._visitor is not None:
-                        self._visitor.visit(part.relation, resealer, rows, read)
-                    self._observer.notify(
-                        BatchDone(part.relation.table.qualified, len(rows), self._counts(part.relation, result), 0)
-                    )
-                    if stop.requested:
-                        return
-                collected.add_damaged(reader)
-
-    def _counts(self, relation: Relation, result: ResealResult) -> Mapping[str, Counts]:
-        return {
-            column.name: tally.counts(self._goal, written=False)
-            for column, tally in zip(relation.columns, result.tallies, strict=True)
-        }
+    def take(self) -> Part | None:
+        try:
+            return self._parts.get_nowait()
+        except queue.Empty:
+            return None
 
 
-class _SnapshotSession:
-    """Reads in a snapshot that another session has exported. Connects again after the connection was lost."""
-
-    def __init__(self, database: DatabaseSettings, access: Access, snapshot: str) -> None:
-        self._database = database
-        self._access = access
-        self._snapshot = snapshot
-        self._connection: Connection | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-    def run(self, action: Callable[[Connection], _T]) -> _T:
-        connection = self._connection
-        if connection is None or connection.closed:
-            connection = self._connection = connect_for_values(self._database, self._access)
-        status = connection.info.transaction_status
-        if status is TransactionStatus.INERROR:
-            # The error of the attempt before. The transaction takes no more statements.
-            connection.execute("ROLLBACK")
-        if status is not TransactionStatus.INTRANS:
-            begin_in_snapshot(connection, self._access, self._snapshot)
-        return action(connection)
+def is_little(plan: Plan) -> bool:
+    """Whether it takes no longer to read over one connection than to open further ones."""
+    weighted = 0
+    for relation, found in plan.stats.items():
+        rows_a_row = _ROWS_A_DOCUMENT if relation.holds_documents else _ROWS_A_USER if relation.user_column else 1
+        weighted += found.rows * rows_a_row * len(relation.columns)
+    return weighted <= _FEW_ROWS
 
 
-def _cut(holder: Connection, plan: Plan, wanted: Sequence[Relation]) -> queue.SimpleQueue[_Part]:
+def _export_snapshot(holder: Connection) -> str:
+    row = holder.execute("SELECT pg_export_snapshot()").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _cut(holder: Connection, plan: Plan, wanted: Sequence[Relation], threads: int) -> list[Part]:
     """Divide the relations into parts. The sizes are from after the snapshot, so the parts cover all that it sees."""
-    parts: queue.SimpleQueue[_Part] = queue.SimpleQueue()
-    for relation in wanted:
-        blocks, step = count_blocks(holder, relation), plan.shard_layouts[relation].blocks
-        for first in range(0, blocks, step):
-            last = LAST_CTID if first + step >= blocks else Ctid(first + step, 0)
-            parts.put(_Part(relation, CtidRange(Ctid(first, 0), last)))
+    parts = []
+    sizes = {relation: count_blocks(holder, relation) for relation in wanted}
+    most = max(sum(sizes.values()) // (MOST_PARTS // 2), _LEAST_PAGES)
+    for relation, blocks in sizes.items():
+        step = max(min(plan.shard_layouts[relation].blocks, blocks // (threads * _PARTS_A_THREAD)), most)
+        parts += [Part(relation, first, first + step, first + step >= blocks) for first in range(0, blocks, step)]
     return parts
-
-
-def _explained(error: BaseException) -> BaseException:
-    if isinstance(error, psycopg.Error):
-        return DatabaseError(
-            f"reading ended early: {type(error).__name__}: {first_line(error)}",
-            hint="Nothing was written. Run it again.",
-        )
-    return error
-
-
-class _Collected:
-    """The threads' results, added under a lock."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._lock = threading.Lock()
-        self._tallies: dict[str, Tally] = {location: Tally() for location in plan.rows_by_location}
-        self._quarantine = QuarantineCollector()
-        self._damaged: set[Unexamined] = set()
-
-    def add_damaged(self, reader: Reader) -> None:
-        damaged = {row.unexamined() for row in reader.take_damaged()}
-        with self._lock:
-            self._damaged |= damaged
-
-    def add(self, relation: Relation, result: ResealResult) -> None:
-        with self._lock:
-            for column, tally in zip(relation.columns, result.tallies, strict=True):
-                self._tallies[relation.table.location(column)].add(tally)
-            self._quarantine.add(result.quarantine)
-
-    def result(self) -> ReadResult:
-        undecryptable = sum(tally.undecryptable for tally in self._tallies.values())
-        return ReadResult(
-            self._tallies,
-            self._quarantine.result(undecryptable),
-            tuple(sorted(self._damaged, key=attrgetter("where"))),
-        )
