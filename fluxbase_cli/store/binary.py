@@ -23,6 +23,12 @@ _TID_OID = 27
 _TID_ARRAY_OID = 1010
 
 
+_XID_OID = 28
+
+
+_XID_ARRAY_OID = 1011
+
+
 _TEXT_OID = 25
 
 
@@ -50,6 +56,13 @@ class TidArray:
     items: Sequence[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class XidArray:
+    """An `xid[]` parameter from values of 4 bytes, sent in binary."""
+
+    items: Sequence[bytes]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class TextArray:
     """A `text[]` parameter from UTF-8 bytes, sent in binary. Its `repr` hides the values."""
@@ -60,6 +73,22 @@ class TextArray:
 @dataclass(frozen=True, slots=True)
 class TidElements:
     """A `tid[]` parameter from `number` elements as the server sent them, lengths included."""
+
+    number: int
+    elements: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UuidElements:
+    """A `uuid[]` parameter from `number` elements as the server sent them."""
+
+    number: int
+    elements: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class XidElements:
+    """An `xid[]` parameter from `number` elements as the server sent them."""
 
     number: int
     elements: bytes
@@ -135,6 +164,30 @@ class _TextArrayDumper(Dumper):
 
     def dump(self, obj: TextArray) -> bytes:
         return _binary_array(_TEXT_OID, obj.items)
+
+
+class _XidArrayDumper(Dumper):
+    format = Format.BINARY
+    oid = _XID_ARRAY_OID
+
+    def dump(self, obj: XidArray) -> bytes:
+        return _binary_array(_XID_OID, obj.items)
+
+
+class _UuidElementsDumper(Dumper):
+    format = Format.BINARY
+    oid = _UUID_ARRAY_OID
+
+    def dump(self, obj: UuidElements) -> bytes:
+        return _array_header(_UUID_OID, obj.number) + obj.elements
+
+
+class _XidElementsDumper(Dumper):
+    format = Format.BINARY
+    oid = _XID_ARRAY_OID
+
+    def dump(self, obj: XidElements) -> bytes:
+        return _array_header(_XID_OID, obj.number) + obj.elements
 
 
 class _TidElementsDumper(Dumper):

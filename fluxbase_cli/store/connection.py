@@ -26,12 +26,18 @@ from fluxbase_cli.store.binary import (
     TidElements,
     Uuid,
     UuidArray,
+    UuidElements,
+    XidArray,
+    XidElements,
     _TextArrayDumper,
     _TextElementsDumper,
     _TidArrayDumper,
     _TidElementsDumper,
     _UuidArrayDumper,
     _UuidDumper,
+    _UuidElementsDumper,
+    _XidArrayDumper,
+    _XidElementsDumper,
 )
 from fluxbase_cli.store.encoding import convert_texts_here
 from fluxbase_cli.store.first_answer import ask
@@ -266,14 +272,17 @@ def first_line(error: BaseException) -> str:
 
 
 def for_values(connection: Connection) -> Connection:
-    """Make a connection return text, uuid and JSON as raw bytes, without a further Python object for each value."""
-    for name in ("text", "varchar", "bpchar", "uuid", "tid"):
+    """Make a connection return texts, uuids and ctids as raw bytes, without a further Python object for each."""
+    for name in ("text", "varchar", "bpchar", "uuid", "tid", "xid"):
         connection.adapters.register_loader(name, ByteaBinaryLoader)
     connection.adapters.register_dumper(Uuid, _UuidDumper)
     connection.adapters.register_dumper(UuidArray, _UuidArrayDumper)
     connection.adapters.register_dumper(TidArray, _TidArrayDumper)
     connection.adapters.register_dumper(TextArray, _TextArrayDumper)
     connection.adapters.register_dumper(TidElements, _TidElementsDumper)
+    connection.adapters.register_dumper(UuidElements, _UuidElementsDumper)
+    connection.adapters.register_dumper(XidArray, _XidArrayDumper)
+    connection.adapters.register_dumper(XidElements, _XidElementsDumper)
     connection.adapters.register_dumper(TextElements, _TextElementsDumper)
     return connection
 

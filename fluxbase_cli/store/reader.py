@@ -172,7 +172,7 @@ class Reader:
             sql.SQL(
                 # The last byte of the ctid, which is the last byte of the line on the page.
                 "SELECT b.lane, array_send(array_agg(b.ctid)), array_send(array_agg(b.id)), "
-                "array_send(array_agg(b.{column})), "
+                "array_send(array_agg(b.xmin)), array_send(array_agg(b.{column})), "
                 "min(octet_length(b.{column})) = max(octet_length(b.{column})), count(b.{column}) = count(*) "
                 "FROM (SELECT {columns}, get_byte(tidsend(t.ctid), 5) %% %(lanes)s::integer AS lane "
                 "FROM ONLY {table} AS t "
@@ -220,7 +220,7 @@ class Reader:
             found = connection.execute(statement, arguments, prepare=True, binary=True).fetchall()
             if not all(whole for *_, whole in found):
                 return None
-            read = {lane: RowBlock.of(tids, ids, texts, equal=equal) for lane, tids, ids, texts, equal, _ in found}
+            read = {lane: RowBlock.of(*arrays, equal=equal) for lane, *arrays, equal, _ in found}
             for lane, rows in read.items():
                 listed[lane].append(rows)
             number = sum(map(len, read.values()))

@@ -16,8 +16,9 @@ from fluxbase_cli.store.limits import SMALL_BYTES
 Row = tuple[Any, ...]
 
 
-#: The indexes in a row of its ctid, its id, its first sealed column, and its size in bytes of stored text.
-TID, ID, FIRST, SIZE = 0, 1, 2, -1
+#: The indexes in a row of its ctid, its id, its first sealed column, the transaction that wrote this row version
+#: (`xmin`, 4 bytes), and its size in bytes of stored text.
+TID, ID, FIRST, WRITER, SIZE = 0, 1, 2, -2, -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,17 @@ class Relation:
                 )
             parts.append(sql.SQL("{} AS {}").format(reference, self.named(column.name)))
         parts.extend(self.named("t", name) for name in (self.user_column, self.flag_column) if name)
-        parts.append(size)
+        parts += [sql.SQL("t.xmin"), size]
         return sql.SQL(", ").join(parts)
+
+    @property
+    def versioned(self) -> bool:
+        """Whether the id, the ctid and `xmin` together name one row version, whose contents never change.
+
+        That needs an id that only one row has. Where several rows have it, a VACUUM FULL may move one of them to the
+        ctid of another, with the same `xmin`.
+        """
+        return self.keyed and not self.surrogate
 
     def holds_value(self) -> sql.Composed:
         """The condition that a row has a value in at least one sealed column."""

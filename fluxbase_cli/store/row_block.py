@@ -1,7 +1,7 @@
 """Row blocks: rows as arrays in PostgreSQL's binary form, for tables with one sealed text column, as most have.
 
 A million tuples of four objects each cost more time than to open the values in them. In a row block the rows of a shard
-are three blocks of memory, and the ctids go back to the server exactly as they came.
+are four blocks of memory, and the ctids go back to the server exactly as they came.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _LENGTH = Struct(">i")
 LENGTH_BYTES = _LENGTH.size
 _TID_BYTES = LENGTH_BYTES + 6
 _ID_BYTES = LENGTH_BYTES + 16
+_XID_BYTES = LENGTH_BYTES + 4
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,7 +31,7 @@ class RowBlock:
     """Rows of a table with one sealed column, in the order of their ctids. Its `repr` hides the values.
 
     Attributes:
-        tids, ids: the elements of arrays of `tid` and `uuid`.
+        tids, ids, writers: the elements of arrays of `tid`, `uuid` and `xid`.
         texts: elements of an array of text, none of them NULL. It may hold elements of other rows before and after
             those of these rows.
         offsets: where in `texts` the element of each row begins, and where the last one ends.
@@ -38,16 +39,18 @@ class RowBlock:
 
     tids: bytes
     ids: bytes
+    writers: bytes
     texts: bytes
     offsets: Sequence[int]
 
     @classmethod
-    def of(cls, tids: bytes, ids: bytes, texts: bytes, *, equal: bool) -> RowBlock:
-        """Make a row block from three arrays that `array_send` returned.
+    def of(cls, tids: bytes, ids: bytes, writers: bytes, texts: bytes, *, equal: bool) -> RowBlock:
+        """Make a row block from four arrays that `array_send` returned.
 
         Args:
             tids: an array of `tid` with at least one element.
             ids: the ids of these rows, an array of `uuid`.
+            writers: the `xmin` of these rows, an array of `xid`.
             texts: the texts of these rows, an array of text without NULL.
             equal: whether all texts have the same length.
         """
@@ -58,7 +61,7 @@ class RowBlock:
             offsets = range(_HEADER_BYTES, len(texts) + 1, step)
         else:
             offsets = list(accumulate(range(number), lambda at, _: _next(texts, at), initial=_HEADER_BYTES))
-        return cls(tids[_HEADER_BYTES:], ids[_HEADER_BYTES:], texts, offsets)
+        return cls(tids[_HEADER_BYTES:], ids[_HEADER_BYTES:], writers[_HEADER_BYTES:], texts, offsets)
 
     @classmethod
     def joined(cls, parts: Sequence[RowBlock]) -> RowBlock:
@@ -75,7 +78,10 @@ class RowBlock:
             for part in parts:
                 shift = offsets[-1] - part.offsets[0]
                 offsets.extend(offset + shift for offset in part.offsets[1:])
-        return cls(b"".join(part.tids for part in parts), b"".join(part.ids for part in parts), texts, offsets)
+        tids, ids, writers = (
+            b"".join(columns) for columns in zip(*((part.tids, part.ids, part.writers) for part in parts), strict=True)
+        )
+        return cls(tids, ids, writers, texts, offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -86,6 +92,7 @@ class RowBlock:
         return RowBlock(
             self.tids[first * _TID_BYTES : end * _TID_BYTES],
             self.ids[first * _ID_BYTES : end * _ID_BYTES],
+            self.writers[first * _XID_BYTES : end * _XID_BYTES],
             self.texts,
             self.offsets[first : end + 1],
         )
@@ -115,7 +122,8 @@ class RowBlock:
     def row(self, index: int) -> Row:
         """One row as a tuple."""
         text = self.text(index)
-        return self.tid(index), self.id(index), text, len(text)
+        end = (index % len(self) + 1) * _XID_BYTES
+        return self.tid(index), self.id(index), text, self.writers[end - 4 : end], len(text)
 
     def tuples(self) -> Sequence[Row]:
         """All rows as tuples."""

@@ -1,8 +1,8 @@
 """Rows in memory: single rows as tuples or many as a row block, and the edits of rows.
 
-A row is the tuple that the driver returns: `(tid, id, column, …[, user][, flag], size)`, with the ctid as 6 bytes, ids
-as 16 bytes and texts as UTF-8 bytes. Rows of a table with one sealed text column and nothing else come as a row block
-(see `store/row_block.py`).
+A row is the tuple that the driver returns: `(tid, id, column, …[, user][, flag], writer, size)`, with the ctid as 6
+bytes, ids as 16 bytes, texts as UTF-8 bytes, and as its writer the transaction number `xmin` as 4 bytes. Rows of a
+table with one sealed text column and nothing else come as a row block (see `store/row_block.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fluxbase_cli.store.row_block import RowBlock
 _SIZE_OF = itemgetter(SIZE)
 
 
-#: A row to write: the row as it was read, and the new value of each of its sealed columns, in order (the text to store,
-#: or for a document its `LeafEdit` list). A plain tuple, because there is one for every value.
+#: A row to write: the row as it was read, and the new value of each of its sealed columns, in order (the text to store;
+#: None for a column that keeps its value). A plain tuple, because there is one for every value.
 Edit = tuple[Row, tuple[Any, ...]]
 
 

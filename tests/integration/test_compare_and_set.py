@@ -7,14 +7,18 @@ then has the ctid at which it was read. Only its contents show that another sess
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from fluxbase_cli.engine.events import Step
 from fluxbase_cli.engine.outcome import JobReport
+from tests.fixtures.command import until
 from tests.fixtures.fluxbase import (
     ACCESS,
     COLUMNS,
@@ -34,6 +38,8 @@ from tests.fixtures.fluxbase import (
 
 #: More than a row in a row block can hold.
 _LARGE = 400
+#: So large that the value is stored outside its row.
+_IN_TOAST = 60_000
 #: More updates than a page needs until a line is used again.
 _MOST_UPDATES = 9
 
@@ -245,3 +251,77 @@ def test_another_row_that_now_has_the_same_ctid_keeps_its_value(flux: Fluxbase, 
     assert kind.opened(flux, theirs) == Opened((2,), b"theirs")
     assert kind.opened(flux, other) == Opened((2,), b"ours")
     assert (len(flux.everything()), report.locations[SECRETS].re_encrypted) == (2, 2)
+
+
+# --- a writer in the middle of our batch ------------------------------------------------------------------------------
+
+
+@contextmanager
+def committing_when_we_wait(flux: Fluxbase) -> Iterator[Callable[[str, object, object], None]]:
+    """Offers an update in a transaction that another thread commits as soon as a session waits for its locks."""
+    with psycopg.connect(flux.url) as writer:
+
+        def commit_late() -> None:
+            with psycopg.connect(flux.url, autocommit=True) as watching:
+                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+                until(lambda: watching.execute(waiting).fetchone() != (0,), "our batch waits for the writer")
+            writer.commit()
+
+        committing = threading.Thread(target=commit_late)
+
+        def update(statement: str, *values: object) -> None:
+            writer.execute(statement.encode(), values)
+            committing.start()
+
+        yield update
+        committing.join()
+
+
+LOCKED = [*KINDS, pytest.param(Kind(SECRETS, _IN_TOAST), id="in TOAST")]
+
+
+@pytest.mark.parametrize("kind", LOCKED)
+def test_a_writer_that_commits_a_text_of_the_same_length_while_our_update_waits_for_it_wins(
+    flux: Fluxbase, kind: Kind
+) -> None:
+    """PostgreSQL then checks the conditions of our UPDATE again, on the row version of the writer (EvalPlanQual)."""
+    row = kind.insert(flux)
+    ours, theirs = kind.sealed("ours"), kind.sealed("theirs")
+    assert len(ours) == len(theirs)
+    flux.close()
+
+    with committing_when_we_wait(flux) as update:
+        report = run_while(
+            flux,
+            kind.table,
+            lambda: update(f"UPDATE {kind.table} SET {kind.column} = %s WHERE id = %s", theirs, row),
+        )
+
+    assert kind.opened(flux, row) == Opened((2,), b"theirs")
+    assert report.locations[kind.location].moved == 1
+
+
+@pytest.mark.parametrize("size", [pytest.param(20, id="row block"), pytest.param(_LARGE, id="no row block")])
+def test_a_row_that_a_rewrite_of_the_table_moved_to_the_ctid_of_another_keeps_its_value(
+    flux: Fluxbase, size: int
+) -> None:
+    """Both rows were written by one transaction, and CLUSTER keeps its number: only their ids differ."""
+    kind = Kind(SECRETS, size)
+    first, second = (flux.secret(kind.sealed(text)) for text in ("first", "second"))
+    flux.close()
+    flux.rows("UPDATE functions.secrets SET description = CASE id WHEN %s THEN 'a' ELSE 'b' END", first)
+    flux.rows("CREATE INDEX upward ON functions.secrets (description)")
+    flux.rows("CREATE INDEX downward ON functions.secrets (description DESC)")
+    flux.rows("CLUSTER functions.secrets USING upward")
+    places = "SELECT ctid::text, xmin::text, id FROM functions.secrets ORDER BY ctid"
+    (_, writer, _), (_, other_writer, _) = read_at = flux.rows(places)
+    assert writer == other_writer
+
+    def change_places() -> None:
+        flux.rows("CLUSTER functions.secrets USING downward")
+        assert flux.rows(places) == [(*at[:2], row[2]) for at, row in zip(read_at, reversed(read_at), strict=True)]
+
+    run_while(flux, kind.table, change_places)
+
+    assert kind.opened(flux, first) == Opened((2,), b"first")
+    assert kind.opened(flux, second) == Opened((2,), b"second")

@@ -15,7 +15,7 @@ from fluxbase_cli.keyring import Key, Keyring, ProviderContext, load_keyring
 from fluxbase_cli.seal import Sealer, SealError
 from fluxbase_cli.store.binary import TextArray
 from fluxbase_cli.store.connection import connect, connect_or_explain
-from fluxbase_cli.store.documents import LeafEdit
+from fluxbase_cli.store.documents import Leaf
 
 MARK = "hunter2-hunter2-hunter2-hunter2!"
 KEY = MARK.encode()
@@ -46,7 +46,7 @@ class Holder:
             id="what a provider is told",
         ),
         pytest.param(TextArray([KEY]), id="values for the database"),
-        pytest.param(LeafEdit(("a",), MARK), id="a leaf for a document"),
+        pytest.param(Leaf(0, 9, MARK.encode()), id="a leaf for a document"),
         pytest.param(Sealer(KEY), id="a sealer"),
     ],
 )

@@ -17,7 +17,7 @@ from fluxbase_cli.engine.run.json_strings import strings
 from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, NOT_A_SEAL, TOO_DEEP, ResealResult, RowResealer
 from fluxbase_cli.keyring import Key, Keyring, Layer, Opener, ReopenError
 from fluxbase_cli.seal import Sealer, derive_user_key
-from fluxbase_cli.store.documents import LeafEdit
+from fluxbase_cli.store.documents import leaves
 from fluxbase_cli.store.records import QuarantineEntry
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.rows import RowList
@@ -127,9 +127,9 @@ def test_each_token_of_a_row_is_processed_separately_and_the_row_is_edited_once(
         row_of(2, seal(NEW), None, seal(OLD, b"b")),
         row_of(3, seal(STRANGER), seal(THIRD), b""),
     )
-    (first, (access, refresh, identity)), (second, (same, nothing, moved)) = result.edits
-    assert (Sealer(NEW).open_text(access), refresh, identity) == (b"a", b"ya29.legacy", first[4])
-    assert (same, nothing, Sealer(NEW).open_text(moved)) == (second[2], None, b"b")
+    (_, (access, refresh, identity)), (_, (same, nothing, moved)) = result.edits
+    assert (Sealer(NEW).open_text(access), refresh, identity) == (b"a", None, None)
+    assert (same, nothing, Sealer(NEW).open_text(moved)) == (None, None, b"b")
     assert counts(result, 0) == Counts(scanned=3, re_encrypted=1, updated=1, already_current=1, undecryptable=1)
     assert counts(result, 1) == Counts(scanned=1, plaintext=1, other_versions=1)
     assert counts(result, 2) == Counts(scanned=2, re_encrypted=1, updated=1, already_current=1)
@@ -227,7 +227,15 @@ def document(root: object) -> bytes:
 
 
 def paths(result: ResealResult) -> list[tuple[str, ...]]:
-    return [leaf.path for _, (leaves,) in result.edits for leaf in leaves]
+    """The paths of the strings that are edited. Every one holds the plaintext of `seal` under the new key."""
+    found = []
+    for row, (new,) in result.edits:
+        before, after = (dict(strings(text)) for text in (row[2], new))
+        assert before.keys() == after.keys()
+        changed = [path for path, text in after.items() if text != before[path]]
+        assert all(Sealer(NEW).open_text(after[path].encode()) == b"text" for path in changed)
+        found += changed
+    return found
 
 
 def test_seals_at_any_depth_of_a_document_are_found_and_only_they_are_edited() -> None:
@@ -241,9 +249,6 @@ def test_seals_at_any_depth_of_a_document_are_found_and_only_they_are_edited() -
     }
     result = resealer("platform.instance_settings", row_of(1, document(root)))
     assert sorted(paths(result)) == [('a.b"c\\', ""), ("email", "smtp_password"), ("odd", "0", "0", "0"), ("odd", "1")]
-    assert all(
-        Sealer(NEW).open_text(leaf.value.encode()) == b"text" for _, (leaves,) in result.edits for leaf in leaves
-    )
     assert counts(result) == Counts(scanned=6, re_encrypted=4, updated=4, already_current=1, other_versions=1)
 
 
@@ -260,9 +265,22 @@ def test_an_undecryptable_text_in_a_document_is_reported_only_if_its_path_names_
     assert counts(result) == Counts(scanned=2, undecryptable=2)
 
 
-def test_a_document_too_deep_to_walk_is_reported_and_the_others_are_processed() -> None:
-    deep = b"[" * 200_000 + b"]" * 200_000
-    result = resealer("platform.instance_settings", row_of(1, deep), row_of(2, document([seal(OLD).decode()])))
+def deep(leaf: bytes) -> bytes:
+    return b"[" * 200_000 + b'"' + leaf + b'"' + b"]" * 200_000
+
+
+def test_a_document_too_deep_to_walk_is_edited_like_any_other() -> None:
+    result = resealer("platform.instance_settings", row_of(1, deep(seal(OLD))))
+    ((_, (new,)),) = result.edits
+    (leaf,) = leaves(new)
+    assert new == deep(leaf.text)
+    assert Sealer(NEW).open_text(leaf.text) == b"text"
+
+
+def test_a_document_too_deep_to_walk_is_reported_if_no_key_opens_a_string_and_the_others_are_processed() -> None:
+    result = resealer(
+        "platform.instance_settings", row_of(1, deep(seal(STRANGER))), row_of(2, document([seal(OLD).decode()]))
+    )
     assert [(entry.id, entry.reason) for entry in result.quarantine] == [(UUID(int=1), TOO_DEEP)]
     assert len(result.edits) == 1
 
@@ -278,12 +296,11 @@ def test_the_resealer_recognizes_what_it_wrote_and_not_what_others_wrote() -> No
     assert its.written(edits, now) == {rows[0][1]}
 
 
-def test_the_resealer_recognizes_its_document_even_if_something_else_in_it_changed() -> None:
+def test_the_resealer_recognizes_its_document_and_not_one_that_another_writer_changed() -> None:
     its = RowResealer(shape_of("platform.instance_settings"), Opener(RING), GOAL)
     edits = its.process(RowList([row_of(n, document({"a": seal(OLD).decode()})) for n in range(3)])).edits
-    leaf = edits[0][1][0][0]
     now = {
-        edits[0][0][1]: row_of(0, document({"a": leaf.value, "b": 1})),
+        edits[0][0][1]: row_of(0, edits[0][1][0]),
         edits[1][0][1]: row_of(1, document({"a": seal(NEW).decode()})),
         edits[2][0][1]: row_of(2, document(["a"])),
     }
@@ -333,5 +350,4 @@ def test_in_any_document_exactly_the_old_seals_are_edited(root: object, seals: l
     tree = {"rest": root, "sealed": [seal(key).decode() for key in seals]}
     result = resealer("platform.instance_settings", row_of(1, document(tree)))
     assert sorted(paths(result)) == [("sealed", str(n)) for n, key in enumerate(seals) if key == OLD]
-    assert all(isinstance(leaf, LeafEdit) for _, (leaves,) in result.edits for leaf in leaves)
     assert counts(result).scanned == len(seals)

@@ -9,10 +9,10 @@ import pytest
 from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
 from fluxbase_cli.catalogue.plaintext import is_no_seal
 from fluxbase_cli.counts import Counts
+from fluxbase_cli.engine.run.json_strings import strings
 from fluxbase_cli.engine.run.resealer import EMPTY, NO_KEY, TOO_DEEP, RowResealer
 from fluxbase_cli.keyring import Opener
 from fluxbase_cli.seal import Sealer, may_be_seal
-from fluxbase_cli.store.documents import LeafEdit
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.rows import RowBlockEdits, RowList
 from tests.unit.test_resealer import (
@@ -91,8 +91,8 @@ def test_a_text_next_to_a_document_that_moves_stays_unchanged() -> None:
     table = SealedTable("app", "further", columns)
     its = RowResealer(Relation(table, "app", "further", columns, None, None), Opener(RING), GOAL)
     row = row_of(1, document([seal(OLD).decode()]), seal(NEW))
-    ((_, ((leaf,), text)),) = its.process(RowList([row])).edits
-    assert (leaf.path, text) == (("0",), row[3])
+    ((_, (new, text)),) = its.process(RowList([row])).edits
+    assert (paths_of(row[2], new), text) == ([("0",)], None)
 
 
 def test_values_under_the_likely_key_are_processed_together_in_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,10 +152,15 @@ def test_both_of_two_columns_are_processed() -> None:
     result = RowResealer(relation, Opener(RING), GOAL).process(RowList(rows))
 
     (_, (same, moved)), (_, (first, nothing)) = result.edits
-    assert (same, Sealer(NEW).open_text(moved)) == (rows[0][2], b"b")
+    assert (same, Sealer(NEW).open_text(moved)) == (None, b"b")
     assert (Sealer(NEW).open_text(first), nothing) == (b"a", None)
     assert counts(result, 0) == Counts(scanned=2, re_encrypted=1, updated=1, already_current=1)
     assert counts(result, 1) == Counts(scanned=1, re_encrypted=1, updated=1)
+
+
+def paths_of(before: bytes, after: bytes) -> list[tuple[str, ...]]:
+    """Where two documents differ."""
+    return [path for (path, old), (_, new) in zip(strings(before), strings(after), strict=True) if old != new]
 
 
 def test_each_of_two_documents_is_processed_and_recognized_separately() -> None:
@@ -166,17 +171,17 @@ def test_each_of_two_documents_is_processed_and_recognized_separately() -> None:
     first, second = document({"logo": "x"}), document({"b": old, "api_key": seal(STRANGER).decode()})
     result = its.process(RowList([row_of(1, first, second)]))
 
-    # For the document that stays the same, no leaf is written.
-    ((row, (nothing, (leaf,))),) = result.edits
-    assert (nothing, leaf.path) == ([], ("b",))
-    assert its.written(result.edits, {row[1]: row_of(1, first, document({"b": leaf.value}))}) == {row[1]}
+    # The document that stays the same is not written.
+    ((row, (nothing, new)),) = result.edits
+    assert (nothing, paths_of(row[3], new)) == (None, [("b",)])
+    assert its.written(result.edits, {row[1]: row_of(1, first, new)}) == {row[1]}
     assert its.written(result.edits, {row[1]: row_of(1, None, second)}) == set()
     assert [(entry.location, entry.path) for entry in result.quarantine] == [("app.further.second", ("api_key",))]
     assert counts(result, 0) == Counts()
     assert counts(result, 1) == Counts(scanned=2, re_encrypted=1, updated=1, undecryptable=1)
-    # A document that is missing has no leaf either.
-    ((_, (nothing, leaves)),) = its.process(RowList([row_of(2, None, second)])).edits
-    assert (nothing, len(leaves)) == ([], 1)
+    # Neither is a document that is missing.
+    ((_, (nothing, new)),) = its.process(RowList([row_of(2, None, second)])).edits
+    assert (nothing, paths_of(second, new)) == (None, [("b",)])
 
 
 # --- documents --------------------------------------------------------------------------------------------------------
@@ -216,7 +221,8 @@ def test_a_missing_document_is_no_value_and_the_next_one_is_processed() -> None:
 
 
 def test_a_document_too_deep_to_walk_is_counted_and_reported_as_a_whole() -> None:
-    result = resealer("platform.instance_settings", *[row_of(n, b"[" * 200_000 + b"]" * 200_000) for n in (1, 2)])
+    deep = b"[" * 200_000 + b'"%s"' % seal(STRANGER) + b"]" * 200_000
+    result = resealer("platform.instance_settings", *[row_of(n, deep) for n in (1, 2)])
     assert [(entry.id.int, entry.path, entry.reason) for entry in result.quarantine] == [
         (1, (), TOO_DEEP),
         (2, (), TOO_DEEP),
@@ -231,7 +237,9 @@ def test_a_row_with_several_columns_is_recognized_only_if_all_columns_are() -> N
     its = RowResealer(shape_of("auth.oauth_tokens"), Opener(RING), GOAL)
     rows = [row_of(n, seal(OLD), seal(NEW), seal(OLD)) for n in range(4)]
     edits = its.process(RowList(rows)).edits
-    written = [new for _, new in edits]
+    # The column that keeps its value is not written.
+    assert [new[1] for _, new in edits] == [None] * 4
+    written = [(first, row[3], last) for row, (first, _, last) in edits]
     now = [
         row_of(0, *written[0]),
         row_of(1, seal(NEW), *written[1][1:]),
@@ -247,12 +255,13 @@ def test_a_document_is_recognized_only_if_all_its_leaves_are() -> None:
     old = seal(OLD).decode()
     rows = [row_of(n, document({"a": old, "b": [old]})) for n in range(4)]
     edits = its.process(RowList(rows)).edits
-    values = [{leaf.path: leaf.value for leaf in leaves} for _, (leaves,) in edits]
-    assert all(isinstance(leaf, LeafEdit) for _, (leaves,) in edits for leaf in leaves)
+    (first, (written,)), (_, (partly,)) = edits[:2]
+    values = dict(strings(partly))
     now = [
-        row_of(0, document({"b": [values[0]["b", "0"]], "a": values[0][("a",)]})),
-        row_of(1, document({"a": values[1][("a",)], "b": [old]})),
-        row_of(2, document({"a": old, "b": [values[2]["b", "0"]]})),
+        row_of(0, written),
+        row_of(1, document({"a": values[("a",)], "b": [old]})),
+        row_of(2, document({"a": old, "b": [old]})),
         row_of(3, None),
     ]
+    assert first[1] == rows[0][1]
     assert its.written(edits, {row[1]: row for row in now}) == {rows[0][1]}

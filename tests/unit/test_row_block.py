@@ -17,7 +17,7 @@ from fluxbase_cli.keyring import Key, Keyring, Opener
 from fluxbase_cli.seal import ReopenError, Sealer
 from fluxbase_cli.store.ctid import Ctid
 from fluxbase_cli.store.limits import Limits
-from fluxbase_cli.store.relation import FIRST, ID, TID, Relation, Row
+from fluxbase_cli.store.relation import FIRST, ID, TID, WRITER, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
 from fluxbase_cli.store.rows import RowList
 
@@ -43,9 +43,12 @@ def sent(elements: Sequence[bytes]) -> bytes:
 
 
 def packed(stored: Sequence[bytes]) -> tuple[RowBlock, list[Row]]:
-    rows = [(Ctid(7 + n // 40, 1 + n % 40).tid, UUID(int=n).bytes, text, len(text)) for n, text in enumerate(stored)]
+    rows = [
+        (Ctid(7 + n // 40, 1 + n % 40).tid, UUID(int=n).bytes, text, (n + 700).to_bytes(4, "big"), len(text))
+        for n, text in enumerate(stored)
+    ]
     equal = len({len(text) for text in stored}) == 1
-    columns = [sent([bytes(row[index]) for row in rows]) for index in (TID, ID, FIRST)]
+    columns = [sent([bytes(row[index]) for row in rows]) for index in (TID, ID, WRITER, FIRST)]
     return RowBlock.of(*columns, equal=equal), rows
 
 

@@ -18,7 +18,7 @@ from fluxbase_cli.engine.run.careful import MOST_REFUSED, CarefulWriter, refuses
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.resealer import ResealResult, RowResealer
 from fluxbase_cli.engine.run.shard_reader import ShardReader
-from fluxbase_cli.engine.tables import ValueStore, limits_for, store_for
+from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.keyring import Opener
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
@@ -29,6 +29,7 @@ from fluxbase_cli.store.records import QuarantineEntry, Shard
 from fluxbase_cli.store.relation import ID, TID, Relation, Row
 from fluxbase_cli.store.rows import Edit, RowList
 from fluxbase_cli.store.transactions import begin_batch
+from fluxbase_cli.store.writer import ValueStore
 from fluxbase_cli.unexamined import Unexamined
 
 #: How many times a row that other writers keep changing is resealed before it is left to the next pass.
@@ -84,7 +85,7 @@ class BatchRunner:
 
     def __init__(self, context: RunContext, relation: Relation, opener: Opener, observer: Observer) -> None:
         self._context = context
-        self._store = store_for(relation)
+        self._store = ValueStore(relation)
         self._resealer = RowResealer(relation, opener, context.goal, context.tokens)
         self._observer = observer
         self._refused = 0

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import psycopg
 
-from fluxbase_cli.engine.tables import ValueStore
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.ctid import EMPTY_PAGE_RANGE, PageRange
 from fluxbase_cli.store.locked_rows import LockedRow, find_locked_rows
 from fluxbase_cli.store.relation import TID
 from fluxbase_cli.store.rows import Edit
+from fluxbase_cli.store.writer import ValueStore
 
 _R = TypeVar("_R")
 
@@ -84,12 +84,12 @@ class CarefulWriter:
     locked: list[LockedRow] = field(default_factory=list)
     _taken: int = 0
 
-    def write(self, connection: Connection, edits: Sequence[Edit], pruned: PageRange = EMPTY_PAGE_RANGE) -> int:  # noqa: ARG002  # as in `TextStore.write`
-        """As `TextStore.write`. The edits in `refused` and `locked` were not written."""
+    def write(self, connection: Connection, edits: Sequence[Edit], pruned: PageRange = EMPTY_PAGE_RANGE) -> int:  # noqa: ARG002  # as in `ValueStore.write`
+        """As `ValueStore.write`. The edits in `refused` and `locked` were not written."""
         return sum(self._groups(connection, edits, self.store.write))
 
     def write_by_ctid(self, connection: Connection, edits: Sequence[Edit]) -> set[bytes]:
-        """As `TextStore.write_by_ctid`. The edits in `refused` and `locked` were not written."""
+        """As `ValueStore.write_by_ctid`. The edits in `refused` and `locked` were not written."""
         return set().union(*self._groups(connection, edits, self.store.write_by_ctid))
 
     def take_refused(self) -> list[Refused]:

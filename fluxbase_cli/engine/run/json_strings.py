@@ -16,6 +16,15 @@ def strings(document: str | bytes) -> Iterator[tuple[tuple[str, ...], str]]:
     return walk(parse(document))
 
 
+def changed_paths(before: str, after: str) -> list[tuple[str, ...]]:
+    """The paths of the strings in which two documents of the same form differ; the root if they are too deep."""
+    try:
+        pairs = zip(strings(before), strings(after), strict=True)
+        return [path for (path, old), (_, new) in pairs if old != new]
+    except RecursionError:
+        return [()]
+
+
 def parse(document: str | bytes) -> Any:  # noqa: ANN401  # JSON
     """Parse a JSON document. Each number is None.
 

@@ -5,6 +5,7 @@ Only opening a value decides which key sealed it, never a label (promise 3).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -13,11 +14,11 @@ from uuid import UUID
 from fluxbase_cli.catalogue.locations import Form, SealedColumn, Unsealed, names_a_secret
 from fluxbase_cli.catalogue.plaintext import has_symbols, is_no_seal
 from fluxbase_cli.engine.goal import Goal
-from fluxbase_cli.engine.run.json_strings import parse, strings, walk
+from fluxbase_cli.engine.run.json_strings import changed_paths, parse, walk
 from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Layer, Opened, Opener, reseal
 from fluxbase_cli.seal import NotASealError, NotMyKeyError, Sealer, SealError, may_be_seal, user_salt
-from fluxbase_cli.store.documents import LeafEdit
+from fluxbase_cli.store.documents import Leaf, leaves, replaced
 from fluxbase_cli.store.records import UNWRITABLE, QuarantineEntry
 from fluxbase_cli.store.relation import FIRST, ID, Relation, Row
 from fluxbase_cli.store.row_block import RowBlock
@@ -116,18 +117,11 @@ class RowResealer:
         if len(columns) == 1:
             result.edits = [(row, (new,)) for row, new in zip(listed, columns[0], strict=True) if new is not None]
             return result
-        unchanged = self._unchanged if self._relation.holds_documents else self._relation.values_of
-        edits = []
-        for row, *new in zip(listed, *columns, strict=True):
-            if any(value is not None for value in new):
-                pairs = zip(new, unchanged(row), strict=True)
-                edits.append((row, tuple([old if value is None else value for value, old in pairs])))
-        result.edits = edits
+        nothing = (None,) * len(columns)
+        result.edits = [
+            (row, new) for row, new in zip(listed, zip(*columns, strict=True), strict=True) if new != nothing
+        ]
         return result
-
-    def _unchanged(self, row: Row) -> Row:
-        """What is written to columns that stay as they are: for a document, no leaf."""
-        return tuple([[] if column.form is Form.JSON else row[FIRST + index] for index, column in self._columns])
 
     def _row_block(self, rows: RowBlock) -> ResealResult:
         """Process a row block."""
@@ -151,7 +145,7 @@ class RowResealer:
         """Process one column of the rows. Return the new value of each row, or None."""
         tally = result.tallies[index]
         if column.form is Form.JSON:
-            return [self._document(row, column, row[FIRST + index], result, tally) for row in rows]
+            return self._documents(rows, index, column, result, tally)
         texts, user_index = [row[FIRST + index] for row in rows], self._relation.user_index
         if user_index is None:
             done, others = self._fast_path(texts, len(rows), tally)
@@ -248,7 +242,7 @@ class RowResealer:
         if stored is None:
             return
         try:
-            root = parse(self._text(stored))
+            root = parse(self._relation.codec.decode(stored))
         except RecursionError:
             yield FoundValue(column, (), len(stored), (), TOO_DEEP)
             return
@@ -300,14 +294,13 @@ class RowResealer:
 
     def unwritable(self, edit: Edit, why: str) -> list[QuarantineEntry]:
         """The values of a row that the database refuses to write, and that should move."""
-        row, new = edit
+        (row, new), decode = edit, self._relation.codec.decode
         entries = []
         for (index, column), value in zip(self._columns, new, strict=True):
-            paths: list[tuple[str, ...]] = []
-            if column.form is Form.JSON:
-                paths = [leaf.path for leaf in value]
-            elif value != row[FIRST + index]:
-                paths = [()]
+            if value is None:
+                continue
+            is_document = column.form is Form.JSON
+            paths = changed_paths(decode(row[FIRST + index]), decode(value)) if is_document else [()]
             entries += [self._entry(row, column, path, UNWRITABLE + why) for path in paths]
         return entries
 
@@ -318,48 +311,69 @@ class RowResealer:
             edits: edits that were written, or that failed because of another writer.
             now: the rows as they are now, by id; deleted rows are missing.
         """
-        return {row[ID] for row, new in edits if row[ID] in now and self._holds(now[row[ID]], new)}
+        return {row[ID] for row, new in edits if row[ID] in now and self._holds(now[row[ID]], row, new)}
 
-    def _text(self, document: bytes) -> str:
-        return self._relation.codec.decode(document)
+    def _holds(self, row: Row, read: Row, new: tuple[Any, ...]) -> bool:
+        olds = self._relation.values_of(read)
+        wanted = (old if value is None else value for value, old in zip(new, olds, strict=True))
+        return self._relation.values_of(row) == tuple(wanted)
 
-    def _holds(self, row: Row, new: tuple[Any, ...]) -> bool:
-        for (index, column), value in zip(self._columns, new, strict=True):
-            stored = row[FIRST + index]
-            if column.form is Form.JSON:
-                wanted = {leaf.path: leaf.value for leaf in value}
-                found = () if stored is None else strings(self._text(stored))
-                if sum(wanted.get(path) == text for path, text in found) != len(wanted):
-                    return False
-            elif stored != value:
-                return False
-        return True
+    def _documents(
+        self, rows: Sequence[Row], index: int, column: SealedColumn, result: ResealResult, tally: Tally
+    ) -> list[bytes | None]:
+        """Process the strings of documents. Return the new text of each document, or None."""
+        stored: list[bytes | None] = [row[FIRST + index] for row in rows]
+        found = [(number, leaf) for number, text in enumerate(stored) if text is not None for leaf in leaves(text)]
+        done, others = self._fast_path([leaf.text for _, leaf in found], len(found), tally)
+        resealed = done or [None] * len(found)
+        # Rows of which no key opens a string that may be a seal.
+        strange: set[int] = set()
+        for position in others:
+            number, leaf = found[position]
+            try:
+                resealed[position] = self._leaf(leaf.text, tally)
+            except NotMyKeyError:
+                strange.add(number)
+        changes: dict[int, list[tuple[Leaf, bytes]]] = defaultdict(list)
+        for (number, leaf), new in zip(found, resealed, strict=True):
+            if new is not None:
+                changes[number].append((leaf, new))
+        for number in sorted(strange):
+            self._unopened_in(rows[number], index, column, result, tally)
+        return [
+            replaced(text, changes[number]) if text is not None and number in changes else None
+            for number, text in enumerate(stored)
+        ]
 
-    def _document(
-        self, row: Row, column: SealedColumn, stored: bytes | None, result: ResealResult, tally: Tally
-    ) -> list[LeafEdit] | None:
-        """Process the strings of one document. Return the strings to change, or None."""
-        if stored is None:
+    def _leaf(self, text: bytes, tally: Tally) -> bytes | None:
+        """Process one string of a document. Return the new text, or None.
+
+        Raises:
+            NotMyKeyError: it may be a seal, and no key opens it.
+        """
+        if not may_be_seal(text):
             return None
         try:
+            layers, plaintext = self._opener.open(text)
+        except NotASealError:
+            return None
+        tally.opened[layers] += 1
+        plan = self._plan(layers)
+        return None if plan is None else reseal(plaintext, plan.sealers)
+
+    def _unopened_in(self, row: Row, index: int, column: SealedColumn, result: ResealResult, tally: Tally) -> None:
+        """Count the strings of a document that no key opens and that should be values."""
+        try:
             # The text is not kept beside the tree: of a large document, each copy counts.
-            root = parse(self._text(stored))
+            root = parse(self._relation.codec.decode(row[FIRST + index]))
         except RecursionError:
             tally.undecryptable += 1
             result.quarantine.append(self._entry(row, column, (), TOO_DEEP))
-            return None
-        edits = []
+            return
         for path, _, opened in self._sealed_leaves(root):
             if opened is None:
                 tally.undecryptable += 1
                 result.quarantine.append(self._entry(row, column, path, NO_KEY))
-                continue
-            layers, plaintext = opened
-            tally.opened[layers] += 1
-            plan = self._plan(layers)
-            if plan is not None:
-                edits.append(LeafEdit(path, reseal(plaintext, plan.sealers).decode("ascii")))
-        return edits or None
 
     def _sealed_leaves(self, root: Any) -> Iterator[tuple[tuple[str, ...], bytes, Opened | None]]:  # noqa: ANN401  # JSON
         """The sealed values of a document: path, text, and what it opened to; None if it is undecryptable."""
