@@ -22,6 +22,8 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from fluxbase_cli.large_base64 import LARGE_TEXT_BYTES, decode_large, encode_large
+
 KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
@@ -94,7 +96,7 @@ def decode(text: bytes) -> bytes:
     if len(text) % 4 or text.endswith(b"==="):
         raise NotASealError
     try:
-        raw = a2b_base64(text, strict_mode=True)
+        raw = decode_large(text) if len(text) >= LARGE_TEXT_BYTES else a2b_base64(text, strict_mode=True)
     except ValueError:
         raise NotASealError from None
     if len(raw) < OVERHEAD_BYTES:
@@ -195,7 +197,8 @@ class Sealer:
     def seal(self, plaintext: bytes) -> bytes:
         """Seal under a fresh random nonce and return the text to store."""
         nonce = os.urandom(NONCE_BYTES) if self._nonces is None else next(self._nonces)
-        return b2a_base64(nonce + self._encrypt(nonce, plaintext, None), newline=False)
+        raw = nonce + self._encrypt(nonce, plaintext, None)
+        return encode_large(raw) if len(raw) >= LARGE_TEXT_BYTES else b2a_base64(raw, newline=False)
 
 
 def derive_user_key(master: bytes, user_id: UUID) -> bytes:
@@ -294,7 +297,8 @@ def _open_each(decrypts: Iterable[_Decrypt | None], texts: Iterable[bytes | None
     others: list[int] = []
     for number, (decrypt, text) in enumerate(zip(decrypts, texts)):  # noqa: B905  # the first one may be endless
         try:
-            raw = a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]  # None raises
+            large = len(text) >= LARGE_TEXT_BYTES  # type: ignore[arg-type]  # None raises
+            raw = decode_large(text) if large else a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]
             plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)  # type: ignore[misc]  # None raises
         except _UNOPENED:
             others.append(number)
@@ -320,7 +324,8 @@ def _reseal_each(
     new: list[bytes | None] = []
     for decrypt, target, text in zip(decrypts, targets, texts):  # noqa: B905  # the first ones may be endless
         try:
-            raw = a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]  # as in `_open_each`
+            large = len(text) >= LARGE_TEXT_BYTES  # type: ignore[arg-type]  # as in `_open_each`
+            raw = decode_large(text) if large else a2b_base64(text, strict_mode=True)  # type: ignore[arg-type]
             plaintext = decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None)  # type: ignore[misc]
         except _UNOPENED:
             new.append(None)
@@ -335,9 +340,10 @@ def _reseal_each(
         encrypt, reopen = target  # type: ignore[misc]  # a value that was opened has a target
         nonce = randomness[at : at + NONCE_BYTES]
         at += NONCE_BYTES
-        resealed = b2a_base64(nonce + encrypt(nonce, plaintext, None), newline=False)
+        raw = nonce + encrypt(nonce, plaintext, None)
+        resealed = encode_large(raw) if large else b2a_base64(raw, newline=False)
         # Promise 1: a value is overwritten only with a new one that was opened to the same plaintext before.
-        raw = a2b_base64(resealed, strict_mode=True)
+        raw = decode_large(resealed) if large else a2b_base64(resealed, strict_mode=True)
         try:
             same = reopen(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None) == plaintext
         except InvalidTag:
