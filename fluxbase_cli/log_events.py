@@ -65,6 +65,7 @@ class LogEvent(StrEnum):
 
     # Reports.
     REPORT_WRITTEN = "report.written"
+    REPORT_SIGNED = "report.signed"
 
     # Destroying keys.
     DESTROY_LEFT_TO_DO = "destroy.left-to-do"

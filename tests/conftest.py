@@ -41,6 +41,7 @@ pytest_plugins = [
     "tests.fixtures.plugin",
     "tests.fixtures.reporting",
     "tests.fixtures.browser",
+    "tests.fixtures.envelopes",
 ]
 
 #: Tests that take long. `.ci/run` runs them; the README's command leaves them out (see the markers in pyproject.toml).

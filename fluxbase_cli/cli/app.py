@@ -12,6 +12,7 @@ from fluxbase_cli import __version__
 from fluxbase_cli.cli import config, demo, keys, rotation, secrets, security
 from fluxbase_cli.cli.options import root_options, wants_json
 from fluxbase_cli.cli.output import say_what_was_lost
+from fluxbase_cli.cli.secrets import report
 from fluxbase_cli.cli.signals import ends_in_time, take_signals
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.log_events import LogEvent
@@ -56,6 +57,8 @@ def make_app() -> typer.Typer:
     app.callback()(root_options(_root))
     app.add_typer(secrets.make_app(), name="secrets")
     app.add_typer(keys.make_app(), name="keys")
+    # The same command as `secrets report`: an auditor who verifies a report has nothing else to do with secrets.
+    app.add_typer(report.make_app(), name="report")
     app.add_typer(config.make_app(), name="config")
     app.add_typer(rotation.make_app(), name="rotation")
     app.add_typer(security.make_app(), name="security")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import typer
 
 from fluxbase_cli.printable import as_printed
+
+if TYPE_CHECKING:
+    from fluxbase_cli.config import Secret
 
 
 class CancelledError(Exception):
@@ -44,3 +48,23 @@ def ask(question: str, shown: Iterable[str] = ()) -> None:
         signal.signal(signal.SIGINT, before)
     if not agreed:
         raise CancelledError
+
+
+def ask_secret(question: str) -> Secret | None:
+    """Ask for a passphrase, which the terminal does not show. None: nobody sits at a terminal.
+
+    Raises:
+        CancelledError: the operator has left the question.
+    """
+    from fluxbase_cli.config import Secret  # noqa: PLC0415  # start-up time
+
+    if not can_ask():
+        return None
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return Secret(str(typer.prompt(question, hide_input=True, err=True)))
+    except typer.Abort:
+        print(file=sys.stderr)  # noqa: T201
+        raise CancelledError from None
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -36,6 +36,10 @@ SCHEMA = "fluxbase-cli/report/v1"
 Report = dict[str, Any]
 
 
+class NothingToReportError(ConfigurationError):
+    """The job or the rotation does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What a report is about. Neither: the newest job.
@@ -53,7 +57,8 @@ def collect(database: DatabaseSettings, subject: Subject) -> Report:
     """Read a report. It shows one moment of the database.
 
     Raises:
-        ConfigurationError: there is no such job or rotation, or the database refuses the connection.
+        NothingToReportError: there is no such job or rotation.
+        ConfigurationError: the database refuses the connection.
         DatabaseError, PreflightRefusedError: as for `fluxbase_cli.store.connection.session`.
     """
     with session(database) as connection, _in_one_snapshot(connection):
@@ -63,7 +68,7 @@ def collect(database: DatabaseSettings, subject: Subject) -> Report:
 def _read(connection: Connection, subject: Subject) -> Report:
     jobs, store = JobStore(connection), EvidenceStore(connection)
     if not jobs.schema.exists() or not jobs.newest():
-        raise ConfigurationError("no job has run on this database yet, so there is nothing to report")
+        raise NothingToReportError("no job has run on this database yet, so there is nothing to report")
     has_rotations = RotationStore(connection).exists()
     if subject.rotation is None:
         listed = [_job(jobs, jobs.newest() if subject.job is None else subject.job)]
@@ -108,7 +113,7 @@ def _generated(identity: Identity) -> dict[str, Any]:
 def _job(jobs: JobStore, number: int) -> Job:
     job = jobs.get(number)
     if job is None:
-        raise ConfigurationError(
+        raise NothingToReportError(
             f"there is no job {number} on this database", hint="`fluxbase-cli secrets status` lists them."
         )
     return job
@@ -117,9 +122,9 @@ def _job(jobs: JobStore, number: int) -> Job:
 def _rotation(store: EvidenceStore, wanted: int, *, has_rotations: bool) -> int:
     number = (wanted or store.newest_rotation()) if has_rotations else 0
     if not number:
-        raise ConfigurationError("no rotation has run on this database yet, so there is nothing to report")
+        raise NothingToReportError("no rotation has run on this database yet, so there is nothing to report")
     if store.rotation(number) is None:
-        raise ConfigurationError(
+        raise NothingToReportError(
             f"there is no rotation {number} on this database",
             hint=f"The newest one is {store.newest_rotation()}. Rotations and jobs are numbered separately.",
         )

@@ -1,7 +1,8 @@
-"""The commands `secrets report` and `secrets report verify`: evidence for a change ticket and an auditor."""
+"""The command `secrets report`: evidence for a change ticket and an auditor."""
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +14,14 @@ from fluxbase_cli.cli.default_command import group_with_default
 from fluxbase_cli.cli.option_types import whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import write
+from fluxbase_cli.cli.secrets import verify
 from fluxbase_cli.errors import ConfigurationError, ExitCode
-from fluxbase_cli.log_events import LogEvent
+from fluxbase_cli.log_events import LogEvent, about
 
 if TYPE_CHECKING:
+    from fluxbase_cli.config import Secret, Settings
     from fluxbase_cli.printable import Lines
+    from fluxbase_cli.report.messages import Messages
 
 
 class Format(StrEnum):
@@ -43,20 +47,26 @@ Examples:
   fluxbase-cli secrets report 7 --format html --out job-7.html
   fluxbase-cli secrets report 7 --format json | jq .jobs[0].totals
   fluxbase-cli secrets report --rotation 3 --out rotation-3.md
+  fluxbase-cli secrets report 7 --out job-7.html --sign report-key.pem
+  fluxbase-cli secrets report verify job-7.html.dsse.json --key report-key.pub.pem --database
 """
+#: What is appended to the name of a file for its signed report.
+_ENVELOPE = ".dsse.json"
+_PASSPHRASE = "FLUXBASE_CLI_SIGN_PASSPHRASE"  # noqa: S105  # the name of a variable
 
 
 def make_app() -> typer.Typer:
     """Build the command with its subcommand."""
     app = group_with_default(_GROUP_HELP, default="job")
     app.command("job", epilog=_EXAMPLES, hidden=True)(command(report))
+    verify.add_to(app)
     return app
 
 
 _GROUP_HELP = "Write a report of a job or a rotation, for a change ticket and an auditor."
 
 
-def report(
+def report(  # noqa: PLR0913  # a command's options
     options: Options,
     *,
     job: Annotated[
@@ -80,6 +90,15 @@ def report(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write it to this file. A file that is there is replaced."),
     ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option(
+            "--sign",
+            metavar="KEY",
+            help="Sign it with this key: an Ed25519 key in a PEM file, vault-transit:[MOUNT/]NAME, or aws-kms:KEY. "
+            "Writes an in-toto statement in a DSSE envelope; with HTML or Markdown, beside it as FILE.dsse.json.",
+        ),
+    ] = None,
 ) -> int:
     """Write a report of a job or a rotation, for a change ticket and an auditor.
 
@@ -91,24 +110,62 @@ def report(
 
     if job is not None and rotation is not None:
         raise ConfigurationError("JOB and --rotation can't go together", hint="A rotation's report has all its jobs.")
-    form = _form(options, format_, out)
-    found = collect(load(options).database, Subject(job, rotation))
+    form = _form(options, format_, out, signs=sign is not None)
+    if sign is not None and form in {Format.HTML, Format.MARKDOWN} and out is None:
+        raise ConfigurationError(
+            f"a signed report as {form} is two files, so --out is needed", hint="Without --format, it is one file."
+        )
+    if sign is not None and form is Format.YAML:
+        raise ConfigurationError("a signed report is JSON", hint="Leave --format and --output out.")
+    messages, settings = messages_for(options), load(options)
+    found = collect(settings.database, Subject(job, rotation))
     text = _rendered(found, form)
+    if sign is not None:
+        # Signed first: a report without its signature must not look like a signed one.
+        files = {} if form is Format.JSON or out is None else {out.name: _file_bytes(text)}
+        envelope = _signed(found, sign, files, settings, messages)
+        if out is None or form is Format.JSON:
+            text = envelope
+        else:
+            _put(out.with_name(f"{out.name}{_ENVELOPE}"), envelope)
+            messages.tell(LogEvent.REPORT_WRITTEN, f"✓ Wrote {out.name}{_ENVELOPE}")
     if out is None:
         write(text)
         return ExitCode.DONE
     _put(out, text)
-    messages_for(options).tell(LogEvent.REPORT_WRITTEN, f"✓ Wrote {out}")
+    messages.tell(LogEvent.REPORT_WRITTEN, f"✓ Wrote {out}")
     return ExitCode.DONE
 
 
-def _form(options: Options, given: Format | None, out: Path | None) -> Format:
-    """The form of the report: as --format says, else --output, else the name of the file."""
+def _signed(found: dict[str, Any], sign: str, files: dict[str, bytes], settings: Settings, messages: Messages) -> Lines:
+    """The envelope of a report."""
+    from fluxbase_cli.evidence.signing.sources import find_signer  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.evidence.signing.statement import make_envelope, make_statement  # noqa: PLC0415
+    from fluxbase_cli.printable import Lines  # noqa: PLC0415
+
+    warn = about(LogEvent.KEY_WARNING, messages.warn_once)
+    signer = find_signer(sign, settings, os.environ, passphrase=_passphrase, warn=warn)
+    envelope = make_envelope(make_statement(found, files), signer)
+    messages.tell(LogEvent.REPORT_SIGNED, f"✓ Signed with the key {signer.public_key.keyid}")
+    return Lines(envelope.decode("ascii").rstrip("\n"))
+
+
+def _passphrase() -> Secret | None:
+    """The passphrase of the signing key: from the environment, else from the terminal. None: nobody can be asked."""
+    from fluxbase_cli.cli.ask import ask_secret  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.config import Secret  # noqa: PLC0415
+
+    given = os.environ.get(_PASSPHRASE)
+    return Secret(given) if given is not None else ask_secret("Passphrase of the signing key")
+
+
+def _form(options: Options, given: Format | None, out: Path | None, *, signs: bool) -> Format:
+    """The form of the report: as --format says, else --output, else the name of the file. A signed report is JSON."""
     wanted = None if options.output in (None, Output.TABLE) else Format(str(options.output))
     if given is not None and wanted is not None and given is not wanted:
         raise ConfigurationError(f"--format {given} and --output {wanted} can't go together", hint="Leave one out.")
     by_name = None if out is None else _SUFFIXES.get(out.suffix.lower())
-    return given or wanted or by_name or Format.MARKDOWN
+    return given or wanted or by_name or (Format.JSON if signs else Format.MARKDOWN)
 
 
 def _rendered(found: dict[str, Any], form: Format) -> Lines:
@@ -129,11 +186,15 @@ def _rendered(found: dict[str, Any], form: Format) -> Lines:
             return to_markdown(found)
 
 
+def _file_bytes(text: str) -> bytes:
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
 def _put(path: Path, text: str) -> None:
     from fluxbase_cli.config.replace_file import put_file  # noqa: PLC0415  # start-up time
 
     try:
-        put_file(path, f"{text}\n".encode("utf-8", "backslashreplace"), mode=0o600)
+        put_file(path, _file_bytes(text), mode=0o600)
     except OSError as error:
         raise ConfigurationError(
             f"{path} can't be written: {error.strerror or type(error).__name__}",

@@ -34,23 +34,9 @@ def read_key_file(path: Path, place: str) -> str:
     """
     name = f"the key file {path} ({place})"
     try:
-        # Before it is opened: to open a device or a pipe may do something.
-        _refuse_irregular(path.stat(), name)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
-            status = os.fstat(descriptor)
-            _refuse_irregular(status, name)
-            _refuse_open_to_others(status, path, name)
-            content = file.read(_MOST_BYTES + 1)
+        content = read_private_file(path, name, most_bytes=_MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise _absent(path, place) from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"{name} can't be read: {error.strerror or type(error).__name__}",
-            hint="`ls -lL` shows who may read it. In Kubernetes, a container that does not run as root needs fsGroup.",
-        ) from None
-    except ValueError:
-        raise ConfigurationError(f"{name} has a name that can't be a file's", hint="Correct the path.") from None
     if len(content) > _MOST_BYTES:
         raise ConfigurationError(
             f"{name} is larger than {_MOST_BYTES} bytes: it is no key", hint="It must hold one key and nothing else."
@@ -58,6 +44,38 @@ def read_key_file(path: Path, place: str) -> str:
     if not content:
         raise ConfigurationError(f"{name} is empty", hint="`fluxbase-cli keys generate` makes a key.")
     return _without_line_end(content).decode("utf-8", "surrogateescape")
+
+
+def read_private_file(path: Path, name: str, *, most_bytes: int) -> bytes:
+    """The first bytes of a regular file that no others may read.
+
+    Args:
+        path: the file. A link is followed.
+        name: its name in messages.
+        most_bytes: it may have so many. One byte more is read, so that the caller sees that it is too large.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: there is no such file.
+        ConfigurationError: it is no regular file, others may read it, or it can't be read.
+    """
+    try:
+        # Before it is opened: to open a device or a pipe may do something.
+        _refuse_irregular(path.stat(), name)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
+            status = os.fstat(descriptor)
+            _refuse_irregular(status, name)
+            _refuse_open_to_others(status, path, name)
+            return file.read(most_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"{name} can't be read: {error.strerror or type(error).__name__}",
+            hint="`ls -lL` shows who may read it. In Kubernetes, a container that does not run as root needs fsGroup.",
+        ) from None
+    except ValueError:
+        raise ConfigurationError(f"{name} has a name that can't be a file's", hint="Correct the path.") from None
 
 
 def _without_line_end(content: bytes) -> bytes:
