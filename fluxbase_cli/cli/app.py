@@ -10,10 +10,12 @@ import typer
 
 from fluxbase_cli import __version__
 from fluxbase_cli.cli import config, demo, keys, rotation, secrets, security
+from fluxbase_cli.cli.completion import command as completion
 from fluxbase_cli.cli.options import root_options, wants_json
 from fluxbase_cli.cli.output import say_what_was_lost
 from fluxbase_cli.cli.secrets import report
 from fluxbase_cli.cli.signals import ends_in_time, take_signals
+from fluxbase_cli.cli.suggest import Program, did_you_mean
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.streams import guarded_streams
@@ -47,6 +49,7 @@ def make_app() -> typer.Typer:
     """Build the program from its commands."""
     app = typer.Typer(
         name="fluxbase-cli",
+        cls=Program,
         help=_HELP,
         no_args_is_help=True,
         # Typer's own tracebacks show the values of variables, so they would show keys.
@@ -65,6 +68,7 @@ def make_app() -> typer.Typer:
     demo.add_to(app)
     app.command("help")(_help)
     app.command("version")(_print_version)
+    completion.add_to(app)
     return app
 
 
@@ -77,7 +81,9 @@ def _help(
     for word in words or ():
         found = getattr(context.command, "get_command", lambda _context, _word: None)(context, word)
         if found is None:
-            raise typer.BadParameter(f"there is no command '{' '.join(words or ())}'", ctx=ctx)
+            sentence = did_you_mean(word, getattr(context.command, "commands", {}))
+            text = f"there is no command '{' '.join(words or ())}'" + (f". {sentence}" if sentence else "")
+            raise typer.BadParameter(text, ctx=ctx)
         context = type(ctx)(found, info_name=word, parent=context)
     print(context.command.get_help(context))  # noqa: T201
 
@@ -89,6 +95,10 @@ def _print_version() -> None:
 
 def main() -> None:
     """Run the command line."""
+    if sys.argv[1:2] == ["__complete"]:
+        from fluxbase_cli.cli.completion.answer import answer  # noqa: PLC0415  # start-up time
+
+        answer(sys.argv[2:])
     take_signals()
     with guarded_streams() as (out, err):
         try:

@@ -23,6 +23,7 @@ from typer.core import TyperGroup
 from typer.models import OptionInfo
 
 from fluxbase_cli.cli.finish import finish
+from fluxbase_cli.color import may_color
 from fluxbase_cli.errors import ConfigurationError
 
 _LOG_FORMAT = "--log-format"
@@ -97,8 +98,8 @@ class Options:
 
     @property
     def color(self) -> bool:
-        """Whether colour is allowed (https://no-color.org)."""
-        return not self.no_color and not os.environ.get("NO_COLOR")
+        """Whether colour is allowed."""
+        return not self.no_color and may_color(os.environ)
 
 
 _CONTEXT: ContextVar[typer.Context] = ContextVar("context")

@@ -13,6 +13,7 @@ import typer
 from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, list_lines, print_list
 from fluxbase_cli.cli.options import CHECK_OUTPUTS, LIST_OUTPUTS, Options, Output, command, command_group
 from fluxbase_cli.cli.output import print_result, write
+from fluxbase_cli.cli.suggest import did_you_mean
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.printable import lines
 
@@ -198,10 +199,14 @@ def explain(
     """Explain a rule: what it checks, why, and what to do."""
     from fluxbase_cli.report.security.data import rule_data  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.security.text import rule_lines  # noqa: PLC0415
-    from fluxbase_cli.security.registry import find_rule  # noqa: PLC0415
+    from fluxbase_cli.security.registry import all_rules, find_rule  # noqa: PLC0415
 
     found = find_rule(rule)
     if found is None:
-        raise ConfigurationError("there is no rule with this id", hint="`fluxbase-cli security rules` lists them.")
+        sentence = did_you_mean(rule, (each.id for each in all_rules()))
+        raise ConfigurationError(
+            f"there is no rule {rule!r}",
+            hint=(f"{sentence} " if sentence else "") + "`fluxbase-cli security rules` lists all of them.",
+        )
     print_result(options, rule_data(found), rule_lines(found))
     return ExitCode.DONE

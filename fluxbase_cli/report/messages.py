@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from fluxbase_cli.color import must_color
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import as_printed, to_printable_json
 from fluxbase_cli.streams import own
@@ -25,7 +27,7 @@ class Messages:
     def __init__(self, *, quiet: bool = False, as_json: bool = False, color: bool = True) -> None:
         self.quiet = quiet
         self.as_json = as_json
-        self.color = color and sys.stderr.isatty()
+        self.color = color and (sys.stderr.isatty() or must_color(os.environ))
         # Reentrant: a signal handler may write a message while the main thread writes one.
         self._lock = threading.RLock()
         self._warned: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from fluxbase_cli.color import may_redraw
 from fluxbase_cli.engine.events import BatchDone, Event, Message, PassStarted, Waiting
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import printable
@@ -261,6 +263,6 @@ def progress_for(messages: Messages, *, color: bool) -> TableProgress | LineProg
     """Choose the display: none, a table on a terminal, or lines."""
     if messages.quiet:
         return QuietProgress()
-    if sys.stderr.isatty() and not messages.as_json:
+    if sys.stderr.isatty() and not messages.as_json and may_redraw(os.environ):
         return TableProgress(messages, color=color)
     return LineProgress(messages)

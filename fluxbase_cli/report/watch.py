@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from fluxbase_cli.color import may_redraw
 from fluxbase_cli.engine.observe.status import JobDetails
 from fluxbase_cli.printable import Lines, as_printed, lines, printable, to_printable_json
 from fluxbase_cli.report.json_report import to_yaml
@@ -92,7 +94,7 @@ class TableDisplay:
 
 def display_for(form: str, *, color: bool) -> Display:
     """Choose the display for the output form, and for a terminal or a pipe."""
-    if form == "table" and sys.stdout.isatty():
+    if form == "table" and sys.stdout.isatty() and may_redraw(os.environ):
         return TableDisplay(color=color)
     return LinesDisplay(form)
 

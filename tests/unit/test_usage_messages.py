@@ -31,7 +31,14 @@ def run(tmp_path: Path) -> InProcess:
         (("secrets", "re-encrypt", "--concurrency", "100"), "100 is too large; it must be 1 to 64"),
         (("secrets", "status", "one"), "'one' is not a whole number, such as 1"),
         (("secrets", "re-encrypt", "--form-version", "1"), "--from-version"),
-        (("help", "secrets", "reencrypt"), "there is no command 'secrets reencrypt'"),
+        (("help", "secrets", "reencrypt"), "there is no command 'secrets reencrypt'. Did you mean 're-encrypt'?"),
+        (("secrets", "reencrypt"), "No such command 'reencrypt'. Did you mean 're-encrypt'?"),
+        (("secrets", "re-encrypt", "--dryrun"), "No such option: --dryrun. Did you mean '--dry-run'?"),
+        (("secrets", "re-encrypt", "--From-Versions=1"), "Did you mean '--from-version'"),
+        (("--verson",), "No such option: --verson. Did you mean '--version'?"),
+        (("secrets", "audit", "--databases", "branch"), "Did you mean 'branches'?"),
+        (("keys", "list", "-o", "jsn"), "Did you mean 'json'?"),
+        (("security", "explain", "FB-TLS-04"), "there is no rule 'FB-TLS-04'\nDid you mean 'FB-TLS-004'"),
     ],
 )
 def test_wrong_words_are_named_with_what_is_right(run: InProcess, arguments: tuple[str, ...], said: str) -> None:
