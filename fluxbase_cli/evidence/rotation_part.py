@@ -25,7 +25,7 @@ def rotation_part(connection: Connection, rotation: RotationRecord) -> dict[str,
         "to_version": rotation.to_version,
         "forced": rotation.forced,
         "due_at": utc_or_none(rotation.due_at),
-        "why": store.why(rotation.id),
+        "why": store.why(rotation.id) or _why(rotation),
         "started_at": utc(rotation.started_at),
         "finished_at": utc_or_none(rotation.finished_at),
         "elapsed_seconds": seconds_between(rotation.started_at, rotation.finished_at),
@@ -44,6 +44,13 @@ def rotation_part(connection: Connection, rotation: RotationRecord) -> dict[str,
             for each in store.retirements(rotation.id)
         ],
     }
+
+
+def _why(rotation: RotationRecord) -> str | None:
+    """Why a rotation was begun, where no notification says it: without a webhook there is none."""
+    if rotation.forced:
+        return "--force was given"
+    return None if rotation.due_at is None else f"it was due on {utc(rotation.due_at)}"
 
 
 def _step(record: StepRecord) -> dict[str, Any]:

@@ -73,12 +73,11 @@ def _summary(report: dict[str, Any]) -> Iterator[Block]:
 
 
 def _rotation(rotation: dict[str, Any]) -> Iterator[Block]:
-    why = rotation["why"] or ("it was forced" if rotation["forced"] else NOT_RECORDED)
     rows: list[tuple[str, Text]] = [
         ("Rotation", f"{rotation['rotation']} ({rotation['state']})"),
         ("From key", f"version {rotation['from_version']}"),
         ("To key", "not chosen yet" if rotation["to_version"] is None else f"version {rotation['to_version']}"),
-        ("Why", why),
+        ("Why", text(rotation["why"])),
         ("Due", moment(rotation["due_at"], "not by the schedule" if rotation["forced"] else NOT_RECORDED)),
         ("Begun", moment(rotation["started_at"])),
         ("Ended", moment(rotation["finished_at"], "not ended")),

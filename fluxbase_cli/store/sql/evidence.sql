@@ -26,14 +26,17 @@ SELECT * FROM fluxbase_rotation.rotation WHERE id = %(rotation)s;
 SELECT coalesce(max(id), 0) AS id FROM fluxbase_rotation.rotation;
 
 -- name: jobs_of_rotations
--- Which job belongs to which rotation: it was begun during the rotation, and moves values to the new version or back.
--- The numbers decide that, not only the times: those of a rotation are rounded.
+-- Which job belongs to which rotation: the one that its step names; and each that was begun during the rotation and moves
+-- values to the new version or back. The numbers of the jobs count too, because the times of a rotation are rounded.
 SELECT r.id AS rotation, j.id AS job
 FROM fluxbase_rotation.rotation AS r
 JOIN fluxbase_rotation.job AS j ON j.id > r.newest_job
-WHERE (j.to_version = r.to_version OR (j.kind = 'rollback' AND j.to_version = r.from_version))
-  AND j.id <= coalesce((SELECT min(n.newest_job) FROM fluxbase_rotation.rotation AS n WHERE n.id > r.id), j.id)
-  AND (r.finished_at IS NULL OR j.created_at <= r.finished_at)
+WHERE j.id IN (
+        SELECT (s.detail ->> 'job')::bigint FROM fluxbase_rotation.rotation_step AS s
+        WHERE s.rotation = r.id AND s.step = 're-encrypt')
+   OR ((j.to_version = r.to_version OR (j.kind = 'rollback' AND j.to_version = r.from_version))
+       AND j.id <= coalesce((SELECT min(n.newest_job) FROM fluxbase_rotation.rotation AS n WHERE n.id > r.id), j.id)
+       AND (r.finished_at IS NULL OR j.created_at <= r.finished_at))
 ORDER BY j.id;
 
 -- name: why
