@@ -42,6 +42,7 @@ pytest_plugins = [
     "tests.fixtures.reporting",
     "tests.fixtures.browser",
     "tests.fixtures.envelopes",
+    "tests.fixtures.planning",
 ]
 
 #: Tests that take long. `.ci/run` runs them; the README's command leaves them out (see the markers in pyproject.toml).
@@ -67,6 +68,7 @@ _SLOW = (
     "integration/test_pinned_keys.py",
     "integration/test_manual_notifications.py",
     "integration/test_obstacles.py",
+    "integration/test_plan",
     "integration/test_reencrypt_nothing_else.py",
     "integration/test_reencrypt_resisted.py",
     "integration/test_rows_that_resist.py",

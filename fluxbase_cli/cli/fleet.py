@@ -55,6 +55,8 @@ _REFUSED = {
     "database_url": "each instance's configuration names its database",
     "join": "an instance's job is joined from its own command line",
     "watch": "one instance at a time can be watched",
+    "plan": "a plan is for one database",
+    "plan_out": "each instance needs a plan of its own",
 }
 #: Options that instances do not get. The fleet asks its question once, so `--yes` is handled apart.
 _NOT_PASSED_ON = frozenset({*_ADDED, "yes"})

@@ -232,6 +232,34 @@ AllowUnusableKey = Annotated[
 ]
 
 
+PlanOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan-out",
+        metavar="FILE",
+        help="Write what would be done to this file, for somebody to approve. Changes nothing, as --dry-run.",
+    ),
+]
+PlanIn = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="FILE",
+        help="Run exactly this plan, without a question. Refused with exit code 3 if the database or the keys are not "
+        "those of the plan any more.",
+    ),
+]
+PlanValid = Annotated[
+    float,
+    typer.Option(
+        "--plan-valid",
+        parser=seconds("--plan-valid", least=60.0, most=2_592_000.0),
+        metavar="TIME",
+        help="With --plan-out: the plan is refused after this time, as in 24h. At most 30d.",
+    ),
+]
+
+
 @option_group
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
@@ -258,6 +286,9 @@ class JobOptions:
     locations: LocationsOption = None
     transaction_wait: TransactionWait = 10.0
     notify: Notify = None
+    plan_out: PlanOut = None
+    plan: PlanIn = None
+    plan_valid: PlanValid = 86_400.0
 
 
 def max_lag(text: str | None) -> MaxLag | None:

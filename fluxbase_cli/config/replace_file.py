@@ -58,21 +58,23 @@ def replace_file(path: Path, before: bytes, after: bytes, backup: Path | None) -
     _sync_folder(target.parent)
 
 
-def put_file(path: Path, content: bytes, *, mode: int = _OWNER_ONLY) -> None:
+def put_file(path: Path, content: bytes, *, mode: int = _OWNER_ONLY, keep_mode: bool = True) -> None:
     """Write a file of our own, atomically: readers see the old content or the new one.
 
     Args:
         path: the file. It may exist, if it is a regular file. A link is not followed.
         content: its new content.
-        mode: of a new file; a file that exists keeps its own.
+        mode: of a new file.
+        keep_mode: whether a file that exists keeps its own mode.
 
     Raises:
         OSError: it was not changed.
     """
     if not may_be_put(path):
         raise OSError(errno.EINVAL, "it is a link, or no regular file")
-    with suppress(FileNotFoundError):
-        mode = stat.S_IMODE(path.lstat().st_mode)
+    if keep_mode:
+        with suppress(FileNotFoundError):
+            mode = stat.S_IMODE(path.lstat().st_mode)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
         try:
             new.write(content)

@@ -43,6 +43,7 @@ class JobRequest:
         secondary: the database is that of a branch or a tenant, not the main database.
         alone: no worker process may be started.
         scheduled: a program begins the job, not a person.
+        plan: the digest of the plan file that the job runs; None without one.
     """
 
     kind: JobKind
@@ -68,6 +69,7 @@ class JobRequest:
     secondary: bool = False
     alone: bool = False
     scheduled: bool = False
+    plan: str | None = None
 
     @property
     def obeys_stop(self) -> bool:

@@ -80,6 +80,7 @@ def _comparable(text: str) -> list[str]:
     for pattern, instead in (
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b", "ID"),
         (r"\b[0-9a-f]{16}\b", "FINGERPRINT"),
+        (r"\b[0-9a-f]{64}\b", "DIGEST"),
         (r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?", "MOMENT"),
         (r"\b\d+(\.\d+)?s\b", "TIME"),
         (r"[0-9a-f-]{36}", "ID"),

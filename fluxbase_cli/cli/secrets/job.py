@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,9 +13,18 @@ from fluxbase_cli.cli.confirm import confirm
 from fluxbase_cli.cli.context import load, messages_for, with_keys
 from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.notify import notifications_for
-from fluxbase_cli.cli.option_types import JobOptions, limits_of, max_lag, scope_of, whole_number
+from fluxbase_cli.cli.option_types import JobOptions, whole_number
 from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, Output, command
 from fluxbase_cli.cli.output import print_quarantine, print_result, write
+from fluxbase_cli.cli.plan import (
+    WrittenPlan,
+    check_plan_options,
+    opened_plan,
+    place_and_keys_fit,
+    work_fits,
+    write_plan_of,
+)
+from fluxbase_cli.cli.secrets.job_request import request_maker
 from fluxbase_cli.cli.telemetry import telemetry_for
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.log_events import LogEvent, about
@@ -25,14 +34,15 @@ if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
     from fluxbase_cli.config import Settings
     from fluxbase_cli.engine.databases import DatabasesReport, PreparedDatabases
-    from fluxbase_cli.engine.goal import Goal
     from fluxbase_cli.engine.outcome import JobReport
     from fluxbase_cli.engine.request import JobRequest
     from fluxbase_cli.notifications.manual_run import ManualRun
+    from fluxbase_cli.plans.plan_file import SavedPlan
     from fluxbase_cli.report.messages import Messages
     from fluxbase_cli.report.server_key import ServerNotes
-    from fluxbase_cli.store.records import JobKind
     from fluxbase_cli.telemetry.listener import Value
+
+_T = TypeVar("_T")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,6 +57,8 @@ Examples:
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --max-rate 2000 --max-replica-lag 10s --vacuum
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --fleet fleet.yaml --parallel 4
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --plan-out plan.json
+  fluxbase-cli secrets re-encrypt --plan plan.json
 """
 
 
@@ -90,7 +102,12 @@ def re_encrypt(
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
-    make_request = _request_maker(job)
+    job, plan = check_plan_options(job), None
+    opened = opened_plan(JobKind.RE_ENCRYPT, job, {"from_version": from_version, "to_version": to_version})
+    if opened is not None:
+        plan, job = opened
+        from_version, to_version = plan.from_version, plan.to_version
+    make_request = request_maker(job, plan)
 
     def request(active: int) -> JobRequest:
         target = active if to_version is None else to_version
@@ -102,12 +119,13 @@ def re_encrypt(
             JobKind.RE_ENCRYPT, Goal(target=target, source=from_version), (reason or "").strip() or None
         )
 
-    return _run_job(options, request, job)
+    return _run_job(options, request, job, plan)
 
 
 _ROLLBACK_EXAMPLES = """\b
-Example:
+Examples:
   fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised"
+  fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised" --plan-out plan.json
 """
 
 
@@ -115,19 +133,19 @@ def rollback(
     options: Options,
     *,
     to_version: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--to-version",
             "--to",
             parser=whole_number(least=1),
             metavar="N",
-            help="Move all values back to this key version.",
+            help="Move all values back to this key version. [required without --plan]",
         ),
-    ],
+    ] = None,
     reason: Annotated[
-        str,
-        typer.Option("--reason", help="Why. It is recorded with who, when and from where."),
-    ],
+        str | None,
+        typer.Option("--reason", help="Why. It is recorded with who, when and from where. [required without --plan]"),
+    ] = None,
     job: JobOptions,
 ) -> int:
     """Move every sealed value back to an older key version.
@@ -138,67 +156,34 @@ def rollback(
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
-    if not reason.strip():
+    job, plan = check_plan_options(job), None
+    opened = opened_plan(JobKind.ROLLBACK, job, {"to_version": to_version, "reason": reason})
+    if opened is not None:
+        plan, job = opened
+        to_version, reason = plan.to_version, plan.reason
+    target, why = _required("--to-version", to_version), _required("--reason", reason).strip()
+    if not why:
         raise ConfigurationError("--reason is empty", hint="Say why: it is kept in the record of events.")
-    make_request = _request_maker(job)
-    return _run_job(
-        options, lambda _active: make_request(JobKind.ROLLBACK, Goal(target=to_version), reason.strip()), job
-    )
+    make_request = request_maker(job, plan)
+    return _run_job(options, lambda _active: make_request(JobKind.ROLLBACK, Goal(target=target), why), job, plan)
 
 
-def _request_maker(job: JobOptions) -> Callable[[JobKind, Goal, str | None], JobRequest]:
-    """Check a job's options, and return a function that makes the request."""
-    from fluxbase_cli.engine.request import JobRequest  # noqa: PLC0415  # start-up time
-
-    lag, scope = max_lag(job.max_replica_lag), scope_of(job.locations)
-
-    def request(kind: JobKind, goal: Goal, reason: str | None) -> JobRequest:
-        return JobRequest(
-            kind=kind,
-            goal=goal,
-            reason=reason,
-            limits=limits_of(job.batch_size),
-            # If the operator sets a size, the batch time does not change it.
-            batch_s=job.batch_time or None if job.batch_size is None else None,
-            max_rate_per_s=job.max_rate,
-            max_lag=lag,
-            vacuum=job.vacuum,
-            workers=job.concurrency,
-            dry_run=job.dry_run,
-            join=job.join,
-            restart=job.restart,
-            run_name=_run_name(job.run_name, restart=job.restart, dry_run=job.dry_run),
-            retry_limit_s=job.patience,
-            allow_triggers=job.allow_triggers,
-            allow_publications=job.allow_publications,
-            accept_undecryptable=job.accept_undecryptable,
-            catalogue=scope.catalogue,
-            wait_s=job.transaction_wait,
-        )
-
-    return request
+def _required(name: str, value: _T | None) -> _T:
+    """The value of an option that a plan may have given instead."""
+    if value is None:
+        raise ConfigurationError(f"{name} is missing", hint="Give it, or --plan FILE, which has it.")
+    return value
 
 
-def _run_name(name: str | None, *, restart: bool, dry_run: bool) -> str | None:
-    if name is None:
-        return None
-    if not name.strip():
-        raise ConfigurationError("--run-name is empty", hint="Give each run a different name, or leave the option out.")
-    if restart or dry_run:
-        raise ConfigurationError(
-            f"--run-name and --{'restart' if restart else 'dry-run'} can't go together",
-            hint="A run's processes share one job; leave one of the two out.",
-        )
-    return name.strip()
-
-
-def _run_job(options: Options, request_for: Callable[[int], JobRequest], job: JobOptions) -> int:
+def _run_job(
+    options: Options, request_for: Callable[[int], JobRequest], job: JobOptions, plan: SavedPlan | None
+) -> int:
     from fluxbase_cli.notifications.manual_run import JOB  # noqa: PLC0415  # start-up time
 
     messages = messages_for(options)
     settings = load(options, messages)
     with notifications_for(messages, settings, JOB, asked=job.notify, dry_run=job.dry_run) as told:
-        return _run_loaded(options, messages, settings, request_for, job, told)
+        return _run_loaded(options, messages, settings, request_for, job, plan, told)
 
 
 def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
@@ -207,6 +192,7 @@ def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
     settings: Settings,
     request_for: Callable[[int], JobRequest],
     job: JobOptions,
+    plan: SavedPlan | None,
     told: ManualRun,
 ) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
@@ -232,6 +218,9 @@ def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
     request, wanted = request_for(active), Wanted(job.databases.value)
     told.is_about(job_run_title(request.kind, request.goal))
     with leave_on_sigterm(messages.fail):
+        # Before the keys are tried: that they are not those of the plan says more than that they open nothing.
+        if plan is not None and not place_and_keys_fit(options, job, plan, loaded, request):
+            return ExitCode.CHECK_SAYS_NO
         target = keyring.key(request.goal.target)
         if not request.dry_run:
             if request.goal.source is not None:
@@ -244,6 +233,8 @@ def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
         refuse_unfit(target, encryption, Allowed(weak=job.allow_weak_key, unusable=job.allow_unusable_key))
         for warning in targets.warnings:
             messages.warn(LogEvent.DATABASE_WARNING, warning)
+        if plan is not None and not work_fits(options, job, plan, targets):
+            return ExitCode.CHECK_SAYS_NO
         sessions = sessions_of(loaded.settings.database) if reads_one_key(encryption, targets.release) else ()
         notes = ServerNotes(
             encryption, targets.release, keyring, target, request.goal.source, sessions, request.dry_run
@@ -278,7 +269,8 @@ def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
             telemetry.add(_outcome(everywhere.together))
             # Before the result is printed, which may take long where nobody reads it.
             told.job_ended(everywhere.together, in_main=any(each.kind == MAIN for each in everywhere.databases))
-        return _tell_result(options, messages, everywhere, notes, request)
+        written = write_plan_of(job, loaded, request, targets, everywhere)
+        return _tell_result(options, messages, everywhere, notes, request, written)
 
 
 def _tell_start(told: ManualRun, targets: PreparedDatabases, request: JobRequest) -> None:
@@ -307,8 +299,13 @@ def _outcome(report: JobReport) -> dict[str, Value | None]:
     }
 
 
-def _tell_result(
-    options: Options, messages: Messages, everywhere: DatabasesReport, notes: ServerNotes, request: JobRequest
+def _tell_result(  # noqa: PLR0913, PLR0917  # the result and what it is about
+    options: Options,
+    messages: Messages,
+    everywhere: DatabasesReport,
+    notes: ServerNotes,
+    request: JobRequest,
+    written: WrittenPlan,
 ) -> int:
     """Print how the job ended, and what comes next. Return the exit code."""
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415  # start-up time
@@ -317,7 +314,8 @@ def _tell_result(
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
     report = everywhere.together
-    print_result(options, databases_report(everywhere), (*job_lines(report), *database_lines(everywhere)))
+    data = {**databases_report(everywhere), **written.data}
+    print_result(options, data, (*job_lines(report), *database_lines(everywhere), *written.lines))
     for each in report.unexamined:
         messages.warn(LogEvent.NOT_EXAMINED, f"not examined: {each}")
     if report.quarantine:

@@ -119,7 +119,7 @@ class JobStart:
                     jobs.note_restored(job.id)
             # How far the job is now. The rate of the job is computed from here.
             start = {"rows_done": jobs.shards.rows_done(job.id), "scanned": values_handled(jobs, job.id)}
-            jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run_name())
+            jobs.events.add("joined" if joins else "resumed", job=job.id, detail=start | self._run())
         verb = "Joining" if joins else "Resuming"
         done = percent(jobs, job)
         self._observer.notify(
@@ -189,14 +189,16 @@ class JobStart:
             start = {"rows_done": 0, "scanned": 0}
             # `keys destroy` later checks these standbys, even if they are no longer connected then.
             standbys = {"standbys": connected_standbys(connection)}
-            detail = goal | start | standbys | self._run_name()
+            detail = goal | start | standbys | self._run()
             jobs.events.add("started", job=job, reason=self._request.reason, detail=detail)
             jobs.note_storage(job, self._prepared.preflight.relations)
         self._observer.notify(PassStarted(0, self._prepared.plan.rows_by_location, {}))
         return recorded_job(jobs, job)
 
-    def _run_name(self) -> dict[str, str]:
-        return {} if self._request.run_name is None else {"run_name": self._request.run_name}
+    def _run(self) -> dict[str, str]:
+        """The name of the run, and the plan that it runs."""
+        named = {"run_name": self._request.run_name, "plan": self._request.plan}
+        return {name: text for name, text in named.items() if text is not None}
 
     def _rows_done(self, jobs: JobStore, job: Job) -> Mapping[str, int]:
         done: dict[str, int] = {}

@@ -1,0 +1,9 @@
+#!/bin/sh
+# The second job, after somebody has approved the first: exactly that plan, or nothing.
+# Exit code 3: the database, the keys or the values are not those of the plan any more. Make a new plan.
+set -eu
+
+fluxbase-cli secrets re-encrypt --plan plan.json -o json > result.json
+
+# The proof. It fails if one value still needs the old key.
+fluxbase-cli secrets audit --key-version "$FROM" --databases all
