@@ -24,13 +24,18 @@ def group_with_default(text: str, *, default: str) -> typer.Typer:
     class Group(TyperGroup):
         """The group."""
 
+        @property
+        def default_command(self) -> Any:  # noqa: ANN401  # as below
+            """The command that runs where none is named."""
+            return self.commands[default]
+
         def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401  # types of Typer, whose place changes with its versions
             if _first_word(args) in set(self.list_commands(None)) - {default}:  # type: ignore[arg-type]
                 return super().make_context(info_name, args, parent, **extra)
-            return self.commands[default].make_context(info_name, args, parent, **extra)
+            return self.default_command.make_context(info_name, args, parent, **extra)
 
         def get_help(self, ctx: Any) -> str:  # noqa: ANN401  # as above
-            command = self.commands[default]
+            command = self.default_command
             return str(command.get_help(type(ctx)(command, info_name=ctx.info_name, parent=ctx.parent)))
 
     return command_group(text, cls=Group)

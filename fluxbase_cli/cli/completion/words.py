@@ -77,11 +77,13 @@ def complete(root: Any, shell: str, words: Sequence[str], values: Mapping[str, V
             return Answer()
         # bash completes only what follows the sign.
         return _values(line, option, begun, values, prefix="" if shell == "bash" else f"{name}=")
-    commands = _commands(line.command)
-    if commands is not None:
-        return _starting(current, ((name, _first_line(each)) for name, each in commands.items()))
     argument = _argument(line)
-    return Answer() if argument is None else _values(line, argument, current, values)
+    found = Answer() if argument is None else _values(line, argument, current, values)
+    commands = _commands(line.command)
+    if commands is None or line.arguments:
+        return found
+    named = _starting(current, ((name, _first_line(each)) for name, each in commands.items()))
+    return Answer((*named.words, *found.words), found.files)
 
 
 def _joined(words: Sequence[str], shell: str) -> list[str]:
@@ -137,7 +139,10 @@ def _commands(command: Any) -> Mapping[str, Any] | None:  # noqa: ANN401  # as `
 
 
 def _params(command: Any, kind: str) -> list[Any]:  # noqa: ANN401  # as `complete`
-    return [each for each in command.params if each.param_type_name == kind and not getattr(each, "hidden", False)]
+    # A command that has a subcommand too is a group whose default command reads the words.
+    default = getattr(command, "default_command", None)
+    known = {each.name: each for each in (*command.params, *(() if default is None else default.params))}
+    return [each for each in known.values() if each.param_type_name == kind and not getattr(each, "hidden", False)]
 
 
 def _option(command: Any, name: str) -> Any:  # noqa: ANN401  # as `complete`
