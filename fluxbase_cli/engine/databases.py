@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import psycopg
 
@@ -19,6 +17,7 @@ from fluxbase_cli.catalogue.releases import Release
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import Event, Message, Observer, Waiting
+from fluxbase_cli.engine.further_databases import MAIN, in_parallel, list_databases, still_exists
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.prepare.prepare import Prepared, prepare
 from fluxbase_cli.engine.request import JobRequest
@@ -29,16 +28,10 @@ from fluxbase_cli.errors import DatabaseError, FluxbaseCliError, NothingHereErro
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import first_line, session
-from fluxbase_cli.store.databases import Databases, FurtherDatabases, SecondaryDatabase, exists, find_databases
+from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
-from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
-
-MAIN = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,28 +126,6 @@ class DatabasesReport:
     together: JobReport
     databases: tuple[DatabaseOutcome, ...]
     several: bool
-
-
-def list_databases(database: DatabaseSettings, wanted: Databases) -> FurtherDatabases:
-    """Find the databases of branches and tenants that exist.
-
-    Raises:
-        ConfigurationError, DatabaseError, PreflightRefusedError: the main database can't be read.
-    """
-    with session(database) as connection:
-        preflight = inspect(connection, write=False)
-        if wanted is Databases.ALL:
-            return preflight.further
-        return find_databases(connection, preflight.access, wanted)
-
-
-def still_exists(database: DatabaseSettings, name: str) -> bool:
-    """Whether a database of that name exists on the server of the main database; True if that is unknown."""
-    try:
-        with session(database) as connection:
-            return exists(connection, name)
-    except FluxbaseCliError:
-        return True
 
 
 def prepare_databases(
@@ -345,25 +316,6 @@ def _error(failed: Sequence[DatabaseOutcome], unexamined: Sequence[Unexamined]) 
         are = "databases are" if len(failed) > 1 else "database is"
         return f"{len(failed)} {are} not done: {', '.join(outcome.name for outcome in failed)}"
     return f"this could not be examined: {unexamined[0]}" if unexamined else None
-
-
-def in_parallel(databases: Sequence[_T], work: Callable[[_T, int], _R], workers: int) -> list[_R]:
-    """Work on several databases at a time, within one limit for all workers.
-
-    Args:
-        databases: the databases.
-        work: works on one database, with the given number of workers.
-        workers: the limit for all databases together.
-
-    Returns:
-        The result of each database, in order.
-    """
-    if not databases:
-        return []
-    at_a_time = max(1, min(len(databases), workers))
-    each = max(1, workers // at_a_time)
-    with ThreadPoolExecutor(at_a_time, thread_name_prefix="database") as pool:
-        return list(pool.map(lambda database: work(database, each), databases))
 
 
 class _Named:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fluxbase_cli.config import EncryptionSettings, Settings
-from fluxbase_cli.engine.databases import MAIN
 from fluxbase_cli.engine.events import Observer
+from fluxbase_cli.engine.further_databases import MAIN
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key, Keyring

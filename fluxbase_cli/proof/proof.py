@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from fluxbase_cli.catalogue.extra import ONLY_RELEASES, LeftOut, SearchScope
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.engine.databases import MAIN, in_parallel, list_databases, still_exists
 from fluxbase_cli.engine.events import NullObserver, Observer
+from fluxbase_cli.engine.further_databases import MAIN, in_parallel, list_databases, still_exists
 from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
 from fluxbase_cli.engine.read.audit import run_audit
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S
@@ -21,7 +22,6 @@ from fluxbase_cli.engine.read.visitor import RowVisitor
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError, NothingHereError
 from fluxbase_cli.keyring import Keyring
-from fluxbase_cli.proof.columns import DeepResult, search_columns
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
@@ -29,6 +29,9 @@ from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.preflight import inspect
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind, in_database
+
+if TYPE_CHECKING:
+    from fluxbase_cli.proof.columns import DeepResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +236,8 @@ def _examine(  # noqa: PLR0913, PLR0917  # all that an audit needs
     )
     if not request.deep or stop.requested:
         return DatabaseProof(which.name, which.kind, census)
+    from fluxbase_cli.proof.columns import search_columns  # noqa: PLC0415  # start-up time
+
     with session(database) as connection:
         preflight = inspect(connection, write=False, catalogue=request.scope.catalogue, secondary=which.kind != MAIN)
     known = frozenset(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fluxbase_cli.engine.cost import Cost
-from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.printable import Lines, is_seen, to_printable_json
-from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import QuarantineEntry, StopRequest
+
+if TYPE_CHECKING:
+    from fluxbase_cli.engine.databases import DatabasesReport
+    from fluxbase_cli.proof.proof import Proof
 
 
 def to_json(data: Mapping[str, Any]) -> Lines:

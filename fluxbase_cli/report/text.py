@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from fluxbase_cli.engine.databases import DatabasesReport
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.printable import printable
-from fluxbase_cli.proof.proof import Proof
 from fluxbase_cli.report.json_report import dotted
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import JobKind, QuarantineEntry
+
+if TYPE_CHECKING:
+    from fluxbase_cli.engine.databases import DatabasesReport
+    from fluxbase_cli.proof.proof import Proof
 
 #: At most so many values are listed, so that the result stays on the screen. `secrets status JOB` lists all.
 _LISTED = 50

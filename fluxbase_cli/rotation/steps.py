@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fluxbase_cli.config import Settings
-from fluxbase_cli.engine.databases import PreparedDatabases, list_databases, prepare_databases
+from fluxbase_cli.engine.databases import PreparedDatabases, prepare_databases
 from fluxbase_cli.engine.events import NullObserver, Several
+from fluxbase_cli.engine.further_databases import list_databases
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.request import JobRequest
@@ -263,8 +264,7 @@ class RotationSteps:
     @property
     def databases(self) -> Databases:
         """The databases whose values are moved."""
-        chosen = self._context.databases
-        return chosen or (Databases.ALL if self.settings.encryption.is_single else Databases.MAIN)
+        return self._context.databases or (Databases.ALL if self.settings.encryption.is_single else Databases.MAIN)
 
     def names_of_databases(self) -> list[str]:
         """The names of the databases besides the main one whose values are moved."""

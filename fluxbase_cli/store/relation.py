@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import Form, SealedColumn, SealedTable
-from fluxbase_cli.store.encoding import UTF8, Name, TextCodec, quoted
+from fluxbase_cli.store.encoding import UTF8, Name, TextCodec
 from fluxbase_cli.store.limits import SMALL_BYTES
 
 Row = tuple[Any, ...]
@@ -77,11 +77,6 @@ class Relation:
     def identifier(self) -> Name:
         """The table's name for a statement."""
         return self.named(self.schema, self.name)
-
-    @property
-    def quoted_name(self) -> bytes:
-        """The table's name as a value that PostgreSQL reads as a name, in the database's encoding."""
-        return quoted(self.codec, self.schema, self.name)
 
     def named(self, *parts: str) -> Name:
         """A name for a statement: of a column, or of a column behind the name that the table has there."""

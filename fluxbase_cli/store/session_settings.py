@@ -106,6 +106,6 @@ def apply_settings(connection: psycopg.Connection[tuple[object, ...]], server_pr
     statement = _SET.format(rows, sql.Literal(server_process))
     if connection.execute(statement).rowcount != len(settings):
         return False
-    connection.execute("; ".join(_BY_DATABASE))
-    connection.execute(_SET_IF_PERMITTED)
+    # In one round trip: a small job opens more connections than it has batches.
+    connection.execute(sql.SQL("; ").join((*map(sql.SQL, _BY_DATABASE), _SET_IF_PERMITTED)))
     return True

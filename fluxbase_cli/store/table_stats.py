@@ -10,7 +10,7 @@ from psycopg import sql
 
 from fluxbase_cli.catalogue.locations import Form, SealedColumn
 from fluxbase_cli.store.connection import Connection
-from fluxbase_cli.store.encoding import NO_PARAMETERS, StoredText
+from fluxbase_cli.store.encoding import NO_PARAMETERS
 from fluxbase_cli.store.relation import Relation
 
 #: Rows that are read to learn how ids are spread: all rows of a smaller table, a sample of the pages of a larger one.
@@ -32,32 +32,43 @@ class TableStats:
     blocks: int
 
 
-def table_stats(connection: Connection, relation: Relation) -> TableStats:
-    """Count one relation's rows and values."""
-    counts: list[sql.Composable] = [sql.SQL("count(*) FILTER (WHERE {})").format(relation.holds_value())]
-    counts += [sql.SQL("count(*) FILTER (WHERE {})").format(_filled(relation, column)) for column in relation.columns]
-    rows, *values = _one(
-        connection,
-        sql.SQL("SELECT {counts} FROM ONLY {table} AS t").format(
-            counts=sql.SQL(", ").join(counts), table=relation.identifier
+def table_stats(connection: Connection, relations: Sequence[Relation]) -> dict[Relation, TableStats]:
+    """Count the rows and values of relations, in one statement."""
+    if not relations:
+        return {}
+    # Each relation has another number of columns, so the counts are an array.
+    each = [
+        sql.SQL("SELECT {number}, ARRAY[{counts}] FROM ONLY {table} AS t").format(
+            number=sql.Literal(number),
+            counts=sql.SQL(", ").join(
+                sql.SQL("count(*) FILTER (WHERE {})").format(condition)
+                for condition in (relation.holds_value(), *(_filled(relation, column) for column in relation.columns))
+            ),
+            table=relation.identifier,
+        )
+        for number, relation in enumerate(relations)
+    ]
+    counted = connection.execute(sql.SQL(" UNION ALL ").join(each), NO_PARAMETERS).fetchall()
+    found: dict[int, Sequence[int]] = dict(counted)
+    blocks = count_blocks(connection, relations)
+    stats = {}
+    for number, relation in enumerate(relations):
+        rows, *values = found[number]
+        names = [column.name for column in relation.columns]
+        stats[relation] = TableStats(int(rows), dict(zip(names, map(int, values), strict=True)), blocks[relation])
+    return stats
+
+
+def count_blocks(connection: Connection, relations: Sequence[Relation]) -> dict[Relation, int]:
+    """The sizes of relations in pages, without large values outside the rows (TOAST)."""
+    found = connection.execute(
+        sql.SQL(
+            "SELECT coalesce(pg_relation_size(oid) / current_setting('block_size')::bigint, 0) "
+            "FROM unnest(%(oids)s::oid[]) WITH ORDINALITY AS wanted (oid, place) ORDER BY place"
         ),
-    )
-    names = [column.name for column in relation.columns]
-    return TableStats(
-        int(rows),
-        {name: int(value) for name, value in zip(names, values, strict=True)},
-        count_blocks(connection, relation),
-    )
-
-
-def count_blocks(connection: Connection, relation: Relation) -> int:
-    """A relation's size in pages, without large values outside the rows (TOAST)."""
-    row = _one(
-        connection,
-        sql.SQL("SELECT pg_relation_size(%(name)s::regclass) / current_setting('block_size')::bigint"),
-        {"name": StoredText(relation.quoted_name)},
-    )
-    return int(row[0])
+        {"oids": [relation.oid for relation in relations]},
+    ).fetchall()
+    return {relation: int(blocks) for relation, (blocks,) in zip(relations, found, strict=True)}
 
 
 def spread_ids(

@@ -12,6 +12,11 @@ from tests.fixtures.command import Command, Rotation
 
 def _imported(command: Command, *arguments: str) -> set[str]:
     """The top-level packages that a run imports."""
+    return {name.partition(".")[0] for name in _modules(command, *arguments)}
+
+
+def _modules(command: Command, *arguments: str) -> set[str]:
+    """The modules that a run imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *command.line(*arguments)[1:]],
         capture_output=True,
@@ -22,7 +27,7 @@ def _imported(command: Command, *arguments: str) -> set[str]:
         timeout=60,
     )
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    return {line.rpartition("|")[2].strip() for line in lines}
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("secrets", "re-encrypt", "--help"), ("--version",)])
@@ -54,6 +59,23 @@ def test_keys_of_the_environment_import_no_library_of_another_provider(rotation:
         assert outcome.code == 0, outcome.stderr
     assert _imported(rotation.command, "secrets", "audit").isdisjoint(
         {"boto3", "botocore", "hvac", "opentelemetry", "prometheus_client", "pydantic", "tenacity"}
+    )
+
+
+def test_an_audit_of_small_tables_imports_neither_what_jobs_need_nor_what_other_commands_need(
+    rotation: Rotation,
+) -> None:
+    rotation.seed(20)
+    modules = _modules(rotation.command, "secrets", "audit")
+    assert "fluxbase_cli.engine.read.full_read" in modules
+    assert modules.isdisjoint(
+        {
+            "fluxbase_cli.engine.run.job_run",
+            "fluxbase_cli.engine.prepare.prepare",
+            "fluxbase_cli.proof.columns",
+            "fluxbase_cli.cli.rotation",
+            "multiprocessing",
+        }
     )
 
 

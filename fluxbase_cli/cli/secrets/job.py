@@ -196,8 +196,9 @@ def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
     told: ManualRun,
 ) -> int:
     from fluxbase_cli.cli.signals import leave_on_sigterm, stop_on_signals  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.engine.databases import MAIN, prepare_databases  # noqa: PLC0415
+    from fluxbase_cli.engine.databases import prepare_databases  # noqa: PLC0415
     from fluxbase_cli.engine.events import Several  # noqa: PLC0415
+    from fluxbase_cli.engine.further_databases import MAIN  # noqa: PLC0415
     from fluxbase_cli.engine.stop import Stop  # noqa: PLC0415
     from fluxbase_cli.keys.history import read_history  # noqa: PLC0415
     from fluxbase_cli.keys.loader import refuse_as_target  # noqa: PLC0415

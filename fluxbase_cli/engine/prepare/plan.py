@@ -83,7 +83,7 @@ def make_plan(connection: Connection, relations: tuple[Relation, ...], access: A
     """
     connection.execute(begin_stats_read(access))
     try:
-        stats = {relation: table_stats(connection, relation) for relation in relations}
+        stats = table_stats(connection, relations)
         return Plan(stats, take_sample(connection, stats, keyring))
     finally:
         connection.execute("ROLLBACK")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
@@ -12,7 +13,7 @@ from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
 from fluxbase_cli.engine.prepare.plan import make_plan
-from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError
+from fluxbase_cli.engine.read.full_read import FullRead, RelationsChangedError, is_little
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, SnapshotGoneError
 from fluxbase_cli.engine.read.visitor import RowVisitor
 from fluxbase_cli.engine.retry import retry_reading
@@ -76,7 +77,8 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
     if key_version is not None:
         keyring.key(key_version)
     for attempt in range(1, _ATTEMPTS + 1):
-        with session(database) as connection:
+        with ExitStack() as sessions:
+            connection = sessions.enter_context(session(database))
             # Somebody may hold a table or a system catalogue locked.
             look = partial(inspect, connection, write=False, catalogue=catalogue, secondary=secondary)
             preflight = retry_reading(connection, look, stop, observer)
@@ -86,27 +88,29 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
             count = partial(make_plan, for_values(connection), preflight.relations, preflight.access, keyring)
             plan = retry_reading(connection, count, stop, observer)
             standby = in_recovery(connection)
-        full_read = FullRead(
-            database,
-            preflight.access,
-            keyring,
-            limits=limits,
-            workers=workers,
-            stop=stop,
-            observer=observer,
-            goal=Goal(target=keyring.active),
-            catalogue=catalogue,
-            wait_s=wait_s,
-            visitor=visitor,
-            # Several secondary databases may be read in this process at the same time.
-            alone=secondary,
-        )
-        try:
-            result = full_read.run(plan)
-            break
-        except (RelationsChangedError, SnapshotGoneError):
-            if attempt == _ATTEMPTS or stop.requested or (visitor is not None and visitor.began):
-                raise
+            full_read = FullRead(
+                database,
+                preflight.access,
+                keyring,
+                limits=limits,
+                workers=workers,
+                stop=stop,
+                observer=observer,
+                goal=Goal(target=keyring.active),
+                catalogue=catalogue,
+                wait_s=wait_s,
+                visitor=visitor,
+                # Several secondary databases may be read in this process at the same time.
+                alone=secondary,
+            )
+            if not is_little(plan):
+                sessions.close()
+            try:
+                result = full_read.run(plan, connection if is_little(plan) else None)
+                break
+            except (RelationsChangedError, SnapshotGoneError):
+                if attempt == _ATTEMPTS or stop.requested or (visitor is not None and visitor.began):
+                    raise
     unexamined = preflight.unexamined + result.unexamined
     if standby:
         unexamined += (_STANDBY,)

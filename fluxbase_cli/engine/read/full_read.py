@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -111,8 +112,14 @@ class FullRead:
         self._goal = goal
         self._alone = alone or visitor is not None
 
-    def run(self, plan: Plan) -> ReadResult:
+    def run(self, plan: Plan, connection: Connection | None = None) -> ReadResult:
         """Open everything.
+
+        Args:
+            plan: the tables.
+            connection: a session outside a transaction that may be used, since it has read the catalogues already.
+                Further processes can't be forked while this process has a connection, so give none for a plan that is
+                not `is_little`.
 
         Raises:
             RelationsChangedError: the relations are not those of the plan any more.
@@ -132,10 +139,11 @@ class FullRead:
         with (
             self._stop.child() as stop,
             ReadingProcesses(reading, self._further_processes(plan), stop, self._observer) as processes,
-            session(self._database) as holder,
+            session(self._database) if connection is None else nullcontext(connection) as holder,
             session(self._database) as outside,
         ):
-            self._workers = allowed_workers(outside, self._workers, self._observer)
+            if not is_little(plan):
+                self._workers = allowed_workers(outside, self._workers, self._observer)
             take = partial(self._take_snapshot, holder, outside, relations, self._wait_s)
             opened = retry_reading(holder, take, self._stop, self._observer)
             try:
@@ -295,7 +303,7 @@ def _export_snapshot(holder: Connection) -> str:
 def _cut(holder: Connection, plan: Plan, wanted: Sequence[Relation], threads: int) -> list[Part]:
     """Divide the relations into parts. The sizes are from after the snapshot, so the parts cover all that it sees."""
     parts = []
-    sizes = {relation: count_blocks(holder, relation) for relation in wanted}
+    sizes = count_blocks(holder, wanted)
     most = max(sum(sizes.values()) // (MOST_PARTS // 2), _LEAST_PAGES)
     for relation, blocks in sizes.items():
         step = max(min(plan.shard_layouts[relation].blocks, blocks // (threads * _PARTS_A_THREAD)), most)
