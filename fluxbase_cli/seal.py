@@ -256,14 +256,11 @@ def reseal_each_of_users(
     Args:
         master: the master key of the stored values.
         target: the master key of the new values.
-        salts: the salt of each value's user, see `user_salt`. None: the value has no user.
+        salts: as for `open_each_of_users`.
         texts: stored values.
 
-    Returns:
+    Returns, Raises:
         As for `Sealer.reseal_each`; None also for values without a user.
-
-    Raises:
-        ReopenError: as for `Sealer.reseal_each`.
     """
     return _reseal_each(
         (None if aead is None else aead.decrypt for aead in _user_ciphers(master, salts)),
@@ -289,11 +286,7 @@ def _user_ciphers(master: bytes, salts: Iterable[bytes | None]) -> Iterator[AESG
 
 
 def _open_each(decrypts: Iterable[_Decrypt | None], texts: Iterable[bytes | None]) -> list[int]:
-    """Open each text with its function. A hot loop, without a call of a Python function for each value.
-
-    Returns:
-        The indexes of the others, see `Sealer.open_each`.
-    """
+    """See `Sealer.open_each`. A hot loop, without a call of a Python function for each value."""
     others: list[int] = []
     for number, (decrypt, text) in enumerate(zip(decrypts, texts)):  # noqa: B905  # the first one may be endless
         try:
