@@ -1,5 +1,5 @@
 # The names that a newcomer would guess. `make install` once, then any of the others.
-.PHONY: install lint types imports test faults stateful mutation bench demo runbook lock image dist single-file site
+.PHONY: man install lint types imports test faults stateful mutation bench demo runbook lock image dist single-file site
 BIN = .venv/bin
 
 install:
@@ -31,6 +31,10 @@ bench:
 
 demo:
 	$(BIN)/fluxbase-cli demo
+
+# The manual pages, in build/man. The wheel and the archive of the source have them too.
+man:
+	$(BIN)/python packaging/man_pages.py build/man
 
 runbook:
 	$(BIN)/python -m tests.runbook.regenerate

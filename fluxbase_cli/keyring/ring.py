@@ -108,6 +108,7 @@ class Keyring:
             or the highest version.
         to_come: versions that have an entry but no key yet.
         server: the key that the server has, if it is configured; it is also one of the keys.
+        keeps_wrapped_keys: whether new keys are made and kept wrapped. An error says then how one is made.
 
     Attributes:
         active: the version under which new values are sealed.
@@ -126,6 +127,7 @@ class Keyring:
         active: int | None = None,
         to_come: frozenset[int] = frozenset(),
         server: ServersKey | None = None,
+        keeps_wrapped_keys: bool = False,
     ) -> None:
         keys = keys if server is None else server.without_double(keys)
         if not keys:
@@ -139,6 +141,7 @@ class Keyring:
         if len(self._by_version) != len(keys):
             raise ConfigurationError("one key version is configured twice")
         self._to_come = to_come
+        self._keeps_wrapped_keys = keeps_wrapped_keys
         _refuse_equal_keys(tuple(self._by_version.values()))
         self.newest = max(self._by_version)
         self.server_version = None if server is None else server.version_among(tuple(self._by_version.values()))
@@ -185,7 +188,9 @@ class Keyring:
         have = ", ".join(str(v) for v in sorted(self._by_version))
         return ConfigurationError(
             f"key version {version} is not configured (configured: {have})",
-            hint=f"Add it to security.encryption.keys, or set FLUXBASE_SECRET_KEY_{version}.",
+            hint=f"`fluxbase-cli keys generate --store --key-version {version}` makes it."
+            if self._keeps_wrapped_keys
+            else f"Add it to security.encryption.keys, or set FLUXBASE_SECRET_KEY_{version}.",
         )
 
 

@@ -98,7 +98,13 @@ def open_keyring(
     server = servers_key(encryption)
     if not keys and server is None:
         raise _no_key(settings)
-    ring = Keyring(keys, active=encryption.active_key_version, to_come=frozenset(to_come), server=server)
+    ring = Keyring(
+        keys,
+        active=encryption.active_key_version,
+        to_come=frozenset(to_come),
+        server=server,
+        keeps_wrapped_keys=encryption.keeps_wrapped_keys,
+    )
     if check_pins:
         pinned = read_pins(settings.database, warn=warn)
         compute_fingerprints(key.secret for key in ring.keys if key.version in pinned)
@@ -113,7 +119,9 @@ def _no_key(settings: Settings) -> ConfigurationError:
     said = [f"read: {read}"] * bool(read) + [f"not found: {missing}"] * bool(missing)
     return ConfigurationError(
         f"no key is configured ({'; '.join(said)})",
-        hint="Set security.encryption.keys in fluxbase.yaml, or FLUXBASE_SECRET_KEY_1 and so on.",
+        hint="`fluxbase-cli keys generate --store` makes the first one."
+        if settings.encryption.keeps_wrapped_keys
+        else "Set security.encryption.keys in fluxbase.yaml, or FLUXBASE_SECRET_KEY_1 and so on.",
     )
 
 

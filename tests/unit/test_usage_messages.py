@@ -9,6 +9,7 @@ import pytest
 from fluxbase_cli import __version__
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
+from fluxbase_cli.keyring import Key, Keyring
 from fluxbase_cli.keyring.material import parse_key
 from fluxbase_cli.store.connection import connect_or_explain
 from tests.fixtures.command import Outcome
@@ -94,3 +95,24 @@ def test_a_key_in_quotation_marks_is_recognised(mark: str) -> None:
         parse_key(f"{mark}{_KEY}{mark}", "the test")
     assert "Remove them." in (caught.value.hint or "")
     assert _KEY not in str(caught.value)
+
+
+def test_a_failed_connection_is_called_failed_once() -> None:
+    with pytest.raises(DatabaseError) as caught:
+        connect_or_explain(DatabaseSettings(port=1))
+    assert "connection failed" not in caught.value.message
+    assert caught.value.message.count("failed") == 1
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "hint"),
+    [
+        (True, "`fluxbase-cli keys generate --store --key-version 2` makes it."),
+        (False, "Add it to security.encryption.keys, or set FLUXBASE_SECRET_KEY_2."),
+    ],
+)
+def test_a_version_without_a_key_says_how_it_gets_one(hint: str, *, wrapped: bool) -> None:
+    ring = Keyring((Key(1, bytes.fromhex(_KEY)),), keeps_wrapped_keys=wrapped)
+    with pytest.raises(ConfigurationError) as caught:
+        ring.key(2)
+    assert (caught.value.message, caught.value.hint) == ("key version 2 is not configured (configured: 1)", hint)
