@@ -17,6 +17,7 @@ RUN python -m venv /build && /build/bin/pip install --require-hashes -r packagin
 # Without pip: nothing is ever installed into it later.
 RUN python -m venv --without-pip /opt/fluxbase-cli \
     && python -m pip --python /opt/fluxbase-cli/bin/python install --require-hashes -r packaging/image.txt
+COPY packaging/hatch_build.py packaging/man_pages.py packaging/
 COPY pyproject.toml README.md LICENSE ./
 COPY fluxbase_cli fluxbase_cli
 # The dates of files in the wheel. So the same source makes the same wheel.
