@@ -6,15 +6,11 @@ pybase64 uses SIMD instructions and takes a tenth of that. For short values its 
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
 from functools import cache, partial
-from typing import Protocol
 
 #: From this length on, in bytes of base64, pybase64 is faster.
 LARGE_TEXT_BYTES = 512
-
-
-class _Convert(Protocol):
-    def __call__(self, data: bytes, /) -> bytes: ...
 
 
 def decode_large(text: bytes) -> bytes:
@@ -32,7 +28,7 @@ def encode_large(data: bytes) -> bytes:
 
 
 @cache
-def _fastest() -> tuple[_Convert, _Convert]:
+def _fastest() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
     """The functions that decode and encode."""
     try:
         # Most databases have no large values, and the import takes 2 ms.

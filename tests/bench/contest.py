@@ -61,6 +61,7 @@ class Round:
     re_encrypt_s: float
     copy_s: float
     audit_s: float
+    cpu_s: float
     peak_mb: float
     audit_peak_mb: float
     traces: Traces
@@ -144,6 +145,7 @@ def _round(contest: Contest, databases: Databases) -> Round:
         finished.seconds,
         copy_s,
         audited.seconds,
+        finished.cpu_s,
         finished.peak_mb,
         audited.peak_mb,
         traces,

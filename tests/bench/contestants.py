@@ -29,10 +29,12 @@ class Finished:
 
     Attributes:
         seconds: wall time, start-up included.
+        cpu_s: processor time of its processes.
         peak_mb: the most memory that its processes had at the same time, in MB; what they share is counted once.
     """
 
     seconds: float
+    cpu_s: float
     peak_mb: float
 
 
@@ -121,4 +123,4 @@ def _run(arguments: list[str], url: str, databases: Databases) -> Finished:
         raise SystemExit(process.returncode)
     # Kilobytes, except on macOS, which uses bytes.
     unit = 1024**2 if sys.platform == "darwin" else 1024
-    return Finished(seconds, max(memory.peak_mb, usage.ru_maxrss / unit))
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, max(memory.peak_mb, usage.ru_maxrss / unit))

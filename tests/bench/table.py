@@ -28,6 +28,15 @@ def as_text(results: Results) -> str:
         "split UPDATE, s": ([r.split_s for r in rounds], ".2f"),
         "re-encrypt, s": ([r.re_encrypt_s for r in rounds], ".2f"),
         "re-encrypt, µs a value": ([1e6 * r.re_encrypt_s / contest.values for r in rounds], ".2f"),
+        "re-encrypt: processor time of the tool, µs a value": ([1e6 * r.cpu_s / contest.values for r in rounds], ".2f"),
+        "re-encrypt: processor time of the server, µs a value": (
+            [1e6 * r.traces.server_cpu_s / contest.values for r in rounds],
+            ".2f",
+        ),
+        "one UPDATE: processor time of the server, µs a value": (
+            [1e6 * r.update_traces.server_cpu_s / contest.values for r in rounds],
+            ".2f",
+        ),
         "COPY, s": ([r.copy_s for r in rounds], ".2f"),
         "audit, s": ([r.audit_s for r in rounds], ".2f"),
         "re-encrypt: peak memory, MB": ([r.peak_mb for r in rounds], ".0f"),

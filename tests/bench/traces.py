@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
@@ -23,11 +25,13 @@ class Traces:
 
     Attributes:
         wal_mb: WAL written, in MB of 10^6 bytes.
+        server_cpu_s: processor time of the sessions that have ended meanwhile; 0 for a server on another machine.
         hot_percent: the share of updates that found room on their page.
         table_growth_percent, index_growth_percent: how much larger the table (with TOAST) and its indexes are.
     """
 
     wal_mb: float = 0.0
+    server_cpu_s: float = 0.0
     hot_percent: float = 0.0
     table_growth_percent: float = 0.0
     index_growth_percent: float = 0.0
@@ -38,7 +42,9 @@ def traced(url: str, shape: Shape) -> Iterator[Traces]:
     """Measure before and after the block; the figures are there after the block."""
     traces = Traces()
     before = _state(url, shape)
+    cpu_s = _ended_sessions_cpu_s(url)
     yield traces
+    traces.server_cpu_s = _ended_sessions_cpu_s(url) - cpu_s
     after = _state(url, shape)
     wal, table, indexes, updates, hot = (new - old for new, old in zip(after, before, strict=True))
     traces.wal_mb = wal / 1e6
@@ -52,3 +58,16 @@ def _state(url: str, shape: Shape) -> tuple[int, ...]:
         # Statistics of ended sessions arrive a moment later.
         connection.execute("SELECT pg_stat_force_next_flush()")
         return connection.execute(_STATE, [shape.schema, shape.table]).fetchone() or (0, 1, 1, 0, 0)
+
+
+def _ended_sessions_cpu_s(url: str) -> float:
+    """The processor time of the processes of this server that have ended: those of its sessions (Linux' proc(5))."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("SHOW data_directory").fetchone()
+    try:
+        server = Path(str(row and row[0]), "postmaster.pid").read_text().split()[0]
+        # The fields after the name, of which the first is the state.
+        fields = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")

@@ -30,7 +30,7 @@ _EAGER = """
 import os, sys
 import fluxbase_cli.engine.run.worker_process as helper
 from fluxbase_cli.cli.app import main
-helper.MANY_ROWS = 1
+helper.VALUES_A_PROCESS = 1
 os.sched_getaffinity = lambda _: {0, 1}
 """
 #: No process begins before both are there, so that each does a part.

@@ -22,7 +22,7 @@ from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.prepare.prepare import Prepared
 from fluxbase_cli.engine.run.batch import BatchRunner
 from fluxbase_cli.engine.run.context import RunContext
-from fluxbase_cli.engine.run.worker_process import second_process_workers
+from fluxbase_cli.engine.run.worker_process import share_workers
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.tables import limits_for
 from fluxbase_cli.errors import FluxbaseCliError
@@ -214,7 +214,7 @@ class TrialRun:
             done = sum(self._plan.stats[relation].rows for relation in large)
             share = self._plan.rows / done
             seconds = sum(cost.seconds for cost in costs) * share
-            if second_process_workers(self._plan.rows, self._request.workers):
+            if len(share_workers(self._plan.work, self._request.workers)) > 1:
                 seconds *= _TWO_PROCESSES_S
             seconds = self._at_the_rate(seconds)
             cost = Cost(

@@ -25,7 +25,7 @@ from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.job_start import BeforeBegin, JobStart, recorded_job
 from fluxbase_cli.engine.run.pool import Pool
-from fluxbase_cli.engine.run.worker_process import WorkerProcess, describe_failure, second_process_workers
+from fluxbase_cli.engine.run.worker_process import WorkerProcesses, describe_failure, share_workers
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.keyring import Keyring
@@ -126,7 +126,11 @@ class JobRun:
             jobs.schema.ensure()
             # A worker needs a second connection in a catch-up pass.
             self._workers = allowed_workers(
-                connection, self._workers, self._observer, each=2, besides=_RUNNER_CONNECTIONS
+                connection,
+                self._workers,
+                self._observer,
+                each=2,
+                besides=_RUNNER_CONNECTIONS * len(self._shares),
             )
             # The trial run comes before the job begins, so that it is not part of its cost. A resumed job gets no
             # estimate, because much of it is done already.
@@ -139,14 +143,16 @@ class JobRun:
             if job.state is JobState.COMPLETED:
                 return self._completed_before(jobs, job)
             start.set_control(jobs, job.id)
-            runner = jobs.runners.register(job.id, self._workers - self._process_workers)
+            runner = jobs.runners.register(job.id, self._shares[0])
             before = values_handled(jobs, job.id)
         return self._end(job.id, runner, before, self._work(runner, job))
 
     @property
-    def _process_workers(self) -> int:
-        """How many of the workers run in the worker process."""
-        return 0 if self._request.alone else second_process_workers(self._prepared.plan.rows, self._workers)
+    def _shares(self) -> tuple[int, ...]:
+        """How many of the workers run in each process, this one first."""
+        if self._request.alone:
+            return (self._workers,)
+        return share_workers(self._prepared.plan.work, self._workers)
 
     def _completed_before(self, jobs: JobStore, job: Job) -> JobReport:
         """The report of a job that earlier processes of this run have completed."""
@@ -178,9 +184,10 @@ class JobRun:
             # A job that gave up after this number of passes gets the same number again.
             last_pass=job.pass_number + MOST_CATCH_UP_PASSES,
         )
-        with WorkerProcess(context, self._process_workers, self._stop, self._observer) as process:
-            error = self._pool(context, self._workers - self._process_workers)
-        return error or process.failure
+        own, *others = self._shares
+        with WorkerProcesses(context, others, self._stop, self._observer) as processes:
+            error = self._pool(context, own)
+        return error or processes.failure
 
     def _pool(self, context: RunContext, workers: int) -> str | None:
         try:

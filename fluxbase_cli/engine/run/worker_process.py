@@ -1,8 +1,8 @@
-"""A second process that works on a job beside this one.
+"""Further processes that work on a job beside this one.
 
 Python runs one thread at a time, so all of a process's workers together keep one processor busy at most, and the server
-waits for them. The worker process is a runner of the job, like any other that joins it: it has its leases, its
-heartbeat and its share of the rate. If it ends early, the other runners take over its shards.
+waits for them. A worker process is a runner of the job, like any other that joins it: it has its leases, its heartbeat
+and its share of the rate. If it ends early, the other runners take over its shards.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection as Pipe
 from typing import Self
@@ -29,8 +30,8 @@ from fluxbase_cli.seal import ReopenError
 from fluxbase_cli.store.connection import connect, first_line
 from fluxbase_cli.store.jobs import JobStore
 
-#: Fewer rows are done before a second process pays.
-MANY_ROWS = 100_000
+#: A process is worth its beginning and its end (its fork, its sessions) if it has so many values.
+VALUES_A_PROCESS = 10_000
 #: How often the pipe to the worker process is read, in seconds: a stop reaches it within this time.
 _LOOK_S = 0.1
 #: How long the worker process may take to end after the first one has done its part, in seconds. It may be frozen.
@@ -41,17 +42,21 @@ _STOP_S = 4.0
 _REPORT_S = 3.0
 
 
-def second_process_workers(rows: int, workers: int) -> int:
-    """How many of a runner's workers should run in a worker process; 0 if that does not pay, or is not possible.
+def share_workers(values: int, workers: int) -> tuple[int, ...]:
+    """Divide workers among processes: as many as there are processors, workers, and values for.
 
     Args:
-        rows: rows of the job.
-        workers: all workers of the runner.
+        values: sealed values of the job.
+        workers: all workers.
+
+    Returns:
+        The workers of each process, at least one. The first process is this one.
     """
     # A fork is safe only where system libraries start no threads, as those of macOS do.
-    if rows < MANY_ROWS or not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2:  # noqa: PLR2004
-        return 0
-    return workers // 2
+    processors = len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else 1
+    processes = max(1, min(processors, workers, values // VALUES_A_PROCESS))
+    least, more = divmod(workers, processes)
+    return tuple(least + (number < more) for number in range(processes))
 
 
 def describe_failure(error: Exception) -> str | None:
@@ -76,68 +81,98 @@ class _Failed:
     error: FluxbaseCliError | None = None
 
 
-class WorkerProcess:
-    """A forked process that runs for the length of a block; none if it would have no workers.
+class WorkerProcesses:
+    """Forked processes that run for the length of a block.
 
     Enter the block before this process has connections and workers. Otherwise both processes would read from the same
     connection, and both would use the same random nonces that a worker keeps ready.
 
     Args:
-        context: the job; the worker process becomes a runner with a different number.
-        workers: how many workers the worker process has.
-        stop: is passed on to the worker process; is requested when its workers fail.
-        observer: receives the events of the worker process.
+        context: the job; each worker process becomes a runner with a different number.
+        workers: how many workers each worker process has; empty for no process.
+        stop: is passed on to the worker processes; is requested when their workers fail.
+        observer: receives the events of the worker processes.
     """
 
-    def __init__(self, context: RunContext, workers: int, stop: Stop, observer: Observer) -> None:
+    def __init__(self, context: RunContext, workers: Sequence[int], stop: Stop, observer: Observer) -> None:
         self._context = context
-        self._workers = workers
         self._stop = stop
+        self._workers = workers
         self._observer = observer
-        self._thread: threading.Thread | None = None
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._killed = False
-        self.failure: str | None = None
-        self._error: FluxbaseCliError | None = None
+        self._processes: list[_WorkerProcess] = []
 
     def __enter__(self) -> Self:
-        if not self._workers:
-            return self
         fork = multiprocessing.get_context("fork")
-        ours, theirs = fork.Pipe()
-        process = fork.Process(
-            target=_run_in_fork, args=(theirs, ours, self._context, self._workers), name="worker-process", daemon=True
-        )
-        process.start()
-        self._process = process
-        theirs.close()
-        self._thread = threading.Thread(target=self._listen, args=(ours, process), name="worker-process", daemon=True)
-        self._thread.start()
+        pipes = [fork.Pipe() for _ in self._workers]
+        started = []
+        # All are forked before there are threads that read from the pipes: a fork copies the locks that others hold.
+        for (_, theirs), workers in zip(pipes, self._workers, strict=True):
+            # A process that kept an end of another's pipe would hide from that one that this process is gone.
+            others = [end for pipe in pipes for end in pipe if end is not theirs and not end.closed]
+            process = fork.Process(
+                target=_run_in_fork, args=(theirs, others, self._context, workers), name="worker-process", daemon=True
+            )
+            process.start()
+            theirs.close()
+            started.append(process)
+        self._processes = [
+            _WorkerProcess(process, ours, self._stop, self._observer)
+            for process, (ours, _) in zip(started, pipes, strict=True)
+        ]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_exception: object) -> None:
         if kind is not None:
             self._stop.request()
-        self._wait_for_end()
-        if kind is None and self._error is not None:
-            raise self._error
+        for process in self._processes:
+            process.wait_for_end()
+        errors = [process.error for process in self._processes if process.error is not None]
+        if kind is None and errors:
+            raise errors[0]
 
-    def _wait_for_end(self) -> None:
+    @property
+    def failure(self) -> str | None:
+        """Why the workers of a process have failed; None if they have not."""
+        return next((process.failure for process in self._processes if process.failure is not None), None)
+
+
+class _WorkerProcess:
+    """One worker process, as the first process sees it.
+
+    Args:
+        process: the process, which runs.
+        pipe: to it.
+        stop: as for `WorkerProcesses`.
+        observer: as for `WorkerProcesses`.
+    """
+
+    def __init__(
+        self, process: multiprocessing.process.BaseProcess, pipe: Pipe, stop: Stop, observer: Observer
+    ) -> None:
+        self._stop = stop
+        self._observer = observer
+        self._process = process
+        self._killed = False
+        self.failure: str | None = None
+        self.error: FluxbaseCliError | None = None
+        self._thread = threading.Thread(target=self._listen, args=(pipe, process), name="worker-process", daemon=True)
+        self._thread.start()
+
+    def wait_for_end(self) -> None:
         """Wait until the worker process has ended. If it does not, kill it: only its batches in progress are lost."""
         began, reported = time.monotonic(), False
         stopped_at: float | None = None
-        while self._thread is not None and self._thread.is_alive():
+        while self._thread.is_alive():
             # In short steps, so that this process handles signals meanwhile.
             self._thread.join(_LOOK_S)
             now = time.monotonic()
             if self._stop.requested:
                 stopped_at = stopped_at or now
-            pid = None if self._process is None else self._process.pid
             if now - began > _REPORT_S and not reported:
                 reported = True
-                self._observer.notify(Waiting(f"the end of the worker process (process {pid})", None))
+                self._observer.notify(Waiting(f"the end of the worker process (process {self._process.pid})", None))
             late = now - began > _END_S or (stopped_at is not None and now - stopped_at > _STOP_S)
-            if late and self._process is not None and not self._killed:
+            if late and not self._killed:
                 self._killed = True
                 self._process.kill()
 
@@ -161,7 +196,7 @@ class WorkerProcess:
 
     def _take(self, event: Event | _Failed) -> None:
         if isinstance(event, _Failed):
-            self.failure, self._error = event.reason, event.error
+            self.failure, self.error = event.reason, event.error
             self._stop.request()
         else:
             self._observer.notify(event)
@@ -170,8 +205,11 @@ class WorkerProcess:
 # --- in the worker process --------------------------------------------------------------------------------------------
 
 
-def _run_in_fork(pipe: Pipe, others: Pipe, context: RunContext, workers: int) -> None:  # pragma: no cover  # in a fork
-    others.close()
+def _run_in_fork(
+    pipe: Pipe, others: Sequence[Pipe], context: RunContext, workers: int
+) -> None:  # pragma: no cover  # in a fork
+    for other in others:
+        other.close()
     # A terminal sends signals to all its processes; only the first process decides what to do.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
