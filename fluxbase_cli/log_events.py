@@ -18,6 +18,7 @@ class LogEvent(StrEnum):
     COMMAND_INTERRUPTED = "command.interrupted"
     COMMAND_DECLINED = "command.declined"
     COMMAND_TO_REPEAT = "command.to-repeat"
+    COMMAND_NEXT = "command.next"
     USAGE_WRONG = "usage.wrong"
     TRACEBACK = "traceback"
     SIGNAL_RECEIVED = "signal.received"

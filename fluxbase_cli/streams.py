@@ -11,25 +11,51 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 from fluxbase_cli.printable import printable_text
 
 _STDIN, _STDOUT, _STDERR = range(3)
+#: So many pieces of text are kept, which is more than a screen of lines.
+_RECENT = 200
+
+
+#: Puts whole lines above a view: takes a function that writes a text, and the text.
+Above = Callable[[Callable[[str], None], str], None]
 
 
 class _Target:
     """The stream that Python made, until it fails. After that, everything written is dropped."""
 
-    def __init__(self, stream: TextIO, number: int, failure: OSError | None) -> None:
+    def __init__(self, stream: TextIO, number: int, failure: OSError | None, recent: deque[str]) -> None:
         self.stream = stream
+        self.recent = recent
         self.number = number
         self.failure = failure
         self.lost_something = False
+        self.above: Above | None = None
+        self._partial = ""
 
     def write(self, text: str) -> None:
+        self.recent.append(text)
+        if self.above is None:
+            self.put(text)
+            return
+        # `print` writes the last end of a line separately. Only whole texts go above a view.
+        self._partial += text
+        if self._partial.endswith("\n"):
+            whole, self._partial = self._partial, ""
+            self.above(self.put, whole)
+
+    def put_partial(self) -> None:
+        partial, self._partial = self._partial, ""
+        if partial:
+            self.put(partial)
+
+    def put(self, text: str) -> None:
         if self.failure is not None:
             self.lost_something = True
             return
@@ -92,6 +118,26 @@ class Stream(io.TextIOBase):
         self._target.write(printable_text(text) if self._escapes else text)
         return len(text)
 
+    def draw(self, text: str) -> None:
+        """Write a part of a view: safe already, and not above any view."""
+        self._target.put(text)
+        self._target.flush()
+
+    @property
+    def recent_lines(self) -> list[str]:
+        """The last lines that were written to the standard streams, without views."""
+        return "".join(self._target.recent).removesuffix("\n").split("\n")
+
+    def note_typed(self, text: str) -> None:
+        """Take note of what somebody has typed, which the terminal shows too."""
+        self._target.recent.append(text)
+
+    def write_above(self, above: Above | None) -> None:
+        """From now on, whole lines are written by this function, which puts them above a view. None ends that."""
+        self._target.above = above
+        if above is None:
+            self._target.put_partial()
+
     def flush(self) -> None:
         """Flush it."""
         self._target.flush()
@@ -119,8 +165,9 @@ def guarded_streams() -> Iterator[tuple[Stream, Stream]]:
     if sys.stdin is None:
         # Python leaves it out if its descriptor is closed.
         sys.stdin = open(_STDIN, encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor
+    recent: deque[str] = deque(maxlen=_RECENT)
     out, err = (
-        _guarded(stream, number, OSError(errno.EBADF, "it is closed") if number in closed else None)
+        _guarded(stream, number, OSError(errno.EBADF, "it is closed") if number in closed else None, recent)
         for stream, number in ((sys.stdout, _STDOUT), (sys.stderr, _STDERR))
     )
     sys.stdout, sys.stderr = out, err
@@ -137,14 +184,14 @@ def own(stream: TextIO) -> TextIO:
     return stream.own if isinstance(stream, Stream) else stream  # type: ignore[return-value]  # as TextIO asks
 
 
-def _guarded(stream: TextIO | None, number: int, failure: OSError | None) -> Stream:
+def _guarded(stream: TextIO | None, number: int, failure: OSError | None, recent: deque[str]) -> Stream:
     if stream is None:
         stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         # A terminal that can't show ✓ shows a question mark. Without this the job would end with an error.
         reconfigure(errors="replace")
-    target = _Target(stream, number, failure)
+    target = _Target(stream, number, failure, recent)
     return Stream(target, Stream(target))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fluxbase_cli.printable import as_printed
+from fluxbase_cli.streams import Stream
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import Secret
@@ -34,12 +34,16 @@ def ask(question: str, shown: Iterable[str] = ()) -> None:
     Raises:
         CancelledError: the operator does not agree.
     """
+    from fluxbase_cli.report.terminal import as_shown  # noqa: PLC0415  # start-up time
+
     for line in shown:
-        print(as_printed(line), file=sys.stderr)  # noqa: T201
+        print(as_shown(line, sys.stderr), file=sys.stderr)  # noqa: T201
     # Where a job could run, Ctrl-C asks it to finish its batches. Here it must end the question.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         agreed = typer.confirm(question, default=False, err=True)
+        if isinstance(sys.stderr, Stream):
+            sys.stderr.note_typed("y\n" if agreed else "n\n")
     except typer.Abort:
         # The cursor stands behind the question.
         print(file=sys.stderr)  # noqa: T201

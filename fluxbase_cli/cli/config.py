@@ -137,8 +137,8 @@ def _rotation(settings: Settings, now: datetime | None) -> list[dict[str, Any]]:
     written = settings.encryption.key_rotation
     if not written.enabled:
         return []
+    from fluxbase_cli.moments import moment_text  # noqa: PLC0415
     from fluxbase_cli.rotation.policy import read_policy  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.rotation.schedule import moment_text  # noqa: PLC0415
 
     try:
         policy = read_policy(written)

@@ -25,8 +25,10 @@ def print_result(options: Options, data: Mapping[str, Any], text: Iterable[str])
     elif options.output is Output.YAML:
         write(to_yaml(data))
     else:
+        from fluxbase_cli.report.terminal import as_shown  # noqa: PLC0415  # start-up time
+
         for line in text:
-            write(line)
+            write(as_shown(line, sys.stdout))
 
 
 def write(text: str) -> None:
@@ -63,7 +65,7 @@ def _why(stream: Stream) -> str:
 def print_quarantine(messages: Messages, left: Quarantine, job: int | None) -> None:
     """Print the undecryptable values as warnings."""
     from fluxbase_cli.report.json_report import quarantine  # noqa: PLC0415  # start-up time
-    from fluxbase_cli.report.text import quarantine_lines, unlisted_lines  # noqa: PLC0415
+    from fluxbase_cli.report.left_values import left_lines, unlisted_lines  # noqa: PLC0415
 
     if messages.as_json:
         for entry, fields in zip(left, quarantine(left), strict=True):
@@ -71,4 +73,4 @@ def print_quarantine(messages: Messages, left: Quarantine, job: int | None) -> N
         for line in unlisted_lines(left, job):
             messages.warn(LogEvent.VALUES_UNLISTED, line.strip(), unlisted=left.unlisted)
         return
-    messages.warn(LogEvent.VALUE_LEFT, lines(quarantine_lines(left, job)))
+    messages.warn(LogEvent.VALUE_LEFT, lines(left_lines(left, job)))

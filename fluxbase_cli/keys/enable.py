@@ -9,6 +9,7 @@ from fluxbase_cli.errors import ExitCode, FluxbaseCliError
 from fluxbase_cli.keyring import Key
 from fluxbase_cli.keys.history import KeyState, history_over, read_history
 from fluxbase_cli.keys.loader import open_keyring
+from fluxbase_cli.moments import moment_text
 from fluxbase_cli.store.connection import session
 from fluxbase_cli.store.fingerprints import replace_former
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
@@ -56,6 +57,6 @@ def _refuse_destroyed(last: KeyRecord | None) -> None:
         return
     raise CheckRefusedError(
         f"key version {last.version} (fingerprint {last.fingerprint}) was destroyed on "
-        f"{last.at.astimezone():%Y-%m-%d %H:%M} by {last.os_user}",
+        f"{moment_text(last.at)} by {last.os_user}",
         hint="A destroyed key can't be enabled. If you still have the key, configure it under a new version.",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.moments import moment_text
 from fluxbase_cli.proof.standbys import Standbys
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
 from fluxbase_cli.store.records import Job
@@ -147,7 +148,7 @@ def before_it_has_cooled_off(disabled_at: datetime | None, cooling_off: timedelt
     """During the cooling-off time, somebody may notice that the key is still needed."""
     if disabled_at is None or now >= disabled_at + cooling_off:
         return []
-    end = _moment(disabled_at + cooling_off)
+    end = moment_text(disabled_at + cooling_off)
     length = format_duration(cooling_off)
     return [f"it cools off for {length} since it was disabled, until {end}: wait, or pass --now in an emergency"]
 
@@ -158,10 +159,10 @@ def before_backups_have_passed(
     """Backups hold values under the key until the backups are deleted."""
     reasons = []
     if keep_until is not None and now < keep_until:
-        reasons.append(f"it must be kept until {_moment(keep_until)} (--keep-until)")
+        reasons.append(f"it must be kept until {moment_text(keep_until)} (--keep-until)")
     if last_needed is not None and now < last_needed + horizon:
         reasons.append(
-            f"backups of the last {format_duration(horizon)} may need it, until {_moment(last_needed + horizon)} "
+            f"backups of the last {format_duration(horizon)} may need it, until {moment_text(last_needed + horizon)} "
             "(security.encryption.key_destruction.backup_horizon)"
         )
     return reasons
@@ -172,7 +173,3 @@ def unless_confirmed(fingerprint: str, confirm: str | None) -> list[str]:
     if confirm is None or confirm.strip().lower() == fingerprint:
         return []
     return [f"--confirm does not name this key: its fingerprint is {fingerprint}"]
-
-
-def _moment(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fluxbase_cli.engine.stop import Stop
+from fluxbase_cli.moments import moment_text
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.replication import (
     Receiver,
@@ -173,7 +174,7 @@ def _gone(seen: Mapping[str, Seen], connected: Iterable[Receiver]) -> Iterator[s
 
 
 def _was_seen(seen: Seen) -> str:
-    when = f"connected on {seen.at.astimezone():%Y-%m-%d %H:%M}"
+    when = f"connected on {moment_text(seen.at)}"
     if seen.number == 1:
         return f"it was {when}, and is not now: start it"
     return f"{seen.number} of that name were {when}, and not all are now: start those that are missing"

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.printable import printable
-from fluxbase_cli.report.text import table
+from fluxbase_cli.report.table import table
 
 R = TypeVar("R")
 
@@ -81,11 +81,14 @@ class Listing(Generic[R]):
         raise ConfigurationError(what, hint=f"The columns are: {', '.join(by_name)}.")
 
     def table(self, rows: Iterable[R], columns: Sequence[Column[R]] | None = None) -> Iterator[str]:
-        """The rows as a table; of the columns that a table has without `--columns` when None."""
+        """The rows as a table; of the columns that a table has without `--columns` when None.
+
+        With columns that the operator has named, the table may be wider than 80 columns.
+        """
         chosen = self.shown if columns is None else columns
         cells = ([column.cell(row) for column in chosen] for row in rows)
         right = [index for index, column in enumerate(chosen) if column.right]
-        return table([column.title for column in chosen], cells, right=right)
+        return table([column.title for column in chosen], cells, right=right, split=columns is None)
 
     def csv(self, rows: Iterable[R], columns: Sequence[Column[R]] | None = None) -> Iterator[str]:
         """The rows as CSV (RFC 4180), one line for each, after a line with the names; all columns when None.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -54,7 +55,12 @@ def keys_listing(*, counted: bool) -> Listing[Mapping[str, Any]]:
             Column("state", itemgetter("state")),
             Column("values", lambda key: key.get("values"), right=True, shown=counted),
             Column("created_at", lambda key: key.get("created_at"), lambda key: _day(key.get("created_at")), "CREATED"),
-            Column("last_rotation", lambda key: key.get("last_rotation"), lambda key: _day(key.get("last_rotation"))),
+            Column(
+                "last_rotation",
+                lambda key: key.get("last_rotation"),
+                lambda key: _day(key.get("last_rotation")),
+                "ROTATED",
+            ),
             Column("source", itemgetter("source")),
             Column("active", itemgetter("active"), shown=False),
             Column("server", lambda key: key.get("server", False), shown=False),
@@ -70,7 +76,7 @@ def _roles(key: Mapping[str, Any]) -> str:
 
 
 def _day(moment: str | None) -> str:
-    return "-" if moment is None else moment[:10]
+    return "-" if moment is None else f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d}"
 
 
 def keys_data(keys: tuple[ListedKey, ...], values: Mapping[int, int] | None = None) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from fluxbase_cli.color import must_color
 from fluxbase_cli.log_events import LogEvent
-from fluxbase_cli.printable import as_printed, to_printable_json
+from fluxbase_cli.printable import as_printed, joined, to_printable_json
+from fluxbase_cli.report.terminal import as_shown, draws_views
 from fluxbase_cli.streams import own
 
 
@@ -27,7 +28,7 @@ class Messages:
     def __init__(self, *, quiet: bool = False, as_json: bool = False, color: bool = True) -> None:
         self.quiet = quiet
         self.as_json = as_json
-        self.color = color and (sys.stderr.isatty() or must_color(os.environ))
+        self.color = color and (draws_views(sys.stderr) or must_color(os.environ))
         # Reentrant: a signal handler may write a message while the main thread writes one.
         self._lock = threading.RLock()
         self._warned: set[str] = set()
@@ -51,8 +52,7 @@ class Messages:
         if self.as_json:
             self._print(self._as_json("error", event, text, {**({"hint": hint} if hint else {}), **fields}))
         else:
-            mark = "\x1b[31mError:\x1b[0m" if self.color else "Error:"
-            self._print(f"{mark} {as_printed(text)}" + (f"\n{as_printed(hint)}" if hint else ""))
+            self._print(self._marked("Error:", 31, text) + (f"\n{as_shown(hint, sys.stderr)}" if hint else ""))
 
     def _write(self, level: str, event: LogEvent, text: str, fields: Mapping[str, Any]) -> None:
         if self.quiet:
@@ -60,11 +60,15 @@ class Messages:
         if self.as_json:
             line = self._as_json(level, event, text, fields)
         elif level == "warning":
-            mark = "\x1b[33mWarning:\x1b[0m" if self.color else "Warning:"
-            line = f"{mark} {as_printed(text)}"
+            line = self._marked("Warning:", 33, text)
         else:
-            line = as_printed(text)
+            line = as_shown(text, sys.stderr)
         self._print(line)
+
+    def _marked(self, mark: str, color: int, text: str) -> str:
+        """A text behind a mark in this colour."""
+        shown = as_shown(joined(f"{mark} ", text), sys.stderr)
+        return f"\x1b[{color}m{mark}\x1b[0m{shown.removeprefix(mark)}" if self.color else shown
 
     def _print(self, line: str) -> None:
         with self._lock:

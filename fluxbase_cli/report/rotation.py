@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fluxbase_cli.moments import moment_text
 from fluxbase_cli.rotation.outcome import Plan, RotationReport, ServerAway
 from fluxbase_cli.rotation.retention import Retired
-from fluxbase_cli.rotation.schedule import moment_json, moment_text
+from fluxbase_cli.rotation.schedule import moment_json
 from fluxbase_cli.store.rotations import Retirement
 
 

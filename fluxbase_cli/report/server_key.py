@@ -35,9 +35,30 @@ class ServerNotes:
     sessions: Sequence[OtherSession] = ()
     dry_run: bool = False
 
+    @property
+    def knows_one_key(self) -> bool:
+        """Whether the server knows one key."""
+        return reads_one_key(self.encryption, self.release)
+
+    def before_question(self) -> Iterator[str]:
+        """What a running server can't read meanwhile, and which sessions are open. For every server."""
+        if self.knows_one_key:
+            yield from self.before()
+            return
+        version = self.target.version
+        yield f"! A running server can read what was moved only if it was started with key version {version}."
+        yield "  Without that key its requests fail, mostly without an error message."
+        yield from self._sessions()
+
+    def _sessions(self) -> Iterator[str]:
+        if self.sessions:
+            yield f"! Sessions that are still open on this database: {named(self.sessions)}"
+        else:
+            yield "Sessions:  no other session is open on this database"
+
     def before(self) -> Iterator[str]:
         """What happens to a running server, before the question is asked."""
-        if not reads_one_key(self.encryption, self.release):
+        if not self.knows_one_key:
             return
         yield from self._disagreement()
         unusable = unusable_warning(self.target)
@@ -52,14 +73,11 @@ class ServerNotes:
         if has is None or has.version != self.target.version:
             yield "! The server knows one key. It can't read what was moved, until it is started with the new key."
             yield "  Most of these failures are silent. Stop it before you go on; start it with the new key afterwards."
-        if self.sessions:
-            yield f"! Sessions that are still open on this database: {named(self.sessions)}"
-        else:
-            yield "Sessions:  no other session is open on this database"
+        yield from self._sessions()
 
     def after(self) -> Iterator[str]:
         """What comes next: which key the server must get, and how."""
-        if not reads_one_key(self.encryption, self.release):
+        if not self.knows_one_key:
             return
         yield from self._disagreement()
         version = self.target.version

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress
+from fluxbase_cli.engine.throttle.pacing import MaxLag
+from fluxbase_cli.moments import exact_moment_text, moment_text, span
 from fluxbase_cli.report.columns import Column, Listing
 from fluxbase_cli.report.json_report import quarantine_fields, stop_fields
-from fluxbase_cli.report.text import HOW_TO_CONTINUE, quarantine_line, quarantine_titles, table, unlisted_lines
+from fluxbase_cli.report.left_values import all_left_lines
+from fluxbase_cli.report.table import paragraph, table
+from fluxbase_cli.report.text import HOW_TO_CONTINUE
 from fluxbase_cli.store.records import Event, Runner
+
+#: How a moment ends. A column has it in its header.
+_ZONE = " UTC"
 
 
 def jobs_data(summaries: Sequence[JobSummary]) -> dict[str, Any]:
@@ -25,6 +32,21 @@ def jobs_lines(summaries: Sequence[JobSummary]) -> Iterator[str]:
         yield "No job has run on this database yet."
         return
     yield from JOBS.table(summaries)
+    for summary in summaries:
+        remark = ", ".join(_remarks(summary))
+        if remark:
+            yield from paragraph(f"Job {summary.job.id}: {remark}", hanging="  ")
+
+
+def _remarks(summary: JobSummary) -> Iterator[str]:
+    """What is important about a job, and is no column because it is true of few jobs."""
+    if summary.pace is not None:
+        yield from _pace(summary)
+    if summary.counts.undecryptable:
+        number = summary.counts.undecryptable
+        yield f"{number} undecryptable {'value' if number == 1 else 'values'}"
+    if summary.job.remaining:
+        yield f"{summary.job.remaining} still under the old key"
 
 
 def details_data(details: JobDetails) -> dict[str, Any]:
@@ -51,11 +73,29 @@ def details_data(details: JobDetails) -> dict[str, Any]:
 def details_lines(details: JobDetails) -> Iterator[str]:
     """One job for people."""
     job = details.summary.job
-    yield headline(details)
+    yield from paragraph(headline(details), hanging="  ")
+    for remark in state_remarks(details):
+        yield from paragraph(remark, hanging="  ")
+    yield ""
+    yield from LOCATIONS.table(details.locations.items())
+    yield ""
+    yield from table(RUNNER_HEADER, [runner_cells(runner, details.now) for runner in details.runners], right=(3,))
+    yield ""
+    for event in details.events:
+        yield from paragraph(_event_text(event), hanging="    ")
+    if details.quarantine:
+        yield ""
+        yield from all_left_lines(details.quarantine, job.id)
+
+
+def state_remarks(details: JobDetails) -> Iterator[str]:
+    """Why a job is in its state, who paused or stopped it, and what is left."""
+    job = details.summary.job
     if job.paused_at is not None and job.paused:
-        yield f"Paused: since {_when(job.paused_at)} by {job.paused_by or 'somebody'}; `secrets resume` ends the pause"
+        moment = exact_moment_text(job.paused_at)
+        yield f"Paused: since {moment} by {job.paused_by or 'somebody'}; `secrets resume` ends the pause"
     if job.stop is not None:
-        yield f"Stopped: at {_when(job.stop.at)} {job.stop.by_and_why}"
+        yield f"Stopped: at {exact_moment_text(job.stop.at)} {job.stop.by_and_why}"
         yield HOW_TO_CONTINUE
     if job.reason:
         yield f"Reason: {job.reason}"
@@ -63,66 +103,78 @@ def details_lines(details: JobDetails) -> Iterator[str]:
         yield f"Error: {job.error}"
     if job.remaining:
         yield f"Still under the old key: {job.remaining}"
-    yield ""
-    yield from LOCATIONS.table(details.locations.items())
-    yield ""
-    yield from table(
-        ("RUNNER", "HOST", "PROCESS", "USER", "WORKERS", "BEGUN", "LAST HEARD OF"),
-        [
-            (
-                "alive" if runner.alive else "ended",
-                runner.host,
-                str(runner.pid),
-                runner.os_user,
-                str(runner.workers),
-                _when(runner.started_at),
-                last_heard_of(runner, details.now),
-            )
-            for runner in details.runners
-        ],
-        right=(2, 4),
-    )
-    yield ""
-    for event in details.events:
-        reason = f": {event.reason}" if event.reason else ""
-        yield f"{_when(event.at)}  {event.what} by {event.os_user} on {event.host} (as {event.db_user}){reason}"
-    if details.quarantine:
-        yield ""
-        yield from quarantine_titles(details.quarantine)
-        yield from map(quarantine_line, details.quarantine)
-        yield from unlisted_lines(details.quarantine, job.id)
 
 
 def headline(details: JobDetails) -> str:
     """A job in one line: its kind and state, progress, rate, and the number of runners."""
+    return ", ".join([title(details), *pace_parts(details)])
+
+
+def title(details: JobDetails) -> str:
+    """The kind of a job, its state, and how far it is."""
     summary, job = details.summary, details.summary.job
     source = "any version" if job.from_version is None else f"version {job.from_version}"
-    line = f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {_state(summary)}, {summary.percent}% done"
-    if summary.pace is not None:
-        line += f", {summary.pace.rate_per_s:,.0f} secrets/s"
-        if job.pass_number > 0:
-            line += f", catch-up pass {job.pass_number}"
-        elif summary.pace.eta_s is not None:
-            line += f", {span(summary.pace.eta_s)} left"
+    return f"Job {job.id}: {job.kind.value}, {source} to {job.to_version}, {_state(summary)}, {summary.percent}% done"
+
+
+def pace_parts(details: JobDetails) -> Iterator[str]:
+    """How fast a job is, and how many runners it has. Nothing if nobody works on it."""
+    yield from _pace(details.summary)
     alive = sum(runner.alive for runner in details.runners)
-    return line + (f", {alive} {'runner' if alive == 1 else 'runners'}" if alive else "")
+    if alive:
+        yield f"{alive} {'runner' if alive == 1 else 'runners'}"
+
+
+def _pace(summary: JobSummary) -> Iterator[str]:
+    """The rate of a job and its time left. A job that waits for an operator has neither."""
+    if summary.pace is None or summary.job.paused:
+        return
+    yield f"{summary.pace.rate_per_s:,.0f} secrets/s"
+    if summary.job.pass_number > 0:
+        yield f"catch-up pass {summary.job.pass_number}"
+    elif summary.pace.eta_s is not None:
+        yield f"{span(summary.pace.eta_s)} left"
+
+
+#: The columns of `runner_cells`.
+RUNNER_HEADER = ("PROCESS", "RUNNER", "USER", "WORKERS", "LAST HEARD OF")
+
+
+def runner_cells(runner: Runner, now: datetime) -> tuple[str, ...]:
+    """A runner as a row of a table."""
+    return (
+        f"{runner.pid} on {runner.host}",
+        "alive" if runner.alive else "ended",
+        runner.os_user,
+        str(runner.workers),
+        last_heard_of(runner, now),
+    )
 
 
 def last_heard_of(runner: Runner, now: datetime) -> str:
-    """When a runner sent its last heartbeat, or when it ended."""
+    """When a runner ended, or how long ago it sent its last heartbeat."""
     if runner.ended_at is not None:
-        return _when(runner.ended_at)
-    age = span(max((now - runner.heartbeat_at).total_seconds(), 0.0))
-    return f"{_when(runner.heartbeat_at)} ({age} ago)"
+        return exact_moment_text(runner.ended_at)
+    return f"{span(max((now - runner.heartbeat_at).total_seconds(), 0.0))} ago"
 
 
-def span(seconds: float) -> str:
-    """A length of time for people, such as `2h 05m`."""
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h {minutes:02}m"
-    return f"{minutes}m {whole:02}s" if minutes else f"{whole}s"
+def _event_text(event: Event) -> str:
+    what = ", ".join([event.what, *_tuned(event.detail)]) if event.what == "tuned" else event.what
+    reason = f": {event.reason}" if event.reason else ""
+    moment = exact_moment_text(event.at)
+    return f"{moment}  {what} by {event.os_user} on {event.host} (as {event.db_user}){reason}"
+
+
+def _tuned(detail: Mapping[str, Any]) -> Iterator[str]:
+    """What `secrets tune`, or an option of the job, has set. See `fluxbase_cli.store.records.Tuning`."""
+    rate, rows = detail.get("max_rate_per_s"), detail.get("batch_rows")
+    if rate is not None:
+        yield f"to at most {rate:,.10g} secrets/s" if rate else "to no rate limit"
+    if rows is not None:
+        yield f"to batches of {rows} rows" if rows else "to each runner's own batch size"
+    if "max_lag_s" in detail or "max_lag_bytes" in detail:
+        most = MaxLag(detail.get("max_lag_s") or None, detail.get("max_lag_bytes") or None)
+        yield f"to standbys at most {most} behind" if most != MaxLag() else "to no limit for standbys"
 
 
 def _source(summary: JobSummary) -> str:
@@ -133,6 +185,13 @@ def _state(summary: JobSummary) -> str:
     marks = ["stopped"] if summary.job.stop is not None else []
     marks += ["paused"] if summary.job.paused else []
     return f"{summary.state} ({', '.join(marks)})" if marks else summary.state
+
+
+def _state_word(summary: JobSummary) -> str:
+    """The state in one word, for a column: what an operator did says more than `running` or `interrupted`."""
+    if summary.job.stop is not None and not summary.alive:
+        return "stopped"
+    return "paused" if summary.job.paused else summary.state
 
 
 def _summary_data(summary: JobSummary) -> dict[str, Any]:
@@ -189,8 +248,9 @@ def _event_data(event: Event) -> dict[str, Any]:
     }
 
 
-def _when(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _in_column(moment: datetime) -> str:
+    """A moment in a column whose heading names the zone."""
+    return moment_text(moment).removesuffix(_ZONE)
 
 
 def _eta_s(summary: JobSummary) -> float | None:
@@ -202,18 +262,19 @@ JOBS: Listing[JobSummary] = Listing(
     (
         Column("job", lambda each: each.job.id, right=True),
         Column("kind", lambda each: each.job.kind.value),
-        Column("state", lambda each: each.state, _state),
+        Column("state", lambda each: each.state, _state_word),
         Column("from_version", lambda each: each.job.from_version, _source, "FROM", right=True),
         Column("to_version", lambda each: each.job.to_version, heading="TO", right=True),
         Column("percent", lambda each: each.percent, lambda each: f"{each.percent}%", "DONE", right=True),
         Column("re_encrypted", lambda each: each.counts.re_encrypted, heading="RE-ENCRYPTED", right=True),
-        Column("undecryptable", lambda each: each.counts.undecryptable, right=True),
+        Column("undecryptable", lambda each: each.counts.undecryptable, right=True, shown=False),
         Column(
             "rate_per_second",
             lambda each: None if each.pace is None else round(each.pace.rate_per_s, 1),
             lambda each: "-" if each.pace is None else f"{each.pace.rate_per_s:,.0f}/s",
             "RATE",
             right=True,
+            shown=False,
         ),
         Column(
             "eta_seconds",
@@ -221,15 +282,19 @@ JOBS: Listing[JobSummary] = Listing(
             lambda each: "-" if _eta_s(each) is None else span(_eta_s(each) or 0.0),
             "LEFT",
             right=True,
+            shown=False,
         ),
         Column(
-            "created_at", lambda each: each.job.created_at.isoformat(), lambda each: _when(each.job.created_at), "BEGUN"
+            "created_at",
+            lambda each: each.job.created_at.isoformat(),
+            lambda each: _in_column(each.job.created_at),
+            f"BEGUN ({_ZONE.strip()})",
         ),
         Column(
             "finished_at",
             lambda each: None if each.job.finished_at is None else each.job.finished_at.isoformat(),
-            lambda each: "-" if each.job.finished_at is None else _when(each.job.finished_at),
-            "ENDED",
+            lambda each: "-" if each.job.finished_at is None else _in_column(each.job.finished_at),
+            f"ENDED ({_ZONE.strip()})",
             shown=False,
         ),
         Column("remaining", lambda each: each.job.remaining, right=True, shown=False),
@@ -246,16 +311,18 @@ JOBS: Listing[JobSummary] = Listing(
 LOCATIONS: Listing[tuple[str, LocationProgress]] = Listing(
     (
         Column("location", itemgetter(0)),
-        Column("scanned", lambda each: each[1].counts.scanned, right=True),
-        Column("re_encrypted", lambda each: each[1].counts.re_encrypted, heading="RE-ENCRYPTED", right=True),
-        Column("already_current", lambda each: each[1].counts.already_current, heading="CURRENT", right=True),
-        Column("undecryptable", lambda each: each[1].counts.undecryptable, right=True),
         Column(
             "percent",
             lambda each: each[1].percent,
             lambda each: "done" if each[1].done else f"{each[1].percent}%",
-            "PROGRESS",
+            "DONE",
+            right=True,
         ),
+        Column("scanned", lambda each: each[1].counts.scanned, right=True),
+        Column("re_encrypted", lambda each: each[1].counts.re_encrypted, heading="RE-ENCRYPTED", right=True),
+        Column("already_current", lambda each: each[1].counts.already_current, heading="CURRENT", right=True),
+        # The values themselves are listed below the table.
+        Column("undecryptable", lambda each: each[1].counts.undecryptable, right=True, shown=False),
         Column("updated", lambda each: each[1].counts.updated, right=True, shown=False),
         Column("moved", lambda each: each[1].counts.moved, right=True, shown=False),
         Column("plaintext", lambda each: each[1].counts.plaintext, right=True, shown=False),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
-from fluxbase_cli.printable import printable
-from fluxbase_cli.report.json_report import dotted
-from fluxbase_cli.store.quarantine import Quarantine
-from fluxbase_cli.store.records import JobKind, QuarantineEntry
+from fluxbase_cli.report.table import fits, table
+from fluxbase_cli.store.records import JobKind
 
 if TYPE_CHECKING:
     from fluxbase_cli.engine.databases import DatabasesReport
     from fluxbase_cli.proof.proof import Proof
 
-#: At most so many values are listed, so that the result stays on the screen. `secrets status JOB` lists all.
-_LISTED = 50
 #: For a job that was stopped.
 HOW_TO_CONTINUE = (
     "The command that began the job resumes it. With --join, --run-name or in a rotation: after `secrets resume`."
@@ -74,42 +70,6 @@ def whole_seconds(seconds: float) -> int:
     return max(1, round(seconds))
 
 
-def quarantine_lines(left: Quarantine, job: int | None) -> Iterator[str]:
-    """The values that were left as they are: location, row id, path in the document, and reason."""
-    yield from quarantine_titles(left)
-    for entry in left[:_LISTED]:
-        yield quarantine_line(entry)
-    if left.total > _LISTED:
-        where = f"`fluxbase-cli secrets status {job}`" if job is not None else "`-o json`"
-        them = "them all" if not left.unlisted else f"{len(left)} of them"
-        yield f"  … and {left.total - _LISTED} more; {where} lists {them}"
-    yield from unlisted_lines(left, job)
-
-
-def quarantine_line(entry: QuarantineEntry) -> str:
-    """One of these values."""
-    path = f" {dotted(entry.path)}" if entry.path else ""
-    return f"  {entry.location} {entry.id}{path}: {entry.reason}"
-
-
-def unlisted_lines(left: Quarantine, job: int | None) -> Iterator[str]:
-    """Where all values are, if not all of them are listed."""
-    if not left.unlisted:
-        return
-    if job is None:
-        yield f"  {left.unlisted} are not listed anywhere; a re-encryption lists all in fluxbase_rotation.quarantine"
-    else:
-        yield f"  all {left.total} are in the table fluxbase_rotation.quarantine, with job = {job}"
-
-
-def quarantine_titles(left: Quarantine) -> Iterator[str]:
-    """How many values are in quarantine, one line for each of the two reasons."""
-    if left.undecryptable:
-        yield f"{left.undecryptable} values could not be opened and were left as they are:"
-    if left.unwritable:
-        yield f"{left.unwritable} values could not be written and are still under their old key:"
-
-
 def audit_lines(report: AuditReport) -> Iterator[str]:
     """The result of an audit."""
     if report.key_version is not None:
@@ -125,7 +85,12 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         ]
         yield from table(("LOCATION", "SECRETS"), rows, right=(1,))
         return
-    header = ("LOCATION", *(f"VERSION {version}" for version in report.versions), "PLAINTEXT", "UNDECRYPTABLE")
+    header: tuple[str, ...] = (
+        "LOCATION",
+        *(f"VERSION {version}" for version in report.versions),
+        "PLAINTEXT",
+        "UNDECRYPTABLE",
+    )
     rows = [
         (
             name,
@@ -143,7 +108,18 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
             str(report.undecryptable),
         )
     )
-    yield from table(header, rows, right=tuple(range(1, len(header))))
+    left_out: list[str] = []
+    if not fits(header, rows):
+        # What is zero everywhere is said in one line.
+        left_out = [name for name in ("UNDECRYPTABLE", "PLAINTEXT") if rows[-1][header.index(name)] == "0"]
+    kept = [index for index, name in enumerate(header) if name not in left_out]
+    yield from table(
+        [header[index] for index in kept],
+        [[row[index] for index in kept] for row in rows],
+        right=tuple(range(1, len(kept))),
+    )
+    if left_out:
+        yield f"No {' and no '.join(name.lower() for name in left_out)} values."
 
 
 def proof_lines(proof: Proof) -> Iterator[str]:
@@ -155,22 +131,3 @@ def proof_lines(proof: Proof) -> Iterator[str]:
         yield f"{each.name} ({each.kind}): {found} {needs}"
     for left in proof.left_out:
         yield f"left out on purpose: {left.where} ({left.reason})"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> Iterator[str]:
-    """Plain aligned columns. They are the same on a terminal and in a pipe, so `grep` and `awk` work with them.
-
-    Args:
-        header: the names of the columns.
-        rows: the cells.
-        right: the indexes of the columns that are aligned to the right.
-    """
-    # The widths are those of the text that is printed.
-    written = [tuple(header), *(tuple(printable(cell) for cell in row) for row in rows)]
-    widths = [max(len(line[index]) for line in written) for index in range(len(header))]
-    for line in written:
-        cells = [
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()

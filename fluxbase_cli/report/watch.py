@@ -1,27 +1,35 @@
-"""The output of `secrets status --watch`: a live table on a terminal, otherwise one text for each reading."""
+"""The output of `secrets status --watch`: a live view on a terminal, otherwise one text for each reading."""
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
-from fluxbase_cli.color import may_redraw
-from fluxbase_cli.engine.observe.status import JobDetails
+from fluxbase_cli.engine.observe.status import JobDetails, LocationProgress
+from fluxbase_cli.moments import clock_text
 from fluxbase_cli.printable import Lines, as_printed, lines, printable, to_printable_json
 from fluxbase_cli.report.json_report import to_yaml
-from fluxbase_cli.report.status import details_data, details_lines, headline, last_heard_of
-from fluxbase_cli.report.text import quarantine_line, quarantine_titles
-from fluxbase_cli.streams import own
+from fluxbase_cli.report.left_values import left_titles
+from fluxbase_cli.report.live_area import LiveArea
+from fluxbase_cli.report.live_table import ViewRow, cut, view_table
+from fluxbase_cli.report.status import (
+    details_data,
+    details_lines,
+    headline,
+    last_heard_of,
+    pace_parts,
+    state_remarks,
+    title,
+)
+from fluxbase_cli.report.style import styled, width_of
+from fluxbase_cli.report.table import paragraph
+from fluxbase_cli.report.terminal import draws_views
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.live import Live
-    from rich.table import Table
-
-#: At most so many values are listed, so that the locations stay on the screen. `secrets status JOB` lists all.
-_LISTED = 5
+#: At most so many processes are listed, so that the locations stay on the screen. `secrets status JOB` lists all.
+_RUNNERS = 4
+_LEAST_LINES = 3
 
 
 class Display(Protocol):
@@ -68,105 +76,106 @@ class LinesDisplay:
         elif details.summary.ended:
             text = lines(details_lines(details))
         else:
-            text = f"{details.now.astimezone():%H:%M:%S}  {headline(details)}"
+            text = f"{clock_text(details.now)}  {headline(details)}"
         print(as_printed(text), flush=True)  # noqa: T201
 
 
 class TableDisplay:
-    """A table on a terminal. It is drawn again for each reading. The last table stays on the screen."""
+    """A view on a terminal. It is drawn again for each reading. The last one stays on the screen.
+
+    Args:
+        color: whether colour may be used.
+    """
 
     def __init__(self, *, color: bool) -> None:
-        self._live = _make_live(color=color)
+        self._color = color
+        self._details: JobDetails | None = None
+        self._area = LiveArea(self._drawn, (sys.stdout, sys.stderr), width_of=width_of)
 
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self._area.stop(erase=False)
 
     def show(self, details: JobDetails) -> None:
         """Draw a reading."""
-        self._live.update(_drawn(details), refresh=True)
+        first, self._details = self._details is None, details
+        if first:
+            self._area.start()
+        else:
+            self._area.refresh()
+
+    def _drawn(self, columns: int, height: int) -> Sequence[str]:
+        details = self._details
+        return [] if details is None else styled(view_lines(details, columns, height), color=self._color)
 
 
 def display_for(form: str, *, color: bool) -> Display:
     """Choose the display for the output form, and for a terminal or a pipe."""
-    if form == "table" and sys.stdout.isatty() and may_redraw(os.environ):
+    if form == "table" and draws_views(sys.stdout):
         return TableDisplay(color=color)
     return LinesDisplay(form)
 
 
-def _make_live(*, color: bool) -> Live:
-    from rich.console import Console  # noqa: PLC0415  # start-up time
-    from rich.live import Live  # noqa: PLC0415
+def view_lines(details: JobDetails, columns: int, height: int) -> list[str]:
+    """A job as a view: what it is and how far, its runners, the values that were left, and its locations.
 
-    # Names and reasons may look like Rich's markup. They are printed as they are.
-    console = Console(file=own(sys.stdout), no_color=not color, markup=False, emoji=False, highlight=False)
-    return Live(console=console, auto_refresh=False)
-
-
-def _drawn(details: JobDetails) -> RenderableType:
-    from rich.console import Group  # noqa: PLC0415  # start-up time
-    from rich.text import Text  # noqa: PLC0415
-
-    job = details.summary.job
-    parts: list[RenderableType] = [Text(printable(headline(details)), style="bold")]
-    parts += [Text(printable(f"Reason: {job.reason}"))] if job.reason else []
-    parts += [Text(printable(f"Error: {job.error}"), style="red")] if job.error else []
-    parts.append(_locations(details))
-    if any(runner.ended_at is None for runner in details.runners):
-        parts.append(_runners(details))
+    Args:
+        details: the job.
+        columns: how many columns there are.
+        height: how many lines there are.
+    """
+    number = details.summary.job.id
+    top = list(paragraph(title(details), hanging="  ", width=columns))
+    pace = ", ".join(pace_parts(details))
+    top += paragraph(pace, "  ", width=columns) if pace else ()
+    for remark in state_remarks(details):
+        top += paragraph(remark, hanging="  ", width=columns)
+    bottom = [f"  {runner}" for runner in _runners(details)]
+    bottom += [f"  {left.removesuffix(':')}" for left in left_titles(details.quarantine)]
     if details.quarantine:
-        parts.extend(map(Text, quarantine_titles(details.quarantine)))
-        for entry in details.quarantine[:_LISTED]:
-            parts.append(Text(printable(quarantine_line(entry)), no_wrap=True))
-        if details.quarantine.total > _LISTED:
-            more = details.quarantine.total - _LISTED
-            parts.append(Text(f"  … and {more} more; `fluxbase-cli secrets status {job.id}` lists more"))
-    return Group(*parts)
+        bottom.append(f"  `fluxbase-cli secrets status {number}` lists them")
+    bottom = [cut(printable(line), columns) for line in bottom]
+    # The locations have at least these lines: the headings, one location, and how many more there are.
+    top = top[: max(height - _LEAST_LINES, 1)]
+    bottom = bottom[: max(height - _LEAST_LINES - len(top), 0)]
+    return [*top, *_locations(details, columns, height - len(top) - len(bottom)), *bottom]
 
 
-def _locations(details: JobDetails) -> Table:
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415  # start-up time
-
-    table = _table(
-        ("LOCATION", False), ("DONE", True), ("", False), ("SCANNED", True), ("RE-ENCRYPTED", True), ("/S", True)
-    )
-    for name, progress in details.locations.items():
-        rate = progress.rate_per_s
-        table.add_row(
-            printable(name),
-            f"{progress.percent}%",
-            ProgressBar(total=100, completed=progress.percent, width=12),
-            f"{progress.counts.scanned:,}",
-            f"{progress.counts.re_encrypted:,}",
-            f"{rate:,.0f}" if rate else "",
+def _locations(details: JobDetails, columns: int, height: int) -> list[str]:
+    places = sorted(details.locations.items(), key=lambda each: _place(each[1]))
+    rows = [
+        ViewRow(
+            name,
+            progress.percent,
+            (
+                f"{progress.counts.re_encrypted:,}",
+                f"{progress.rate_per_s:,.0f}/s" if progress.rate_per_s else "",
+                f"{progress.counts.scanned:,}",
+            ),
         )
-    return table
+        for name, progress in places
+    ]
+    return view_table(rows, ("RE-ENCRYPTED", "RATE", "SCANNED"), columns, height)
 
 
-def _runners(details: JobDetails) -> Table:
-    table = _table(("RUNNER", False), ("HOST", False), ("PROCESS", True), ("WORKERS", True), ("LAST HEARD OF", False))
-    for runner in details.runners:
-        if runner.ended_at is None:
-            table.add_row(
-                "alive" if runner.alive else "gone",
-                printable(runner.host),
-                str(runner.pid),
-                str(runner.workers),
-                last_heard_of(runner, details.now),
-            )
-    return table
+def _place(progress: LocationProgress) -> int:
+    """Where a location stands: those in progress, then those that will come, then those that are done."""
+    if progress.done:
+        return 2
+    return 0 if progress.rows_done else 1
 
 
-def _table(*columns: tuple[str, bool]) -> Table:
-    """Make a table. Each column has a name, and whether it holds numbers. Long names are cut on a narrow terminal."""
-    from rich.table import Table  # noqa: PLC0415  # start-up time
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, number in columns:
-        table.add_column(name, justify="right" if number else "left", overflow="ellipsis", no_wrap=True)
-    return table
+def _runners(details: JobDetails) -> Iterator[str]:
+    """The runners that have not ended. A job on many machines has many of them."""
+    alive = [runner for runner in details.runners if runner.ended_at is None]
+    for runner in alive[:_RUNNERS]:
+        state = "alive" if runner.alive else "gone"
+        workers = f"{runner.workers} {'worker' if runner.workers == 1 else 'workers'}"
+        heard = last_heard_of(runner, details.now)
+        yield f"Process {runner.pid} on {runner.host}: {state}, {workers}, last heard of {heard}"
+    if len(alive) > _RUNNERS:
+        yield f"… and {len(alive) - _RUNNERS} more processes"

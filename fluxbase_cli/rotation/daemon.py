@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from fluxbase_cli.engine.events import Several
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError, RotationRunningError
 from fluxbase_cli.log_events import LogEvent
+from fluxbase_cli.moments import moment_text
 from fluxbase_cli.report.rotation import rotation_lines
 from fluxbase_cli.rotation.clock import RotationClock
 from fluxbase_cli.rotation.context import RotationContext
@@ -22,7 +23,6 @@ from fluxbase_cli.rotation.metrics import Metrics
 from fluxbase_cli.rotation.outcome import RotationReport
 from fluxbase_cli.rotation.policy import read_policy
 from fluxbase_cli.rotation.rotator import Rotator
-from fluxbase_cli.rotation.schedule import moment_text
 
 #: The longest time between two looks. After this time, a disabled key may have finished its cooling-off time.
 _LOOK_EVERY = timedelta(hours=1)

@@ -14,6 +14,7 @@ from cronsim import CronSim, CronSimError
 
 from fluxbase_cli.config.duration import format_duration
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.moments import moment_text
 
 _FIELDS = 5
 _NAMES = {
@@ -121,11 +122,6 @@ def decide_due(  # noqa: PLR0913  # what the decision depends on
             next=known + min_age,
         )
     return DueDecision(due=True, why=f"the schedule named {moment_text(date)}, {last}", date=date)
-
-
-def moment_text(moment: datetime) -> str:
-    """Return a moment as text for people, in UTC."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _last(last_rotation: datetime | None, active_since: datetime | None) -> str:

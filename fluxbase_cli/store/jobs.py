@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from fluxbase_cli.errors import JobRunningError
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.events import EventStore, os_user
-from fluxbase_cli.store.quarantine import MOST_LISTED, MOST_OF_A_KIND, LeftValues, Quarantine
+from fluxbase_cli.store.quarantine import MOST_LISTED, MOST_OF_A_KIND, LeftKind, LeftValues, Quarantine
 from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.records import (
     UNWRITABLE,
@@ -260,14 +260,15 @@ class JobStore:
 
     def quarantined(self, job: int) -> Quarantine:
         """The values that a job left as they are: the first of each kind, and how many there are."""
-        left = self.left_by_location(job)
+        kinds = [LeftKind(**row) for row in self._sql.rows("count_kinds", job=job)]
         return Quarantine(
             (
                 QuarantineEntry(row["location"], row["row_id"], tuple(row["path"]), row["reason"])
                 for row in self._sql.rows("list_quarantine", job=job, of_a_kind=MOST_OF_A_KIND, most=MOST_LISTED)
             ),
-            undecryptable=sum(each.undecryptable for each in left),
-            unwritable=sum(each.unwritable for each in left),
+            undecryptable=sum(kind.number for kind in kinds if not kind.unwritable),
+            unwritable=sum(kind.number for kind in kinds if kind.unwritable),
+            kinds=kinds,
         )
 
     def left_by_location(self, job: int) -> list[LeftValues]:

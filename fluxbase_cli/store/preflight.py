@@ -35,7 +35,7 @@ class Preflight:
     """What the checks found.
 
     Attributes:
-        host: the server, as the connection names it.
+        host, port: the server, as the connection names it.
         database: the database's name.
         role: the role that logged in.
         server_version: as PostgreSQL prints it.
@@ -49,6 +49,7 @@ class Preflight:
     """
 
     host: str
+    port: int
     database: str
     role: str
     server_version: str
@@ -156,6 +157,7 @@ def inspect(  # noqa: PLR0913  # what a check may depend on
     findings += _further(further)
     return Preflight(
         host=connection.info.host or "local socket",
+        port=connection.info.port,
         database=session["database"],
         role=session["role"],
         server_version=session["server_version"],

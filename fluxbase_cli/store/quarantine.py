@@ -6,12 +6,13 @@ report. The table `fluxbase_rotation.quarantine` holds all of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Self
 
-from fluxbase_cli.store.records import QuarantineEntry
+from fluxbase_cli.store.records import UNWRITABLE, QuarantineEntry
 
 #: How many values of a kind are listed, and how many in all.
 MOST_OF_A_KIND = 250
@@ -28,25 +29,53 @@ class LeftValues:
     unwritable: int
 
 
+@dataclass(frozen=True, slots=True)
+class LeftKind:
+    """How many values of a location were left as they are for the same reason.
+
+    Attributes:
+        exact: whether that is their number. Otherwise there may be more.
+    """
+
+    location: str
+    reason: str
+    number: int
+    exact: bool = True
+
+    @property
+    def unwritable(self) -> bool:
+        """Whether a key opens them, but the database refuses the new values."""
+        return self.reason.startswith(UNWRITABLE)
+
+
 class Quarantine(tuple[QuarantineEntry, ...]):  # noqa: SLOT001  # a tuple's length varies, so it can't have slots
     """The listed values, ordered by location, row id and path.
 
     Args:
         entries: the values that are listed.
-        undecryptable, unwritable: how many values there are for each of the two reasons. None: those that are listed.
+        undecryptable, unwritable: how many values there are for each of the two causes. None: those that are listed.
+        kinds: how many values there are of each kind, if somebody has counted them.
     """
 
     undecryptable: int
     unwritable: int
+    kinds: tuple[LeftKind, ...]
 
     def __new__(
-        cls, entries: Iterable[QuarantineEntry] = (), *, undecryptable: int | None = None, unwritable: int | None = None
+        cls,
+        entries: Iterable[QuarantineEntry] = (),
+        *,
+        undecryptable: int | None = None,
+        unwritable: int | None = None,
+        kinds: Iterable[LeftKind] | None = None,
     ) -> Self:
         """Make the list."""
         made = super().__new__(cls, entries)
         listed = sum(entry.unwritable for entry in made)
         made.undecryptable = len(made) - listed if undecryptable is None else undecryptable
         made.unwritable = listed if unwritable is None else unwritable
+        found = _kinds(made, exact=made.total == len(made)) if kinds is None else kinds
+        made.kinds = tuple(sorted(found, key=lambda kind: (-kind.number, kind.location, kind.reason)))
         return made
 
     @property
@@ -66,6 +95,7 @@ class Quarantine(tuple[QuarantineEntry, ...]):  # noqa: SLOT001  # a tuple's len
             _first([entry for part in parts for entry in part], MOST_LISTED),
             undecryptable=sum(part.undecryptable for part in parts),
             unwritable=sum(part.unwritable for part in parts),
+            kinds=_added([kind for part in parts for kind in part.kinds]),
         )
 
 
@@ -97,6 +127,21 @@ class QuarantineCollector:
         kept = [entry for kind in self._kinds.values() for entry in _sorted(kind)[:MOST_OF_A_KIND]]
         listed = _first(kept, MOST_LISTED)
         return Quarantine(listed, undecryptable=max(undecryptable, len(listed)), unwritable=0)
+
+
+def _kinds(entries: Iterable[QuarantineEntry], *, exact: bool) -> list[LeftKind]:
+    counted = Counter((entry.location, entry.reason) for entry in entries)
+    return [LeftKind(location, reason, number, exact) for (location, reason), number in counted.items()]
+
+
+def _added(kinds: Iterable[LeftKind]) -> list[LeftKind]:
+    """The kinds of several databases. The same location with the same reason is one kind."""
+    numbers: dict[tuple[str, str], LeftKind] = {}
+    for kind in kinds:
+        name = kind.location, kind.reason
+        before = numbers.get(name, replace(kind, number=0))
+        numbers[name] = replace(kind, number=before.number + kind.number, exact=before.exact and kind.exact)
+    return list(numbers.values())
 
 
 def _sorted(entries: Iterable[QuarantineEntry]) -> list[QuarantineEntry]:

@@ -10,7 +10,8 @@ import pytest
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress, Pace
 from fluxbase_cli.engine.observe.watch import paced
-from fluxbase_cli.report.status import details_data, headline, span
+from fluxbase_cli.moments import span
+from fluxbase_cli.report.status import details_data, headline
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import Job, JobKind, JobState
 

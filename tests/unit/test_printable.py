@@ -13,7 +13,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 import fluxbase_cli
 from fluxbase_cli.cli.options import Options, Output
@@ -22,10 +21,10 @@ from fluxbase_cli.engine.events import PassStarted
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.printable import Lines, as_printed, joined, lines, printable, to_printable_json
 from fluxbase_cli.report.json_report import to_yaml
+from fluxbase_cli.report.live_table import live_lines
 from fluxbase_cli.report.messages import Messages
-from fluxbase_cli.report.progress import TableProgress, _make_progress
-from fluxbase_cli.report.text import table
-from fluxbase_cli.report.watch import _make_live
+from fluxbase_cli.report.progress_state import ProgressState
+from fluxbase_cli.report.table import paragraph, table
 from fluxbase_cli.streams import guarded_streams, own
 
 #: A forged line, an OSC sequence, a C1 control, an override of the direction, and a lone surrogate.
@@ -91,27 +90,21 @@ def test_results_and_messages_are_printed_without_what_a_terminal_obeys(capsys: 
             assert {json.loads(line)["message"] for line in written.splitlines()} == {_SHOWN}
 
 
-@pytest.mark.parametrize("name", ["[red]x[/red]", "[link=https://example.org]x[/link]", "[/]", ":warning:", _HOSTILE])
-def test_the_live_table_shows_names_as_they_are(name: str) -> None:
-    progress = TableProgress(Messages(), color=False)
-    console = progress._progress.live.console
-    console.file = screen = io.StringIO()
-    console.width = 200
-    progress.notify(PassStarted(0, {name: 5}, {}))
-    console.print(progress._progress.get_renderable())
+def test_the_live_view_shows_names_escaped() -> None:
+    state = ProgressState()
+    state.apply(PassStarted(0, {_HOSTILE: 5}, {}))
 
-    assert printable(name) in screen.getvalue()
-    assert all(line.isprintable() for line in screen.getvalue().splitlines())
+    shown = live_lines(state, 200, 24)
+
+    assert any(_SHOWN in line for line in shown)
+    assert all(line.isprintable() for line in shown)
 
 
-@pytest.mark.parametrize("make", [_make_live, lambda *, color: _make_progress(color=color).live])
-def test_consoles_read_no_markup(make: Any) -> None:
-    console: Console = make(color=False).console
-    console.file = screen = io.StringIO()
+def test_a_paragraph_is_escaped_and_loses_no_word() -> None:
+    shown = list(paragraph(f"{_HOSTILE} " * 10, "! ", "  "))
 
-    console.print("[red]x[/red] :warning:")
-
-    assert screen.getvalue() == "[red]x[/red] :warning:\n"
+    assert all(line.isprintable() for line in shown)
+    assert "".join(shown).count("forged") == 10
 
 
 def test_what_others_print_is_escaped_too_and_our_own_colours_are_not(capfd: pytest.CaptureFixture[str]) -> None:
@@ -140,21 +133,22 @@ def test_a_stream_that_was_closed_meanwhile_can_be_flushed(capfd: pytest.Capture
 
 
 def test_nothing_is_printed_by_another_way() -> None:
-    """A new place that prints must use `as_printed`, and a new console must read no markup."""
+    """A new place that prints must use `as_printed` or `as_shown`."""
     printing: dict[str, int] = {}
     folder = Path(fluxbase_cli.__file__).parent
     for path in folder.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        found = re.findall(r"(?<![\w.])print\((?!as_printed\()|\becho\(|\.(?:stdout|stderr)\.write", text)
-        found += re.findall(r"\bConsole\((?!file=own\(sys\.\w+\), no_color=not color, markup=False, emoji=False)", text)
+        found = re.findall(r"(?<![\w.])print\((?!as_printed\(|as_shown\()|\becho\(|\.(?:stdout|stderr)\.write", text)
         if found:
             printing[str(path.relative_to(folder))] = len(found)
 
     assert printing == {
         # The program's own version and help.
         "cli/app.py": 2,
-        # A line end behind a question.
-        "cli/ask.py": 1,
+        # Line ends behind questions.
+        "cli/ask.py": 2,
+        # A completion script of our own.
+        "cli/completion/command.py": 1,
         # A traceback, which has lines: the guarded stream escapes it.
         "cli/finish.py": 1,
         # Through `as_printed`.

@@ -6,7 +6,7 @@ import random
 from uuid import UUID
 
 from fluxbase_cli.report.json_report import quarantine_fields, to_json
-from fluxbase_cli.report.text import quarantine_lines
+from fluxbase_cli.report.left_values import left_lines
 from fluxbase_cli.store.quarantine import MOST_LISTED, MOST_OF_A_KIND, Quarantine, QuarantineCollector
 from fluxbase_cli.store.records import UNWRITABLE, QuarantineEntry
 
@@ -34,9 +34,7 @@ def test_of_many_values_the_first_of_each_kind_are_kept_in_any_order() -> None:
     assert (left.total, left.unlisted) == (5002, 5002 - MOST_OF_A_KIND - 2)
     assert len(to_json(quarantine_fields(left))) < 100_000
     assert quarantine_fields(left)["quarantine_total"] == 5002
-    assert list(quarantine_lines(left, 3))[-1] == (
-        "  all 5002 are in the table fluxbase_rotation.quarantine, with job = 3"
-    )
+    assert list(left_lines(left, 3))[-1] == ("  all 5002 are in the table fluxbase_rotation.quarantine, with job = 3")
 
 
 def test_with_more_kinds_than_fit_each_kind_is_named_before_one_is_named_twice() -> None:

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fluxbase_cli.errors import ConfigurationError
+from fluxbase_cli.moments import moment_text
 from fluxbase_cli.rotation import schedule
-from fluxbase_cli.rotation.schedule import DueDecision, decide_due, moment_text, parse_schedule
+from fluxbase_cli.rotation.schedule import DueDecision, decide_due, parse_schedule
 
 NEW_YORK = ZoneInfo("America/New_York")
 MONTHLY = parse_schedule("0 2 1 * *", ZoneInfo("UTC"), "the test")

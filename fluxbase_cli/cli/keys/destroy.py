@@ -16,6 +16,7 @@ from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.cli.waits import tells_waits
 from fluxbase_cli.errors import ConfigurationError, ExitCode
 from fluxbase_cli.log_events import LogEvent, about
+from fluxbase_cli.moments import moment_text
 
 if TYPE_CHECKING:
     from fluxbase_cli.config import Settings
@@ -177,7 +178,7 @@ def destroy(  # noqa: PLR0913  # a command's options
             messages.tell(
                 LogEvent.DESTROY_NEXT,
                 f"`fluxbase-cli keys destroy --key-version {outcome.version} --confirm {outcome.fingerprint}` destroys "
-                f"it for good, from {outcome.not_before.astimezone():%Y-%m-%d %H:%M %Z} on; "
+                f"it for good, from {moment_text(outcome.not_before)} on; "
                 f"`fluxbase-cli keys enable --key-version {outcome.version}` takes it back until then.",
             )
     return outcome.exit_code

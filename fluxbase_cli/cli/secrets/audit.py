@@ -113,6 +113,7 @@ def _audit(  # noqa: PLR0913, PLR0917  # an audit, and who is told
     from fluxbase_cli.proof.proof import take_proof  # noqa: PLC0415
     from fluxbase_cli.report.audit import location_rows, locations_listing  # noqa: PLC0415
     from fluxbase_cli.report.json_report import proof_report  # noqa: PLC0415
+    from fluxbase_cli.report.next_step import audit_next  # noqa: PLC0415
     from fluxbase_cli.report.progress import progress_for  # noqa: PLC0415
     from fluxbase_cli.report.text import audit_lines, proof_lines  # noqa: PLC0415
 
@@ -141,10 +142,12 @@ def _audit(  # noqa: PLR0913, PLR0917  # an audit, and who is told
     told.audit_ended(report)
     for warning in report.warnings:
         messages.warn(LogEvent.DATABASE_WARNING, warning)
-    for each in report.unexamined:
-        messages.warn(LogEvent.NOT_EXAMINED, f"not examined: {each}")
     text = (*audit_lines(report), *proof_lines(proof))
     print_list(options, proof_report(proof), listing, location_rows(report), chosen, text)
+    for each in report.unexamined:
+        messages.warn(LogEvent.NOT_EXAMINED, f"not examined: {each}")
     if report.quarantine:
         print_quarantine(messages, report.quarantine, None)
+    for line in audit_next(report):
+        messages.tell(LogEvent.COMMAND_NEXT, line)
     return report.exit_code

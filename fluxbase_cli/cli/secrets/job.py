@@ -236,11 +236,13 @@ def _run_loaded(  # noqa: PLR0913, PLR0917  # a job, and who is told
             messages.warn(LogEvent.DATABASE_WARNING, warning)
         if plan is not None and not work_fits(options, job, plan, targets):
             return ExitCode.CHECK_SAYS_NO
-        sessions = sessions_of(loaded.settings.database) if reads_one_key(encryption, targets.release) else ()
+        sessions = (
+            sessions_of(loaded.settings.database) if reads_one_key(encryption, targets.release) or _asks(job) else ()
+        )
         notes = ServerNotes(
             encryption, targets.release, keyring, target, request.goal.source, sessions, request.dry_run
         )
-        _ask(messages, loaded, targets, notes, asks=not (request.dry_run or job.yes))
+        _ask(messages, loaded, targets, notes, asks=_asks(job))
 
     as_text = options.output in (None, Output.TABLE)
     if as_text:
@@ -311,6 +313,7 @@ def _tell_result(  # noqa: PLR0913, PLR0917  # the result and what it is about
     """Print how the job ended, and what comes next. Return the exit code."""
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
+    from fluxbase_cli.report.next_step import job_next  # noqa: PLC0415
     from fluxbase_cli.report.text import database_lines, job_lines  # noqa: PLC0415
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
 
@@ -337,7 +340,13 @@ def _tell_result(  # noqa: PLR0913, PLR0917  # the result and what it is about
                 f"    security:\n      encryption:\n        active_key_version: {request.goal.target}\n"
             ),
         )
+    for line in job_next(report, told=notes.knows_one_key):
+        messages.tell(LogEvent.COMMAND_NEXT, line)
     return report.exit_code
+
+
+def _asks(job: JobOptions) -> bool:
+    return not (job.dry_run or job.yes) and can_ask()
 
 
 def _ask(messages: Messages, loaded: Loaded, targets: PreparedDatabases, notes: ServerNotes, *, asks: bool) -> None:
@@ -346,8 +355,8 @@ def _ask(messages: Messages, loaded: Loaded, targets: PreparedDatabases, notes: 
     Raises:
         CancelledError: the operator does not agree.
     """
-    if asks and can_ask():
-        confirm(loaded, targets, notes.before())
+    if asks:
+        confirm(loaded, targets, notes)
         return
     for line in notes.before():
         messages.tell(LogEvent.SERVER_NOTICE, line)

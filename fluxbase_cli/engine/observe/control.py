@@ -154,8 +154,10 @@ def _change(
     with session(database) as connection:
         jobs = JobStore(connection)
         job = _unfinished(jobs)
+        # Nothing happens to a job that is released a second time, so no second event says so.
+        changes = event != "released" or job.paused or job.stop is not None
         with connection.transaction():
-            if apply is not None:
+            if apply is not None and changes:
                 apply(jobs, job.id)
                 jobs.events.add(event, job=job.id, reason=reason, detail=detail)
         runners = sum(runner.alive for runner in jobs.runners.of_job(job.id))

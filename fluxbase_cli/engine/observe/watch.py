@@ -48,12 +48,20 @@ def watch(
                 details = reader.read(recent[-1].summary.job.id)
             if details is None:
                 return
-            if recent and recent[-1].summary.job.id != details.summary.job.id:
+            if recent and _differ(recent[-1], details):
                 recent.clear()
             recent.append(details)
             yield paced(recent[0], details)
             if details.summary.ended or stop.wait(every_s):
                 return
+
+
+def _differ(before: JobDetails, now: JobDetails) -> bool:
+    """Whether there is no rate between two readings: they are of two jobs, or an operator paused or released the job.
+
+    A pause must not count as slow work after it.
+    """
+    return before.summary.job.id != now.summary.job.id or before.summary.job.paused != now.summary.job.paused
 
 
 def paced(earlier: JobDetails, now: JobDetails) -> JobDetails:

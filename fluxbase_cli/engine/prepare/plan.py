@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fluxbase_cli.catalogue.locations import Form
+from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.key_sample import KeySample, take_sample
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection
@@ -66,6 +67,16 @@ class Plan:
                 location = relation.table.location(column)
                 values[location] = values.get(location, 0) + found.values[column.name]
         return values
+
+    def values_to_move(self, goal: Goal) -> int:
+        """About how many values (for JSON: documents) the goal moves, by the shares of the key sample."""
+        moves = 0.0
+        for location, number in self.values_by_location.items():
+            tally = self.key_sample.samples.get(location)
+            if tally is not None and tally.scanned:
+                moved = sum(count for version, count in tally.by_version().items() if goal.moves(version))
+                moves += number * min(1.0, moved / tally.scanned)
+        return round(moves)
 
     @property
     def work(self) -> int:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
 
 from fluxbase_cli.printable import printable
 from fluxbase_cli.report.columns import Column, Listing
-from fluxbase_cli.report.text import table
+from fluxbase_cli.report.table import WIDTH, paragraph, table
 from fluxbase_cli.security.finding import Finding, Severity
 from fluxbase_cli.security.rule import Rule
 from fluxbase_cli.security.run import PointResult, PointStatus, Report
-
-_WIDTH = 80
 
 
 def report_lines(report: Report, *, release: str, looked_at: Sequence[str], accepted: bool) -> Iterator[str]:
@@ -28,7 +25,7 @@ def report_lines(report: Report, *, release: str, looked_at: Sequence[str], acce
         looked_at: what was read.
         accepted: whether to list the findings that do not count.
     """
-    yield from _paragraph(f"Looked at: {printable(', '.join(looked_at) or 'nothing')}", "")
+    yield from paragraph(f"Looked at: {printable(', '.join(looked_at) or 'nothing')}")
     yield ""
     yield f"Security checklist of the server's documentation (release {release}):"
     yield from table(("POINT", "STATUS"), [(each.point.value, _status(each)) for each in report.checklist])
@@ -47,9 +44,9 @@ def report_lines(report: Report, *, release: str, looked_at: Sequence[str], acce
         for known in report.accepted:
             until = "" if known.until is None else f", until {known.until}"
             place = printable(str(known.finding.place))
-            yield from _paragraph(f"{known.finding.rule} {place}: {printable(known.reason)}{until}", "  ")
+            yield from paragraph(f"{known.finding.rule} {place}: {printable(known.reason)}{until}", "  ")
     yield ""
-    yield from _paragraph(_summary(report), "")
+    yield from paragraph(_summary(report))
 
 
 def _status(result: PointResult) -> str:
@@ -64,8 +61,8 @@ def _number(number: int, noun: str) -> str:
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    yield from _paragraph(f"{finding.rule} ({finding.severity.word}) {finding.title}", "")
-    yield from _paragraph(f"{printable(str(finding.place))}: {printable(finding.found)}", "  ")
+    yield from paragraph(f"{finding.rule} ({finding.severity.word}) {finding.title}")
+    yield from paragraph(f"{printable(str(finding.place))}: {printable(finding.found)}", "  ")
     yield from remedy_lines(finding.remedy)
 
 
@@ -73,12 +70,12 @@ def remedy_lines(remedy: str) -> Iterator[str]:
     """What to paste, indented. Comments are wrapped, and stand above the line if they are too long beside it."""
     for line in remedy.splitlines():
         shown = f"    {printable(line)}".rstrip()
-        if len(shown) <= _WIDTH:
+        if len(shown) <= WIDTH:
             yield shown
             continue
         command, mark, comment = _comment(printable(line))
         if mark:
-            yield from _paragraph(comment, f"    {mark} ")
+            yield from paragraph(comment, f"    {mark} ")
         if command:
             yield f"    {command}"
 
@@ -103,8 +100,8 @@ def _not_checked(report: Report) -> Iterator[str]:
         yield ""
         yield "Not checked:"
     for reason, rules in by_reason.items():
-        yield from _paragraph(f"{printable(reason)}:", "  ")
-        yield from _paragraph(", ".join(rules), "    ")
+        yield from paragraph(f"{printable(reason)}:", "  ")
+        yield from paragraph(", ".join(rules), "    ")
 
 
 def _summary(report: Report) -> str:
@@ -151,24 +148,13 @@ def rule_lines(rule: Rule) -> Iterator[str]:
     yield f"Severity:  {rule.severity.word}, if a finding does not say otherwise"
     yield f"Checklist: {rule.point.value}"
     if rule.quote is not None:
-        yield from _paragraph(f'The documentation says: "{rule.quote}"', "")
+        yield from paragraph(f'The documentation says: "{rule.quote}"')
     else:
         yield "It goes beyond the documentation."
     yield ""
-    yield from _paragraph(rule.explanation, "")
+    yield from paragraph(rule.explanation)
     yield ""
     yield "What to do:"
     yield from remedy_lines(rule.remedy)
     yield ""
     yield f"More: {rule.link}"
-
-
-def _paragraph(text: str, indent: str) -> Iterator[str]:
-    yield from wrap(
-        text,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

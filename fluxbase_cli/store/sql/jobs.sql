@@ -188,6 +188,12 @@ FROM (
 ) AS listed
 ORDER BY location, row_id, path;
 
+-- name: count_kinds
+SELECT location, reason, count(*) AS number
+FROM fluxbase_rotation.quarantine
+WHERE job = %(job)s
+GROUP BY location, reason;
+
 -- name: count_quarantine
 SELECT
     location,
