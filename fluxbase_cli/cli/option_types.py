@@ -68,7 +68,8 @@ def seconds(name: str, *, least: float = 0.0, most: float = 86_400.0) -> Callabl
             # A default is a number already.
             given = parse_seconds(text, name) if isinstance(text, str) else text
         except ConfigurationError as error:
-            raise typer.BadParameter(f"{error.message}. {error.hint}") from None
+            # The library names the option already.
+            raise typer.BadParameter(f"{text!r}{error.message.removeprefix(name)}. {error.hint}") from None
         if not least <= given <= most:
             raise typer.BadParameter(f"it must be between {least:g} and {most:g} seconds")
         return given

@@ -268,8 +268,11 @@ def first_line(error: BaseException) -> str:
             return f"SQLSTATE {state}{names}; the server's log has the message"
     lines = str(error).strip().splitlines()
     # libpq quotes a parameter that it can't use. In a mistyped address, a part of the password may stand there.
+    if not lines:
+        return type(error).__name__
     # psycopg says "connection failed", and libpq then says which connection failed, and why.
-    return _QUOTED_VALUE.sub("", lines[0].removeprefix("connection failed: ")) if lines else type(error).__name__
+    line = lines[0].removeprefix("connection failed: ").removeprefix("connection is bad: ")
+    return _QUOTED_VALUE.sub("", line)
 
 
 def for_values(connection: Connection) -> Connection:

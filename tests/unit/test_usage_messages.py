@@ -32,6 +32,7 @@ def run(tmp_path: Path) -> InProcess:
         (("secrets", "re-encrypt", "--concurrency", "100"), "100 is too large; it must be 1 to 64"),
         (("secrets", "status", "one"), "'one' is not a whole number, such as 1"),
         (("secrets", "re-encrypt", "--form-version", "1"), "--from-version"),
+        (("secrets", "re-encrypt", "--patience", "soon"), "'--patience': 'soon' is not a length of time"),
         (("help", "secrets", "reencrypt"), "there is no command 'secrets reencrypt'. Did you mean 're-encrypt'?"),
         (("secrets", "reencrypt"), "No such command 'reencrypt'. Did you mean 're-encrypt'?"),
         (("secrets", "re-encrypt", "--dryrun"), "No such option: --dryrun. Did you mean '--dry-run'?"),
