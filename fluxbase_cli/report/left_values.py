@@ -30,8 +30,11 @@ def left_lines(left: Quarantine, job: int | None) -> Iterator[str]:
         more = len(left.kinds) - len(shown)
         yield f"  … and {more} more {'location or reason' if more == 1 else 'locations or reasons'}"
     if left.total > sum(min(each, len(_of_kind(left, kind))) for kind in shown):
-        where = f"`fluxbase-cli secrets status {job}`" if job is not None else "`-o json`"
-        yield f"  {where} lists {'all of them' if not left.unlisted else f'{len(left)} of {left.total}'}"
+        if job is None:
+            yield "  `fluxbase-cli secrets list --undecryptable` lists all of them"
+        else:
+            number = "all of them" if not left.unlisted else f"{len(left)} of {left.total}"
+            yield f"  `fluxbase-cli secrets status {job}` lists {number}"
     yield from unlisted_lines(left, job)
 
 
@@ -43,11 +46,7 @@ def all_left_lines(left: Quarantine, job: int) -> Iterator[str]:
 
 def unlisted_lines(left: Quarantine, job: int | None) -> Iterator[str]:
     """Where all values are, if not all of them are listed."""
-    if not left.unlisted:
-        return
-    if job is None:
-        yield f"  {left.unlisted} are not listed anywhere; a re-encryption lists all in fluxbase_rotation.quarantine"
-    else:
+    if left.unlisted and job is not None:
         yield f"  all {left.total} are in the table fluxbase_rotation.quarantine, with job = {job}"
 
 

@@ -309,8 +309,8 @@ class RotationSteps:
         if report.undecryptable:
             self._context.warn(
                 LogEvent.ROTATION_UNDECRYPTABLE,
-                f"{report.undecryptable} secrets are undecryptable and were left as they are: "
-                "`fluxbase-cli secrets audit` lists them",
+                f"undecryptable secrets that were left as they are: {report.undecryptable}; "
+                "`fluxbase-cli secrets list --undecryptable` lists them",
             )
         return AuditStep.from_report(report)
 

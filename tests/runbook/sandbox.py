@@ -278,7 +278,7 @@ class Sandbox:
         ):
             if server in self.__dict__:
                 text = text.replace(self.vault.address if server == "vault" else self.kms.url, address)
-        text = re.sub(r"\b127\.0\.0\.1:\d{2,}", "db.internal:5432", text)
+        text = re.sub(r"\b127\.0\.0\.1(:|, port )\d{2,}", r"db.internal\g<1>5432", text)
         return text.replace(self.database, "fluxbase").replace("postgres", "fluxbase_admin")
 
     @classmethod
