@@ -84,7 +84,7 @@ def read_places(path: Path | None) -> SearchScope:
     import yaml  # noqa: PLC0415  # start-up time
 
     label = str(path)
-    text = read_text(SourceFile(path, label))
+    text = read_text(SourceFile(path, label, option="--locations"))
     try:
         # Only for its bounds.
         compose(text)

@@ -50,6 +50,15 @@ BatchSize = Annotated[
         help="Write this many rows in one transaction.",
     ),
 ]
+ReadBatchSize = Annotated[
+    int,
+    typer.Option(
+        "--batch-size",
+        parser=whole_number(least=1, most=50_000),
+        metavar="N",
+        help="Read this many rows at once.",
+    ),
+]
 
 
 def seconds(name: str, *, least: float = 0.0, most: float = 86_400.0) -> Callable[[str | float], float]:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperGroup
-from typer.models import OptionInfo
+from typer.models import OptionInfo, ParameterInfo
 
 from fluxbase_cli.cli.finish import finish
 from fluxbase_cli.color import may_color
@@ -56,6 +56,17 @@ OUTPUTS = frozenset({Output.TABLE, Output.JSON, Output.YAML})
 LIST_OUTPUTS = OUTPUTS | {Output.CSV, Output.NAME}
 #: The forms of `security check`.
 CHECK_OUTPUTS = LIST_OUTPUTS | {Output.SARIF, Output.JUNIT}
+
+
+def file_path(text: str | Path) -> Path:
+    """Read an option that names a file.
+
+    Raises:
+        typer.BadParameter: the name is empty. `Path` would make the working directory of it.
+    """
+    if text == "":
+        raise typer.BadParameter("the name of the file is empty. Is a variable in the command not set?")
+    return Path(text)
 
 
 class LogFormat(StrEnum):
@@ -142,7 +153,13 @@ def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str,
     return {
         "config": Annotated[
             Path | None,
-            option("--config", variable="FLUXBASE_CLI_CONFIG", text="Read this fluxbase.yaml.", metavar="PATH"),
+            option(
+                "--config",
+                variable="FLUXBASE_CLI_CONFIG",
+                text="Read this fluxbase.yaml.",
+                metavar="PATH",
+                parser=file_path,
+            ),
         ],
         "database_url": Annotated[
             str | None,
@@ -224,7 +241,18 @@ def _with_variable(name: str, annotation: Any) -> Any:  # noqa: ANN401  # typing
     """Add an option's variable to its annotation. `--batch-size` is also read from FLUXBASE_CLI_BATCH_SIZE."""
     kind, *extras = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     named = [_named(name, extra) if isinstance(extra, OptionInfo) else extra for extra in extras]
+    if Path in (kind, *get_args(kind)) or list[Path] in get_args(kind):
+        named = [_with_file_path(extra) for extra in named]
     return Annotated[kind, *named] if named else kind
+
+
+def _with_file_path(extra: Any) -> Any:  # noqa: ANN401  # typing's own forms
+    """Let a parameter that names a file refuse an empty name."""
+    if not isinstance(extra, ParameterInfo):
+        return extra
+    extra = copy(extra)
+    extra.parser = file_path
+    return extra
 
 
 def _named(name: str, option: OptionInfo) -> OptionInfo:

@@ -24,6 +24,7 @@ _ENV_NAMES = (".env", ".env.local", "../.env")
 #: Far more than the largest configuration has. A device such as /dev/zero has no end.
 _MOST_BYTES = 1 << 20
 _PATIENCE_S = 10.0
+_UNREADABLE = "Check its name, and that this user may read it (`ls -l`)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,13 @@ class SourceFile:
         path: where it is.
         label: its name in messages, as short as possible.
         text: its content, if it was read already (see `loaded`). A pipe can be read once only.
+        option: the option that named it; empty if it was found, or if the label says it.
     """
 
     path: Path
     label: str
     text: str | None = field(default=None, repr=False, compare=False)
+    option: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def find_config_file(directory: Path, explicit: Path | SourceFile | None, system
         return Search(explicit)
     if explicit is not None:
         # If the file does not exist, reading it will say so.
-        return Search(SourceFile(directory / explicit, str(explicit)))
+        return Search(SourceFile(directory / explicit, str(explicit), option="--config"))
     return _first(config_candidates(directory, system_directory))
 
 
@@ -102,14 +105,22 @@ def read_text(file: SourceFile) -> str:
     """
     if file.text is not None:
         return file.text
+    name = f"{file.option} {file.label}".lstrip()
     try:
         return read_bytes(file.path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{file.label} is not UTF-8 (byte {error.start + 1})") from None
+        raise ConfigurationError(
+            f"{name} is not UTF-8 (byte {error.start + 1})", hint="Save it as UTF-8, or name another file."
+        ) from None
     except OSError as error:
-        raise ConfigurationError(f"{file.label} can't be read: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(
+            f"{name} can't be read: {error.strerror or type(error).__name__}",
+            hint=_UNREADABLE,
+        ) from None
     except ValueError:
-        raise ConfigurationError(f"{file.label} can't be read: its name can't be a file's") from None
+        raise ConfigurationError(
+            f"{name} can't be read: its name can't be a file's", hint="Correct the name."
+        ) from None
 
 
 def loaded(file: SourceFile) -> SourceFile:

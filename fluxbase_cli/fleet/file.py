@@ -93,13 +93,15 @@ def _refuse_other_than_file(path: Path, label: str) -> None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(
-            f"the fleet file {label} can't be read: {why}", hint="Name the YAML file that lists the instances."
+            f"--fleet {label} can't be read: {why}", hint="Name the YAML file that lists the instances."
         ) from None
     if not path.is_file():
-        raise ConfigurationError(f"the fleet file {label} is not a regular file", hint="Name a YAML file.")
+        raise ConfigurationError(
+            f"--fleet {label} is not a regular file", hint="Name the YAML file that lists the instances."
+        )
     if size > _MAX_BYTES:
         raise ConfigurationError(
-            f"the fleet file {label} is larger than {_MAX_BYTES >> 20} MiB", hint="Is this the right file?"
+            f"--fleet {label} is larger than {_MAX_BYTES >> 20} MiB", hint="Is this the right file?"
         )
 
 

@@ -109,12 +109,18 @@ def write_key(path: Path, encoding: Encoding) -> StoredKey:
         write_new(path, text)
         read_back = path.read_text(encoding="ascii").removesuffix("\n")
     except FileExistsError:
-        raise ConfigurationError(f"{path} exists already", hint="It was not changed. Name a new file.") from None
+        raise ConfigurationError(f"--out {path} exists already", hint="It was not changed. Name a new file.") from None
     except OSError as error:
-        raise ConfigurationError(f"{path} can't be written: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(
+            f"--out {path} can't be written: {error.strerror or type(error).__name__}",
+            hint="Name a new file in a folder where you may write.",
+        ) from None
     fingerprint = seal.fingerprint(parse_key(text, "the new key"))
     if seal.fingerprint(parse_key(read_back, str(path))) != fingerprint:
-        raise ConfigurationError(f"{path} does not hold what was written to it", hint="Is the disk faulty?")
+        raise ConfigurationError(
+            f"--out {path} does not hold what was written to it",
+            hint="Do not use this key. Is the disk full or faulty?",
+        )
     return StoredKey(None, "file", str(path), fingerprint, {}, configured=False)
 
 

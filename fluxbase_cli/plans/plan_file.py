@@ -158,7 +158,7 @@ def refuse_unwritable(path: Path) -> None:
         fit = False
     if not fit:
         raise ConfigurationError(
-            f"--plan-out {path}: no file can be written there",
+            f"--plan-out {path} can't be written: there is no such folder, or it is no regular file",
             hint="Name a file in a folder that exists. A link or a device is not overwritten.",
         )
 
@@ -172,7 +172,10 @@ def write_plan(path: Path, plan: SavedPlan) -> None:
     try:
         put_file(path, (to_printable_json(plan.as_data(), indent=2) + "\n").encode(), keep_mode=False)
     except OSError as error:
-        raise ConfigurationError(f"--plan-out {path}: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(
+            f"--plan-out {path} can't be written: {error.strerror or type(error).__name__}",
+            hint="Name a file in a folder where you may write.",
+        ) from None
 
 
 def read_plan(path: Path) -> SavedPlan:

@@ -93,9 +93,15 @@ def refuse_unsuited_file(path: Path) -> None:
     try:
         if not may_be_put(path):
             raise ConfigurationError(
-                f"--metrics-file {path} is a link, or no regular file", hint="Name a file, or a new file."
+                f"--metrics-file {path} is a link, or no regular file", hint="Name a regular file, or a new file."
             )
         if not path.parent.is_dir():
-            raise ConfigurationError(f"--metrics-file {path}: there is no folder {path.parent}", hint="Create it.")
+            raise ConfigurationError(
+                f"--metrics-file {path} can't be written: there is no folder {path.parent}",
+                hint="Create it, or name another.",
+            )
     except OSError as error:
-        raise ConfigurationError(f"--metrics-file {path}: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(
+            f"--metrics-file {path} can't be written: {error.strerror or type(error).__name__}",
+            hint="Name a file in a folder where this user may write.",
+        ) from None

@@ -110,13 +110,13 @@ def read_baseline(path: Path, directory: Path) -> frozenset[str]:
     Raises:
         ConfigurationError: the file can't be read, or is no such report.
     """
-    text = read_text(SourceFile(directory / path, str(path)))
+    text = read_text(SourceFile(directory / path, str(path), option="--baseline"))
     try:
         data = json.loads(text)
         return frozenset(str(each["fingerprint"]) for each in data["findings"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ConfigurationError(
-            f"{path} is no report of the security check",
+            f"--baseline {path} is no report of the security check",
             hint="Make it with: fluxbase-cli security check -o json > FILE",
         ) from None
 

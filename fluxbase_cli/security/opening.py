@@ -216,7 +216,8 @@ def _variables_of(configuration: ServerConfiguration) -> dict[str, str]:
 
 def _compared(path: Path, directory: Path) -> tuple[str, ServerConfiguration]:
     file = directory / path
-    found, _ = open_configuration(config=Path(file.name), directory=file.parent, environ={})
+    config = SourceFile(file, file.name, option="--compare")
+    found, _ = open_configuration(config=config, directory=file.parent, environ={})
     return str(path), found
 
 

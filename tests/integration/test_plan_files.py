@@ -115,9 +115,9 @@ def test_every_field_that_is_missing_or_of_another_type_is_refused(planner: InPr
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--plan-out", "nowhere/plan.json"), "no file can be written there"),
-        (("--plan-out", "/dev/null"), "no file can be written there"),
-        (("--plan-out", "link.json"), "no file can be written there"),
+        (("--plan-out", "nowhere/plan.json"), "can't be written: there is no such folder, or it is no regular file"),
+        (("--plan-out", "/dev/null"), "can't be written: there is no such folder, or it is no regular file"),
+        (("--plan-out", "link.json"), "can't be written: there is no such folder, or it is no regular file"),
         (("--plan-out", "plan.json", "--join"), "--plan-out and --join can't go together"),
         (("--plan-out", "plan.json", "--run-name", "x"), "--plan-out and --run-name can't go together"),
         (("--plan-out", "plan.json", "--plan", "plan.json"), "--plan-out and --plan can't go together"),

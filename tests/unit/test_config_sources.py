@@ -84,7 +84,8 @@ def test_a_named_file_must_exist(workdir: Path) -> None:
 @pytest.mark.parametrize("config", [None, Path("fluxbase.yaml")])
 def test_a_folder_in_the_place_of_the_file_is_refused(workdir: Path, config: Path | None) -> None:
     (workdir / "fluxbase.yaml").mkdir()
-    assert refusal(workdir, config=config) == "fluxbase.yaml can't be read: Is a directory"
+    named = "" if config is None else "--config "
+    assert refusal(workdir, config=config) == f"{named}fluxbase.yaml can't be read: Is a directory"
 
 
 def test_a_loop_of_links_is_refused(workdir: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_path_that_is_not_a_file_is_refused_at_once(tmp_path: Path, what: str)
     with pytest.raises(ConfigurationError) as caught:
         read_fleet(path)
 
-    assert "the fleet file" in caught.value.message
+    assert "--fleet " in caught.value.message
     assert ("can't be read: No such file" if what == "absent" else "is not a regular file") in caught.value.message
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from fluxbase_cli import __version__
+from fluxbase_cli.cli.app import make_app
+from fluxbase_cli.cli.options import file_path
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.errors import ConfigurationError, DatabaseError
 from fluxbase_cli.keyring import Key, Keyring
@@ -32,6 +37,20 @@ def run(tmp_path: Path) -> InProcess:
         (("secrets", "re-encrypt", "--concurrency", "100"), "100 is too large; it must be 1 to 64"),
         (("secrets", "status", "one"), "'one' is not a whole number, such as 1"),
         (("secrets", "re-encrypt", "--form-version", "1"), "--from-version"),
+        (("secrets", "audit", "--locations", "1e9"), "--locations 1e9 can't be read: No such file"),
+        (("secrets", "audit", "--config", "1e9"), "--config 1e9 can't be read: No such file"),
+        (("secrets", "re-encrypt", "--plan", "1e9"), "--plan 1e9 can't be read: No such file"),
+        (("security", "check", "--env-file", "1e9"), "--env-file 1e9 can't be read: No such file"),
+        (("security", "check", "--compare", "1e9"), "--compare 1e9 can't be read: No such file"),
+        (("security", "check", "--baseline", "1e9"), "--baseline 1e9 can't be read: No such file"),
+        (("config", "check", "--fleet", "1e9"), "--fleet 1e9 can't be read: No such file"),
+        (("report", "verify", "1e9", "--key", "1e9"), "--key 1e9 can't be read: No such file"),
+        (("keys", "generate", "--out", "1e9/key"), "--out 1e9/key can't be written: No such file"),
+        (("secrets", "audit", "--locations", ""), "'--locations': the name of the file is empty"),
+        (("secrets", "audit", "--config", ""), "'--config': the name of the file is empty"),
+        (("--config", "", "secrets", "audit"), "'--config': the name of the file is empty"),
+        (("security", "check", "--compare", ""), "'--compare': the name of the file is empty"),
+        (("report", "verify", "", "--key", "1e9"), "'FILE': the name of the file is empty"),
         (("secrets", "re-encrypt", "--patience", "soon"), "'--patience': 'soon' is not a length of time"),
         (("help", "secrets", "reencrypt"), "there is no command 'secrets reencrypt'. Did you mean 're-encrypt'?"),
         (("secrets", "reencrypt"), "No such command 'reencrypt'. Did you mean 're-encrypt'?"),
@@ -47,6 +66,24 @@ def test_wrong_words_are_named_with_what_is_right(run: InProcess, arguments: tup
     outcome = run(*arguments)
     assert outcome.code == 2
     assert said in outcome.all
+
+
+def _commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, *path, name)
+
+
+def test_every_option_that_names_a_file_refuses_an_empty_name() -> None:
+    """`Path("")` is the working directory, which would be named in the error."""
+    named = [
+        (" ".join(path), param)
+        for path, command in _commands(typer.main.get_command(make_app()))
+        for param in command.params
+        if (param.metavar or "") in {"FILE", "PATH", "PUBLIC.pem"} and param.name != "sign"
+    ]
+    assert len(named) > 50
+    assert {where for where, param in named if getattr(param.type, "func", None) is not file_path} == set()
 
 
 @pytest.mark.parametrize("word", ["-V", "--version", "version"])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fluxbase_cli.cli.options import file_path
+
 #: A word that can follow, and what it means.
 Word = tuple[str, str]
 #: The values of an option or an argument, found outside the program. It gets the options that were given before.
@@ -181,7 +183,7 @@ def _values(line: _Line, param: Any, current: str, values: Mapping[str, Values],
         with contextlib.suppress(Exception):
             return _starting(current, source(line.options), prefix=prefix)
         return Answer()
-    return Answer(files=type(param.type).__name__.endswith("Path"))
+    return Answer(files=getattr(param.type, "func", None) is file_path)
 
 
 def _choices(param: Any) -> list[str]:  # noqa: ANN401  # as `complete`

@@ -11,10 +11,10 @@ from fluxbase_cli.cli.fleet import with_fleet
 from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, print_list
 from fluxbase_cli.cli.notify import Notify, notifications_for
 from fluxbase_cli.cli.option_types import (
-    BatchSize,
     Concurrency,
     DatabasesOption,
     LocationsOption,
+    ReadBatchSize,
     TransactionWait,
     limits_of,
     scope_of,
@@ -69,7 +69,7 @@ def audit(  # noqa: PLR0913  # a command's options
     databases: DatabasesOption = Databases.MAIN,
     locations: LocationsOption = None,
     transaction_wait: TransactionWait = 10.0,
-    batch_size: BatchSize = 1000,
+    batch_size: ReadBatchSize = 1000,
     concurrency: Concurrency = 4,
     columns: ColumnNames = None,
     notify: Notify = None,

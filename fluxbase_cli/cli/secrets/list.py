@@ -11,9 +11,9 @@ import typer
 from fluxbase_cli.cli.context import load, messages_for, with_keys
 from fluxbase_cli.cli.listing import ColumnNames, chosen_columns
 from fluxbase_cli.cli.option_types import (
-    BatchSize,
     DatabasesOption,
     LocationsOption,
+    ReadBatchSize,
     TransactionWait,
     limits_of,
     scope_of,
@@ -99,7 +99,7 @@ def list_values(  # noqa: PLR0913  # a command's options
     databases: DatabasesOption = Databases.MAIN,
     locations: LocationsOption = None,
     transaction_wait: TransactionWait = 10.0,
-    batch_size: BatchSize = 1000,
+    batch_size: ReadBatchSize = 1000,
     columns: ColumnNames = None,
 ) -> int:
     """List what is stored where, and under which key. Never a value.

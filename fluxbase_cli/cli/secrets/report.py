@@ -197,8 +197,8 @@ def _put(path: Path, text: str) -> None:
         put_file(path, _file_bytes(text), mode=0o600)
     except OSError as error:
         raise ConfigurationError(
-            f"{path} can't be written: {error.strerror or type(error).__name__}",
-            hint="--out needs the name of a regular file in a folder that you may write.",
+            f"--out {path} can't be written: {error.strerror or type(error).__name__}",
+            hint="Name a regular file, or a new file, in a folder where you may write.",
         ) from None
     except ValueError:
         raise ConfigurationError("--out has a name that can't be a file's", hint="Correct the path.") from None

@@ -74,15 +74,17 @@ def read_public_key(path: Path) -> PublicKey:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
-            f"the public key {path} can't be read: {error.strerror or type(error).__name__}", hint=_KINDS
+            f"--key {path} can't be read: {error.strerror or type(error).__name__}",
+            hint=f"Name the public key. {_KINDS}",
         ) from None
     except ValueError:
         raise ConfigurationError("--key has a name that can't be a file's", hint="Correct the path.") from None
     if b"PRIVATE KEY-----" in content:
         raise ConfigurationError(
-            f"{path} is a private key, and must stay with the person who signs", hint=f"Name the public key. {_KINDS}"
+            f"--key {path} is a private key, and must stay with the person who signs",
+            hint=f"Name the public key. {_KINDS}",
         )
     key = parse_public_key(content) if len(content) <= _MOST_BYTES else None
     if key is None:
-        raise ConfigurationError(f"{path} is not a public key that can verify a report", hint=_KINDS)
+        raise ConfigurationError(f"--key {path} is not a public key that can verify a report", hint=_KINDS)
     return key

@@ -43,6 +43,10 @@ def find_signer(
         from fluxbase_cli.evidence.signing.aws_kms import AwsKmsSigner  # noqa: PLC0415
 
         return AwsKmsSigner(_name(named, _KMS), environ)
+    if not named.strip():
+        raise ConfigurationError(
+            "--sign is empty", hint="Name an Ed25519 key in a PEM file, vault-transit:[MOUNT/]NAME, or aws-kms:KEY."
+        )
     from fluxbase_cli.evidence.signing.pem import PemSigner  # noqa: PLC0415
 
     return PemSigner(Path(named), passphrase)
@@ -51,5 +55,7 @@ def find_signer(
 def _name(named: str, prefix: str) -> str:
     name = named.removeprefix(prefix).strip()
     if not name:
-        raise ConfigurationError(f"--sign {prefix} names no key", hint=f"Write the key's name after {prefix}")
+        raise ConfigurationError(
+            f"--sign {prefix} names no key", hint=f"Write the key's name after {prefix}, without a space."
+        )
     return name

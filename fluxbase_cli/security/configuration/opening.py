@@ -29,7 +29,7 @@ _REFERENCE = re.compile(r"(?P<escape>\\)?\$(?P<command>\()?\{?(?P<name>[A-Z0-9_]
 
 def open_configuration(
     *,
-    config: Path | None,
+    config: Path | SourceFile | None,
     directory: Path,
     environ: Mapping[str, str],
     server_environment: Path | None = None,
@@ -63,7 +63,7 @@ def open_configuration(
         process: Mapping[str, str] = environ
         lines = {name: place for name, place in lines.items() if name not in environ}
     else:
-        given = read_env_file(SourceFile(directory / server_environment, str(server_environment)))
+        given = read_env_file(SourceFile(directory / server_environment, str(server_environment), option="--env-file"))
         process = given.values
         lines |= _lines(given)
     environment = Environment(process, variables, server_file)

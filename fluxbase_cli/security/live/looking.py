@@ -77,9 +77,14 @@ def _context(file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=None if file is None else str(file))
     except ssl.SSLError:
-        raise ConfigurationError(f"--ca {file} holds no certificate", hint="It must be PEM.") from None
+        raise ConfigurationError(
+            f"--ca {file} holds no certificate", hint="Name a PEM file (`-----BEGIN CERTIFICATE-----`)."
+        ) from None
     except OSError as error:
-        raise ConfigurationError(f"--ca {file} can't be read: {error.strerror or type(error).__name__}") from None
+        raise ConfigurationError(
+            f"--ca {file} can't be read: {error.strerror or type(error).__name__}",
+            hint="Name a PEM file that this user may read.",
+        ) from None
 
 
 def _checked(url: str) -> SplitResult:
