@@ -55,6 +55,7 @@ class LogEvent(StrEnum):
     JOB_COST = "job.cost"
     JOB_RATE = "job.rate"
     JOB_BATCH_SIZE = "job.batch-size"
+    JOB_WORKERS = "job.workers"
     JOB_CONNECTIONS = "job.connections"
     JOB_CHECKPOINTS = "job.checkpoints"
     JOB_STANDBY = "job.standby"

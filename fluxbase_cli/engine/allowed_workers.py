@@ -35,3 +35,29 @@ def allowed_workers(connection: Connection, wanted: int, observer: Observer, *, 
             )
         )
     return allowed
+
+
+def further_workers(connection: Connection, wanted: int, observer: Observer, *, each: int) -> int:
+    """Lower the number of workers that a running job adds if there are few free connections, and say so.
+
+    Args:
+        connection: any session of the role.
+        wanted: how many workers more were asked for.
+        observer: gets a message if there may be fewer.
+        each: connections that must be free for each of them.
+
+    Returns:
+        How many may begin.
+    """
+    found = free_connections(connection)
+    allowed = min(wanted, found.ours // each)
+    if allowed < wanted:
+        observer.notify(
+            Message(
+                LogEvent.JOB_CONNECTIONS,
+                f"{max(0, found.free)} connections are free ({found.limit}): {allowed} more workers in this process "
+                f"instead of {wanted}, so that others can still connect",
+                warning=True,
+            )
+        )
+    return allowed

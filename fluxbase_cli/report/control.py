@@ -9,7 +9,7 @@ from fluxbase_cli.engine.observe.control import ControlState, StopOutcome
 from fluxbase_cli.engine.throttle.pacing import MaxLag
 from fluxbase_cli.report.json_report import stop_fields
 from fluxbase_cli.report.text import HOW_TO_CONTINUE
-from fluxbase_cli.store.records import JobState
+from fluxbase_cli.store.records import JobControl, JobState
 
 
 def control_data(state: ControlState) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def control_data(state: ControlState) -> dict[str, Any]:
         **stop_fields(orders.stop),
         "max_rate": orders.max_rate_per_s,
         "batch_size": orders.batch_rows,
+        "concurrency": orders.workers,
         "max_replica_lag_seconds": orders.max_lag_s,
         "max_replica_lag_bytes": orders.max_lag_bytes,
         "runners": state.runners,
@@ -45,15 +46,22 @@ def control_lines(state: ControlState) -> Iterator[str]:
         yield f"Job {state.job} is not paused any more"
     elif state.released is False and state.lifted is None:
         yield f"Job {state.job} was neither paused nor stopped; nothing was changed"
+    yield from _limits(orders)
+    if state.runners == 0:
+        yield "No process works on it now; these settings apply to the next one"
+
+
+def _limits(orders: JobControl) -> Iterator[str]:
+    """What `secrets tune` sets."""
     if orders.max_rate_per_s is not None:
         yield f"At most {orders.max_rate_per_s:,.10g} secrets/s"
     if orders.batch_rows is not None:
         yield f"Batches of {orders.batch_rows} rows"
+    if orders.workers is not None:
+        yield f"{orders.workers} {'worker' if orders.workers == 1 else 'workers'} in total"
     lag = MaxLag(orders.max_lag_s, orders.max_lag_bytes)
     if lag != MaxLag():
         yield f"Standbys may be {lag} behind"
-    if state.runners == 0:
-        yield "No process works on it now; these settings apply to the next one"
 
 
 def stop_data(outcome: StopOutcome) -> dict[str, Any]:

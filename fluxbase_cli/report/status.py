@@ -172,6 +172,9 @@ def _tuned(detail: Mapping[str, Any]) -> Iterator[str]:
         yield f"to at most {rate:,.10g} secrets/s" if rate else "to no rate limit"
     if rows is not None:
         yield f"to batches of {rows} rows" if rows else "to each runner's own batch size"
+    workers = detail.get("workers")
+    if workers is not None:
+        yield f"to {workers} workers in total" if workers else "to each runner's own number of workers"
     if "max_lag_s" in detail or "max_lag_bytes" in detail:
         most = MaxLag(detail.get("max_lag_s") or None, detail.get("max_lag_bytes") or None)
         yield f"to standbys at most {most} behind" if most != MaxLag() else "to no limit for standbys"

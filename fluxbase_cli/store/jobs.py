@@ -138,9 +138,14 @@ class JobStore:
 
     # --- control ---------------------------------------------------------------------------------------------------
 
-    def control(self, job: int) -> JobControl:
-        """The control settings of a job."""
-        rows = self._sql.rows("control", job=job, lock_class=LOCK_CLASS)
+    def control(self, job: int, runner: int = 0) -> JobControl:
+        """The control settings of a job.
+
+        Args:
+            job: its number.
+            runner: the runner that asks, for its place among the others; 0 if it is none.
+        """
+        rows = self._sql.rows("control", job=job, runner=runner, lock_class=LOCK_CLASS)
         return JobControl(**rows[0]) if rows else JobControl()
 
     def pause(self, job: int, reason: str | None) -> None:

@@ -122,7 +122,10 @@ class JobControl:
         batch_rows: rows in a batch.
         max_lag_s, max_lag_bytes: how far standbys may be behind.
         stopped_at, stopped_by, stop_reason: when, by whom and why it was stopped.
-        runners: how many runners share the rate.
+        workers: how many workers all its runners have together.
+        running: whether it has not ended.
+        runners: how many runners share the rate and the workers.
+        place: how many of them come before the runner that asks.
     """
 
     paused_at: datetime | None = None
@@ -135,7 +138,18 @@ class JobControl:
     stopped_at: datetime | None = None
     stopped_by: str | None = None
     stop_reason: str | None = None
+    workers: int | None = None
+    running: bool = True
     runners: int = 1
+    place: int = 0
+
+    @property
+    def workers_here(self) -> int | None:
+        """The share of the workers of the runner that asks; 0 if there are more runners than workers. None: not set."""
+        if self.workers is None:
+            return None
+        least, more = divmod(self.workers, max(1, self.runners))
+        return least + (self.place < more)
 
     @property
     def stop(self) -> StopRequest | None:
@@ -151,6 +165,7 @@ class Tuning:
     batch_rows: int | None = None
     max_lag_s: float | None = None
     max_lag_bytes: int | None = None
+    workers: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.given())

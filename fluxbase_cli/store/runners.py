@@ -44,9 +44,9 @@ class RunnerStore:
         ).fetchone()
         return bool(row and row[0])
 
-    def heartbeat(self, runner: int, shards: Iterable[int]) -> None:
-        """Record that the runner is alive, and renew the leases of the shards that its workers work on."""
-        self._sql.rows("heartbeat", runner=runner, shards=[*shards], lease_s=shard_store.LEASE_S)
+    def heartbeat(self, runner: int, shards: Iterable[int], workers: int) -> None:
+        """Record that the runner is alive, and its workers, and renew the leases of the shards that they work on."""
+        self._sql.rows("heartbeat", runner=runner, shards=[*shards], workers=workers, lease_s=shard_store.LEASE_S)
 
     def end(self, job: int, runner: int) -> None:
         """Give back the runner's shards and record its end."""

@@ -68,6 +68,26 @@ def test_a_job_can_be_paused_continued_and_tuned_from_another_terminal(rotation:
     assert all(event["os_user"] and event["host"] for event in done["events"])
 
 
+def test_a_running_job_gets_other_numbers_of_workers(rotation: Rotation) -> None:
+    rotation.seed(1000)
+    with rotation.command.start(*_RE_ENCRYPT, "--max-rate", "20", "--concurrency", "1") as running:
+        until(lambda: rotation.rows_done() > 0, "it is at work")
+        tuned = rotation.command("secrets", "tune", "--concurrency", "3")
+        until(lambda: "3 workers, as `secrets tune` asks" in running.stderr, "it has more workers")
+        status = rotation.command("secrets", "status", "1", "-o", "json").json
+        too_many = rotation.command("secrets", "tune", "--concurrency", "65")
+        fewer = rotation.command("secrets", "tune", "--concurrency", "1", "--max-rate", "0", "-o", "json")
+        outcome = running.finish()
+
+    assert (tuned.code, "3 workers in total" in tuned.stdout) == (0, True)
+    assert [runner["workers"] for runner in status["runners"]] == [3]
+    assert too_many.code == 2
+    assert (fewer.json["concurrency"], fewer.json["max_rate"]) == (1, None)
+    assert (outcome.code, outcome.json["updated"]) == (0, 850)
+    shown = rotation.command("secrets", "status", "1").stdout
+    assert "tuned, to 3 workers in total by" in shown
+
+
 def test_a_paused_job_can_be_interrupted_and_waits_again_when_it_is_resumed(rotation: Rotation) -> None:
     with rotation.command.start(*_slowly(rotation)) as running:
         until(lambda: rotation.rows_done() > 0, "it is at work")

@@ -162,3 +162,27 @@ def test_a_lock_conflict_is_reported_and_affects_one_table(stage: _Stage, thrott
     assert throttler.limits("auth.users", _MOST).rows == 500
     assert throttler.limits("functions.secrets", _MOST).rows == 1000
     assert stage.messages == ["other sessions hold rows of auth.users: batches of 500 rows for a while"]
+
+
+def test_the_workers_of_a_job_are_divided_among_its_runners(stage: _Stage, throttler: Throttler) -> None:
+    assert throttler.workers == 4
+    throttler.take(JobControl(workers=3, runners=2, place=1), None)
+    assert throttler.workers == 1
+    throttler.take(JobControl(workers=3, runners=2, place=0), None)
+    assert throttler.workers == 2
+    throttler.take(JobControl(workers=1, runners=2, place=1), None)
+    assert throttler.workers == 0
+    throttler.take(JobControl(workers=1, runners=1), None)
+    assert throttler.workers == 1
+    throttler.take(JobControl(), None)
+    assert throttler.workers == 4
+    assert stage.messages == [
+        "3 workers in 2 processes, 1 of them in this one, as `secrets tune` asks",
+        "1 worker in 2 processes, 0 of them in this one, as `secrets tune` asks",
+        "4 workers, as this process was started with",
+    ]
+
+
+def test_runners_without_workers_get_no_part_of_the_rate(throttler: Throttler) -> None:
+    throttler.take(JobControl(workers=1, runners=4, max_rate_per_s=100.0), None)
+    assert throttler.limits("functions.secrets", _MOST).rows == 100

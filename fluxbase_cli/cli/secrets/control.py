@@ -124,6 +124,7 @@ Examples:
   fluxbase-cli secrets tune --max-rate 2000
   fluxbase-cli secrets tune --max-rate 0 --max-replica-lag 5s
   fluxbase-cli secrets tune --batch-size 50
+  fluxbase-cli secrets tune --concurrency 8
 """
 
 
@@ -141,6 +142,15 @@ def tune(
             help="All runners write this many rows in one transaction. 0: each runner uses its own size again.",
         ),
     ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency",
+            parser=whole_number(least=0, most=64),
+            metavar="N",
+            help="All runners together have this many workers. 0: each runner has its own number again.",
+        ),
+    ] = None,
 ) -> int:
     """Change the speed of the running job, on all machines.
 
@@ -154,6 +164,7 @@ def tune(
     tuning = Tuning(
         max_rate_per_s=max_rate,
         batch_rows=batch_size,
+        workers=concurrency,
         max_lag_s=None if lag is None else lag.seconds or 0.0,
         max_lag_bytes=None if lag is None else lag.size or 0,
     )

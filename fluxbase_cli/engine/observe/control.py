@@ -134,7 +134,7 @@ def _outcome(jobs: JobStore, number: int, seen: frozenset[int]) -> StopOutcome:
 
 
 def tune(database: DatabaseSettings, tuning: Tuning) -> ControlState:
-    """Change the rate, lag or batch size of the unfinished job. Without changes, only read the settings.
+    """Change the rate, lag, batch size or workers of the unfinished job. Without changes, only read the settings.
 
     Raises:
         ConfigurationError: there is no unfinished job.

@@ -11,6 +11,7 @@ from typing import Self
 
 import psycopg
 
+from fluxbase_cli.engine.allowed_workers import further_workers
 from fluxbase_cli.engine.events import Observer, Several
 from fluxbase_cli.engine.run.catch_up import CatchUp, LockPatience
 from fluxbase_cli.engine.run.commit_watch import CommitWatch
@@ -34,6 +35,8 @@ _GRACE_S = 3.0
 #: After this time a worker that still waits is left alone, in seconds: its connection may never answer. Its batch is
 #: not committed, or is committed as a whole.
 _ABANDON_S = 4.0
+#: A worker needs a second connection in a catch-up pass.
+_WORKER_CONNECTIONS = 2
 
 
 class Heartbeat:
@@ -43,15 +46,19 @@ class Heartbeat:
     job's history.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what it looks after
         self,
         context: RunContext,
         throttler: Throttler,
         workers: Sequence[Worker],
         commits: CommitWatch,
         history: JobHistory,
+        crew: Crew,
+        observer: Observer,
     ) -> None:
         self._context = context
+        self._crew = crew
+        self._observer = observer
         self._history = history
         self._commits = commits
         self._workers = workers
@@ -99,11 +106,18 @@ class Heartbeat:
     def _beat(self) -> None:
         shards = [worker.shard for worker in self._workers]
         JobStore(self._connected()).runners.heartbeat(
-            self._context.runner, (shard for shard in shards if shard is not None)
+            self._context.runner, [shard for shard in shards if shard is not None], self._crew.size
         )
 
     def _look(self) -> None:
-        self._throttler.look(self._connected())
+        connection = self._connected()
+        self._throttler.look(connection)
+        # All runners look for free connections at the same time, and find the same ones.
+        each = _WORKER_CONNECTIONS * self._throttler.sharing
+        if self._crew.resize(
+            self._throttler.workers, lambda more: further_workers(connection, more, self._observer, each=each)
+        ):
+            self._beat()
 
     def _record(self, *, at_once: bool = False) -> None:
         # The job does not depend on its history, so errors are ignored.
@@ -137,13 +151,22 @@ class Pool:
         self._stop = stop
         self._failures: list[BaseException] = []
         catch_up = CatchUp(context, stop, observer, LockPatience(context.request.retry_limit_s))
-        throttler = Throttler(context.job, workers, context.batch_policy, stop=stop, observer=reported or observer)
+        throttler = Throttler(
+            context.job, workers, context.batch_policy, stop=stop, observer=reported or observer, runner=context.runner
+        )
         crew = Crew(workers, reported or observer)
         history = JobHistory(context.job, context.runner, throttler)
         noted = Several(observer, history)
-        self._workers = [Worker(context, stop, noted, catch_up, throttler, crew) for _ in range(workers)]
+        self._crew = crew
+
+        def new_worker(number: int) -> Worker:
+            return Worker(number, context, stop, noted, catch_up, throttler, crew)
+
+        self._new_worker = new_worker
+        self._workers: list[Worker] = []
+        self._threads: list[threading.Thread] = []
         commits = CommitWatch(context.database, reported or observer)
-        self._heartbeat = Heartbeat(context, throttler, self._workers, commits, history)
+        self._heartbeat = Heartbeat(context, throttler, self._workers, commits, history, crew, reported or observer)
 
     def run(self) -> None:
         """Work until the end.
@@ -152,16 +175,20 @@ class Pool:
             Exception: the first error of a worker, if retries did not help. The other workers have finished their
                 batches.
         """
-        threads = [
-            threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)
-            for number, worker in enumerate(self._workers, 1)
-        ]
         with self._heartbeat, _rare_collections():
-            for thread in threads:
-                thread.start()
-            self._join(threads)
+            self._complete()
+            self._join()
         if self._failures:
             raise self._failures[0]
+
+    def _complete(self) -> None:
+        """Begin the workers that are missing: all at first, and later those that `secrets tune` asks for."""
+        while (number := self._crew.join()) is not None:
+            worker = self._new_worker(number)
+            thread = threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)
+            self._workers.append(worker)
+            self._threads.append(thread)
+            thread.start()
 
     def _body(self, worker: Worker) -> None:
         try:
@@ -173,13 +200,14 @@ class Pool:
                 self._failures.append(error)
             self._stop.request()
 
-    def _join(self, threads: list[threading.Thread]) -> None:
+    def _join(self) -> None:
         stop_seen_at: float | None = None
-        while any(thread.is_alive() for thread in threads):
-            for thread in threads:
+        while any(thread.is_alive() for thread in self._threads):
+            for thread in self._threads:
                 # Short waits, so that the main thread can handle signals.
                 thread.join(0.1)
             if not self._stop.requested:
+                self._complete()
                 continue
             stop_seen_at = stop_seen_at or time.monotonic()
             waited = time.monotonic() - stop_seen_at

@@ -47,12 +47,17 @@ class _LeftError(Exception):
 class Worker:
     """Works through shards. `run` is the body of a thread.
 
+    Args:
+        number: its number in the crew.
+        context, stop, observer, catch_up, throttler, crew: what the workers of a pool share.
+
     Attributes:
         shard: the number of the shard that it works on; None if there is none.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what the workers of a pool share
         self,
+        number: int,
         context: RunContext,
         stop: Stop,
         observer: Observer,
@@ -60,6 +65,7 @@ class Worker:
         throttler: Throttler,
         crew: Crew,
     ) -> None:
+        self._number = number
         self._context = context
         self._crew = crew
         self._relations = context.relations()
@@ -83,21 +89,45 @@ class Worker:
         """
         try:
             while self._throttler.wait_for_turn():
+                if not self._may_work:
+                    self._give_back()
+                    if not self._wait_for_work():
+                        return
+                    continue
                 shard = self._retry(lambda jobs: jobs.shards.lease(self._context.job, self._context.runner))
                 if shard is not None:
                     self._do(shard)
                     continue
                 step = self._retry(lambda jobs: self._catch_up.advance(self._connected(), jobs))
                 if step is CatchUpStep.ENDED:
+                    self._crew.end()
                     return
                 if step is CatchUpStep.WAIT:
                     self._stop.wait(_POLL_S)
         except _LeftError:
             self._give_back()
         finally:
-            with self._lock:
-                if self._connection is not None:
-                    self._connection.close()
+            self._disconnect()
+
+    @property
+    def _may_work(self) -> bool:
+        return self._crew.may_work(self._number)
+
+    def _wait_for_work(self) -> bool:
+        """Wait without a connection until this worker may work. Return False if the job has ended."""
+        self._disconnect()
+        # The rows that were read ahead would be too old.
+        self._runners.clear()
+        while not (self._may_work or self._stop.requested):
+            if self._crew.ended or not self._throttler.running:
+                return False
+            self._stop.wait(_POLL_S)
+        return True
+
+    def _disconnect(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
 
     def cancel(self) -> None:
         """Cancel the statement that the worker waits for; its batch is rolled back. Callable from any thread."""
@@ -119,7 +149,7 @@ class Worker:
         try:
             return connect_for_values(self._context.database, self._context.access)
         except (TooManyConnectionsError, NoFreeSessionError) as error:
-            if self._crew.leave(first_line(error)):
+            if self._crew.leave(self._number, first_line(error)):
                 raise _LeftError from None
             raise
 
@@ -143,6 +173,9 @@ class Worker:
         shard: Shard | None = leased
         self.shard = leased.id
         while shard is not None and self._throttler.wait_for_turn():
+            if not self._may_work:
+                # `run` gives the shard back.
+                return
             shard = self._retried(shard, self._next_batch if shard.pass_number == 0 else self._catch_up_step)
         self.shard = None
 
@@ -223,7 +256,7 @@ class Worker:
             resealer = RowResealer(relation, self._opener, context.goal, context.tokens)
             for result in self._catch_up.read_whole(reading, connection, relation, resealer, left):
                 # A paused job must not hold a snapshot. The catch-up pass over this relation begins again afterwards.
-                if self._throttler.paused or not self._throttler.wait_for_turn():
+                if self._throttler.paused or not self._throttler.wait_for_turn() or not self._may_work:
                     return after
                 if result.edits or result.quarantine:
                     outcome = runner.write_found(

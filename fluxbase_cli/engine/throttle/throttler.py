@@ -72,11 +72,12 @@ class Throttler:
 
     Args:
         job: the job's number.
-        workers: how many threads there are.
+        workers: how many workers the runner was started with.
         policy: the batch settings with which the runner was started.
         stop: ends every wait; is requested when an operator stops the job.
         observer: gets an event that says what is waited for.
         clock: returns the time in seconds.
+        runner: the runner's number.
     """
 
     def __init__(  # noqa: PLR0913  # all that throttling depends on
@@ -88,8 +89,11 @@ class Throttler:
         stop: Stop,
         observer: Observer,
         clock: Clock = time.monotonic,
+        runner: int = 0,
     ) -> None:
         self._job = job
+        self._runner = runner
+        self._own_workers = workers
         self._workers = workers
         self._policy = policy
         self._stop = stop
@@ -114,7 +118,7 @@ class Throttler:
         Raises:
             psycopg.Error: the settings from before stay valid.
         """
-        control = JobStore(connection).control(self._job)
+        control = JobStore(connection).control(self._job, self._runner)
         watched = MaxLag(control.max_lag_s, control.max_lag_bytes)
         found = standbys(connection) if watched != MaxLag() else None
         self.take(control, None if found is None else self._behind(found))
@@ -143,6 +147,7 @@ class Throttler:
                 Message(LogEvent.JOB_STOP_REQUESTED, "Finishing the batches in progress (Ctrl-C stops at once)…")
             )
         with self._lock:
+            self._set_workers(control)
             self._control = control
             self._set_rate(control)
             self._set_size(control)
@@ -200,8 +205,22 @@ class Throttler:
             f"it may be {most} (--max-replica-lag)"
         )
 
+    def _set_workers(self, control: JobControl) -> None:
+        here = control.workers_here
+        self._workers = self._own_workers if here is None else here
+        if control.workers == self._control.workers:
+            return
+        if control.workers is None:
+            told = f"{_workers(self._workers)}, as this process was started with"
+        else:
+            of = "" if control.runners <= 1 else f" in {control.runners} processes, {self._workers} of them in this one"
+            told = f"{_workers(control.workers)}{of}, as `secrets tune` asks"
+        self._observer.notify(Message(LogEvent.JOB_WORKERS, told))
+
     def _set_rate(self, control: JobControl) -> None:
-        share = None if control.max_rate_per_s is None else control.max_rate_per_s / max(1, control.runners)
+        # A runner without workers writes nothing, so the others share the rate.
+        sharing = max(1, min(control.runners, control.workers or control.runners))
+        share = None if control.max_rate_per_s is None else control.max_rate_per_s / sharing
         if share == self._share_per_s:
             return
         self._share_per_s = share
@@ -209,11 +228,7 @@ class Throttler:
         if share is None:
             self._observer.notify(Message(LogEvent.JOB_RATE, "no rate limit from now on"))
             return
-        of = (
-            ""
-            if control.runners <= 1
-            else f", its share of {control.max_rate_per_s:,.10g}/s for {control.runners} runners"
-        )
+        of = "" if sharing <= 1 else f", its share of {control.max_rate_per_s:,.10g}/s for {sharing} runners"
         self._observer.notify(Message(LogEvent.JOB_RATE, f"at most {share:,.10g} secrets/s{of} (--max-rate)"))
 
     def _set_size(self, control: JobControl) -> None:
@@ -232,6 +247,21 @@ class Throttler:
     def paused(self) -> bool:
         """Whether an operator has paused the job."""
         return self._control.paused_at is not None
+
+    @property
+    def running(self) -> bool:
+        """Whether the job has not ended."""
+        return self._control.running
+
+    @property
+    def workers(self) -> int:
+        """How many workers this runner should have now; 0 if others do all of the work."""
+        return self._workers
+
+    @property
+    def sharing(self) -> int:
+        """How many runners share the workers."""
+        return max(1, self._control.runners)
 
     @property
     def waiting(self) -> bool:
@@ -280,7 +310,7 @@ class Throttler:
             rows = self._size(relation).rows
             if self._share_per_s is not None:
                 # At most the values of one second, so that the rate holds in every second and a pause works soon.
-                rows = min(rows, max(1, round(self._share_per_s / self._workers)))
+                rows = min(rows, max(1, round(self._share_per_s / max(1, self._workers))))
         return Limits(min(rows, most.rows), most.bytes)
 
     def done(self, relation: str, *, rows: int, values: int, seconds: float) -> None:
@@ -316,3 +346,7 @@ class Throttler:
             policy = self._sizes.policy
             size = self._sizes.relations[relation] = BatchSize(policy.rows, policy.batch_s, self._clock)
         return size
+
+
+def _workers(number: int) -> str:
+    return f"{number} {'worker' if number == 1 else 'workers'}"

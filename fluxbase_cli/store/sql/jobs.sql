@@ -88,16 +88,18 @@ SET state = %(state)s,
 WHERE id = %(job)s AND state IN ('running', 'interrupted', 'failed');
 
 -- name: control
--- Runners are counted only if there is a rate that they share.
+-- Runners are counted only if there is something that they share.
 SELECT j.paused_at, j.paused_by, j.pause_reason, j.max_rate AS max_rate_per_s, j.batch_size AS batch_rows,
        j.max_lag_s, j.max_lag_bytes, j.stopped_at, j.stopped_by, j.stop_reason,
-       CASE WHEN j.max_rate IS NULL THEN 1 ELSE (
-           SELECT count(*)
-           FROM fluxbase_rotation.runner AS r
-           JOIN ({{live_runners}}) AS live ON live.number = r.number
-           WHERE r.job = j.id AND r.ended_at IS NULL)
-       END::integer AS runners
+       (to_jsonb(j) ->> 'workers')::integer AS workers, j.state = 'running' AS running,
+       coalesce(alive.runners, 1)::integer AS runners, coalesce(alive.before, 0)::integer AS place
 FROM fluxbase_rotation.job AS j
+LEFT JOIN LATERAL (
+    SELECT count(*) AS runners, count(*) FILTER (WHERE r.number < %(runner)s) AS before
+    FROM fluxbase_rotation.runner AS r
+    JOIN ({{live_runners}}) AS live ON live.number = r.number
+    WHERE r.job = j.id AND r.ended_at IS NULL) AS alive
+    ON j.max_rate IS NOT NULL OR to_jsonb(j) ->> 'workers' IS NOT NULL
 WHERE j.id = %(job)s;
 
 -- name: pause
@@ -129,6 +131,7 @@ RETURNING id;
 UPDATE fluxbase_rotation.job
 SET max_rate = nullif(coalesce(%(max_rate_per_s)s, max_rate), 0),
     batch_size = nullif(coalesce(%(batch_rows)s, batch_size), 0),
+    workers = nullif(coalesce(%(workers)s, workers), 0),
     max_lag_s = nullif(coalesce(%(max_lag_s)s, max_lag_s), 0),
     max_lag_bytes = nullif(coalesce(%(max_lag_bytes)s, max_lag_bytes), 0)
 WHERE id = %(job)s;

@@ -14,7 +14,9 @@ SELECT pg_try_advisory_lock(%(lock_class)s, %(runner)s);
 -- shards that its workers work on now: after a crash of the server, a shard that was done may be not done again, and
 -- then no worker works on it.
 WITH beat AS (
-    UPDATE fluxbase_rotation.runner SET heartbeat_at = clock_timestamp() WHERE number = %(runner)s
+    UPDATE fluxbase_rotation.runner
+    SET heartbeat_at = clock_timestamp(), workers = %(workers)s
+    WHERE number = %(runner)s
 )
 UPDATE fluxbase_rotation.shard
 SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
