@@ -16,13 +16,14 @@ def _imported(command: Command, *arguments: str) -> set[str]:
 
 
 def _modules(command: Command, *arguments: str) -> set[str]:
-    """The modules that a run imports."""
+    """The modules that a run imports. Without a measurement of coverage, which imports modules too."""
+    variables = command.variables()
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *command.line(*arguments)[1:]],
         capture_output=True,
         text=True,
         cwd=command.directory,
-        env=command.variables(),
+        env={name: value for name, value in variables.items() if not name.startswith("COVERAGE_")},
         check=True,
         timeout=60,
     )
