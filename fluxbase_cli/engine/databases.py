@@ -27,7 +27,7 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError, NothingHereError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.log_events import LogEvent
-from fluxbase_cli.store.connection import first_line, session
+from fluxbase_cli.store.connection import failure_text, session
 from fluxbase_cli.store.databases import Databases, SecondaryDatabase
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.quarantine import Quarantine
@@ -266,7 +266,7 @@ class DatabasesRun:
         except FluxbaseCliError as error:
             return DatabaseOutcome(target.name, target.kind, None, error)
         except psycopg.Error as error:
-            explained = DatabaseError(f"{target.database.describe()}: {type(error).__name__}: {first_line(error)}")
+            explained = DatabaseError(f"{target.database.describe()}: {failure_text(error)}")
             return DatabaseOutcome(target.name, target.kind, None, explained)
         return DatabaseOutcome(target.name, target.kind, report)
 

@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 from fluxbase_cli.engine.events import Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError
-from fluxbase_cli.store.connection import Connection, first_line
+from fluxbase_cli.store.connection import Connection, failure_text, first_line
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -131,7 +131,7 @@ def _again(action: Callable[[], _T], first: Exception, stop: Stop, observer: Obs
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
         if error is not None and not stop.requested:
-            observer.notify(Waiting(f"{type(error).__name__}: {first_line(error)}", seconds))
+            observer.notify(Waiting(failure_text(error), seconds))
 
     retrying = Retrying(
         retry=retry_if_exception(is_transient),

@@ -21,7 +21,7 @@ from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.proof.candidates import worth_a_look
 from fluxbase_cli.proof.opening import OpenResult, ValueOpener
-from fluxbase_cli.store.connection import Connection, connect, first_line
+from fluxbase_cli.store.connection import Connection, connect, failure_text, first_line
 from fluxbase_cli.store.ctid import Ctid, CtidRange
 from fluxbase_cli.store.deep import ColumnKind, for_searching
 from fluxbase_cli.store.deep_reading import MAX_RAW_BYTES, DeepTable
@@ -165,7 +165,7 @@ class Searcher:
                 return found
             if error.sqlstate is None or error.sqlstate.startswith(_SERVER_GONE):
                 raise
-            found.leave_out(where, f"reading failed: {type(error).__name__}: {first_line(error)}")
+            found.leave_out(where, f"reading failed: {failure_text(error)}")
         return found
 
     @contextmanager

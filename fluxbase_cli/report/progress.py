@@ -17,6 +17,7 @@ from fluxbase_cli.report.messages import Messages
 from fluxbase_cli.report.progress_state import ProgressState
 from fluxbase_cli.report.style import styled, width_of
 from fluxbase_cli.report.terminal import draws_views
+from fluxbase_cli.report.waits import WaitMessages
 
 _LINE_EVERY_S = 5.0
 
@@ -28,6 +29,7 @@ class LineProgress:
         self, messages: Messages, *, every_s: float = _LINE_EVERY_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._messages = messages
+        self._waits = WaitMessages(messages, clock)
         self._every_s = every_s
         self._clock = clock
         self._state = ProgressState(clock)
@@ -44,7 +46,7 @@ class LineProgress:
         """Take note of an event."""
         with self._lock:
             self._state.apply(event)
-        if _write_message(self._messages, event) or not isinstance(event, BatchDone):
+        if _write_message(self._messages, self._waits, event) or not isinstance(event, BatchDone):
             return
         with self._lock:
             now = self._clock()
@@ -69,6 +71,7 @@ class TableProgress:
 
     def __init__(self, messages: Messages, *, color: bool) -> None:
         self._messages = messages
+        self._waits = WaitMessages(messages)
         self._color = color
         self._state = ProgressState()
         # Reentrant: a signal handler may write a message, which draws the view again, while this thread has the lock.
@@ -87,7 +90,7 @@ class TableProgress:
         """Take note of an event."""
         with self._lock:
             self._state.apply(event)
-        _write_message(self._messages, event)
+        _write_message(self._messages, self._waits, event)
         if isinstance(event, PassStarted):
             self._area.start()
 
@@ -96,18 +99,13 @@ class TableProgress:
             return styled(live_lines(self._state, columns, lines), color=self._color)
 
 
-def _write_message(messages: Messages, event: Event) -> bool:
+def _write_message(messages: Messages, waits: WaitMessages, event: Event) -> bool:
     """Write the event if it is a message. Return whether it was one."""
     if isinstance(event, Message):
         (messages.warn if event.warning else messages.tell)(event.event, event.message, **event.fields)
         return True
     if isinstance(event, Waiting):
-        how_long = "" if event.seconds is None else f" {event.seconds:.1f}s"
-        messages.warn(
-            LogEvent.JOB_WAITING,
-            f"waiting{how_long}: {event.reason}",
-            waiting_seconds=None if event.seconds is None else round(event.seconds, 3),
-        )
+        waits.write(event)
         return True
     return False
 
@@ -121,10 +119,11 @@ class MessagesOnly:
 
     def __init__(self, messages: Messages) -> None:
         self._messages = messages
+        self._waits = WaitMessages(messages)
 
     def notify(self, event: Event) -> None:
         """Write the event if it is a message."""
-        _write_message(self._messages, event)
+        _write_message(self._messages, self._waits, event)
 
 
 class QuietProgress:

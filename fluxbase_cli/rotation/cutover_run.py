@@ -16,7 +16,7 @@ from fluxbase_cli.rotation.step_recorder import StepRecorder
 from fluxbase_cli.rotation.step_records import ReturnStep, StartStep, StepsDone, StopStep
 from fluxbase_cli.rotation.steps import RotationSteps
 from fluxbase_cli.rotation.way_back import WayBack, stranded
-from fluxbase_cli.store.connection import first_line
+from fluxbase_cli.store.connection import failure_text
 from fluxbase_cli.store.rotations import CUTOVER_STEPS, RotationRecord, RotationStep
 
 #: From the first of these steps on, the server may be stopped. After the last of them it has proven that it runs with
@@ -132,4 +132,4 @@ def _reason(error: Exception, signal: int | None) -> str:
         return error.what
     if isinstance(error, StoppedError):
         return "interrupted" if signal is None else f"interrupted by signal {signal}"
-    return f"{type(error).__name__}: {first_line(error)}" if isinstance(error, psycopg.Error) else type(error).__name__
+    return failure_text(error) if isinstance(error, psycopg.Error) else type(error).__name__

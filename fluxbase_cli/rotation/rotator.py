@@ -48,7 +48,7 @@ from fluxbase_cli.rotation.step_recorder import StepRecorder
 from fluxbase_cli.rotation.step_records import AnyStep, AuditStep, KeyStep, ReEncryptStep, StepsDone, detail_of
 from fluxbase_cli.rotation.steps import RotationSteps
 from fluxbase_cli.rotation.suited import refuse_unsuited
-from fluxbase_cli.store.connection import first_line
+from fluxbase_cli.store.connection import failure_text
 from fluxbase_cli.store.rotations import VERSIONED_STEPS, RotationRecord, RotationState, RotationStep, StepRecord
 
 
@@ -93,7 +93,7 @@ class Rotator:
             self._ended = True
         except psycopg.Error as error:
             raise DatabaseError(
-                f"{self._steps.settings.database.describe()}: {type(error).__name__}: {first_line(error)}",
+                f"{self._steps.settings.database.describe()}: {failure_text(error)}",
                 hint="What was recorded stays; the next run resumes from there.",
             ) from None
         finally:

@@ -16,7 +16,6 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.config.conninfo import parameter_names
-from fluxbase_cli.config.database import DEFAULT_SOURCE
 from fluxbase_cli.errors import ConfigurationError, DatabaseError, PreflightRefusedError
 from fluxbase_cli.printable import printable
 from fluxbase_cli.store.binary import (
@@ -39,10 +38,11 @@ from fluxbase_cli.store.binary import (
     _XidArrayDumper,
     _XidElementsDumper,
 )
+from fluxbase_cli.store.connect_hint import connect_hint
 from fluxbase_cli.store.encoding import convert_texts_here
 from fluxbase_cli.store.first_answer import ask
 from fluxbase_cli.store.pooler import is_pooled, refuse_unfit_pooler, server_process_of, shared
-from fluxbase_cli.store.refused_connection import explain_refusal
+from fluxbase_cli.store.refused_connection import FREE_CONNECTIONS, TooManyConnectionsError, explain_refusal
 from fluxbase_cli.store.session_settings import apply_settings
 from fluxbase_cli.store.transactions import Access
 
@@ -189,24 +189,8 @@ def connect_or_explain(database: DatabaseSettings) -> Connection:
         return connect(database)
     except psycopg.Error as error:
         raise DatabaseError(
-            f"can't connect to {database.describe()}: {first_line(error)}", hint=_connect_hint(database, str(error))
+            f"can't connect to {database.describe()}: {first_line(error)}", hint=connect_hint(database, error)
         ) from None
-
-
-def _connect_hint(database: DatabaseSettings, message: str) -> str:
-    """What to do about a server that can't be reached."""
-    if database.source == DEFAULT_SOURCE:
-        return (
-            "No database is configured, so the default address was used. Set database.* in fluxbase.yaml, "
-            "FLUXBASE_DATABASE_URL or --database-url."
-        )
-    # The words of the TLS library, which are the same in every language.
-    if "certificate" in message:
-        return (
-            "The server's certificate is not accepted. Check its name and its authority (sslrootcert in the URL, or "
-            "PGSSLROOTCERT), and database.ssl_mode."
-        )
-    return f"Check that the server is up and that this address is right ({database.source})."
 
 
 @contextmanager
@@ -236,7 +220,7 @@ def session(database: DatabaseSettings) -> Iterator[Connection]:
             ) from None
         except psycopg.Error as error:
             raise DatabaseError(
-                f"{database.describe()}: {type(error).__name__}: {first_line(error)}",
+                f"{database.describe()}: {failure_text(error)}",
                 hint="What was committed stays. Run the same command again to resume.",
             ) from None
 
@@ -255,6 +239,13 @@ _QUOTED_VALUE = re.compile(r'(?<=value):? ".*"(?= for connection option|$)')
 
 #: Of a message with SQLSTATE XX001, which a trigger can raise too, only PostgreSQL's own words are printed.
 _DAMAGED_PAGE = re.compile(r'invalid page in block \d+ of relation "?[a-z]+/[\w/]+"?')
+
+
+def failure_text(error: BaseException) -> str:
+    """What a report or a message may say of an error of the database: what, where, and what to do if that is known."""
+    if isinstance(error, TooManyConnectionsError):
+        return f"{first_line(error)}. {FREE_CONNECTIONS.removesuffix('.')}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def first_line(error: BaseException) -> str:

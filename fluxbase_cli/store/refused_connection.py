@@ -24,6 +24,18 @@ from fluxbase_cli.errors import ConfigurationError
 #: SQLSTATE classes that mean "the configuration is wrong": the role, the password, the database's name.
 _CONFIGURATION = ("28", "3D")
 TOO_MANY_CONNECTIONS = "53300"
+#: What to do when the server takes no more connections.
+FREE_CONNECTIONS = (
+    "End sessions that are not needed, or raise the limit: CONNECTION LIMIT of the role or of the database, or "
+    "max_connections of the server."
+)
+#: What to do when the server refuses the role, the password or the database.
+_HINT = "Check user, password and database name in database.*, FLUXBASE_DATABASE_* or --database-url."
+_HINTS = {
+    # invalid_authorization_specification: no such role, or the server's pg_hba.conf does not allow it.
+    "28000": "Check user and database name in database.*, FLUXBASE_DATABASE_* or --database-url. The server's "
+    "pg_hba.conf must allow this role from this machine; `no encryption` means that it wants TLS (database.ssl_mode).",
+}
 _VERBOSE = 2
 #: How long the second attempt may take, in seconds.
 _LIMIT_S = 3.0
@@ -58,8 +70,8 @@ def explain_refusal(error: psycopg.OperationalError, conninfo: str, where: str) 
     text = str(error).strip().splitlines()[0]
     if states and all(state[:2] in _CONFIGURATION for state in states):
         return ConfigurationError(
-            f"{where} refuses the connection: {text}",
-            hint="Check user, password and database name in database.*, FLUXBASE_DATABASE_* or --database-url.",
+            f"{where} refuses the connection: {text.removeprefix('connection failed: ')}",
+            hint=_HINTS.get(states[0], _HINT),
         )
     if TOO_MANY_CONNECTIONS in states:
         return TooManyConnectionsError(text)

@@ -15,7 +15,7 @@ from fluxbase_cli.engine.observe.status import JobDetails, Pace, read_details
 from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError
-from fluxbase_cli.store.connection import Connection, connect, connect_or_explain, first_line
+from fluxbase_cli.store.connection import Connection, connect, connect_or_explain, failure_text
 
 #: A rate is computed over this many readings, so that one batch more or less does not make it jump.
 _READINGS = 10
@@ -108,7 +108,7 @@ class _Reader:
             if self._stop.requested:
                 return None
             raise DatabaseError(
-                f"{self._database.describe()}: {type(error).__name__}: {first_line(error)}",
+                f"{self._database.describe()}: {failure_text(error)}",
                 hint="The job itself is not affected. Watch it again when the server is back.",
             ) from None
 

@@ -24,7 +24,7 @@ from fluxbase_cli.engine.run.resealer import ResealResult
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.keyring import Keyring, Opener
-from fluxbase_cli.store.connection import Connection, connect_for_values, first_line
+from fluxbase_cli.store.connection import Connection, connect_for_values, failure_text
 from fluxbase_cli.store.limits import Limits
 from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.store.transactions import Access
@@ -153,7 +153,7 @@ def explain(error: BaseException) -> BaseException:
     """An error of a reader as it is told to the user."""
     if isinstance(error, psycopg.Error):
         return DatabaseError(
-            f"reading ended early: {type(error).__name__}: {first_line(error)}",
+            f"reading ended early: {failure_text(error)}",
             hint="Nothing was written. Run it again.",
         )
     return error

@@ -27,7 +27,7 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.seal import ReopenError
-from fluxbase_cli.store.connection import connect, first_line
+from fluxbase_cli.store.connection import connect, failure_text
 from fluxbase_cli.store.jobs import JobStore
 
 #: A process is worth its beginning and its end (its fork, its sessions) if it has so many values.
@@ -62,7 +62,7 @@ def share_workers(values: int, workers: int) -> tuple[int, ...]:
 def describe_failure(error: Exception) -> str | None:
     """What a job's report may say of an error that ended its workers; None for an error that must be raised."""
     if isinstance(error, psycopg.Error):
-        return f"{type(error).__name__}: {first_line(error)}"
+        return failure_text(error)
     if isinstance(error, ReopenError):
         return "a value sealed again did not open to the same plaintext; it was not written (is this machine faulty?)"
     return None
