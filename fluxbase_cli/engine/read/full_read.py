@@ -19,10 +19,11 @@ from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.allowed_workers import allowed_workers
 from fluxbase_cli.engine.events import Observer, PassStarted
+from fluxbase_cli.engine.further_process import processors
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan
 from fluxbase_cli.engine.read.collected import Collected, ReadResult
-from fluxbase_cli.engine.read.processes import MOST_PARTS, ReadingProcesses, processors
+from fluxbase_cli.engine.read.processes import MOST_PARTS, ReadingProcesses
 from fluxbase_cli.engine.read.range_reader import Part
 from fluxbase_cli.engine.read.reading import OwnSession, Reading, explain, read_in_threads, read_parts
 from fluxbase_cli.engine.read.snapshot import WRITERS_WAIT_S, snapshot_gone, take_snapshot

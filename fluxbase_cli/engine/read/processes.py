@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from fluxbase_cli.engine.events import Event, Observer, Waiting
+from fluxbase_cli.engine.further_process import PipeSender, become_further_process, follow_first_process
 from fluxbase_cli.engine.read.collected import Collected, Findings
 from fluxbase_cli.engine.read.range_reader import Part
 from fluxbase_cli.engine.read.reading import Reading, explain, read_in_threads
@@ -66,12 +66,6 @@ class _Failed:
     """
 
     error: FluxbaseCliError
-
-
-def processors() -> int:
-    """How many processors this process may use for reading. One where a fork is not safe."""
-    # A fork is safe only where system libraries start no threads, as those of macOS do.
-    return len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else 1
 
 
 class SharedParts:
@@ -278,12 +272,8 @@ class _Process:
 def _run_in_fork(
     reading: Reading, pipe: Pipe, others: Sequence[Pipe], indexes: tuple[int, int]
 ) -> None:  # pragma: no cover  # in a fork
-    for other in others:
-        other.close()
+    become_further_process(others)
     os.close(indexes[1])
-    # A terminal sends signals to all its processes; only the first process decides what to do.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     try:
         _read(reading, pipe, indexes[0])
     finally:
@@ -297,7 +287,7 @@ def _read(reading: Reading, pipe: Pipe, indexes: int) -> None:  # pragma: no cov
     except (EOFError, OSError):
         return
     stop, sender = Stop(), _Sender(pipe)
-    threading.Thread(target=_follow_parent, args=(pipe, stop), name="follow-parent", daemon=True).start()
+    follow_first_process(pipe, stop)
     collected = Collected(begin.locations)
     try:
         read_in_threads(
@@ -320,26 +310,8 @@ def _read(reading: Reading, pipe: Pipe, indexes: int) -> None:  # pragma: no cov
             sender.send(collected.findings())
 
 
-def _follow_parent(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover
-    """Stop when the first process says so; exit at once when the first process is gone."""
-    try:
-        while True:
-            pipe.recv()
-            stop.request()
-    except (EOFError, OSError):
-        os._exit(1)
-
-
-class _Sender:  # pragma: no cover
+class _Sender(PipeSender):  # pragma: no cover
     """Sends events to the first process."""
-
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
-        self._lock = threading.Lock()
 
     def notify(self, event: Event) -> None:
         self.send(event)
-
-    def send(self, event: Event | Findings | _Failed) -> None:
-        with self._lock:
-            self._pipe.send(event)

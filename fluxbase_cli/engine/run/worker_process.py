@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -21,6 +19,12 @@ from typing import Self
 import psycopg
 
 from fluxbase_cli.engine.events import BatchStep, Event, Message, NullObserver, Observer, Waiting
+from fluxbase_cli.engine.further_process import (
+    PipeSender,
+    become_further_process,
+    follow_first_process,
+    processors,
+)
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.pool import Pool
 from fluxbase_cli.engine.stop import Stop
@@ -52,9 +56,7 @@ def share_workers(values: int, workers: int) -> tuple[int, ...]:
     Returns:
         The workers of each process, at least one. The first process is this one.
     """
-    # A fork is safe only where system libraries start no threads, as those of macOS do.
-    processors = len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else 1
-    processes = max(1, min(processors, workers, values // VALUES_A_PROCESS))
+    processes = max(1, min(processors(), workers, values // VALUES_A_PROCESS))
     least, more = divmod(workers, processes)
     return tuple(least + (number < more) for number in range(processes))
 
@@ -208,14 +210,9 @@ class _WorkerProcess:
 def _run_in_fork(
     pipe: Pipe, others: Sequence[Pipe], context: RunContext, workers: int
 ) -> None:  # pragma: no cover  # in a fork
-    for other in others:
-        other.close()
-    # A terminal sends signals to all its processes; only the first process decides what to do.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    stop = Stop()
-    threading.Thread(target=_follow_parent, args=(pipe, stop), name="follow-parent", daemon=True).start()
-    sender = _Sender(pipe)
+    become_further_process(others)
+    stop, sender = Stop(), _Sender(pipe)
+    follow_first_process(pipe, stop)
     try:
         _work(context, workers, stop, sender)
     except Exception as error:  # noqa: BLE001  # told to the first process
@@ -247,27 +244,9 @@ def _work(context: RunContext, workers: int, stop: Stop, sender: _Sender) -> Non
             JobStore(connection).runners.end(context.job, runner)
 
 
-def _follow_parent(pipe: Pipe, stop: Stop) -> None:  # pragma: no cover
-    """Stop when the first process says so; exit at once when the first process is gone."""
-    try:
-        while True:
-            pipe.recv()
-            stop.request()
-    except (EOFError, OSError):
-        os._exit(1)
-
-
-class _Sender:  # pragma: no cover
-    """Sends events to the first process."""
-
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
-        self._lock = threading.Lock()
+class _Sender(PipeSender):  # pragma: no cover
+    """Sends events to the first process, but those of batches, which only this process needs."""
 
     def notify(self, event: Event) -> None:
         if not isinstance(event, BatchStep):
             self.send(event)
-
-    def send(self, event: Event | _Failed) -> None:
-        with self._lock:
-            self._pipe.send(event)
