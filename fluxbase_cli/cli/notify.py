@@ -32,8 +32,8 @@ Notify = Annotated[
     bool | None,
     typer.Option(
         "--notify/--no-notify",
-        help="Tell key_rotation.notification_webhook when the command begins, waits long and ends. A dry run tells "
-        "nothing. [default: key_rotation.notify_manual_runs]",
+        help="Tell the webhook of the configuration (security.encryption.key_rotation.notification_webhook) when the "
+        "command begins, waits long and ends. A dry run tells nothing. [default: notify_manual_runs beside it]",
     ),
 ]
 

@@ -158,7 +158,10 @@ Restart = Annotated[
         help="Begin a new job instead of resuming an unfinished one.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask for confirmation. Without a terminal, as in cron, nothing is asked."),
+]
 AllowTriggers = Annotated[
     bool,
     typer.Option(

@@ -55,7 +55,7 @@ def check_names(reader: Reader, sections: Sequence[SectionNames]) -> list[str]:
     Raises:
         ConfigurationError: a name or a variable is misspelt.
     """
-    warnings = []
+    warnings = _check_places(reader, sections[0])
     for names in sections:
         section = reader.section(names.path)
         if section is not None:
@@ -73,6 +73,21 @@ def refuse_misspelt(members: Mapping[str, Value], known: Collection[str]) -> Non
         nearest = None if name in known else _nearest(name, known)
         if nearest is not None:
             raise _misspelt(value.place, nearest)
+
+
+def _check_places(reader: Reader, names: SectionNames) -> list[str]:
+    """Warn of settings that stand outside the section to which they belong, in the sections around it."""
+    # Names of one word, such as `server`, are also those of settings of the server.
+    known = {name for name in names.settings | names.parts if "_" in name}
+    *around, _ = names.path.split(".")
+    sections = [reader.document, *(reader.section(".".join(around[: end + 1])) for end in range(len(around)))]
+    return [
+        f"{value.place} is ignored here: it belongs to {names.path}"
+        for section in sections
+        if section is not None and section.is_mapping
+        for name, value in section.members().items()
+        if name in known
+    ]
 
 
 def _check_section(section: Value, known: frozenset[str]) -> list[str]:

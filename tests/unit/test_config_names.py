@@ -57,6 +57,27 @@ def test_a_name_that_resembles_a_setting_is_refused(tmp_path: Path, section: str
 
 
 @pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("key_rotation: {enabled: true}", "key_rotation"),
+        ("Key_Rotation: {enabled: true}", "key_rotation"),
+        ("security: {key_rotation: {enabled: true}}", "security.key_rotation"),
+        ("active_key_version: 2", "active_key_version"),
+        # Names that the server has too.
+        ("server: {address: x}", None),
+        ("keys: []", None),
+        ("security: {encryption: {key_rotation: {enabled: false}}}", None),
+        ("security: {provider: x}", None),
+    ],
+)
+def test_a_setting_at_another_place_causes_a_warning(tmp_path: Path, text: str, place: str | None) -> None:
+    (tmp_path / "fluxbase.yaml").write_text(f"{text}\n", encoding="utf-8")
+    expected = (f"fluxbase.yaml: {place} is ignored here: it belongs to security.encryption",) if place else ()
+    loaded = load_settings(directory=tmp_path, environ={}, system_directory=tmp_path / "etc")
+    assert loaded.warnings == expected
+
+
+@pytest.mark.parametrize(
     ("section", "written"),
     [
         ("{algorithm: aes-256-gcm}", "algorithm"),

@@ -10,7 +10,7 @@ import typer
 
 from fluxbase_cli.cli.ask import ask, can_ask
 from fluxbase_cli.cli.context import load, messages_for
-from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, scope_of, whole_number
+from fluxbase_cli.cli.option_types import LocationsOption, TransactionWait, Yes, scope_of, whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.cli.waits import tells_waits
@@ -109,10 +109,7 @@ def destroy(  # noqa: PLR0913  # a command's options
     ] = False,
     locations: LocationsOption = None,
     transaction_wait: TransactionWait = 10.0,
-    yes: Annotated[
-        bool,
-        typer.Option("--yes", "-y", help="Do not ask for confirmation."),
-    ] = False,
+    yes: Yes = False,
 ) -> int:
     """Destroy a key that nothing needs any more, in two steps.
 
