@@ -13,6 +13,7 @@ from fluxbase_cli.keyring import Key, KeyAbsentError, ServersKey, fetch_key, ser
 from fluxbase_cli.keys.history import KeyHistory, read_history
 from fluxbase_cli.keys.pins import other_keys
 from fluxbase_cli.keys.sources import KeySources, find_key_sources
+from fluxbase_cli.printable import joined
 from fluxbase_cli.seal import KEY_BYTES, Sealer, SealError, decode, fingerprint
 
 
@@ -135,4 +136,4 @@ def _opens_what_it_seals(secret: bytes) -> bool:
 
 
 def _error_text(error: FluxbaseCliError) -> str:
-    return error.message if error.hint is None else f"{error.message}. {error.hint}"
+    return error.message if error.hint is None else joined(error.message, ". ", error.hint)

@@ -12,6 +12,7 @@ from fluxbase_cli.keys.create import StoredKey
 from fluxbase_cli.keys.inventory import ListedKey
 from fluxbase_cli.keys.rewrap import Rewrapped
 from fluxbase_cli.keys.verify import Verification
+from fluxbase_cli.printable import joined
 from fluxbase_cli.report.columns import Column, Listing
 
 
@@ -137,7 +138,7 @@ def verification_lines(verification: Verification) -> Iterator[str]:
             server = "; the server has this key" if key.server else ""
             yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals{server}"
         else:
-            yield f"✗ {name}: {key.problem}"
+            yield joined(f"✗ {name}: ", key.problem)
 
 
 def rewrapped_data(rewrapped: Sequence[Rewrapped]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fluxbase_cli.moments import moment_text
+from fluxbase_cli.printable import joined
 from fluxbase_cli.rotation.outcome import Plan, RotationReport, ServerAway
 from fluxbase_cli.rotation.retention import Retired
 from fluxbase_cli.rotation.schedule import moment_json
@@ -144,7 +145,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.reload_command is not None:
         yield f"Then runs:   {plan.reload_command}"
     yield (f"Re-encrypts: {plan.values} values" if plan.re_encrypts else "Re-encrypts: nothing (auto_reencrypt is off)")
-    yield from (f"✗ Missing: {missing}" for missing in plan.missing)
+    yield from (joined("✗ Missing: ", missing) for missing in plan.missing)
     if plan.undecryptable:
         yield f"! {plan.undecryptable} values open under no key; no key is retired as long as there are such values"
     for each in plan.retirements:

@@ -14,6 +14,8 @@ _COLUMNS, _LINES = 80, 24
 #: Narrower than this, a terminal breaks lines anyway.
 _LEAST_COLUMNS = 40
 _DEEPER = "  "
+#: A line of a text of several lines that begins so is something to paste, such as YAML or SQL.
+_PASTED = "    "
 
 
 def draws_views(stream: TextIO) -> bool:
@@ -33,7 +35,7 @@ def size_of(stream: TextIO) -> tuple[int, int]:
 def as_shown(text: str, stream: TextIO) -> Lines:
     """The form in which a text is printed on a stream (`as_printed`). On a terminal, long lines continue on the next.
 
-    Elsewhere a line stays one line, so that `grep` finds it.
+    Elsewhere a line stays one line, so that `grep` finds it. What an operator pastes is not broken either.
 
     Args:
         text: the text.
@@ -43,7 +45,10 @@ def as_shown(text: str, stream: TextIO) -> Lines:
     if not stream.isatty():
         return lines(printed)
     columns = max(size_of(stream)[0], _LEAST_COLUMNS)
-    return lines(part for line in printed for part in _fitted(line, columns))
+    pasted = _PASTED if len(printed) > 1 else None
+    return lines(
+        part for line in printed for part in ([line] if pasted and line.startswith(pasted) else _fitted(line, columns))
+    )
 
 
 def _fitted(line: str, columns: int) -> list[str]:

@@ -13,6 +13,7 @@ from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.keys.history import KeyHistory, read_history
+from fluxbase_cli.printable import joined
 from fluxbase_cli.rotation.due import due
 from fluxbase_cli.rotation.next_key import NextKey, current_version, open_ring
 from fluxbase_cli.rotation.outcome import Plan, PlannedRetirement
@@ -89,7 +90,7 @@ def _missing(settings: Settings, environ: Mapping[str, str], keyring: Keyring) -
     try:
         refuse_unsuited(settings)
     except ConfigurationError as error:
-        return (error.message if error.hint is None else f"{error.message}. {error.hint}",)
+        return (error.message if error.hint is None else joined(error.message, ". ", error.hint),)
     if not settings.encryption.is_single:
         return ()
     control = ServerControl(settings.encryption.server, settings.database, environ)

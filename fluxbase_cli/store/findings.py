@@ -30,7 +30,7 @@ class Finding:
     @property
     def sentence(self) -> str:
         """The message and the remedy in one text."""
-        return joined(f"{self.message}. ", self.remedy) if self.remedy else f"{self.message}."
+        return joined(self.message, ". ", self.remedy) if self.remedy else joined(self.message, ".")
 
 
 def refuse_if_any(findings: Iterable[Finding]) -> None:
@@ -42,5 +42,5 @@ def refuse_if_any(findings: Iterable[Finding]) -> None:
     refusals = [finding for finding in findings if finding.status is CheckStatus.REFUSE]
     if not refusals:
         return
-    hints = [refusals[0].remedy or "", *(f"Also: {finding.sentence}" for finding in refusals[1:])]
+    hints = [refusals[0].remedy or "", *(joined("Also: ", finding.sentence) for finding in refusals[1:])]
     raise PreflightRefusedError(refusals[0].message, hint=lines(hint for hint in hints if hint))

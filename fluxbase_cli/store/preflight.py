@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.catalogue.releases import Release
+from fluxbase_cli.printable import joined
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
 from fluxbase_cli.store.findings import CheckStatus, Finding, refuse_if_any
@@ -191,7 +192,7 @@ def _told(finding: Finding) -> Finding:
     """A finding about a job, for a command that writes nothing."""
     if finding.status is not CheckStatus.REFUSE:
         return finding
-    return Finding(finding.check, CheckStatus.TELL, f"a job would be refused: {finding.sentence}")
+    return Finding(finding.check, CheckStatus.TELL, joined("a job would be refused: ", finding.sentence))
 
 
 def _tables(found: FoundRelations) -> Iterator[Finding]:
