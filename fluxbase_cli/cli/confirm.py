@@ -54,14 +54,27 @@ def _values(prepared: Prepared) -> Iterator[str]:
     left = sum(number for location, number in values.items() if location not in most)
     if len(values) > len(most):
         yield f"  {left:>9}  in {len(values) - len(most)} more locations"
-    moves = _moves(prepared)
-    yield f"  {sum(values.values()):>9}  together, of which {moves} will be moved"
+    yield f"  {sum(values.values()):>9}  together, of which {_moves(prepared)} will be moved"
+    yield from _left(prepared)
 
 
 def _moves(prepared: Prepared) -> str:
     if prepared.dry_count is not None:
         return str(prepared.dry_count.re_encrypted)
     return f"about {prepared.plan.values_to_move(prepared.request.goal)}"
+
+
+def _left(prepared: Prepared) -> Iterator[str]:
+    """What a job never moves. Values that are under the target key already are not named."""
+    counted = prepared.plan if prepared.dry_count is None else prepared.dry_count
+    about = "about " if prepared.dry_count is None else ""
+    left = []
+    if counted.plaintext:
+        left.append(f"{about}{counted.plaintext} plaintext")
+    if counted.undecryptable:
+        left.append(f"{about}{counted.undecryptable} that no key opens")
+    if left:
+        yield f"             left as they are: {', '.join(left)}"
 
 
 def _place(prepared: Prepared) -> Iterator[str]:

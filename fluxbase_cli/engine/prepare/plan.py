@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fluxbase_cli.catalogue.locations import Form
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.key_sample import KeySample, take_sample
+from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.keyring import Keyring
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.records import ShardLayout
@@ -70,13 +71,27 @@ class Plan:
 
     def values_to_move(self, goal: Goal) -> int:
         """About how many values (for JSON: documents) the goal moves, by the shares of the key sample."""
-        moves = 0.0
+        return self._about(lambda tally: tally.moving(goal))
+
+    @property
+    def plaintext(self) -> int:
+        """About how many values are plaintext, by the shares of the key sample. No job moves them."""
+        return self._about(lambda tally: tally.plaintext)
+
+    @property
+    def undecryptable(self) -> int:
+        """About how many values no key opens, by the shares of the key sample. No job moves them."""
+        return self._about(lambda tally: tally.undecryptable)
+
+    def _about(self, count: Callable[[Tally], int]) -> int:
+        values = 0.0
         for location, number in self.values_by_location.items():
             tally = self.key_sample.samples.get(location)
-            if tally is not None and tally.scanned:
-                moved = sum(count for version, count in tally.by_version().items() if goal.moves(version))
-                moves += number * min(1.0, moved / tally.scanned)
-        return round(moves)
+            # A plaintext value is no sealed value, so `scanned` does not count it. The number of values does.
+            sampled = 0 if tally is None else tally.scanned + tally.plaintext
+            if tally is not None and sampled:
+                values += number * count(tally) / sampled
+        return round(values)
 
     @property
     def work(self) -> int:
