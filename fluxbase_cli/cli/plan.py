@@ -218,10 +218,12 @@ class WrittenPlan:
     Attributes:
         data: more fields of the result.
         lines: more lines of the result.
+        path: the file.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+    path: Path | None = None
 
 
 def write_plan_of(
@@ -249,4 +251,5 @@ def write_plan_of(
         PlanRequest(kept_options(job), job.plan_valid),
     )
     write_plan(job.plan_out, plan)
-    return WrittenPlan({"plan": written_data(plan, job.plan_out)}, tuple(written_lines(plan, job.plan_out)))
+    lines = tuple(written_lines(plan, job.plan_out))
+    return WrittenPlan({"plan": written_data(plan, job.plan_out)}, lines, job.plan_out)

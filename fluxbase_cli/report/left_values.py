@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.report.json_report import dotted
 from fluxbase_cli.report.table import paragraph
 from fluxbase_cli.store.quarantine import LeftKind, Quarantine
@@ -48,6 +49,18 @@ def unlisted_lines(left: Quarantine, job: int | None) -> Iterator[str]:
     """Where all values are, if not all of them are listed."""
     if left.unlisted and job is not None:
         yield f"  all {left.total} are in the table fluxbase_rotation.quarantine, with job = {job}"
+
+
+def left_in_short(report: JobReport) -> str:
+    """Why a job ends with exit code 4, in one line."""
+    left = report.quarantine
+    parts = [title.removesuffix(":") for title in left_titles(left)]
+    parts += [f"not examined: {each}" for each in report.unexamined]
+    listed = ""
+    if left:
+        command = "list --undecryptable" if report.job is None else f"status {report.job}"
+        listed = f". `fluxbase-cli secrets {command}` lists {'it' if left.total == 1 else 'them'}"
+    return f"{'; '.join(parts)}{listed}"
 
 
 def left_titles(left: Quarantine) -> Iterator[str]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.store.records import JobKind
 
 
-def job_next(report: JobReport, *, told: bool) -> Iterator[str]:
+def job_next(report: JobReport, *, told: bool, plan: Path | None = None) -> Iterator[str]:
     """What comes after a job, except after one that was interrupted: it is told how it is resumed.
 
     Args:
         report: how it ended.
         told: whether the steps for the server and its configuration were told already.
+        plan: the file to which the plan of the job was written, if it was.
     """
+    if plan is not None:
+        yield (
+            "Next: have the plan and its digest approved, then "
+            f"`fluxbase-cli secrets {report.kind.value} --plan {shlex.quote(str(plan))}`"
+        )
+        return
     if report.state == "dry-run":
         if report.total.re_encrypted:
             yield "Next: the same command without --dry-run moves these values."

@@ -163,3 +163,20 @@ def test_how_long_a_plan_is_valid_is_said_when_it_is_made(planner: InProcess) ->
     }
     created, expires = (document[name][11:13] for name in ("created_at", "expires_at"))
     assert (int(expires) - int(created)) % 24 == 2
+
+
+def test_after_a_plan_its_approval_is_the_next_step(planner: InProcess) -> None:
+    outcome = planner(*MOVE, "--plan-out", "plan.json")
+    next_step = "Next: have the plan and its digest approved, then `fluxbase-cli secrets re-encrypt --plan plan.json`"
+    assert outcome.stderr.splitlines()[-1] == next_step
+
+
+def test_a_quiet_job_says_why_it_ends_with_4(flux: Fluxbase, planner: InProcess) -> None:
+    flux.secrets(1, key=STRANGER)
+    outcome = planner(*MOVE, "--yes", "-q")
+    assert (outcome.code, outcome.stderr) == (
+        ExitCode.UNDECRYPTABLE_LEFT,
+        "Error: 1 value could not be opened and was left as it is. `fluxbase-cli secrets status 1` lists it\n",
+    )
+    as_json = json.loads(planner(*MOVE, "--yes", "-q", "--log-format", "json").stderr)
+    assert (as_json["event"], as_json["unlisted"]) == ("values.unlisted", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,13 +12,14 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchDone, Message, PassStarted, Waiting
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.log_events import LogEvent
-from fluxbase_cli.report.left_values import all_left_lines, left_lines
+from fluxbase_cli.report.left_values import all_left_lines, left_in_short, left_lines
 from fluxbase_cli.report.live_table import live_lines
 from fluxbase_cli.report.next_step import audit_next, job_next
 from fluxbase_cli.report.progress_state import ProgressState
 from fluxbase_cli.report.table import WIDTH, paragraph, table
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import UNWRITABLE, JobKind, QuarantineEntry
+from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
 
 _LONG = "functions.secret_versions.encrypted_value"
 
@@ -167,6 +169,28 @@ def test_a_job_says_what_comes_next_and_its_number(changed: dict[str, object], b
 
     assert lines[0].startswith(begins)
     assert ("Job 7: `fluxbase-cli secrets status 7` shows it in full." in lines) == (report.job is not None)
+
+
+def test_after_a_plan_its_approval_comes_next() -> None:
+    report = replace(_REPORT, state="dry-run", job=None, kind=JobKind.ROLLBACK)
+
+    assert list(job_next(report, told=False, plan=Path("my plan.json"))) == [
+        "Next: have the plan and its digest approved, then `fluxbase-cli secrets rollback --plan 'my plan.json'`"
+    ]
+
+
+def test_what_a_job_has_left_is_said_in_one_line() -> None:
+    two = replace(_REPORT, quarantine=_left(("a.b.c", "no key opens it", 2)))
+    one = replace(_REPORT, job=None, state="dry-run", quarantine=_left(("a.b.c", "no key opens it", 1)))
+    unseen = replace(_REPORT, unexamined=(Unexamined(UnexaminedKind.DATABASE, "tenant_a", "it can't be reached"),))
+
+    assert left_in_short(two) == (
+        "2 values could not be opened and were left as they are. `fluxbase-cli secrets status 7` lists them"
+    )
+    assert left_in_short(one) == (
+        "1 value could not be opened and was left as it is. `fluxbase-cli secrets list --undecryptable` lists it"
+    )
+    assert left_in_short(unseen) == f"not examined: {unseen.unexamined[0]}"
 
 
 def test_an_audit_that_finds_values_says_how_they_move() -> None:

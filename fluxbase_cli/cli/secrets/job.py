@@ -313,6 +313,7 @@ def _tell_result(  # noqa: PLR0913, PLR0917  # the result and what it is about
     """Print how the job ended, and what comes next. Return the exit code."""
     from fluxbase_cli.report.costs import cost_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.report.json_report import databases_report  # noqa: PLC0415
+    from fluxbase_cli.report.left_values import left_in_short  # noqa: PLC0415
     from fluxbase_cli.report.next_step import job_next  # noqa: PLC0415
     from fluxbase_cli.report.text import database_lines, job_lines  # noqa: PLC0415
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415
@@ -324,6 +325,8 @@ def _tell_result(  # noqa: PLR0913, PLR0917  # the result and what it is about
         messages.warn(LogEvent.NOT_EXAMINED, f"not examined: {each}")
     if report.quarantine:
         print_quarantine(messages, report.quarantine, report.job)
+    if messages.quiet and report.exit_code == ExitCode.UNDECRYPTABLE_LEFT:
+        messages.fail(LogEvent.VALUES_UNLISTED, left_in_short(report), unlisted=report.quarantine.total)
     for line in cost_lines(report):
         messages.tell(LogEvent.JOB_COST, line)
     for line in notes.after() if report.state == "completed" else ():
@@ -340,7 +343,7 @@ def _tell_result(  # noqa: PLR0913, PLR0917  # the result and what it is about
                 f"    security:\n      encryption:\n        active_key_version: {request.goal.target}\n"
             ),
         )
-    for line in job_next(report, told=notes.knows_one_key):
+    for line in job_next(report, told=notes.knows_one_key, plan=written.path):
         messages.tell(LogEvent.COMMAND_NEXT, line)
     return report.exit_code
 
