@@ -18,15 +18,8 @@ def job_next(report: JobReport, *, told: bool, plan: Path | None = None) -> Iter
         told: whether the steps for the server and its configuration were told already.
         plan: the file to which the plan of the job was written, if it was.
     """
-    if plan is not None:
-        yield (
-            "Next: have the plan and its digest approved, then "
-            f"`fluxbase-cli secrets {report.kind.value} --plan {shlex.quote(str(plan))}`"
-        )
-        return
     if report.state == "dry-run":
-        if report.total.re_encrypted:
-            yield "Next: the same command without --dry-run moves these values."
+        yield from _dry_run_next(report, plan)
         return
     if report.state not in {"completed", "interrupted"}:
         yield "Next: fix the cause that the line with ✗ names. Then run the same command again: it resumes the job."
@@ -45,6 +38,16 @@ def job_next(report: JobReport, *, told: bool, plan: Path | None = None) -> Iter
             yield f"Next: prove what still needs the old key: `fluxbase-cli secrets audit{version} --databases all`"
     if report.job is not None:
         yield f"Job {report.job}: `fluxbase-cli secrets status {report.job}` shows it in full."
+
+
+def _dry_run_next(report: JobReport, plan: Path | None) -> Iterator[str]:
+    if plan is not None:
+        yield (
+            "Next: have the plan and its digest approved, then "
+            f"`fluxbase-cli secrets {report.kind.value} --plan {shlex.quote(str(plan))}`"
+        )
+    elif report.total.re_encrypted:
+        yield "Next: the same command without --dry-run moves these values."
 
 
 def audit_next(report: AuditReport) -> Iterator[str]:
