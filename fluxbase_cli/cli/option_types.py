@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,14 @@ def seconds(name: str, *, least: float = 0.0, most: float = 86_400.0) -> Callabl
         return given
 
     return parse
+
+
+def plan_digest(text: str) -> str:
+    """A parser for the digest of a plan."""
+    found = text.strip().lower()
+    if not re.fullmatch("sha256:[0-9a-f]{64}", found):
+        raise typer.BadParameter(f"{text!r} is not a digest: sha256: and 64 hexadecimal digits")
+    return found
 
 
 JobBatchSize = Annotated[
@@ -250,7 +259,8 @@ PlanOut = Annotated[
     typer.Option(
         "--plan-out",
         metavar="FILE",
-        help="Write what would be done to this file, for somebody to approve. Changes nothing, as --dry-run.",
+        help="Write what would be done to this file, for somebody to approve. Changes nothing, as --dry-run. The tool "
+        "does not know who approves: your CI asks for that, between the job with --plan-out and the one with --plan.",
     ),
 ]
 PlanIn = Annotated[
@@ -260,6 +270,16 @@ PlanIn = Annotated[
         metavar="FILE",
         help="Run exactly this plan, without a question. Refused with exit code 3 if the database or the keys are not "
         "those of the plan any more.",
+    ),
+]
+PlanDigest = Annotated[
+    str | None,
+    typer.Option(
+        "--plan-digest",
+        parser=plan_digest,
+        metavar="DIGEST",
+        help="With --plan: the digest that was approved, as --plan-out has printed it (sha256:…). Another plan is "
+        "refused with exit code 3.",
     ),
 ]
 PlanValid = Annotated[
@@ -301,6 +321,7 @@ class JobOptions:
     notify: Notify = None
     plan_out: PlanOut = None
     plan: PlanIn = None
+    plan_digest: PlanDigest = None
     plan_valid: PlanValid = 86_400.0
 
 

@@ -95,6 +95,8 @@ def check_plan_options(job: JobOptions) -> JobOptions:
     Raises:
         ConfigurationError: options can't go together, or the file can't be written.
     """
+    if job.plan_digest is not None and job.plan is None:
+        raise ConfigurationError("--plan-digest needs --plan", hint="Name the file with --plan FILE.")
     if job.plan_out is None:
         if _given("plan_valid"):
             raise ConfigurationError("--plan-valid needs --plan-out", hint="A plan says itself how long it is valid.")
@@ -188,9 +190,11 @@ def _given(name: str) -> bool:
 
 
 def place_and_keys_fit(options: Options, job: JobOptions, plan: SavedPlan, loaded: Loaded, request: JobRequest) -> bool:
-    """Whether the time, the database, the keys and the locations are those of the plan. If not, print what differs."""
-    from fluxbase_cli.plans.differences import differences_of_place_and_keys  # noqa: PLC0415  # start-up time
+    """Whether it is the approved plan, and its time, database, keys and locations fit. If not, print what differs."""
+    from fluxbase_cli.plans.differences import Difference, differences_of_place_and_keys  # noqa: PLC0415  # start-up
 
+    if job.plan_digest not in (None, plan.digest):
+        return _fits(options, job, plan, (Difference("--plan-digest", str(job.plan_digest), plan.digest),))
     found = differences_of_place_and_keys(plan, loaded.settings.database, loaded.keyring, request)
     return _fits(options, job, plan, found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -51,7 +52,8 @@ def test_the_two_jobs_move_the_values_and_the_second_refuses_what_was_not_approv
     planned = job("plan")
     assert planned.returncode == 0, planned.stderr
     assert '"digest": "sha256:' in planned.stdout
-    (tmp_path / "apply").mkdir()
+    assert "PLAN_DIGEST" in job("apply").stderr
+    environment["PLAN_DIGEST"] = json.loads((tmp_path / "plan" / "plan.json").read_text())["digest"]
     shutil.copy(tmp_path / "plan" / "plan.json", tmp_path / "apply")
 
     with psycopg.connect(rotation.url, autocommit=True) as connection:

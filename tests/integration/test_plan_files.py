@@ -122,6 +122,8 @@ def test_every_field_that_is_missing_or_of_another_type_is_refused(planner: InPr
         (("--plan-out", "plan.json", "--run-name", "x"), "--plan-out and --run-name can't go together"),
         (("--plan-out", "plan.json", "--plan", "plan.json"), "--plan-out and --plan can't go together"),
         (("--plan-valid", "1h"), "--plan-valid needs --plan-out"),
+        (("--plan-digest", f"sha256:{'0' * 64}"), "--plan-digest needs --plan"),
+        (("--plan", "plan.json", "--plan-digest", "sha256:12"), "'sha256:12' is not a digest"),
         (("--plan", "nowhere.json"), "--plan nowhere.json"),
         (("--plan", "plan.json", "--fleet", "fleet.yaml"), "--plan and --fleet can't go together"),
         (("--plan-out", "plan.json", "--fleet", "fleet.yaml"), "--plan-out and --fleet can't go together"),
@@ -180,3 +182,13 @@ def test_a_quiet_job_says_why_it_ends_with_4(flux: Fluxbase, planner: InProcess)
     )
     as_json = json.loads(planner(*MOVE, "--yes", "-q", "--log-format", "json").stderr)
     assert (as_json["event"], as_json["unlisted"]) == ("values.unlisted", 1)
+
+
+def test_only_the_plan_with_the_approved_digest_is_run(flux: Fluxbase, planner: InProcess) -> None:
+    approved = planned(planner)["digest"]
+    other = planned(planner, "--batch-size", "7")["digest"]
+    refused = apply(planner, "--plan-digest", approved)
+    assert refused.code == ExitCode.CHECK_SAYS_NO
+    assert f"--plan-digest: planned {approved}, found {other}" in refused.stdout
+    assert under_old_key(flux) == 20
+    assert apply(planner, "--plan-digest", other.upper().replace("SHA", "sha")).code == ExitCode.DONE
