@@ -239,7 +239,9 @@ def health(
 
     address = _address(listen)
     if address is None:
-        raise ConfigurationError("--listen none: a daemon that does not listen can't be asked")
+        raise ConfigurationError(
+            "--listen none: a daemon that does not listen can't be asked", hint="Name the address at which it listens."
+        )
     found = ask_daemon(_reached(address))
     print_result(options, found, health_lines(found))
     return ExitCode.FAILED if found["status"] == "stalled" else ExitCode.DONE

@@ -31,7 +31,10 @@ def read_words(reader: Reader, path: str, example: str) -> tuple[SettingValue, .
         try:
             return tuple(SettingValue(word, variable.place) for word in shlex.split(variable.text))
         except ValueError:
-            raise ConfigurationError(f"{variable.place} can't be split into words: a quote is not closed") from None
+            raise ConfigurationError(
+                f"{variable.place} can't be split into words: a quote is not closed",
+                hint=f"As in `{example}`; no shell reads it.",
+            ) from None
     section = reader.section(path)
     if section is None or section.is_null:
         return ()
@@ -42,5 +45,7 @@ def read_words(reader: Reader, path: str, example: str) -> tuple[SettingValue, .
         )
     words = tuple(reader.text_of(item) for item in section.items())
     if words and not words[0].text:
-        raise ConfigurationError(f"{section.place} begins with an empty word")
+        raise ConfigurationError(
+            f"{section.place} begins with an empty word", hint=f"As in `{example}`; no shell reads it."
+        )
     return words

@@ -90,7 +90,9 @@ class Value:
             ConfigurationError: the value is a mapping or a list.
         """
         if not isinstance(self._node, yaml.ScalarNode):
-            raise ConfigurationError(f"{self.place} must be a single value")
+            raise ConfigurationError(
+                f"{self.place} must be a single value", hint="Write it on the same line, as in `name: value`."
+            )
         written, tag = self._node.value, self._node.tag
         decimal = tag == f"{_TAG}int" and _DECIMAL.fullmatch(written) is not None
         # Only an unquoted scalar has no style. Quoted and block scalars have one.
@@ -105,7 +107,7 @@ class Value:
             ConfigurationError: the value is not a list.
         """
         if not isinstance(self._node, yaml.SequenceNode):
-            raise ConfigurationError(f"{self.place} must be a list")
+            raise ConfigurationError(f"{self.place} must be a list", hint="Begin each of its entries with `- `.")
         for index, node in enumerate(self._node.value):
             yield Value(self.label, f"{self.path}[{index}]", node)
 
@@ -168,7 +170,9 @@ def read_document(file: SourceFile) -> Value:
     _refuse_duplicates(node, file)
     document = Value(file.label, "", node)
     if not (document.is_mapping or document.is_null):
-        raise ConfigurationError(f"{file.label} must be a mapping (`name: value`) at its top")
+        raise ConfigurationError(
+            f"{file.label} must be a mapping (`name: value`) at its top", hint="Is this the right file?"
+        )
     return document
 
 
@@ -177,7 +181,9 @@ def _pairs(node: yaml.MappingNode, place: str) -> Iterator[tuple[str, yaml.Node]
         # Resolves merges (`<<: *base`). The merged pairs come before the pairs of the mapping itself.
         yaml.SafeLoader("").flatten_mapping(node)
     except (yaml.YAMLError, RecursionError):
-        raise ConfigurationError(f"{place} has a merge (`<<`) that can't be resolved") from None
+        raise ConfigurationError(
+            f"{place} has a merge (`<<`) that can't be resolved", hint="Write the values out."
+        ) from None
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode):
             yield key.value, value

@@ -16,5 +16,5 @@ def text_option(entry: KeyEntry, name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, Secret):
-        raise ConfigurationError(f"`{name}` at {entry.source} is not text")
+        raise ConfigurationError(f"`{name}` at {entry.source} is not text", hint="Put quotes around it.")
     return value.reveal().strip() or None

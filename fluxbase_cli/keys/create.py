@@ -130,7 +130,10 @@ def _history(settings: Settings, warn: Callable[[str], None]) -> KeyHistory:
     except FluxbaseCliError as error:
         if settings.encryption.keeps_wrapped_keys:
             raise
-        warn(f"the database can't be asked which key versions existed before ({error.message})")
+        warn(
+            f"the database can't be asked which key versions existed before ({error.message}); "
+            "`fluxbase-cli config check` says what to do"
+        )
         return KeyHistory()
 
 
@@ -193,4 +196,7 @@ def _record(settings: Settings, entry: KeyEntry, created: CreatedKey, warn: Call
             )
     except FluxbaseCliError as error:
         # The key is stored and was read back. Only its age will not be known.
-        warn(f"the new key could not be recorded in the database ({error.message})")
+        warn(
+            f"the new key could not be recorded in the database ({error.message}); "
+            "`fluxbase-cli config check` says what to do"
+        )

@@ -34,7 +34,10 @@ def destroy_at_its_place(
         wrapped = WrappedKeyStore(connection)
         wrapped.delete(entry.version)
         if wrapped.get(entry.version) is not None:
-            raise ConfigurationError(f"the key at {entry.source} is still there after it was deleted")
+            raise ConfigurationError(
+                f"the key at {entry.source} is still there after it was deleted",
+                hint="Remove it there by hand, then run the same command again.",
+            )
         left = "backups of the database still hold the wrapped form, and the key that wraps it opens those"
         return True, (left,)
     provider = sources.provider(entry.provider)

@@ -138,7 +138,10 @@ def verification_lines(verification: Verification) -> Iterator[str]:
             server = "; the server has this key" if key.server else ""
             yield f"✓ {name}: fingerprint {key.fingerprint}, opens what it seals{server}"
         else:
-            yield joined(f"✗ {name}: ", key.problem)
+            # The error of a key that can't be read names its place already.
+            place = key.source.rpartition("(")[2].removesuffix(")")
+            short = f"key version {key.version}" if place in key.problem else name
+            yield joined(f"✗ {short}: ", key.problem)
 
 
 def rewrapped_data(rewrapped: Sequence[Rewrapped]) -> dict[str, Any]:

@@ -71,7 +71,10 @@ def _exception(entry: Value) -> RuleException:
     members = entry.members()
     unknown = sorted(members.keys() - _NAMES)
     if unknown:
-        raise ConfigurationError(f"{entry.place} must have rule, where, reason and until, and no other names")
+        raise ConfigurationError(
+            f"{entry.place} must have rule, where, reason and until, and no other names",
+            hint="Remove or correct the other names.",
+        )
     texts = {name: text_of(value).strip() for name, value in members.items()}
     rule = find_rule(texts.get("rule", ""))
     if rule is None:

@@ -88,7 +88,10 @@ class ServerControl:
             except CantChangeError as error:
                 raise refuse(path, error, "The server's key was not changed.") from None
             if installed != text:
-                raise ConfigurationError(f"{path} does not hold the key that was written to it")
+                raise ConfigurationError(
+                    f"{path} does not hold the key that was written to it",
+                    hint="Does something else write this file? Is the disk full?",
+                )
         if self.settings.install_key_command:
             self._run("install_key_command", self.settings.install_key_command, text)
 

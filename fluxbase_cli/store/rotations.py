@@ -186,7 +186,10 @@ class RotationStore:
                     "begin", from_version=from_version, forced=forced, due_at=due_at, newest_job=newest_job, now=now
                 )
         except psycopg.errors.UniqueViolation:
-            raise RotationRunningError("another rotation was begun on this database just now") from None
+            raise RotationRunningError(
+                "another rotation was begun on this database just now",
+                hint="`fluxbase-cli secrets status` shows its job.",
+            ) from None
         begun = self._rotation(rows)
         assert begun is not None  # noqa: S101  # RETURNING
         return begun

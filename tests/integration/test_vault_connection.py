@@ -108,7 +108,7 @@ def test_a_sealed_server_with_tls_is_trusted_only_with_its_authority(tmp_path: P
             provider(server, VAULT_CLIENT_CERT="/x")
         no_authority = tmp_path / "none.pem"
         no_authority.write_text("nothing", encoding="utf-8")
-        with refused("Vault at"):
+        with refused("there is no certificate in the file of the authority", "Name a PEM file: VAULT_CACERT"):
             provider(server, VAULT_CACERT=str(no_authority)).fetch(key)
 
         server.ask("PUT", "sys/seal")

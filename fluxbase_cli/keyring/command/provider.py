@@ -70,7 +70,7 @@ def _words_of(entry: KeyEntry) -> tuple[str, ...]:
     option = entry.options.get(_FIELD)
     words = tuple(word.reveal() for word in option) if isinstance(option, tuple) else ()
     if not words:
-        raise ConfigurationError(f"{entry.source} has no {_FIELD}")
+        raise ConfigurationError(f"{entry.source} has no {_FIELD}", hint="Write `key_command: [PROGRAM, ARGUMENT]`.")
     return words
 
 

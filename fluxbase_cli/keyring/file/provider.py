@@ -72,7 +72,9 @@ class FileKeyProvider:
                 "`fluxbase-cli keys generate`.",
             ) from None
         except ValueError:
-            raise ConfigurationError(f"the path of key version {version} can't be a file's") from None
+            raise ConfigurationError(
+                f"the path of key version {version} can't be a file's", hint="Correct the path."
+            ) from None
         return _created(version, path, parse_key(text, str(path)))
 
     def find(self, version: int, known: tuple[KeyEntry, ...]) -> CreatedKey | None:
@@ -99,7 +101,10 @@ class FileKeyProvider:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            raise ConfigurationError(f"{path} can't be looked for: {error.strerror or type(error).__name__}") from None
+            raise ConfigurationError(
+                f"{path} can't be looked for: {error.strerror or type(error).__name__}",
+                hint="Run the command as a user who may read that folder.",
+            ) from None
         return True
 
     def destroy(self, entry: KeyEntry) -> None:

@@ -139,17 +139,19 @@ def _namespace(settings: VaultSettings, environ: Mapping[str, str]) -> str | Non
     namespace = (environ.get("VAULT_NAMESPACE") or settings.namespace or "").strip().strip("/")
     if not (namespace.isascii() and namespace.isprintable()):
         place = "environment: VAULT_NAMESPACE" if environ.get("VAULT_NAMESPACE") else f"{_SECTION}.namespace"
-        raise ConfigurationError(f"{place} is not a namespace")
+        raise ConfigurationError(f"{place} is not a namespace", hint="Write its path, as in team/project.")
     return namespace or None
 
 
 def _tls(settings: VaultSettings, environ: Mapping[str, str]) -> Tls:
     skipped = _FLAGS.get(environ.get("VAULT_SKIP_VERIFY", "").strip())
     if skipped is None:
-        raise ConfigurationError("environment: VAULT_SKIP_VERIFY must be true or false")
+        raise ConfigurationError(
+            "environment: VAULT_SKIP_VERIFY must be true or false", hint="Unset it: false is the default."
+        )
     certificate, key = environ.get("VAULT_CLIENT_CERT"), environ.get("VAULT_CLIENT_KEY")
     if bool(certificate) != bool(key):
-        raise ConfigurationError("only one of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY is set")
+        raise ConfigurationError("only one of VAULT_CLIENT_CERT and VAULT_CLIENT_KEY is set", hint="Set both, or none.")
     client = None
     if certificate and key:
         client = (
@@ -170,5 +172,5 @@ def _tls(settings: VaultSettings, environ: Mapping[str, str]) -> Tls:
 
 def _existing(path: str, place: str) -> str:
     if not Path(path).exists():
-        raise ConfigurationError(f"{place}: there is no file {path}")
+        raise ConfigurationError(f"{place}: there is no file {path}", hint="Correct the path, or remove the setting.")
     return path

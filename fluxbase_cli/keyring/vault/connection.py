@@ -220,11 +220,8 @@ class Connection:
         try:
             yield
         except requests.exceptions.SSLError as error:
-            raise ConfigurationError(
-                f"{self.name} can't be trusted: {_tls_reason(error)}",
-                hint="Name the authority that signed its certificate: VAULT_CACERT, or `ca_cert` in the section vault. "
-                "If it does not use TLS, write http:// in its address.",
-            ) from None
+            reason, hint = _tls_reason(error)
+            raise ConfigurationError(f"{self.name} can't be trusted: {reason}", hint=hint) from None
         except requests.exceptions.Timeout:
             raise ConfigurationError(f"{self.name} does not answer in time", hint=_REACH_HINT) from None
         except requests.exceptions.ProxyError:
@@ -301,8 +298,13 @@ def _json(reply: requests.Response) -> Mapping[str, Any]:
     return body if isinstance(body, Mapping) else {}
 
 
-def _tls_reason(error: BaseException) -> str:
-    """What OpenSSL says, if its error is among the causes. Its texts are constant, so they can be shown."""
+_AUTHORITY = "VAULT_CACERT, or security.encryption.vault.ca_cert"
+#: X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL.
+_OTHER_NAME = frozenset({62, 64})
+
+
+def _tls_reason(error: BaseException) -> tuple[str, str]:
+    """What OpenSSL says (its texts are constant, so they can be shown), and what to do. For any error of TLS."""
     pending: list[object] = [error]
     seen: set[int] = set()
     while pending:
@@ -311,9 +313,16 @@ def _tls_reason(error: BaseException) -> str:
             continue
         seen.add(id(found))
         if isinstance(found, ssl.SSLCertVerificationError):
-            return f"its certificate is not valid ({found.verify_message})"
+            hint = f"Name the authority that signed its certificate: {_AUTHORITY}."
+            if found.verify_code in _OTHER_NAME:
+                hint = "Write the name that is in its certificate in VAULT_ADDR or security.encryption.vault.address."
+            return f"its certificate is not valid ({found.verify_message})", hint
+        if isinstance(found, ssl.SSLError) and found.reason == "WRONG_VERSION_NUMBER":
+            return "it does not use TLS", "Write http:// in its address, if nobody else is on that network."
+        if isinstance(found, ssl.SSLError) and found.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
+            return "there is no certificate in the file of the authority", f"Name a PEM file: {_AUTHORITY}."
         pending += [*found.args, getattr(found, "reason", None), found.__cause__, found.__context__]
-    return "no TLS connection can be made"
+    return "no TLS connection can be made", f"Check its address, and the certificate of its authority: {_AUTHORITY}."
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -280,7 +280,10 @@ class Engines:
         _require(response, self._client, f"looking for the mount of {path}")
         mount = str(response.data.get("path") or "")
         if not mount or not path.startswith(mount):
-            raise ConfigurationError(f"{path} names a mount of {self._client.name} and no secret in it")
+            raise ConfigurationError(
+                f"{path} names a mount of {self._client.name} and no secret in it",
+                hint="Write mount and path, as in secret/fluxbase/keys/v1.",
+            )
         engine = _engine(self._client, mount, response.data)
         self._known[mount] = engine
         return engine
@@ -300,12 +303,17 @@ def _engine(client: VaultClient, mount: str, described: Mapping[str, Any]) -> En
         case "2":
             return KvVersion2(client, mount)
         case _:
-            raise ConfigurationError(f"the mount {mount} of {client.name} is a kv of an unknown version")
+            raise ConfigurationError(
+                f"the mount {mount} of {client.name} is a kv of an unknown version",
+                hint="Keep the keys in a mount of KV version 1 or 2.",
+            )
 
 
 def _require(response: Response, client: VaultClient, doing: str, *also: int) -> None:
     if not response.is_ok and response.status not in also:
-        raise ConfigurationError(f"{client.name} refuses {doing} (HTTP {response.status})")
+        raise ConfigurationError(
+            f"{client.name} refuses {doing} (HTTP {response.status})", hint="The log of the server says why."
+        )
 
 
 def _readable_versions(metadata: Mapping[str, Any]) -> Iterator[str]:

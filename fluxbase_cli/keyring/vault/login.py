@@ -99,7 +99,9 @@ def _jwt(auth: VaultAuth, default_file: str | None) -> dict[str, str]:
 
 
 def _missing(what: str, auth: VaultAuth) -> ConfigurationError:
-    return ConfigurationError(f"{_SECTION} has no {what}, which the login by {auth.method} needs")
+    return ConfigurationError(
+        f"{_SECTION} has no {what}, which the login by {auth.method} needs", hint="Set it, or choose another method."
+    )
 
 
 def _secret_or_file(secret: Secret | None, file: str | None, setting: str) -> str:
@@ -151,5 +153,8 @@ def _read(path: Path, place: str) -> str:
 def _header(text: str, place: str) -> Secret:
     # The library would quote a token that it can't send.
     if not (text.isascii() and text.isprintable()):
-        raise ConfigurationError(f"{place} holds no token: it has characters that no token has")
+        raise ConfigurationError(
+            f"{place} holds no token: it has characters that no token has",
+            hint="Write only the token there, on one line.",
+        )
     return Secret(text)

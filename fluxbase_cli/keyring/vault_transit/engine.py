@@ -99,7 +99,10 @@ class Transit:
         try:
             return base64.b64decode(text, validate=True)
         except ValueError:
-            raise ConfigurationError(f"{failed}: {self.server} does not answer like Vault") from None
+            raise ConfigurationError(
+                f"{failed}: {self.server} does not answer like Vault",
+                hint="Check VAULT_ADDR, and whether a proxy answers in its place.",
+            ) from None
 
     def _refuse_unsuitable(self, key: WrappingKey, failed: str) -> None:
         """Refuse a wrapping key that does not exist. Vault would make one, if the token may do that."""
