@@ -12,6 +12,7 @@ import typer
 from fluxbase_cli import __version__
 from fluxbase_cli.cli import demo
 from fluxbase_cli.cli.completion import command as completion
+from fluxbase_cli.cli.exit_codes import exit_code_lines
 from fluxbase_cli.cli.options import root_options, wants_json
 from fluxbase_cli.cli.output import say_what_was_lost
 from fluxbase_cli.cli.signals import ends_in_time, take_signals
@@ -27,6 +28,8 @@ proves that no value is left under the old key. Start with `fluxbase-cli demo`, 
 
 You can write the options below before or after the command's name. You can also set every option by an environment
 variable: --batch-size by FLUXBASE_CLI_BATCH_SIZE, and so on. The command line overrides the variable.
+
+`fluxbase-cli help exit-codes` explains the exit codes.
 """
 
 
@@ -88,7 +91,13 @@ def _help(
     ctx: typer.Context,
     words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND]...", help="The command's words.")] = None,
 ) -> None:
-    """Show the help of a command, as --help does."""
+    """Show the help of a command, as --help does, or the exit codes.
+
+    `help exit-codes` explains the exit codes.
+    """
+    if words == ["exit-codes"]:
+        print("\n".join(exit_code_lines()))  # noqa: T201
+        return
     context = ctx.find_root()
     for word in words or ():
         found = getattr(context.command, "get_command", lambda _context, _word: None)(context, word)
