@@ -63,6 +63,7 @@ class LogEvent(StrEnum):
     VACUUM_BEGUN = "vacuum.begun"
     VACUUM_REFUSED = "vacuum.refused"
     VACUUM_FAILED = "vacuum.failed"
+    VACUUM_USELESS = "vacuum.useless"
     DATABASE_DONE = "database.done"
 
     # Reports.

@@ -147,6 +147,10 @@ class ShardStore:
         """End a shard whose relation does not exist any more. A catch-up pass over everything follows."""
         self._sql.rows("abandon_shard", job=job, shard=shard, runner=runner)
 
+    def main_rows_done(self, job: int) -> dict[str, int]:
+        """How many rows the main pass has processed, by `schema.name` of the relation."""
+        return {str(row["relation"]): int(row["rows"]) for row in self._sql.rows("main_rows_done", job=job)}
+
     def totals(self, job: int) -> list[ShardTotal]:
         """The progress of each shard."""
         return [

@@ -9,10 +9,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from fluxbase_cli.store.connection import Connection
+from fluxbase_cli.store.connection import APPLICATION_NAME, Connection
 from fluxbase_cli.store.encoding import NO_PARAMETERS
 from fluxbase_cli.store.queries import named_queries
 from fluxbase_cli.store.relation import Relation, names_of
+
+#: The first half of the key of the lock that `take_vacuum_lock` takes: "flxv" in ASCII.
+_VACUUM_LOCK_CLASS = 0x666C7876
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ class TableSize:
     entries_a_row: float
     live: int
     dead: int
+
+    @property
+    def outside(self) -> int:
+        """The large values outside the rows."""
+        return self.whole - self.heap
 
     @property
     def total(self) -> int:
@@ -58,6 +66,56 @@ def vacuum(connection: Connection, relation: Relation) -> None:
     # The same delay as autovacuum, so that the load is low.
     connection.execute("SET vacuum_cost_delay = '2ms'")
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(relation.identifier), NO_PARAMETERS)
+
+
+def vacuum_in_a_job(connection: Connection, relation: Relation) -> None:
+    """Vacuum a relation and its large values, so that their room can be used again. Only outside a transaction.
+
+    It waits for no lock and takes none that a reader or writer would notice. Somebody else's lock makes it do nothing.
+    """
+    # The whole table need not be read because of its age now; autovacuum does that. The server lowers the figure.
+    connection.execute("SET vacuum_freeze_table_age = 2000000000")
+    connection.execute(
+        sql.SQL("VACUUM (SKIP_LOCKED, TRUNCATE FALSE, PARALLEL 0) {}").format(relation.identifier), NO_PARAMETERS
+    )
+
+
+def oldest_snapshot(connection: Connection) -> tuple[int, int]:
+    """The number of the next transaction, and of the one since which a snapshot of others keeps what dies.
+
+    If there is no such snapshot, both are the same.
+    """
+    row = connection.execute(
+        named_queries("table_size.sql")["oldest_snapshot"], {"ours": APPLICATION_NAME}, prepare=False
+    ).fetchone()
+    upcoming, age = (int(row[0]), int(row[1])) if row else (0, 0)
+    return upcoming, upcoming - age
+
+
+def take_vacuum_lock(connection: Connection, relation: Relation) -> bool:
+    """Take the advisory lock of the one session that vacuums a relation during a job. Return whether it is this one.
+
+    The session holds it until it ends.
+    """
+    row = connection.execute(
+        named_queries("table_size.sql")["vacuum_lock"],
+        {"lock_class": _VACUUM_LOCK_CLASS, "schema": relation.schema, "name": relation.name},
+        prepare=False,
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def others_wait_for(connection: Connection, process: int) -> bool:
+    """Whether a session waits for a relation that another session has locked.
+
+    Args:
+        connection: any session.
+        process: the backend of the session that has the lock.
+    """
+    row = connection.execute(
+        named_queries("table_size.sql")["others_wait_for"], {"process": process}, prepare=False
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def try_lock_relation(connection: Connection, relation: Relation) -> bool:

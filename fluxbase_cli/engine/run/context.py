@@ -28,6 +28,7 @@ class RunContext:
         runner: the number of this process among those that work on the job.
         began: the first transaction that may have begun after the job did.
         last_pass: the catch-up pass after which the job gives up.
+        vacuumed: the relations that are vacuumed while the job runs.
     """
 
     database: DatabaseSettings
@@ -37,6 +38,7 @@ class RunContext:
     runner: int
     began: int
     last_pass: int
+    vacuumed: tuple[Relation, ...] = ()
 
     @property
     def request(self) -> JobRequest:
@@ -68,5 +70,9 @@ class RunContext:
         return {relation.qualified: relation for relation in self.prepared.preflight.relations}
 
     def large_relations(self) -> tuple[Relation, ...]:
-        """The relations that autovacuum is kept away from."""
-        return tuple(relation for relation, found in self.prepared.plan.stats.items() if found.rows >= LARGE_ROWS)
+        """The relations that autovacuum is kept away from. That lock would keep our own VACUUM away too."""
+        return tuple(
+            relation
+            for relation, found in self.prepared.plan.stats.items()
+            if found.rows >= LARGE_ROWS and relation not in self.vacuumed
+        )

@@ -25,6 +25,7 @@ from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.job_start import BeforeBegin, JobStart, recorded_job
 from fluxbase_cli.engine.run.pool import Pool
+from fluxbase_cli.engine.run.toast_vacuum import vacuumed_in_the_job
 from fluxbase_cli.engine.run.worker_process import WorkerProcesses, describe_failure, share_workers
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
@@ -34,6 +35,7 @@ from fluxbase_cli.store.connection import Connection, connect, first_line, sessi
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import Job, JobState
+from fluxbase_cli.store.relation import Relation
 from fluxbase_cli.unexamined import Unexamined
 
 #: A job with fewer rows takes one or two seconds, and a trial run would take a large part of that time.
@@ -75,6 +77,7 @@ class JobRun:
         self._workers = prepared.request.workers
         self._estimate: Estimate | None = None
         self._meter: CostMeter | None = None
+        self._vacuumed: tuple[Relation, ...] = ()
         self._names = tuple(prepared.plan.rows_by_location)
 
     def run(self) -> JobReport:
@@ -137,7 +140,9 @@ class JobRun:
             decision = self._prepared.decision
             if decision.begins and self._prepared.plan.rows >= _WORTH_AN_ESTIMATE:
                 self._estimate = self._try_out(rounds=1)
-            self._meter = CostMeter(connection, self._prepared.preflight.relations)
+            relations = self._prepared.preflight.relations
+            self._meter = CostMeter(connection, relations)
+            self._vacuumed = vacuumed_in_the_job(connection, relations, self._meter.before)
             start = JobStart(self._prepared, self._keyring, self._observer, self._before_begin)
             job = start.begin(connection, jobs)
             if job.state is JobState.COMPLETED:
@@ -183,6 +188,7 @@ class JobRun:
             began=job.began,
             # A job that gave up after this number of passes gets the same number again.
             last_pass=job.pass_number + MOST_CATCH_UP_PASSES,
+            vacuumed=self._vacuumed,
         )
         own, *others = self._shares
         with WorkerProcesses(context, others, self._stop, self._observer) as processes:

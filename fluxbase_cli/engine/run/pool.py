@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Self
 
 import psycopg
@@ -18,6 +19,7 @@ from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.run.context import RunContext
 from fluxbase_cli.engine.run.crew import Crew
 from fluxbase_cli.engine.run.history import JobHistory
+from fluxbase_cli.engine.run.toast_vacuum import ToastVacuum
 from fluxbase_cli.engine.run.worker import Worker
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.autovacuum_lock import AutovacuumLock
@@ -158,6 +160,9 @@ class Pool:
         history = JobHistory(context.job, context.runner, throttler)
         noted = Several(observer, history)
         self._crew = crew
+        # The worker processes leave the VACUUM to the first one.
+        shared = context if reported is None else replace(context, vacuumed=())
+        self._vacuum = ToastVacuum(shared, throttler, stop, observer)
 
         def new_worker(number: int) -> Worker:
             return Worker(number, context, stop, noted, catch_up, throttler, crew)
@@ -175,7 +180,7 @@ class Pool:
             Exception: the first error of a worker, if retries did not help. The other workers have finished their
                 batches.
         """
-        with self._heartbeat, _rare_collections():
+        with self._heartbeat, self._vacuum, _rare_collections():
             self._complete()
             self._join()
         if self._failures:

@@ -97,6 +97,12 @@ WHERE id = %(shard)s AND runner = %(runner)s AND NOT done;
 SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                WHERE n.nspname = %(schema)s AND c.relname = %(relation)s AND c.relkind = 'r') AS found;
 
+-- name: main_rows_done
+SELECT relation, sum(rows_done)::bigint AS rows
+FROM fluxbase_rotation.shard
+WHERE job = %(job)s AND pass = 0
+GROUP BY relation;
+
 -- name: shard_totals
 -- How far a shard is: the lanes that are done, and the finished part of the present lane.
 SELECT s.pass, s.table_name, s.done, s.rows_done, s.counts, s.upto - s.first AS size,

@@ -34,3 +34,32 @@ JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = r.name;
 SELECT EXISTS (
     SELECT FROM pg_locks AS w
     WHERE w.locktype = 'relation' AND NOT w.granted AND pg_backend_pid() = ANY (pg_blocking_pids(w.pid)));
+
+-- name: others_wait_for
+SELECT EXISTS (
+    SELECT FROM pg_locks AS w
+    WHERE w.locktype = 'relation' AND NOT w.granted AND %(process)s = ANY (pg_blocking_pids(w.pid)));
+
+-- name: oldest_snapshot
+-- The next transaction's number, and how many transactions ago the oldest snapshot began that keeps dead rows of this
+-- database from being removed. Our own batches are short, and the VACUUM of autovacuum does not count.
+SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next,
+       coalesce(greatest(
+           (SELECT max(greatest(age(a.backend_xmin), age(a.backend_xid)))
+            FROM pg_stat_activity AS a
+            WHERE a.pid <> pg_backend_pid() AND NOT coalesce(starts_with(a.application_name, %(ours)s), false)
+              AND a.backend_type IS DISTINCT FROM 'autovacuum worker'
+              AND (a.datname IS NULL OR a.datname = current_database())),
+           (SELECT max(age(s.xmin)) FROM pg_replication_slots AS s),
+           (SELECT max(age(p.transaction)) FROM pg_prepared_xacts AS p WHERE p.database = current_database())),
+           0)::bigint AS age;
+
+-- name: vacuum_lock
+-- A session that has the lock already does not take it again.
+SELECT coalesce(bool_or(l.pid IS NOT NULL OR pg_try_advisory_lock(%(lock_class)s, k.key)), false) AS taken
+FROM (SELECT hashtext(n.nspname || '.' || c.relname) AS key
+      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE n.nspname = %(schema)s AND c.relname = %(name)s) AS k
+LEFT JOIN pg_locks AS l
+    ON l.locktype = 'advisory' AND l.granted AND l.pid = pg_backend_pid() AND l.classid = %(lock_class)s::oid
+       AND l.objid = (k.key::bigint & 4294967295)::oid;
