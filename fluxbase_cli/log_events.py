@@ -36,6 +36,7 @@ class LogEvent(StrEnum):
     VALUES_UNLISTED = "values.unlisted"
     NOT_EXAMINED = "not-examined"
     LIST_INCOMPLETE = "list.incomplete"
+    LIST_EMPTY = "list.empty"
     LIST_UNKNOWN = "list.unknown-keys"
     LIST_NO_PROOF = "list.no-proof"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.cli.ask import ask
@@ -96,6 +96,16 @@ def _goal(loaded: Loaded, prepared: Prepared) -> Iterator[str]:
     yield f"To:        version {target.version}, fingerprint {target.fingerprint}"
     if prepared.request.reason:
         yield f"Reason:    {prepared.request.reason}"
+    yield from _list_first([key.version for key in keyring.keys if goal.moves(key.version)])
+
+
+def _list_first(moved: Sequence[int]) -> Iterator[str]:
+    """What to do first if a key has leaked: afterwards nothing says which secrets it sealed."""
+    if not moved:
+        return
+    which, number = (f"key version {moved[0]}", str(moved[0])) if len(moved) == 1 else ("one of these keys", "N")
+    yield f"! If {which} has leaked, first save the list of its secrets:"
+    yield f"  `fluxbase-cli secrets list --key-version {number} --databases all -o csv`"
 
 
 def _time(prepared: list[Prepared]) -> Iterator[str]:

@@ -26,6 +26,7 @@ def test_before_the_first_write_the_terminal_shows_what_will_be_done(rotation: R
     assert str(url.username) in summary
     assert f"version 1, fingerprint {fingerprint(OLD_KEY)}" in summary
     assert f"version 2, fingerprint {fingerprint(NEW_KEY)}" in summary
+    assert "! If key version 1 has leaked, first save the list of its secrets:" in summary
     for each in report.locations:
         if each.location != "platform.instance_settings.settings":  # this column counts documents
             assert re.search(rf"\b{each.old + each.new}  {re.escape(each.location)}", summary), each.location

@@ -118,6 +118,7 @@ def test_one_command_says_which_secrets_a_leaked_key_concerns(flux: Fluxbase, co
     ]
     assert outcome.code == ExitCode.DONE
     assert "secrets audit --key-version 1` proves" in outcome.stderr
+    assert "moved to another key" not in outcome.stderr
     ids = command("secrets", "list", "--key-version", "1", "-o", "name").stdout.split()
     assert ids == [str(leaked), str(inner), str(token)]
 
@@ -127,6 +128,7 @@ def test_an_undecryptable_value_may_need_the_key_so_the_exit_code_is_4(flux: Flu
     damaged = flux.secret(seal(STRANGER, "a"), name="LOST")
     outcome = command("secrets", "list", "--key-version", "1")
     assert (outcome.code, outcome.stdout) == (ExitCode.UNDECRYPTABLE_LEFT, "Listed no values\n")
+    assert "Values that were under key version 1 and were moved to another key are not listed." in outcome.stderr
     assert "1 values open under no configured key" in outcome.stderr
     data = listed(command, "--undecryptable")
     assert [(value["id"], value["name"], value["state"]) for value in data["values"]] == [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fluxbase_cli.catalogue.locations import CATALOGUE
-from fluxbase_cli.cli.confirm import _values
+from fluxbase_cli.cli.confirm import _list_first, _values
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.key_sample import KeySample
@@ -66,3 +66,15 @@ def test_values_under_another_version_are_not_told_as_left() -> None:
     sampled = Tally(Counter({(Layer(1, derived=False),): 6, (Layer(2, derived=False),): 4}))
 
     assert _question(_plan(10, sampled)) == ["         10  together, of which about 6 will be moved"]
+
+
+def test_the_list_of_a_leaked_key_is_saved_before_its_values_move() -> None:
+    assert list(_list_first([3])) == [
+        "! If key version 3 has leaked, first save the list of its secrets:",
+        "  `fluxbase-cli secrets list --key-version 3 --databases all -o csv`",
+    ]
+    assert list(_list_first([1, 2])) == [
+        "! If one of these keys has leaked, first save the list of its secrets:",
+        "  `fluxbase-cli secrets list --key-version N --databases all -o csv`",
+    ]
+    assert not list(_list_first([]))

@@ -98,6 +98,9 @@ def re_encrypt(
     The server may write at the same time. Each value is opened, sealed under the new key, opened again to check it, and
     written only if the stored text has not changed since it was read. Progress is kept in the database. After an
     interruption, run the same command again: it resumes.
+
+    If the old key has leaked, first save the list of its secrets, since afterwards nothing says which they were:
+    `fluxbase-cli secrets list --key-version N --databases all -o csv`
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.records import JobKind  # noqa: PLC0415

@@ -108,6 +108,9 @@ def list_values(  # noqa: PLR0913  # a command's options
     versions that it needs, its size, and the age of the row. Writes nothing: a read-only role that sees all rows is
     enough, and so is a standby.
 
+    Values that were moved to another key are not listed under their old one. So if a key has leaked, save the list
+    before you re-encrypt.
+
     A list is no proof. Only `secrets audit --key-version N` proves that no value needs a key. Exit code 0: everything
     was read. 4: some values could not be opened, or something could not be examined.
     """
@@ -277,6 +280,11 @@ def _end(messages: Messages, writer: ValueWriter, values: ValueList, proof: Proo
                 LogEvent.LIST_UNKNOWN,
                 f"{counts.unknown} values open under no configured key, so it is unknown whether they need version "
                 f"{version}; --undecryptable lists them",
+            )
+        if complete and not counts.listed:
+            messages.tell(
+                LogEvent.LIST_EMPTY,
+                f"Values that were under key version {version} and were moved to another key are not listed.",
             )
         messages.tell(
             LogEvent.LIST_NO_PROOF,
