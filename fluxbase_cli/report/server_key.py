@@ -88,17 +88,21 @@ class ServerNotes:
             )
             return
         audit = "" if self.old is None else f" --key-version {self.old}"
-        yield "Now give the server its new key. Until then it can't read its secrets:"
+        # After a rollback the present key is the newer one, so versions are named and not "old" and "new".
+        has = self.keyring.server_version or self.old
+        present = "the key that it has" if has is None else f"version {has}"
+        yield f"Now give the server key version {version}. Until then it can't read its secrets:"
         yield ""
-        yield f"  1. Put key version {version} (fingerprint {self.target.fingerprint}) in place of the old one:"
+        yield f"  1. Put key version {version} (fingerprint {self.target.fingerprint}) in place of {present}:"
         yield f"     {self._place()}"
-        yield "  2. Start the server so that it reads the new key, for example:"
+        yield "  2. Start the server so that it reads this key, for example:"
         yield "       docker compose up -d --no-deps fluxbase     (`restart` keeps the old key)"
         yield "       kubectl rollout restart deployment/fluxbase"
         yield "       systemctl restart fluxbase"
         yield f"  3. Prove it: fluxbase-cli secrets audit{audit} --databases all"
         yield ""
-        yield "A server that still runs with the old key goes on sending mail until somebody saves the e-mail settings."
+        runs = "another key" if has is None else f"key version {has}"
+        yield f"A server that still runs with {runs} goes on sending mail until somebody saves the e-mail settings."
         yield "Its functions lose their secrets, and logins by OAuth or TOTP fail, mostly without an error message."
 
     def _disagreement(self) -> Iterator[str]:
