@@ -169,7 +169,14 @@ Restart = Annotated[
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", "-y", help="Do not ask for confirmation. Without a terminal, as in cron, nothing is asked."),
+    typer.Option(
+        "--yes",
+        "-y",
+        "--force",
+        envvar="FLUXBASE_CLI_YES",
+        show_envvar=False,
+        help="Do not ask for confirmation. Without a terminal, as in cron, nothing is asked. No refusal is skipped.",
+    ),
 ]
 AllowTriggers = Annotated[
     bool,

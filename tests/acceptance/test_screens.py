@@ -128,9 +128,10 @@ def test_tables_and_checks_cut_no_word(done: Rotation) -> None:
         ("keys-list", ("keys", "list", "--count")),
         ("config-check", ("config", "check")),
     ):
-        with terminal(done.command, *words, size=SMALL) as shown:
-            shown.wait_for("exit ")
-            assert_screen(shown, f"{name}-80x24")
+        for size in (SMALL, LARGE):
+            with terminal(done.command, *words, size=size) as shown:
+                shown.wait_for("exit ")
+                assert_screen(shown, f"{name}-{size[0]}x{size[1]}")
 
 
 @pytest.fixture
@@ -176,3 +177,6 @@ def test_the_question_and_the_account_of_a_job_with_many_bad_values(rotation: Ro
         again.press("C-c")
         again.wait_for("exit 130")
         assert again.lines()[-2:] == ["Cancelled. Nothing was changed.", "exit 130"]
+    with terminal(rotation.command, *asking, "--yes", size=LARGE) as last:
+        last.wait_for("exit 4")
+        assert_screen(last, "account-160x50")
