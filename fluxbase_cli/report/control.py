@@ -8,7 +8,7 @@ from typing import Any
 from fluxbase_cli.engine.observe.control import ControlState, StopOutcome
 from fluxbase_cli.engine.throttle.pacing import MaxLag
 from fluxbase_cli.report.json_report import stop_fields
-from fluxbase_cli.report.text import HOW_TO_CONTINUE
+from fluxbase_cli.report.text import how_to_continue
 from fluxbase_cli.store.records import JobControl, JobState
 
 
@@ -36,12 +36,12 @@ def control_lines(state: ControlState) -> Iterator[str]:
     """The control settings for people."""
     orders = state.orders
     if orders.stop is not None:
-        yield f"Job {state.job} is {orders.stop}"
+        yield f"Job {state.job} was {orders.stop}"
     if state.lifted is not None:
-        yield f"Job {state.job} is not stopped any more: the command that began it resumes it"
+        yield f"Job {state.job} is not stopped any more"
     if orders.paused_at is not None:
         why = f": {orders.pause_reason}" if orders.pause_reason else ""
-        yield f"Job {state.job} is paused by {orders.paused_by or 'somebody'}{why}"
+        yield f"Job {state.job} was paused by {orders.paused_by or 'somebody'}{why}"
     elif state.released:
         yield f"Job {state.job} is not paused any more"
     elif state.released is False and state.lifted is None:
@@ -49,6 +49,7 @@ def control_lines(state: ControlState) -> Iterator[str]:
     yield from _limits(orders)
     if state.runners == 0:
         yield "No process works on it now; these settings apply to the next one"
+        yield how_to_continue(state.command, stopped=orders.stop is not None)
 
 
 def _limits(orders: JobControl) -> Iterator[str]:
@@ -85,15 +86,17 @@ def stop_lines(outcome: StopOutcome) -> Iterator[str]:
     elif outcome.request is None:
         yield f"Job {job} was resumed again by somebody else"
     else:
-        yield f"Job {job} is {outcome.request}"
-    if outcome.ended or outcome.left:
+        yield f"Job {job} was {outcome.request}"
+    if outcome.ended:
         yield f"{_runners(outcome.ended)} ended"
-    else:
+    elif not outcome.left:
         yield "No process was working on it"
     for runner in outcome.left:
         yield f"Not ended yet: {runner.host} (process {runner.pid}, {runner.os_user}, version {runner.version})"
+    if outcome.left:
+        yield f"Each ends when its batches in progress are written; `fluxbase-cli secrets status {job}` shows it"
     if outcome.request is not None:
-        yield HOW_TO_CONTINUE
+        yield how_to_continue(outcome.control.command, stopped=True)
 
 
 def _runners(number: int) -> str:

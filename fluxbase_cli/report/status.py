@@ -14,7 +14,7 @@ from fluxbase_cli.report.columns import Column, Listing
 from fluxbase_cli.report.json_report import quarantine_fields, stop_fields
 from fluxbase_cli.report.left_values import all_left_lines
 from fluxbase_cli.report.table import paragraph, table
-from fluxbase_cli.report.text import HOW_TO_CONTINUE
+from fluxbase_cli.report.text import how_to_continue
 from fluxbase_cli.store.records import Event, Runner
 
 #: How a moment ends. A column has it in its header.
@@ -96,13 +96,14 @@ def state_remarks(details: JobDetails) -> Iterator[str]:
         yield f"Paused: since {moment} by {job.paused_by or 'somebody'}; `secrets resume` ends the pause"
     if job.stop is not None:
         yield f"Stopped: at {exact_moment_text(job.stop.at)} {job.stop.by_and_why}"
-        yield HOW_TO_CONTINUE
     if job.reason:
         yield f"Reason: {job.reason}"
     if job.error:
         yield f"Error: {job.error}"
     if job.remaining:
         yield f"Still under the old key: {job.remaining}"
+    if job.finished_at is None and not details.summary.alive:
+        yield how_to_continue(job.command, stopped=job.stop is not None)
 
 
 def headline(details: JobDetails) -> str:

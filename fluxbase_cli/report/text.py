@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from fluxbase_cli.engine.databases import DatabasesReport
     from fluxbase_cli.proof.proof import Proof
 
-#: For a job that was stopped.
-HOW_TO_CONTINUE = (
-    "The command that began the job resumes it. With --join, --run-name or in a rotation: after `secrets resume`."
-)
+
+def how_to_continue(command: str, *, stopped: bool) -> str:
+    """How an unfinished job is resumed.
+
+    Args:
+        command: the command that resumes it (`fluxbase_cli.store.records.Job.command`).
+        stopped: whether it was stopped with `secrets stop`.
+    """
+    joins = " With --join, --run-name or in a rotation: after `secrets resume`." if stopped else ""
+    return f"`{command}` resumes it, with the other options that it had.{joins}"
 
 
 def job_title(kind: JobKind, from_version: int | None, to_version: int) -> str:

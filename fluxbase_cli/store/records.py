@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -98,6 +99,17 @@ class Job:
     stopped_at: datetime | None = None
     stopped_by: str | None = None
     stop_reason: str | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that resumes the job. Options that were given beside the versions are not recorded."""
+        words = ["fluxbase-cli", "secrets", self.kind.value]
+        if self.from_version is not None:
+            words += ["--from-version", str(self.from_version)]
+        words += ["--to-version", str(self.to_version)]
+        if self.kind is JobKind.ROLLBACK:
+            words += ["--reason", self.reason or ""]
+        return printable(shlex.join(words))
 
     @property
     def paused(self) -> bool:

@@ -42,7 +42,7 @@ def test_a_job_can_be_paused_continued_and_tuned_from_another_terminal(rotation:
             assert resumed.code == 0
             outcomes = [first.finish(), second.finish()]
 
-    assert "is paused by" in paused.stdout
+    assert "was paused by" in paused.stdout
     assert "(a sale begins); `fluxbase-cli secrets resume` lets it go on" in outcomes[0].stderr
     assert (status["state"], status["paused"], status["alive"]) == ("running", True, True)
     assert "running (paused)" in shown

@@ -162,8 +162,9 @@ def test_a_job_is_not_resumed_with_other_keys_than_it_began_with(flux: Fluxbase)
 def test_another_goal_is_refused_while_a_job_is_unfinished_and_restart_supersedes_it(flux: Fluxbase) -> None:
     flux.secrets(12)
     stopped = stop_after(flux, 2, keys=KEYS_OF_THREE)
-    with pytest.raises(ConfigurationError, match=rf"job {stopped.job} .*version 1 to 2.* is not finished"):
+    with pytest.raises(ConfigurationError, match=rf"job {stopped.job} .*version 1 to 2.* is not finished") as refused:
         flux.run(target=3, keys=KEYS_OF_THREE)
+    assert "`fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2`" in str(refused.value.hint)
     with pytest.raises(ConfigurationError, match="not finished"):
         flux.run(source=None, keys=KEYS_OF_THREE)
     report = flux.run(source=None, target=3, keys=KEYS_OF_THREE, restart=True)

@@ -32,6 +32,7 @@ class ControlState:
         job: the number of the job.
         orders: the control settings now.
         runners: how many processes work on the job.
+        command: the command that resumes it.
         lifted: the request to stop it that was withdrawn; None if there was none.
         released: whether `resume` has ended its pause. None after another command.
     """
@@ -39,6 +40,7 @@ class ControlState:
     job: int
     orders: JobControl
     runners: int
+    command: str
     lifted: StopRequest | None = None
     released: bool | None = None
 
@@ -129,7 +131,7 @@ def _outcome(jobs: JobStore, number: int, seen: frozenset[int]) -> StopOutcome:
     # In this order: if no runner is alive, the state is the one that the last runner has recorded, or will record.
     alive = tuple(runner for runner in jobs.runners.of_job(number) if runner.alive)
     job = recorded_job(jobs, number)
-    control = ControlState(number, jobs.control(number), len(alive))
+    control = ControlState(number, jobs.control(number), len(alive), job.command)
     return StopOutcome(control, job.state, job.stop, seen | {runner.number for runner in alive}, alive)
 
 
@@ -163,7 +165,8 @@ def _change(
         runners = sum(runner.alive for runner in jobs.runners.of_job(job.id))
         control = jobs.control(job.id)
         released = job.paused if event == "released" else None
-        return ControlState(job.id, control, runners, job.stop if control.stop is None else None, released)
+        lifted = job.stop if control.stop is None else None
+        return ControlState(job.id, control, runners, job.command, lifted, released)
 
 
 def _unfinished(jobs: JobStore) -> Job:

@@ -89,7 +89,7 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
     if not same_goal:
         raise ConfigurationError(
             f"job {job.id} ({job.kind.value}, {_versions(job)}) is not finished",
-            hint="Finish it with the same command, or supersede it with --restart.",
+            hint=f"Finish it with `{job.command}`, or supersede it with --restart.",
         )
     _refuse_other_context(job, keyring, request)
     return Decision(resumes=job)
