@@ -50,5 +50,16 @@ class Counts:
         return cls(**{name: int(data.get(name, 0)) for name in _NAMES})
 
 
+def worded(number: int, one: str, many: str) -> str:
+    """A number with the words for it: `1 value opens`, `2 values open`.
+
+    Args:
+        number: how many.
+        one: the words after 1.
+        many: the words after every other number.
+    """
+    return f"{number} {one if number == 1 else many}"
+
+
 _NAMES = tuple(field.name for field in fields(Counts))
 _FIGURES = attrgetter(*_NAMES)

@@ -154,7 +154,8 @@ class ManualRun:
         }
         numbered = self._title.text + (f" (job {report.job})" if report.job is not None else "")
         if report.state == "completed":
-            left = f"; {total.undecryptable} could not be opened and were left" if total.undecryptable else ""
+            was = "was" if total.undecryptable == 1 else "were"
+            left = f"; {total.undecryptable} could not be opened and {was} left" if total.undecryptable else ""
             kind, text = (
                 self._types.finished,
                 f"{numbered} is finished: {total.re_encrypted} secrets re-encrypted{left}",

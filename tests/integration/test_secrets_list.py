@@ -129,7 +129,7 @@ def test_an_undecryptable_value_may_need_the_key_so_the_exit_code_is_4(flux: Flu
     outcome = command("secrets", "list", "--key-version", "1")
     assert (outcome.code, outcome.stdout) == (ExitCode.UNDECRYPTABLE_LEFT, "Listed no values\n")
     assert "Values that were under key version 1 and were moved to another key are not listed." in outcome.stderr
-    assert "1 values open under no configured key" in outcome.stderr
+    assert "1 value opens under no configured key, so it is unknown whether it needs version 1;" in outcome.stderr
     data = listed(command, "--undecryptable")
     assert [(value["id"], value["name"], value["state"]) for value in data["values"]] == [
         (str(damaged), "LOST", "undecryptable")

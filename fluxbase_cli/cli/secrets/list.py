@@ -22,6 +22,7 @@ from fluxbase_cli.cli.option_types import (
 )
 from fluxbase_cli.cli.options import LIST_OUTPUTS, Databases, Options, Output, command
 from fluxbase_cli.cli.output import was_printed, write
+from fluxbase_cli.counts import worded
 from fluxbase_cli.errors import ConfigurationError, ExitCode, FluxbaseCliError, interrupted_code
 from fluxbase_cli.log_events import LogEvent
 
@@ -278,7 +279,8 @@ def _end(messages: Messages, writer: ValueWriter, values: ValueList, proof: Proo
         if counts.unknown:
             messages.warn(
                 LogEvent.LIST_UNKNOWN,
-                f"{counts.unknown} values open under no configured key, so it is unknown whether they need version "
+                f"{worded(counts.unknown, 'value opens', 'values open')} under no configured key, so it is unknown "
+                f"whether {'it needs' if counts.unknown == 1 else 'they need'} version "
                 f"{version}; --undecryptable lists them",
             )
         if complete and not counts.listed:

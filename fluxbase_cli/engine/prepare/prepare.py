@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.counts import Counts
+from fluxbase_cli.counts import Counts, worded
 from fluxbase_cli.engine.events import Message, NullObserver, Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan, make_plan
@@ -151,7 +151,8 @@ def _report_dry_count(result: ReadResult, goal: Goal, observer: Observer) -> Cou
         observer.notify(
             Message(
                 LogEvent.JOB_COUNTED,
-                f"{counts.undecryptable} secrets open under no key and would stay as they are",
+                f"{worded(counts.undecryptable, 'secret opens', 'secrets open')} under no key and would stay as "
+                f"{'it is' if counts.undecryptable == 1 else 'they are'}",
                 warning=True,
             )
         )

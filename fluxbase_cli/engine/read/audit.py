@@ -9,6 +9,7 @@ from functools import partial
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.events import Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import AuditReport, LocationAudit
@@ -118,7 +119,9 @@ def run_audit(  # noqa: PLR0913  # all that an audit needs
     warnings += [f"key version {key.version}: {warning}" for key in keyring.keys for warning in key.warnings]
     if key_version is not None and result.quarantine:
         warnings.append(
-            f"{result.quarantine.total} values open under no configured key; it is unknown which key sealed them"
+            f"{worded(result.quarantine.total, 'value opens', 'values open')} under no configured key "
+            f"({', '.join(map(str, sorted(keyring.versions)))}): the key of version {key_version} was tried too and is "
+            "not the one that sealed them"
         )
     return AuditReport(
         key_version=key_version,
