@@ -48,6 +48,7 @@ def demo(
         typer.Option(
             "--secrets",
             parser=whole_number(least=10, most=10_000_000),
+            metavar="N",
             help="Seal this many values, 85% of them under the old key.",
         ),
     ] = 1000,

@@ -91,7 +91,7 @@ def test_status_says_that_a_job_was_stopped_and_by_whom_and_why(rotation: Rotati
     listed = rotation.command("secrets", "status", "-o", "json").json["jobs"][0]
     text = rotation.command("secrets", "status", "1").stdout
     assert "interrupted (stopped)" in text.splitlines()[0]
-    assert re.search(rf"^Stopped: at [-0-9]+ [:0-9]+ by {re.escape(by)}: {_REASON}$", text, re.MULTILINE)
+    assert re.search(rf"^Stopped: at [-0-9]+ [:0-9]+ UTC by {re.escape(by)}: {_REASON}$", text, re.MULTILINE)
     assert "`fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2` resumes it" in " ".join(text.split())
     assert " stopped " in rotation.command("secrets", "status").stdout
     for each in (job, listed):

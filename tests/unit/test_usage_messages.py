@@ -46,6 +46,7 @@ def run(tmp_path: Path) -> InProcess:
         (("config", "check", "--fleet", "1e9"), "--fleet 1e9 can't be read: No such file"),
         (("report", "verify", "1e9", "--key", "1e9"), "--key 1e9 can't be read: No such file"),
         (("keys", "generate", "--out", "1e9/key"), "--out 1e9/key can't be written: No such file"),
+        (("secrets", "report", "--out", "x.pdf"), "--out x.pdf: no report is written in the form .pdf"),
         (("secrets", "audit", "--locations", ""), "'--locations': the name of the file is empty"),
         (("secrets", "audit", "--config", ""), "'--config': the name of the file is empty"),
         (("--config", "", "secrets", "audit"), "'--config': the name of the file is empty"),

@@ -165,6 +165,11 @@ def _form(options: Options, given: Format | None, out: Path | None, *, signs: bo
     if given is not None and wanted is not None and given is not wanted:
         raise ConfigurationError(f"--format {given} and --output {wanted} can't go together", hint="Leave one out.")
     by_name = None if out is None else _SUFFIXES.get(out.suffix.lower())
+    if out is not None and out.suffix and not (by_name or given or wanted or signs):
+        raise ConfigurationError(
+            f"--out {out.name}: no report is written in the form {out.suffix}",
+            hint=f"Give --format, or a name that ends with one of {', '.join(_SUFFIXES)}.",
+        )
     return given or wanted or by_name or (Format.JSON if signs else Format.MARKDOWN)
 
 
