@@ -84,7 +84,7 @@ def _environment(server: EmbeddedServer, folder: Path) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLUXBASE_")}
     environment["FLUXBASE_DATABASE_URL"] = server.url(_DATABASE)
     for name in (_OLD_KEY, _NEW_KEY):
-        environment[name] = _output(("keys", "generate"), environment, folder)
+        environment[name] = _output(("keys", "generate", "--encoding", "raw"), environment, folder)
     return environment
 
 
@@ -102,14 +102,14 @@ def _prepare(
         seeded = seed(
             connection,
             count=count,
-            old_key=bytes.fromhex(environment[_OLD_KEY]),
-            new_key=bytes.fromhex(environment[_NEW_KEY]),
+            old_key=environment[_OLD_KEY].encode(),
+            new_key=environment[_NEW_KEY].encode(),
             rng_seed=1,
         )
     say("")
     say("The old key is there already; the new one is made like this:")
     say("")
-    say(f"$ export {_NEW_KEY}=$(fluxbase-cli keys generate)")
+    say(f"$ export {_NEW_KEY}=$(fluxbase-cli keys generate --encoding raw)")
     say("")
     say(f"This is a database of release {release}. {seeded.total} sealed values are in {seeded.tables} of its tables:")
     say(f"{seeded.old} under version 1, and {seeded.new} that a server has sealed under version 2.")

@@ -42,7 +42,7 @@ def test_the_demo_shows_the_whole_story(tmp_path: Path, arguments: tuple[str, ..
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     for command in (
-        "$ export FLUXBASE_SECRET_KEY_2=$(fluxbase-cli keys generate)",
+        "$ export FLUXBASE_SECRET_KEY_2=$(fluxbase-cli keys generate --encoding raw)",
         "$ fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes",
         "$ fluxbase-cli secrets audit --key-version 1",
     ):
