@@ -189,7 +189,8 @@ def _plain(reader: Reader, name: str) -> SettingValue | None:
         return None
     if holds_connection_string(found.text):
         raise ConfigurationError(
-            f"{found.place} is a whole connection string", hint=f"That goes into {_URL_VARIABLE} or --database-url."
+            f"{found.place} is a whole connection string",
+            hint=f"Set {_URL_VARIABLE} to it, or pass it with --database-url.",
         )
     return found
 

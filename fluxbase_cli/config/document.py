@@ -123,7 +123,10 @@ class Value:
         if self.is_null:
             return {}
         if not isinstance(self._node, yaml.MappingNode):
-            raise ConfigurationError(f"{self.place} must be a mapping (`name: value`)")
+            raise ConfigurationError(
+                f"{self.place} must be a mapping (`name: value`)",
+                hint="Write each of its settings on its own line, indented, as in `name: value`.",
+            )
         written_as: dict[str, str] = {}
         members: dict[str, Value] = {}
         for key, node in _pairs(self._node, self.place):
@@ -171,7 +174,8 @@ def read_document(file: SourceFile) -> Value:
     document = Value(file.label, "", node)
     if not (document.is_mapping or document.is_null):
         raise ConfigurationError(
-            f"{file.label} must be a mapping (`name: value`) at its top", hint="Is this the right file?"
+            f"{file.label} must be a mapping (`name: value`) at its top",
+            hint="Check that this is the right file. Write each of its settings as in `name: value`.",
         )
     return document
 
@@ -182,7 +186,8 @@ def _pairs(node: yaml.MappingNode, place: str) -> Iterator[tuple[str, yaml.Node]
         yaml.SafeLoader("").flatten_mapping(node)
     except (yaml.YAMLError, RecursionError):
         raise ConfigurationError(
-            f"{place} has a merge (`<<`) that can't be resolved", hint="Write the values out."
+            f"{place} has a merge (`<<`) that can't be resolved",
+            hint="Write the values themselves in place of the merge.",
         ) from None
     for key, value in node.value:
         if isinstance(key, yaml.ScalarNode):
@@ -222,7 +227,10 @@ def _not_yaml(file: SourceFile, error: NotYamlError) -> ConfigurationError:
     position = error.position
     where = "" if position is None else f" at line {position[0] + 1}, column {position[1] + 1}"
     if error.why is not None:
-        return ConfigurationError(f"{file.label} is not valid YAML: {error.why}{where}", hint="Write the values out.")
+        return ConfigurationError(
+            f"{file.label} is not valid YAML: {error.why}{where}",
+            hint="Use fewer levels, and write the values themselves in place of aliases (`*name`).",
+        )
     return ConfigurationError(
         f"{file.label} is not valid YAML{where}",
         hint="Look for a tab, a missing quote or a wrong indent there or just before.",

@@ -77,7 +77,7 @@ def format_duration(duration: timedelta) -> str:
 
 
 def _too_long(place: str) -> ConfigurationError:
-    return ConfigurationError(f"{place} is longer than 100 years")
+    return ConfigurationError(f"{place} is longer than 100 years", hint="Write a shorter time, such as 90d or 52w.")
 
 
 def _unreadable(place: str) -> ConfigurationError:

@@ -119,7 +119,7 @@ def read_text(file: SourceFile) -> str:
         ) from None
     except ValueError:
         raise ConfigurationError(
-            f"{name} can't be read: its name can't be a file's", hint="Correct the name."
+            f"{name} can't be read: its path has a character that no path can have", hint="Correct the path."
         ) from None
 
 
@@ -182,7 +182,10 @@ def _first(candidates: Iterable[SourceFile]) -> Search:
         except PermissionError:
             # The server skips such a file without a message too. But it runs as another user, so it may be able to
             # read a file that we can't.
-            warnings.append(f"{candidate.label} can't be looked for: permission denied")
+            warnings.append(
+                f"{candidate.label} can't be looked for: permission denied; "
+                "run the command as a user who may read that folder"
+            )
     return Search(None, tuple(warnings))
 
 

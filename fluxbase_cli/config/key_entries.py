@@ -93,9 +93,7 @@ def _entry(reader: Reader, item: Value, provider: str | None, home: Path) -> Key
     if traits_of(name).usual_fields:
         refuse_misspelt(written, _ENTRY_NAMES)
     if name == TEXT_PROVIDER and not found.text:
-        raise ConfigurationError(
-            f"{found.place} has no key", hint='Write `key: "${VARIABLE}"`, or say which `provider:`.'
-        )
+        raise ConfigurationError(f"{found.place} has no key", hint='Write `key: "${VARIABLE}"`, or set `provider:`.')
     needed = next((each for each, its in PROVIDERS_OF_FIELDS.items() if its == name), None)
     if needed is not None:
         raise ConfigurationError(
@@ -210,14 +208,22 @@ def warnings_of_server_key(reader: Reader, key: ServerKey) -> list[str]:
     warnings = []
     written = reader.section(_SINGLE_KEY)
     if not key.variable and written is not None and "${" in written.scalar().written:
-        warnings.append(f"{key.source}: no released server replaces ${{…}} in fluxbase.yaml, it takes it as the key")
+        warnings.append(
+            f"{key.source}: no released server replaces ${{…}} in fluxbase.yaml, it takes it as the key; "
+            f"set {SERVER_KEY_VARIABLE} instead"
+        )
     if (length := key.length) in _ENCODED_LENGTHS:
         warnings.append(
-            f"{key.source} is {length} bytes long: a released server starts only with a key of {SERVER_KEY_BYTES} bytes"
+            f"{key.source} is {length} bytes long: "
+            f"a released server starts only with a key of {SERVER_KEY_BYTES} bytes; "
+            "`fluxbase-cli keys generate --encoding raw` makes one"
         )
     other = reader.environment.get(SERVER_KEY_VARIABLE)
     if key.variable and other is not None and Secret(other.value) != key.value:
-        warnings.append(f"{other.place} is not used: the server has the key at {key.source}, which is another one")
+        warnings.append(
+            f"{other.place} is not used: the server has the key at {key.source}, which is another one; "
+            "remove the one that is wrong"
+        )
     return warnings
 
 
@@ -246,7 +252,8 @@ def _provider_name(found: SettingValue) -> str:
     name = found.text.strip().lower()
     if not _PROVIDER_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{found.place} is not the name of a provider", hint="env, file or vault, for example."
+            f"{found.place} is not the name of a provider",
+            hint="Write the name of one: env, file or vault, for example.",
         )
     return name
 
@@ -283,7 +290,8 @@ def refuse_equal_versions(keys: tuple[KeyEntry, ...]) -> None:
 def warnings_of_names(reader: Reader) -> list[str]:
     """Warn about variables whose names look like those of keys."""
     return [
-        f"{variable.place} is ignored: its name does not end in a version, as FLUXBASE_SECRET_KEY_2 does"
+        f"{variable.place} is ignored: its name does not end in a version, as FLUXBASE_SECRET_KEY_2 does; "
+        "correct the name, or remove it"
         for name in reader.environment.names()
         if _KEY_VARIABLE.fullmatch(name)
         and _version_of_name(name) is None
@@ -305,4 +313,7 @@ def warnings_of_unused(reader: Reader, keys: tuple[KeyEntry, ...]) -> list[str]:
             continue
         if Secret(variable.value) not in known:
             unused.append(variable.place)
-    return [f"{place} is not used: {SECTION}.keys is the keyring" for place in unused]
+    return [
+        f"{place} is not used: {SECTION}.keys is the keyring; add the key there, or remove the variable"
+        for place in unused
+    ]

@@ -68,7 +68,7 @@ class EnvFileKeyProvider(EnvKeyProvider):
                 )
             change_variables(self._path, changes, after=SERVER_KEY_VARIABLE)
         except CantChangeError as error:
-            raise refuse(self._path, error, "No key was made.") from None
+            raise refuse(self._path, error, "No key was made. Correct that, then run the command again.") from None
         source = f"{self._path}: {name}"
         entry = KeyEntry(version, TEXT_PROVIDER, source, Secret(text))
         return CreatedKey(entry, seal.fingerprint(parse_key(text, source)), {})

@@ -91,7 +91,9 @@ def changed_text(text: str, changes: Mapping[str, str | None], *, after: str | N
         parts = [before, lead, *new, *parts[position:]]
     changed = "".join(parts)
     if _values(changed) != expected:
-        raise CantChangeError("it is written in a way that can't be changed without changing something else")
+        raise CantChangeError(
+            "it is written in a way that can't be changed safely: write each variable as NAME=value on one line"
+        )
     return changed
 
 
@@ -123,13 +125,17 @@ def _with_value(written: str, value: str) -> str:
     """A line with another value. Quotes and a comment after the value stay."""
     match = _VALUE.match(written)
     if match is None:
-        raise CantChangeError("it is written in a way that can't be changed without changing something else")
+        raise CantChangeError(
+            "it is written in a way that can't be changed safely: write each variable as NAME=value on one line"
+        )
     rest = written[match.end() :]
     quote = match["quote"]
     if quote:
         end = rest.find(quote)
         if end < 0:
-            raise CantChangeError("it is written in a way that can't be changed without changing something else")
+            raise CantChangeError(
+                "it is written in a way that can't be changed safely: write each variable as NAME=value on one line"
+            )
         tail = rest[end + 1 :]
         inner = value if _PLAIN.fullmatch(value) else None
         return match["lead"] + (f"{quote}{inner}{quote}" if inner is not None else _quoted(value)) + tail

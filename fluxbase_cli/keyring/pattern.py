@@ -17,7 +17,8 @@ def own_entry(version: int, known: tuple[KeyEntry, ...], provider: str) -> KeyEn
     entry = next((each for each in known if each.version == version), None)
     if entry is not None and entry.provider != provider:
         raise ConfigurationError(
-            f"{entry.source}: key version {version} is configured for the provider {entry.provider}"
+            f"{entry.source}: key version {version} is configured for the provider {entry.provider}",
+            hint=f"Choose another version with --key-version, or set `provider: {provider}` at that entry.",
         )
     return entry
 

@@ -33,12 +33,18 @@ def move_pointer(settings: Settings, environ: Mapping[str, str], version: int, *
     """
     pointer = settings.encryption.active_pointer
     if pointer is None:
-        raise ConfigurationError("the active version is in the configuration itself, and not where it points")
+        raise ConfigurationError(
+            "security.encryption.active_key_version is a number, and not a reference to a key source",
+            hint="Change the number in the configuration by hand.",
+        )
     store = _active_version_store(settings, pointer, environ, warn)
     store.write_active(pointer, version)
     now = store.read_active(pointer)
     if now != version:
-        raise ConfigurationError(f"{pointer.source}: version {version} was written, but version {now} was read back")
+        raise ConfigurationError(
+            f"{pointer.source}: version {version} was written, but version {now} was read back",
+            hint="Check that nobody else writes there at the same time, then run the same command again.",
+        )
 
 
 def _active_version_store(
@@ -46,5 +52,8 @@ def _active_version_store(
 ) -> ActiveVersionStore:
     provider = load_provider(pointer.provider, ProviderContext(settings.encryption, environ, warn))
     if not isinstance(provider, ActiveVersionStore):
-        raise ConfigurationError(f"{pointer.source}: the provider '{pointer.provider}' can't keep the active version")
+        raise ConfigurationError(
+            f"{pointer.source}: the provider '{pointer.provider}' can't keep the active version",
+            hint="Write the number itself there, or a reference to a place in Vault.",
+        )
     return provider

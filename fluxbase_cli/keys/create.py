@@ -119,7 +119,7 @@ def write_key(path: Path, encoding: Encoding) -> StoredKey:
     if seal.fingerprint(parse_key(read_back, str(path))) != fingerprint:
         raise ConfigurationError(
             f"--out {path} does not hold what was written to it",
-            hint="Do not use this key. Is the disk full or faulty?",
+            hint="Do not use this key. Check the disk (`df -h`), then write a key to a new file.",
         )
     return StoredKey(None, "file", str(path), fingerprint, {}, configured=False)
 
@@ -172,7 +172,10 @@ def keep_wrapped(settings: Settings, created: CreatedKey) -> KeyEntry:
         )
         kept = wrapped.get(entry.version)
     if kept is None:
-        raise ConfigurationError(f"the wrapped key of version {entry.version} is not in the database")
+        raise ConfigurationError(
+            f"the wrapped key of version {entry.version} is not in the database after it was written there",
+            hint="Nothing was sealed under it. Run the same command again.",
+        )
     return entry_of(kept)
 
 

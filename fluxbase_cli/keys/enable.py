@@ -45,7 +45,7 @@ def enable_key(settings: Settings, environ: Mapping[str, str], version: int, *, 
         if last is not None and last.what is KeyEvent.DESTROYING and records.is_destroying():
             raise CheckRefusedError(
                 f"key version {version} is being destroyed now, by {last.os_user} on {last.host}",
-                hint="`fluxbase-cli keys list` shows its state.",
+                hint="Wait until that has ended. `fluxbase-cli keys list` shows its state.",
             )
         if history.state(version, key.fingerprint) is not KeyState.ENABLED:
             records.add(KeyEvent.ENABLED, version, key.fingerprint, detail={"source": key.source})

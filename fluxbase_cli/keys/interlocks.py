@@ -54,7 +54,9 @@ def while_active(version: int, active: int) -> list[str]:
     """The server seals new values under the active key, so that key is always needed."""
     if version != active:
         return []
-    return [f"version {version} is the active one: set active_key_version to another, and restart the server, first"]
+    return [
+        f"version {version} is the active one: first set active_key_version to another version, and restart the server"
+    ]
 
 
 def while_the_server_has_it(version: int, server_version: int | None) -> list[str]:
@@ -91,7 +93,9 @@ def after_it_was_destroyed(record: KeyRecord | None) -> list[str]:
     """Another process has already destroyed the key."""
     if record is None or record.what is not KeyEvent.DESTROYED:
         return []
-    return [f"it was destroyed meanwhile, by {record.os_user} on {record.host}"]
+    return [
+        f"it was destroyed meanwhile, by {record.os_user} on {record.host}: run this again to see what is left to do"
+    ]
 
 
 def while_standbys_are_behind(standbys: Standbys, *, skip: bool) -> list[str]:
@@ -159,11 +163,11 @@ def before_backups_have_passed(
     """Backups hold values under the key until the backups are deleted."""
     reasons = []
     if keep_until is not None and now < keep_until:
-        reasons.append(f"it must be kept until {moment_text(keep_until)} (--keep-until)")
+        reasons.append(f"it must be kept until {moment_text(keep_until)} (--keep-until): wait until then")
     if last_needed is not None and now < last_needed + horizon:
         reasons.append(
             f"backups of the last {format_duration(horizon)} may need it, until {moment_text(last_needed + horizon)} "
-            "(security.encryption.key_destruction.backup_horizon)"
+            "(security.encryption.key_destruction.backup_horizon): wait until then"
         )
     return reasons
 

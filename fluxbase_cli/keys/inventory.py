@@ -93,7 +93,10 @@ def _ask_database(
         with session(settings.database) as connection:
             return history_over(connection), (clock or ServerClock(connection))()
     except FluxbaseCliError as error:
-        warn(f"the database can't be asked which keys are disabled or destroyed: {error.message}")
+        warn(
+            f"the database can't be asked which keys are disabled or destroyed ({error.message}); "
+            "`fluxbase-cli config check` says what to do"
+        )
         return KeyHistory(), None if clock is None else clock()
 
 
@@ -108,7 +111,7 @@ def _listed(key: Key, keyring: Keyring, sources: KeySources, history: KeyHistory
     if state is KeyState.DESTROYED:
         warnings.append(f"it is recorded as destroyed, and its key is still at {source}: remove it there")
     if active and state is not KeyState.ENABLED:
-        warnings.append(f"it is active and {state}: nothing should be sealed under it")
+        warnings.append(f"it is active and {state}: nothing should be sealed under it; make another version active")
     in_use_since = created_at or last_rotation
     age = None if now is None or in_use_since is None else now - in_use_since
     if active and age is not None and age > OLDEST_ACTIVE:

@@ -29,8 +29,7 @@ def refuse_if_lost(settings: Settings, history: KeyHistory, environ: Mapping[str
         return
     raise ConfigurationError(
         f"the old key, version {version}, is only at {entry.source}, where the new key replaces it",
-        hint=f"Keep it in another place too: as {variable_of(version)}, or as version {version} in "
-        "security.encryption.keys.",
+        hint=_keep_hint(version),
     )
 
 
@@ -59,12 +58,20 @@ def keep_key(settings: Settings, environ: Mapping[str, str], key: Key, *, warn: 
         try:
             change_variables(path, {name: entry.value.reveal()}, after=SERVER_KEY_VARIABLE)
         except CantChangeError as error:
-            raise refuse(path, error, "Nothing was changed.") from None
+            raise refuse(path, error, "Nothing was changed. Correct that, then run the command again.") from None
         return f"{path}: {name}"
     importer = _importer(sources)
     if importer is None:
-        raise ConfigurationError(f"the key at {key.source} can't be kept in another place")
+        raise ConfigurationError(
+            f"the key at {key.source} can't be kept in another place", hint=_keep_hint(key.version)
+        )
     return keep_wrapped(settings, importer.store(key.version, key.secret, tuple(sources.entries.values()))).source
+
+
+def _keep_hint(version: int) -> str:
+    return (
+        f"Keep it in another place too: as {variable_of(version)}, or as version {version} in security.encryption.keys."
+    )
 
 
 def _is_replaced(settings: Settings, entry: KeyEntry) -> bool:

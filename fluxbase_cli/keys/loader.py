@@ -145,7 +145,7 @@ def refuse_as_target(history: KeyHistory, key: Key) -> None:
         return
     hint = "Choose another version."
     if state is KeyState.DISABLED:
-        hint = f"`fluxbase-cli keys enable --key-version {key.version}` takes that back."
+        hint = f"`fluxbase-cli keys enable --key-version {key.version}` enables it again."
     raise ConfigurationError(
         f"key version {key.version} (fingerprint {key.fingerprint}) is {state}: nothing is sealed under it any more",
         hint=hint,

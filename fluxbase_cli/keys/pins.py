@@ -87,7 +87,10 @@ def read_pins(database: DatabaseSettings, *, warn: Callable[[str], None]) -> Map
     except UntrustedSchemaError:
         raise
     except PreflightRefusedError as error:
-        warn(f"whether the keys are those that were used before can't be checked: {error.message}")
+        warn(
+            f"fluxbase-cli can't check that the keys are the ones that were used before ({error.message}); "
+            "`fluxbase-cli config check` says what to do"
+        )
     except FluxbaseCliError:
         pass
     return {}

@@ -78,14 +78,20 @@ def of_one_provider(entries: list[KeyEntry], name: str, warn: Callable[[str], No
         return entries
     for entry in entries:
         if entry.provider != name:
-            warn(f"key version {entry.version} is wrapped by the provider {entry.provider}, and is left as it is")
+            warn(
+                f"key version {entry.version} is wrapped by the provider {entry.provider}, and is left as it is; "
+                f"to rewrap it, set security.encryption.provider to {entry.provider}"
+            )
     return [entry for entry in entries if entry.provider == name]
 
 
 def _rewrap(connection: Connection, sources: KeySources, entry: KeyEntry, wrapping_key: str) -> Rewrapped:
     provider = sources.provider(entry.provider)
     if not isinstance(provider, KeyRewrapper):
-        raise ConfigurationError(f"the provider '{entry.provider}' can't wrap the key at {entry.source} again")
+        raise ConfigurationError(
+            f"the provider '{entry.provider}' can't wrap the key at {entry.source} again",
+            hint="Set `provider:` of that entry to the one that wrapped the key: aws_kms or vault_transit.",
+        )
     created = provider.rewrap(entry, wrapping_key)
     if entry.recorded not in (None, created.fingerprint):
         # A fingerprint of an earlier release has another form, so the key itself is compared. It is opened in its new

@@ -65,4 +65,7 @@ def _pin_source(settings: Settings, keyring: Keyring, request: JobRequest, warn:
         with session(settings.database) as connection, connection.transaction():
             pin_keys(connection, keyring, {source})
     except FluxbaseCliError as error:
-        warn(f"the key of version {source} could not be noted as the one that was used: {error.message}")
+        warn(
+            f"the key of version {source} could not be recorded as the one that was used ({error.message}); "
+            "`fluxbase-cli config check` says what to do"
+        )

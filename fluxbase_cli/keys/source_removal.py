@@ -47,7 +47,7 @@ def destroy_at_its_place(
             if provider.exists(entry):
                 raise ConfigurationError(
                     f"the key at {entry.source} is still there after it was destroyed",
-                    hint="Did somebody write it again at the same time? Run the same command again.",
+                    hint="Check that nobody writes it there again, then run the same command again.",
                 )
             # For the provider of text, the key's line was its entry.
             left_entry = f"the entry at {entry.source} can be removed from the configuration"

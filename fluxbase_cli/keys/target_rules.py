@@ -36,7 +36,7 @@ def refuse_unfit(key: Key, encryption: EncryptionSettings, allowed: Allowed = NO
     if weakness is not None and not allowed.weak:
         raise ConfigurationError(
             f"key version {key.version} at {key.source} is not used as a new key: {weakness}",
-            hint="`fluxbase-cli keys generate` makes a good one. --allow-weak-key uses it all the same.",
+            hint="`fluxbase-cli keys generate` makes a good one. --allow-weak-key uses it anyway.",
         )
     if encryption.is_single and server_text(key.secret) is None and not allowed.unusable:
         raise ConfigurationError(
@@ -44,7 +44,7 @@ def refuse_unfit(key: Key, encryption: EncryptionSettings, allowed: Allowed = NO
             "it would not start with it",
             hint="`fluxbase-cli keys generate --encoding raw` makes a key that it takes. If the server reads "
             "security.encryption.keys, set security.encryption.server.keyring to versioned. --allow-unusable-key uses "
-            "it all the same.",
+            "it anyway.",
         )
 
 

@@ -122,7 +122,7 @@ def _problem_of(secret: bytes, others: Mapping[int, bytes]) -> str | None:
         if hmac.compare_digest(secret, other):
             return f"it is the same key as version {version}: each version needs a different key"
     if not _opens_what_it_seals(secret):
-        return "a test value sealed under it does not open (is this machine faulty?)"
+        return "a test value sealed under it does not open (run the command on another machine: this one may be faulty)"
     return None
 
 

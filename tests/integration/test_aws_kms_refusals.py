@@ -58,7 +58,7 @@ def test_the_message_says_that_a_key_is_disabled_or_scheduled_for_deletion(kms: 
         ("AccessDeniedException", "access denied: kms:Decrypt on the KMS key that wraps it"),
         ("KMSInvalidStateException", "the KMS key that wraps it is in a state in which it can't be used"),
         ("NotFoundException", f"the KMS key that wraps it does not exist in region {REGION}"),
-        ("InvalidKeyUsageException", "the KMS key that wraps it is not for this use"),
+        ("InvalidKeyUsageException", "the KMS key that wraps it can't wrap keys"),
         ("ExpiredTokenException", "the AWS credentials have expired (ExpiredTokenException)"),
         ("UnrecognizedClientException", "AWS does not accept the credentials (UnrecognizedClientException)"),
         ("InvalidSignatureException", "AWS does not accept the credentials (InvalidSignatureException)"),

@@ -224,9 +224,10 @@ def test_a_variable_without_a_version_in_its_name_is_ignored_with_a_warning(tmp_
 def test_keys_that_are_not_used_cause_a_warning(tmp_path: Path) -> None:
     text = "security: {encryption: {keys: [{version: 1, key: a}]}}\n"
     environ = {"FLUXBASE_SECRET_KEY_3": "three", "FLUXBASE_SECRET_KEY_x": "x", "FLUXBASE_SECRET_KEYS": "unrelated"}
+    kept = "security.encryption.keys is the keyring; add the key there, or remove the variable"
     assert load(tmp_path, text, environ).warnings == (
-        "environment: FLUXBASE_SECRET_KEY_3 is not used: security.encryption.keys is the keyring",
-        "environment: FLUXBASE_SECRET_KEY_x is not used: security.encryption.keys is the keyring",
+        f"environment: FLUXBASE_SECRET_KEY_3 is not used: {kept}",
+        f"environment: FLUXBASE_SECRET_KEY_x is not used: {kept}",
     )
 
 

@@ -89,7 +89,7 @@ def test_a_file_that_is_not_there_is_told_apart_from_a_folder_that_is_not_there(
     # A secret that is not mounted says nothing about its keys.
     assert f"there is no folder {tmp_path}/none" in refusal(tmp_path / "none" / "k")
     assert "there is no folder" in refusal(key_file(tmp_path / "file") / "k")
-    assert "can't be a file's" in refusal(f"{tmp_path}/a\0b")
+    assert "has a character in its path that no path can have" in refusal(f"{tmp_path}/a\0b")
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_who_may_read_the_newest_key_may_read_the_new_one(tmp_path: Path) -> Non
         # The number of a folder may belong to anything.
         ((entry("/srv/app1/key"),), True, "nothing says in which file the key of version 2 goes"),
         ((KeyEntry(2, "vault", "the other", Secret("x")),), True, "the other: key version 2 is configured for the"),
-        ((entry("/nowhere/a\0b", 2),), True, "the path of key version 2 can't be a file's"),
+        ((entry("/nowhere/a\0b", 2),), True, "the path of key version 2 has a character that no path can have"),
     ],
 )
 def test_it_must_be_known_where_a_key_goes(known: tuple[KeyEntry, ...], *, listed: bool, message: str) -> None:
@@ -239,7 +239,9 @@ def test_a_file_is_removed_and_other_names_of_it_are_told(tmp_path: Path) -> Non
     (tmp_path / "other").hardlink_to(tmp_path / "v1")
     keys.destroy(known)
     assert not keys.exists(known)
-    assert warnings == [f"{tmp_path}/v1 was removed, and other names (hard links) of the same file still hold the key"]
+    assert warnings == [
+        f"{tmp_path}/v1 was removed, and other names (hard links) of the same file still hold the key: remove them too"
+    ]
     keys.destroy(known)
     keys.destroy(entry(tmp_path / "none" / "v1"))
     assert not keys.exists(entry(tmp_path / "none" / "v1"))

@@ -94,7 +94,7 @@ def test_the_reason_says_the_order_of_the_steps() -> None:
         )
     ]
     assert interlocks.while_active(3, 3) == [
-        "version 3 is the active one: set active_key_version to another, and restart the server, first"
+        "version 3 is the active one: first set active_key_version to another version, and restart the server"
     ]
 
 
@@ -103,10 +103,10 @@ def test_a_waiting_time_is_named_with_its_end() -> None:
         f"it cools off for 7d since it was disabled, until {shown(NOW + WEEK)}: wait, or pass --now in an emergency"
     ]
     assert interlocks.before_backups_have_passed(NOW + WEEK, NOW - WEEK, 2 * WEEK, NOW) == [
-        f"it must be kept until {shown(NOW + WEEK)} (--keep-until)",
+        f"it must be kept until {shown(NOW + WEEK)} (--keep-until): wait until then",
         (
             f"backups of the last 14d may need it, until {shown(NOW + WEEK)} "
-            "(security.encryption.key_destruction.backup_horizon)"
+            "(security.encryption.key_destruction.backup_horizon): wait until then"
         ),
     ]
 
@@ -130,7 +130,9 @@ def test_a_standby_and_concurrent_work_are_reasons_to_refuse() -> None:
 def test_a_key_that_another_command_destroyed_is_not_destroyed_twice() -> None:
     destroyed = KeyRecord(1, "58352c770942498e", KeyEvent.DESTROYED, NOW, "postgres", "ann", "host-a", None, {})
     assert interlocks.after_it_was_destroyed(None) == []
-    assert interlocks.after_it_was_destroyed(destroyed) == ["it was destroyed meanwhile, by ann on host-a"]
+    assert interlocks.after_it_was_destroyed(destroyed) == [
+        "it was destroyed meanwhile, by ann on host-a: run this again to see what is left to do"
+    ]
     disabled = KeyRecord(1, "58352c770942498e", KeyEvent.DISABLED, NOW, "postgres", "ann", "host-a", None, {})
     assert interlocks.after_it_was_destroyed(disabled) == []
 

@@ -57,7 +57,10 @@ def test_a_variable_beside_the_keys_of_the_file_is_told_unless_it_names_the_same
     entry = f"key_file: {tmp_path}/v1"
     assert load(tmp_path, entry, {"FLUXBASE_SECRET_KEY_1_FILE": f"{tmp_path}/v1"}).warnings == ()
     (told,) = load(tmp_path, entry, {"FLUXBASE_SECRET_KEY_2_FILE": "/run/v2"}).warnings
-    assert told == "environment: FLUXBASE_SECRET_KEY_2_FILE is not used: security.encryption.keys is the keyring"
+    assert (
+        told == "environment: FLUXBASE_SECRET_KEY_2_FILE is not used: security.encryption.keys is the keyring; "
+        "add the key there, or remove the variable"
+    )
 
 
 @pytest.mark.parametrize(

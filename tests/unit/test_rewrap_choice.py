@@ -17,8 +17,14 @@ def test_keys_of_another_key_service_are_left_and_told() -> None:
     entries = [entry(1, "aws_kms"), entry(2, "vault_transit"), entry(3, "acme")]
     assert of_one_provider(entries, "vault_transit", warnings.append) == entries[1:2]
     assert warnings == [
-        "key version 1 is wrapped by the provider aws_kms, and is left as it is",
-        "key version 3 is wrapped by the provider acme, and is left as it is",
+        (
+            "key version 1 is wrapped by the provider aws_kms, and is left as it is; "
+            "to rewrap it, set security.encryption.provider to aws_kms"
+        ),
+        (
+            "key version 3 is wrapped by the provider acme, and is left as it is; "
+            "to rewrap it, set security.encryption.provider to acme"
+        ),
     ]
     assert of_one_provider(entries[:1], "vault_transit", warnings.append) == entries[:1]
     assert len(warnings) == 2

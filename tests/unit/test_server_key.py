@@ -91,7 +91,7 @@ def test_an_old_key_in_the_environment_does_not_hide_the_servers_key(tmp_path: P
     (warning,) = settings.warnings
     assert warning == (
         f"environment: FLUXBASE_ENCRYPTION_KEY is not used: the server has the key at {tmp_path}/server.env: "
-        "FLUXBASE_ENCRYPTION_KEY, which is another one"
+        "FLUXBASE_ENCRYPTION_KEY, which is another one; remove the one that is wrong"
     )
 
 
@@ -131,11 +131,12 @@ def test_what_a_released_server_reads_in_another_way_is_told(tmp_path: Path) -> 
     (literal,) = load(tmp_path, "encryption_key: '${KEY}'\n", KEY=ONE).warnings
     assert literal == (
         "fluxbase.yaml: encryption_key (${KEY}): no released server replaces ${…} in fluxbase.yaml, it takes it as the "
-        "key"
+        "key; set FLUXBASE_ENCRYPTION_KEY instead"
     )
     (long,) = load(tmp_path, FLUXBASE_ENCRYPTION_KEY="0f" * 32).warnings
     assert long == (
-        "environment: FLUXBASE_ENCRYPTION_KEY is 64 bytes long: a released server starts only with a key of 32 bytes"
+        "environment: FLUXBASE_ENCRYPTION_KEY is 64 bytes long: a released server starts only with a key of 32 bytes; "
+        "`fluxbase-cli keys generate --encoding raw` makes one"
     )
 
 

@@ -104,8 +104,8 @@ DENIED_CODES = ("AccessDeniedException", "AccessDenied", "NotAuthorized", "OptIn
 
 _NO_CREDENTIALS = Refusal(
     "there are no AWS credentials",
-    "They are looked for where AWS's tools look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a role of "
-    "the pod or the machine.",
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the pod or the machine a role. "
+    "`aws sts get-caller-identity` shows whether they work.",
 )
 _INVALID_CHARACTERS = Refusal(
     "the AWS credentials contain something that no HTTP header can carry, a line break for example",
@@ -149,7 +149,7 @@ _REFUSALS_OF_BOTO3: tuple[tuple[type[Exception] | tuple[type[Exception], ...], R
     ),
     (
         aws.SSLError,
-        Refusal("{place} has no trusted certificate", "AWS_CA_BUNDLE names a file with more certificate authorities."),
+        Refusal("{place} has no trusted certificate", "Set AWS_CA_BUNDLE to a file with its certificate authority."),
     ),
     (aws.ConnectTimeoutError, _UNREACHABLE),
     (

@@ -105,7 +105,10 @@ class AwsKmsKeyProvider:
         region = region_of(None, kms_key_id)
         wrapped = self._wrap(version, secret, kms_key_id, region, failed)
         if not hmac.compare_digest(self._open(wrapped, failed), secret):
-            raise ConfigurationError(f"{failed}: what it wrapped opens to another key", hint="It must not happen.")
+            raise ConfigurationError(
+                f"{failed}: what it wrapped opens to another key",
+                hint="Nothing was sealed under it. Run the command again; if it happens again, report it as a fault.",
+            )
         return _created(KeyEntry(version, NAME, f"AWS KMS {kms_key_id}", Secret("")), wrapped, secret)
 
     def _wrapping_key(self, entry: KeyEntry | None) -> str:
@@ -161,7 +164,7 @@ class AwsKmsKeyProvider:
         if not hmac.compare_digest(self._open(new, failed), key):
             raise ConfigurationError(
                 f"{failed}: what AWS KMS rewrapped opens to another key; the old wrapped form was left as it is",
-                hint="Report this: it must not happen.",
+                hint="Run the command again; if it happens again, report it as a fault.",
             )
         return _created(replace(entry, source=f"AWS KMS {wrapping_key}"), new, key)
 

@@ -50,7 +50,8 @@ _PENDING_DELETION = Refusal(
 _OTHER = Refusal("AWS KMS refused it ({code})", "Try `aws kms describe-key` with the same key and credentials.")
 
 _BAD_NAME = Refusal(
-    "{subject} has a name that AWS KMS does not understand", "kms_key_id is a key's id or ARN, or alias/NAME."
+    "{subject} has a name that AWS KMS does not understand",
+    "Set kms_key_id to the id or the ARN of a key, or to alias/NAME.",
 )
 
 _REFUSALS = {
@@ -68,8 +69,8 @@ _REFUSALS = {
         "Check kms_key_id, the region (AWS_REGION, or `region:` at the entry) and the account.",
     ),
     "InvalidKeyUsageException": Refusal(
-        "{subject} is not for this use",
-        "It must be a symmetric key for encryption (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT).",
+        "{subject} can't wrap keys",
+        "Set kms_key_id to a symmetric key for encryption (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT).",
     ),
     "InvalidCiphertextException": Refusal(
         "the ciphertext was made for another key version (encryption context), or is damaged",

@@ -112,7 +112,7 @@ def _line_of(result: Result, name: str, timeout_s: float) -> str:
         text = "\0"
     if not text.isprintable():
         raise ConfigurationError(
-            f"{name} printed {len(line)} bytes that are no text",
+            f"{name} printed {len(line)} bytes that are not text",
             hint="It must print the key as text: 64 hex digits, for example.",
         )
     return text

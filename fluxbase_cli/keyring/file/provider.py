@@ -73,7 +73,7 @@ class FileKeyProvider:
             ) from None
         except ValueError:
             raise ConfigurationError(
-                f"the path of key version {version} can't be a file's", hint="Correct the path."
+                f"the path of key version {version} has a character that no path can have", hint="Correct the path."
             ) from None
         return _created(version, path, parse_key(text, str(path)))
 
@@ -132,7 +132,9 @@ class FileKeyProvider:
                 hint="Run the command as a user who may write in that folder, or remove the file and run it again.",
             ) from None
         if status.st_nlink > 1:
-            self._context.warn(f"{path} was removed, and other names (hard links) of the same file still hold the key")
+            self._context.warn(
+                f"{path} was removed, and other names (hard links) of the same file still hold the key: remove them too"
+            )
 
     def place(self, entry: KeyEntry) -> str:
         """The path."""

@@ -75,7 +75,9 @@ def read_private_file(path: Path, name: str, *, most_bytes: int) -> bytes:
             hint="`ls -lL` shows who may read it. In Kubernetes, a container that does not run as root needs fsGroup.",
         ) from None
     except ValueError:
-        raise ConfigurationError(f"{name} has a name that can't be a file's", hint="Correct the path.") from None
+        raise ConfigurationError(
+            f"{name} has a character in its path that no path can have", hint="Correct the path."
+        ) from None
 
 
 def _without_line_end(content: bytes) -> bytes:

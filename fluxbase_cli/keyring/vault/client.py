@@ -123,9 +123,15 @@ def make_client(settings: VaultSettings, environ: Mapping[str, str], warn: Calla
     namespace = _namespace(settings, environ)
     tls = _tls(settings, environ)
     if tls.verify is False and address.startswith("https:"):
-        warn(f"VAULT_SKIP_VERIFY is set: any server that answers at {address} is accepted as Vault and gets the token")
+        warn(
+            f"VAULT_SKIP_VERIFY is set: any server that answers at {address} is accepted as Vault and gets the token; "
+            "unset it, and set VAULT_CACERT to the file with Vault's certificate authority"
+        )
     if is_open_to_listeners(address):
-        warn(f"Vault at {address} is used without TLS: others on the network can read the token and the keys")
+        warn(
+            f"Vault at {address} is used without TLS: others on the network can read the token and the keys; "
+            "write https:// in its address"
+        )
     return VaultClient(Connection(address, namespace=namespace, tls=tls), settings.auth, environ)
 
 

@@ -191,7 +191,8 @@ class Connection:
             raise ConfigurationError(f"{self.name} requires TLS", hint="Write https:// in its address.")
         if response.status != _NO_CONTENT and not response.body:
             raise ConfigurationError(
-                f"{self.address} does not answer like Vault (HTTP {response.status})", hint="Check VAULT_ADDR."
+                f"{self.address} does not answer like Vault (HTTP {response.status})",
+                hint="Check VAULT_ADDR or security.encryption.vault.address.",
             )
         return response
 

@@ -293,7 +293,8 @@ def _engine(client: VaultClient, mount: str, described: Mapping[str, Any]) -> En
     kind = described.get("type")
     if kind not in ("kv", "generic"):
         raise ConfigurationError(
-            f"the mount {mount} of {client.name} is not of the type kv", hint="Keys are kept in the engine kv."
+            f"the mount {mount} of {client.name} is not of the type kv",
+            hint="Write a path in a mount of the type kv: `vault secrets list` shows the mounts.",
         )
     # An old mount of version 1 has no options at all.
     version = str(_mapping(described.get("options")).get("version") or "1")

@@ -146,7 +146,7 @@ def _read(path: Path, place: str) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         raise ConfigurationError(
-            f"{place} can't be read", hint="Check that the file exists and that we may read it."
+            f"{place} can't be read", hint="Check that the file exists, and that this user may read it (`ls -l`)."
         ) from None
 
 

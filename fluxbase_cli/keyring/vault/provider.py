@@ -75,7 +75,8 @@ class VaultKeyProvider:
             if not engine.has_check_and_set:
                 self._context.warn(
                     f"the mount of {reference.path} is a KV version 1, without check-and-set and without history: "
-                    "a write by somebody else at this moment is not noticed"
+                    "a write by somebody else at this moment is not noticed; "
+                    "`vault kv enable-versioning` makes it a version 2"
                 )
             if not engine.write_first(reference.path, {reference.field: text}):
                 raise self._occupied(reference)

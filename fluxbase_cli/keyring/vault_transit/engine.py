@@ -14,7 +14,7 @@ from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring.vault.client import VaultClient
 from fluxbase_cli.keyring.vault.connection import FORBIDDEN, NOT_FOUND, Request, Response
 
-_NAME_HINT = "Name the wrapping key as kms_key_id: mount and name, as in transit/fluxbase."
+_NAME_HINT = "Set kms_key_id to the mount and the name of the wrapping key, as in transit/fluxbase."
 #: Kinds of keys that can bind what they wrap to a text, as it is bound to the version here.
 _KINDS = frozenset({"aes128-gcm96", "aes256-gcm96", "chacha20-poly1305", "xchacha20-poly1305"})
 

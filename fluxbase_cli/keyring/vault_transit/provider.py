@@ -115,7 +115,10 @@ class VaultTransitKeyProvider:
         wrapped = _Wrapped(self._transit.wrap(key, secret, bound_to, failed), key, bound_to)
         # Nothing may be sealed under a key that can't be unwrapped again.
         if not hmac.compare_digest(self._open(wrapped, failed), secret):
-            raise ConfigurationError(f"{failed}: what it wrapped opens to another key", hint="It must not happen.")
+            raise ConfigurationError(
+                f"{failed}: what it wrapped opens to another key",
+                hint="Nothing was sealed under it. Run the command again; if it happens again, report it as a fault.",
+            )
         options = {
             **entry.options,
             "ciphertext": Secret(base64.b64encode(wrapped.ciphertext.encode("ascii")).decode("ascii")),
@@ -181,6 +184,6 @@ def _ciphertext(text: str, entry: KeyEntry) -> str:
     if not plain.startswith(TRANSIT_PREFIX) or not (plain.isascii() and plain.isprintable()):
         raise ConfigurationError(
             f"the ciphertext at {entry.source} is not what Vault's engine transit makes",
-            hint="It begins with vault:v1: or another number. Is it complete?",
+            hint="Write it in full, as Vault printed it: it begins with vault:v1: (or another number).",
         )
     return plain
