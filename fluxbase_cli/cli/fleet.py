@@ -84,11 +84,14 @@ def with_fleet(function: Callable[..., int | None]) -> Callable[..., int | None]
         if fleet is not None:
             return _run(options, fleet, parallel or _PARALLEL, arguments)
         if not has_columns and arguments.pop("columns", None) is not None and _source("columns") == "COMMANDLINE":
-            raise ConfigurationError("--columns needs --fleet here", hint="The columns are those of the instances.")
+            raise ConfigurationError(
+                "--columns needs --fleet here",
+                hint="Leave --columns out, or add --fleet FILE: the columns are those of the instances.",
+            )
         if _source("parallel") == "COMMANDLINE":
             raise ConfigurationError(
                 "--parallel needs --fleet",
-                hint="--parallel sets the number of instances; --concurrency sets the number of workers.",
+                hint="Leave --parallel out. It sets the number of instances; --concurrency sets the number of workers.",
             )
         return function(options, **arguments)
 

@@ -37,7 +37,7 @@ def chosen_columns(options: Options, listing: Listing[R], names: str | None) -> 
     if options.output not in (None, Output.TABLE, Output.CSV):
         raise ConfigurationError(
             f"--columns and -o {options.output} can't go together",
-            hint="Columns are for the table and for -o csv; -o json and -o yaml have all fields.",
+            hint="Leave one of the two out: columns are for tables and -o csv; -o json and -o yaml have all fields.",
         )
     return listing.choose(names)
 

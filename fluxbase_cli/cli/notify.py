@@ -109,7 +109,8 @@ def _webhook(messages: Messages, settings: Settings, *, asked: bool | None) -> W
     if webhook is None:
         messages.warn(
             LogEvent.CONFIGURATION_WARNING,
-            f"no notification is sent: {rotation.place('notification_webhook')} is not set, and notify_manual_runs is",
+            f"no notification is sent: {rotation.place('notification_webhook')} is not set, and notify_manual_runs is; "
+            "set it, or turn notify_manual_runs off",
         )
     return webhook
 

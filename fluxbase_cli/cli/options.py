@@ -355,7 +355,7 @@ def command(
         if output is not None and output not in allowed:
             names = ", ".join(each for each in Output if each in allowed)
             place = "lists" if output in LIST_OUTPUTS else "`security check`"
-            raise ConfigurationError(f"--output {output} is for {place}; here it is one of {names}")
+            raise ConfigurationError(f"--output {output} is for {place}", hint=f"Choose one of {names}.")
         return expanded(**arguments)
 
     # Since Python 3.14 `wraps` copies only annotations that are still to be evaluated.

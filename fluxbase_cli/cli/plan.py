@@ -99,13 +99,15 @@ def check_plan_options(job: JobOptions) -> JobOptions:
         raise ConfigurationError("--plan-digest needs --plan", hint="Name the file with --plan FILE.")
     if job.plan_out is None:
         if _given("plan_valid"):
-            raise ConfigurationError("--plan-valid needs --plan-out", hint="A plan says itself how long it is valid.")
+            raise ConfigurationError(
+                "--plan-valid needs --plan-out", hint="Leave --plan-valid out: a plan says itself how long it is valid."
+            )
         return job
     for other, value in (("--plan", job.plan), ("--join", job.join), ("--run-name", job.run_name)):
         if value:
             raise ConfigurationError(
                 f"--plan-out and {other} can't go together",
-                hint="--plan-out begins no job: it writes what one would do.",
+                hint=f"Leave {other} out: --plan-out begins no job, it writes what one would do.",
             )
     from fluxbase_cli.plans.plan_file import refuse_unwritable  # noqa: PLC0415  # start-up time
 

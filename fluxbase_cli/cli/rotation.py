@@ -240,7 +240,8 @@ def health(
     address = _address(listen)
     if address is None:
         raise ConfigurationError(
-            "--listen none: a daemon that does not listen can't be asked", hint="Name the address at which it listens."
+            "--listen none: a daemon that does not listen can't be asked",
+            hint="Name the address at which the daemon listens: --listen HOST:PORT.",
         )
     found = ask_daemon(_reached(address))
     print_result(options, found, health_lines(found))
@@ -287,7 +288,10 @@ def test_notification(options: Options) -> int:
     try:
         post(webhook, notification)
     except DeliveryError as error:
-        raise JobFailedError(f"the notification was not accepted: {error}") from None
+        raise JobFailedError(
+            f"the notification was not accepted: {error}",
+            hint="Look at that service, and at notification_webhook and notification_secret in fluxbase.yaml.",
+        ) from None
     signed = "signed" if webhook.key is not None else "not signed: notification_secret is not set"
     data = {"id": str(notification.id), "host": webhook.host, "signed": webhook.key is not None}
     print_result(options, data, [f"✓ {webhook.host} accepted notification {notification.id} ({signed})"])

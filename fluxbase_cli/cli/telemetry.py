@@ -40,12 +40,15 @@ def _open(messages: Messages) -> Telemetry:
     if wanted.other_protocol is not None:
         messages.warn(
             LogEvent.TELEMETRY_FAILED,
-            "no telemetry: OTEL_EXPORTER_OTLP_PROTOCOL is not http/protobuf, and there is no other protocol here",
+            "no telemetry: OTEL_EXPORTER_OTLP_PROTOCOL is not http/protobuf: set it to http/protobuf",
         )
         return NullTelemetry()
 
     def failed() -> None:
-        messages.warn(LogEvent.TELEMETRY_FAILED, f"telemetry was not delivered completely to {wanted.host}")
+        messages.warn(
+            LogEvent.TELEMETRY_FAILED,
+            f"telemetry was not delivered completely to {wanted.host}; check OTEL_EXPORTER_OTLP_ENDPOINT",
+        )
 
     try:
         from fluxbase_cli.telemetry.otlp import OtlpTelemetry  # noqa: PLC0415  # only if asked for
@@ -59,6 +62,7 @@ def _open(messages: Messages) -> Telemetry:
         )
     except Exception as error:  # noqa: BLE001  # the texts of these errors may quote a variable
         messages.warn(
-            LogEvent.TELEMETRY_FAILED, f"no telemetry: an OTEL_… variable can't be used ({type(error).__name__})"
+            LogEvent.TELEMETRY_FAILED,
+            f"no telemetry: an OTEL_… variable can't be used ({type(error).__name__}); check all of them",
         )
     return NullTelemetry()

@@ -35,6 +35,8 @@ SCHEMA = "fluxbase-cli/report/v1"
 
 Report = dict[str, Any]
 
+_OTHER_DATABASE = "`fluxbase-cli config check` shows which database this is. Give another one with --database-url."
+
 
 class NothingToReportError(ConfigurationError):
     """The job or the rotation does not exist."""
@@ -68,7 +70,9 @@ def collect(database: DatabaseSettings, subject: Subject) -> Report:
 def _read(connection: Connection, subject: Subject) -> Report:
     jobs, store = JobStore(connection), EvidenceStore(connection)
     if not jobs.schema.exists() or not jobs.newest():
-        raise NothingToReportError("no job has run on this database yet, so there is nothing to report")
+        raise NothingToReportError(
+            "no job has run on this database yet, so there is nothing to report", hint=_OTHER_DATABASE
+        )
     has_rotations = RotationStore(connection).exists()
     if subject.rotation is None:
         listed = [_job(jobs, jobs.newest() if subject.job is None else subject.job)]
@@ -122,7 +126,9 @@ def _job(jobs: JobStore, number: int) -> Job:
 def _rotation(store: EvidenceStore, wanted: int, *, has_rotations: bool) -> int:
     number = (wanted or store.newest_rotation()) if has_rotations else 0
     if not number:
-        raise NothingToReportError("no rotation has run on this database yet, so there is nothing to report")
+        raise NothingToReportError(
+            "no rotation has run on this database yet, so there is nothing to report", hint=_OTHER_DATABASE
+        )
     if store.rotation(number) is None:
         raise NothingToReportError(
             f"there is no rotation {number} on this database",

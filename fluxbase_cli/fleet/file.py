@@ -101,7 +101,8 @@ def _refuse_other_than_file(path: Path, label: str) -> None:
         )
     if size > _MAX_BYTES:
         raise ConfigurationError(
-            f"--fleet {label} is larger than {_MAX_BYTES >> 20} MiB", hint="Is this the right file?"
+            f"--fleet {label} is larger than {_MAX_BYTES >> 20} MiB",
+            hint="Name the YAML file that lists the instances.",
         )
 
 
@@ -140,7 +141,7 @@ def _unknown_key(value: Value, name: str, known: tuple[str, ...]) -> Configurati
     which = f"the unknown key {name!r}" if _KEY.fullmatch(name) else "an unknown key"
     near = get_close_matches(name.lower(), known, 1)
     guess = f"Did you mean {near[0]!r}? " if near else ""
-    return ConfigurationError(f"{value.place} has {which}", hint=f"{guess}Known are: {', '.join(known)}.")
+    return ConfigurationError(f"{value.place} has {which}", hint=f"{guess}The known names are: {', '.join(known)}.")
 
 
 def _items(value: Value) -> list[Value]:
@@ -215,7 +216,9 @@ def _variables(value: Value, folder: Path) -> Mapping[str, str]:
                 hint="Options hold for the whole fleet: give them on the command line, and remove this line.",
             )
         if "\0" in text or "=" in name:
-            raise ConfigurationError(f"{label}: {printable(name)} can't be a variable", hint="Correct or remove it.")
+            raise ConfigurationError(
+                f"{label}: {printable(name)} can't be a variable", hint="Correct its name, or remove the line."
+            )
     return variables
 
 

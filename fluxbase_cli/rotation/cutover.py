@@ -96,7 +96,7 @@ class Cutover:
         if server_text(key.secret) is None:
             raise ConfigurationError(
                 f"the server's key at {key.source} is not text of 32 bytes, so no released server can have it",
-                hint="Which key does the server have? Configure that one.",
+                hint="Set FLUXBASE_ENCRYPTION_KEY, or the file in server.env_file, to the key that the server has now.",
             )
         return key
 
@@ -164,7 +164,7 @@ class Cutover:
             raise ConfigurationError(
                 f"the key of version {version} at {made.source} has the fingerprint {made.fingerprint}, and the new "
                 f"key has {record.fingerprint}",
-                hint="Is the same variable also set in the environment of this command? Remove it there.",
+                hint="Look whether the same variable is set in the environment of this command, and remove it there.",
             )
         refuse_unfit(made, self._settings.encryption)
         # Whether the job can begin is better known before the server is stopped.

@@ -90,7 +90,8 @@ def read_webhook(settings: KeyRotationSettings) -> Webhook | None:
     place = settings.place("notification_webhook")
     if not is_web_address(settings.notification_webhook.reveal()):
         raise ConfigurationError(
-            f"{place} is not a URL that begins with https:// or http://", hint="As in https://hooks.example.com/path."
+            f"{place} is not a URL that begins with https:// or http://",
+            hint="Write it as in https://hooks.example.com/path.",
         )
     webhook = Webhook(settings.notification_webhook, settings.notification_secret, form)
     try:

@@ -379,7 +379,8 @@ class Rotator:
             self._figures = replace(self._ended_now(), known=False)
             self._context.warn(
                 LogEvent.NOTIFICATIONS_UNRECORDED,
-                "the results of the notifications could not be recorded: the database can't be reached",
+                "the results of the notifications could not be recorded: the database can't be reached; "
+                "see `fluxbase-cli config check`",
             )
         finally:
             self._lock.release()

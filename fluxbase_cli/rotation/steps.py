@@ -165,8 +165,8 @@ class RotationSteps:
         if not command:
             self._context.warn(
                 LogEvent.ROTATION_RELOAD_MISSING,
-                "no reload_command is configured: servers that are not restarted do not know the new key, and can't "
-                "read what is sealed under it",
+                "no reload_command is configured: restart all servers now, or set one. A server without the new key "
+                "can't read what is sealed under it",
             )
             return ReloadStep(None)
         seconds = reload_servers(command, self._context, self.settings.encryption.server)
@@ -304,7 +304,7 @@ class RotationSteps:
         if left and self._policy.auto_reencrypt and not self.settings.encryption.is_single:
             self._context.warn(
                 LogEvent.ROTATION_OLD_VALUES,
-                f"{left} secrets are under older versions again: a server still seals with an old key",
+                f"{left} secrets are under older versions again: a server still seals with an old key; restart it",
             )
         if report.undecryptable:
             self._context.warn(

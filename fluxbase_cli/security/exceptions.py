@@ -84,7 +84,7 @@ def _exception(entry: Value) -> RuleException:
     try:
         until = date.fromisoformat(texts["until"]) if texts.get("until") else None
     except ValueError:
-        raise ConfigurationError(f"{entry.place}.until is no date", hint="As in 2027-03-31.") from None
+        raise ConfigurationError(f"{entry.place}.until is no date", hint="Write it as 2027-03-31.") from None
     found = setting_place(entry)
     where = texts.get("where") or "*"
     # Two exceptions of the same rule and place are the same.

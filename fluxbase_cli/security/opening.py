@@ -165,7 +165,7 @@ def _known_release(text: str) -> str:
         return MAIN
     raise ConfigurationError(
         f"--release {text!r} is no release that fluxbase-cli knows",
-        hint=f"Known are {RELEASES[0]} to {NEWEST_STABLE}, and main ({NEWEST_KNOWN}).",
+        hint=f"Name a release from {RELEASES[0]} to {NEWEST_STABLE}, or main ({NEWEST_KNOWN}).",
     )
 
 

@@ -90,7 +90,7 @@ class ServerControl:
             if installed != text:
                 raise ConfigurationError(
                     f"{path} does not hold the key that was written to it",
-                    hint="Does something else write this file? Is the disk full?",
+                    hint="Look whether another program writes this file, and whether the disk is full.",
                 )
         if self.settings.install_key_command:
             self._run("install_key_command", self.settings.install_key_command, text)

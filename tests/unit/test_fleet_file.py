@@ -88,14 +88,14 @@ def test_a_relative_fleet_file_gives_absolute_paths(folder: Path, monkeypatch: p
         ("- a\n", "must be a mapping", ""),
         ("instances:\n- {name: eu}\n", "instances[0] has no config", "needs a name and a config"),
         ("instances:\n- {config: eu/fluxbase.yaml}\n", "instances[0] has no name", "needs a name and a config"),
-        (f"{_GOOD}paralell: 3\n", "unknown key 'paralell'", "Known are: instances, pass_environment"),
+        (f"{_GOOD}paralell: 3\n", "unknown key 'paralell'", "The known names are: instances, pass_environment"),
         (f"{_GOOD}instance: 3\n", "unknown key 'instance'", "Did you mean 'instances'?"),
-        (f"{_GOOD}'{_MARKER} ': 3\n", "an unknown key", "Known are"),
+        (f"{_GOOD}'{_MARKER} ': 3\n", "an unknown key", "The known names are"),
         ("instances:\n- {name: eu, confg: x}\n", "instances[0] has the unknown key 'confg'", "Did you mean 'config'?"),
         (
             f"instances:\n- {{name: eu, config: eu/fluxbase.yaml, password: {_MARKER}}}\n",
             "instances[0] has the unknown key 'password'",
-            "Known are: name, config, directory, env_file",
+            "The known names are: name, config, directory, env_file",
         ),
         (
             f"{_GOOD}  - {{name: eu, config: us/fluxbase.yaml}}\n",
@@ -132,7 +132,7 @@ def test_a_relative_fleet_file_gives_absolute_paths(folder: Path, monkeypatch: p
         (f"{_GOOD}pass_environment: [FLUXBASE_ENCRYPTION_KEY]\n", "can't be passed to all", "belongs to one instance"),
         (f"{_GOOD}pass_environment: ['{_MARKER}=1']\n", "pass_environment[0] is not the name", "not its value"),
         (b"instances: \xff\n", "is not UTF-8", "UTF-8"),
-        (" " * ((1 << 20) + 1), "is larger than 1 MiB", "right file"),
+        (" " * ((1 << 20) + 1), "is larger than 1 MiB", "lists the instances"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_where_and_what_to_do(

@@ -67,6 +67,7 @@ def _refused(content: bytes) -> str:
         _verify(content)
     assert caught.value.exit_code == ExitCode.CHECK_SAYS_NO
     assert "\n" not in caught.value.message
+    assert (caught.value.hint or "").endswith("."), "it must say what to do"
     return caught.value.message
 
 

@@ -164,7 +164,7 @@ def test_a_collector_that_does_not_work_is_a_warning_and_costs_little_time(
     told = json.loads(line)
     assert (told["event"], told["message"]) == (
         "telemetry.failed",
-        "telemetry was not delivered completely to 127.0.0.1",
+        "telemetry was not delivered completely to 127.0.0.1; check OTEL_EXPORTER_OTLP_ENDPOINT",
     )
 
 

@@ -105,7 +105,10 @@ def generate(
         _print_stored(options, stored)
         return ExitCode.DONE
     if key_version is not None:
-        raise ConfigurationError("--key-version needs --store", hint="A printed key has no version yet.")
+        raise ConfigurationError(
+            "--key-version needs --store",
+            hint="Add --store, or leave --key-version out: a printed key has no version yet.",
+        )
     _print_key(options, encoding or _default_encoding(options))
     # The printed key is all that there is of it. A script must not go on without it.
     return ExitCode.DONE if was_printed() else ExitCode.FAILED

@@ -116,7 +116,8 @@ def re_encrypt(
         target = active if to_version is None else to_version
         if from_version == target:
             raise ConfigurationError(
-                f"--from-version and --to-version are both {target}", hint="Name the old version and the new one."
+                f"--from-version and --to-version are both {target}",
+                hint="Name two different versions: the old one and the new one.",
             )
         return make_request(
             JobKind.RE_ENCRYPT, Goal(target=target, source=from_version), (reason or "").strip() or None

@@ -120,7 +120,8 @@ def list_values(  # noqa: PLR0913  # a command's options
 
     if key_version is not None and undecryptable:
         raise ConfigurationError(
-            "--key-version and --undecryptable can't go together", hint="Nobody knows which key such a value needs."
+            "--key-version and --undecryptable can't go together",
+            hint="Leave one of the two out: nobody knows which key an undecryptable value needs.",
         )
     listing = values_listing(several=databases is not Databases.MAIN)
     chosen_names = chosen_columns(options, listing, columns)

@@ -109,11 +109,15 @@ def report(  # noqa: PLR0913  # a command's options
     from fluxbase_cli.evidence.collect import Subject, collect  # noqa: PLC0415  # start-up time
 
     if job is not None and rotation is not None:
-        raise ConfigurationError("JOB and --rotation can't go together", hint="A rotation's report has all its jobs.")
+        raise ConfigurationError(
+            "JOB and --rotation can't go together",
+            hint="Leave one of the two out: a rotation's report has all its jobs.",
+        )
     form = _form(options, format_, out, signs=sign is not None)
     if sign is not None and form in {Format.HTML, Format.MARKDOWN} and out is None:
         raise ConfigurationError(
-            f"a signed report as {form} is two files, so --out is needed", hint="Without --format, it is one file."
+            f"a signed report as {form} is two files, so --out is needed",
+            hint="Add --out FILE, or leave --format out: then it is one file.",
         )
     if sign is not None and form is Format.YAML:
         raise ConfigurationError("a signed report is JSON", hint="Leave --format and --output out.")

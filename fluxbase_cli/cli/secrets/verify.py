@@ -56,7 +56,10 @@ def verify(
     from fluxbase_cli.report.evidence.verified import verified_data, verified_lines  # noqa: PLC0415
 
     if skip_audit and not database:
-        raise ConfigurationError("--skip-audit is for --database", hint="Without --database nothing is opened.")
+        raise ConfigurationError(
+            "--skip-audit is for --database",
+            hint="Add --database, or leave --skip-audit out: without --database nothing is opened.",
+        )
     public_key = read_public_key(key)
     verified = verify_report(read_envelope(file), public_key, file.parent)
     check: DatabaseCheck | None = None

@@ -75,5 +75,6 @@ def _decrypted(content: bytes, name: str, passphrase: Callable[[], Secret | None
         return load_pem_private_key(content, given.reveal().encode())
     except (ValueError, UnsupportedAlgorithm):
         raise ConfigurationError(
-            f"{name} can't be decrypted with this passphrase", hint="Check FLUXBASE_CLI_SIGN_PASSPHRASE."
+            f"{name} can't be decrypted with this passphrase",
+            hint="Set FLUXBASE_CLI_SIGN_PASSPHRASE to the passphrase of this file, or type it at a terminal.",
         ) from None

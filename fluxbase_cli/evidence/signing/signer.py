@@ -38,6 +38,7 @@ def signed(signer: Signer, message: bytes) -> bytes:
     signature = signer.sign(message)
     if not signer.public_key.verifies(signature, message):
         raise ConfigurationError(
-            "the signature is not by the public key that belongs to --sign", hint="It must not happen. Try again."
+            "the signature is not by the public key that belongs to --sign",
+            hint="Run the command again. If it fails again, use another key with --sign.",
         )
     return signature

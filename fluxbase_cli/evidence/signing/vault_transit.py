@@ -23,6 +23,7 @@ _SIGNATURE = re.compile(r"vault:v(\d+):(.+)")
 _MOUNT = "transit"
 _ED25519, _ECDSA = "ed25519", "ecdsa-p256"
 _KEY_BYTES = 32
+_ADDRESS = "Check VAULT_ADDR: it must be the address of a Vault or OpenBao server."
 
 
 class VaultTransitSigner:
@@ -68,7 +69,7 @@ class VaultTransitSigner:
         text = entry.get("public_key") if isinstance(entry, dict) else None
         key = _parse(text, data.get("type")) if isinstance(text, str) else None
         if key is None:
-            raise ConfigurationError(f"{_FAILED}: {self._client.name} does not answer like Vault")
+            raise ConfigurationError(f"{_FAILED}: {self._client.name} does not answer like Vault", hint=_ADDRESS)
         return key
 
     def sign(self, message: bytes) -> bytes:
@@ -89,7 +90,9 @@ class VaultTransitSigner:
         try:
             return base64.b64decode(found[2], validate=True)
         except ValueError:
-            raise ConfigurationError(f"{_FAILED}: {self._client.name} does not answer like Vault") from None
+            raise ConfigurationError(
+                f"{_FAILED}: {self._client.name} does not answer like Vault", hint=_ADDRESS
+            ) from None
 
     def _refusal(self, response: Response) -> ConfigurationError:
         text = response.error_text.lower()

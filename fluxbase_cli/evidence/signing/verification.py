@@ -26,6 +26,10 @@ from fluxbase_cli.evidence.signing.statement import (
 _MOST_BYTES = 64 * 1024 * 1024
 #: The length of a key id. A longer one is shown in part.
 _KEYID_LETTERS = 64
+_ASK = "Ask the person who signed the report for the original file."
+_OTHER = "Name the file that `secrets report --sign` wrote."
+_RELEASE = "Verify it with the release of fluxbase-cli that wrote it."
+_UNREADABLE = "the statement has no report that this release of the tool can read"
 
 
 class NotVerifiedError(FluxbaseCliError):
@@ -97,7 +101,7 @@ def verify(content: bytes, key: PublicKey, folder: Path) -> Verified:
     subjects = _subjects(statement)
     report = statement["predicate"]
     if subjects[0] != (_name(report), digest(report)):
-        raise NotVerifiedError("the signature is about another report than the one in the envelope")
+        raise NotVerifiedError("the signature is about another report than the one in the envelope", hint=_ASK)
     return Verified(report, key.keyid, [_checked(folder, name, wanted) for name, wanted in subjects[1:]])
 
 
@@ -105,7 +109,9 @@ def _statement(content: bytes, key: PublicKey) -> dict[str, Any]:
     """The statement in an envelope whose signature is by the key, and in which no byte was changed."""
     payload, kind, keyid, signature = _envelope(content)
     if kind != PAYLOAD_TYPE:
-        raise NotVerifiedError(f"the envelope holds no in-toto statement: payloadType must be {PAYLOAD_TYPE}")
+        raise NotVerifiedError(
+            f"the envelope holds no in-toto statement: payloadType must be {PAYLOAD_TYPE}", hint=_OTHER
+        )
     if not key.verifies(signature, pae(kind, payload)):
         raise NotVerifiedError(
             "the signature is not by this key, or the report was changed after it was signed",
@@ -114,21 +120,22 @@ def _statement(content: bytes, key: PublicKey) -> dict[str, Any]:
     if content != envelope_bytes(payload, key.keyid, signature):
         raise NotVerifiedError(
             "the envelope is not byte for byte as it was written, although what is signed in it was not changed",
-            hint="Was it formatted, or put through another program? Verify the original file.",
+            hint="Verify the original file: this copy was formatted, or changed by another program.",
         )
     try:
         statement = read_strictly(payload)
     except NotStrictJsonError as error:
-        raise NotVerifiedError(f"the statement in the envelope can't be read: {error}") from None
+        raise NotVerifiedError(f"the statement in the envelope can't be read: {error}", hint=_ASK) from None
     if not isinstance(statement, dict) or statement.get("_type") != STATEMENT_TYPE:
-        raise NotVerifiedError(f"the envelope holds no statement of the type {STATEMENT_TYPE}")
+        raise NotVerifiedError(f"the envelope holds no statement of the type {STATEMENT_TYPE}", hint=_OTHER)
     if statement.get("predicateType") != PREDICATE_TYPE:
         raise NotVerifiedError(
-            f"the statement is not about a report of fluxbase-cli: predicateType must be {PREDICATE_TYPE}"
+            f"the statement is not about a report of fluxbase-cli: predicateType must be {PREDICATE_TYPE}",
+            hint=_OTHER,
         )
     predicate = statement.get("predicate")
     if not isinstance(predicate, dict) or predicate.get("schema") != SCHEMA or canonical(statement) != payload:
-        raise NotVerifiedError("the statement has no report that this release of the tool can read")
+        raise NotVerifiedError(_UNREADABLE, hint=_RELEASE)
     return statement
 
 
@@ -167,7 +174,7 @@ def _subjects(statement: Mapping[str, Any]) -> list[tuple[str, str]]:
     except (KeyError, TypeError):
         found = []
     if not found or not all(isinstance(text, str) for each in found for text in each):
-        raise NotVerifiedError("the statement does not say what it is about")
+        raise NotVerifiedError("the statement does not say what it is about", hint=_ASK)
     return found
 
 
@@ -175,12 +182,12 @@ def _name(report: Report) -> str:
     try:
         return report_name(report)
     except (KeyError, TypeError):
-        raise NotVerifiedError("the statement has no report that this release of the tool can read") from None
+        raise NotVerifiedError(_UNREADABLE, hint=_RELEASE) from None
 
 
 def _checked(folder: Path, name: str, wanted: str) -> CheckedFile:
     if Path(name).name != name or name in {"", ".", ".."}:
-        raise NotVerifiedError("the statement names a file in another folder")
+        raise NotVerifiedError("the statement names a file in another folder", hint=_ASK)
     try:
         with (folder / name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

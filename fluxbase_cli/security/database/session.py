@@ -56,7 +56,7 @@ class DatabaseFacts:
             with self._connection.transaction():
                 return reader(self._connection, *arguments)
         except psycopg.errors.QueryCanceled:
-            return NotCheckedError("the database took too long to answer")
+            return NotCheckedError("the database took too long to answer; try again when it has less to do")
         except psycopg.errors.InsufficientPrivilege as error:
             return NotCheckedError(f"the role may not read it: {first_line(error)}")
         except psycopg.Error as error:

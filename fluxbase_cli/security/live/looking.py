@@ -90,9 +90,9 @@ def _context(file: Path | None) -> ssl.SSLContext:
 def _checked(url: str) -> SplitResult:
     if not is_web_address(url):
         raise ConfigurationError(
-            "--url is not a URL that begins with http:// or https://", hint="As in https://api.example.com."
+            "--url is not a URL that begins with http:// or https://", hint="Write it as in https://api.example.com."
         )
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("--url has a user or a password in it", hint="No request needs one: leave it out.")
+        raise ConfigurationError("--url has a user or a password in it", hint="Leave it out: no request needs one.")
     return parts

@@ -44,7 +44,10 @@ def setup_token_is_weak(facts: Facts) -> Iterator[Found]:
     token = configuration.get("security.setup_token")
     if token is None:
         if not configuration.complete and configuration.flag("admin.enabled"):
-            raise NotCheckedError("the setup token is neither in the file nor in a variable that this check sees")
+            raise NotCheckedError(
+                "the setup token is neither in the file nor in a variable that this check sees; "
+                "give it as FLUXBASE_SECURITY_SETUP_TOKEN"
+            )
         return
     if not configuration.flag("admin.enabled") or is_reference(token.text):
         # FB-CFG-002 tells of a reference.

@@ -36,7 +36,10 @@ def _secrets(configuration: ServerConfiguration) -> Iterator[Setting]:
         yield secret
     yield from configuration.tenant_settings("auth.jwt_secret")
     if not known:
-        raise NotCheckedError("the JWT secret is neither in the file nor in a variable that this check sees")
+        raise NotCheckedError(
+            "the JWT secret is neither in the file nor in a variable that this check sees; "
+            "give it as FLUXBASE_AUTH_JWT_SECRET"
+        )
 
 
 @rule(
