@@ -70,7 +70,12 @@ def while_a_job_is_unfinished(job: Job | None) -> list[str]:
     """A job records the keys that it was begun with, and can't be resumed without one of them."""
     if job is None:
         return []
-    return [f"job {job.id} ({job.kind.value}) is {job.state.value}: let it end first"]
+    return [
+        (
+            f"job {job.id} ({job.kind.value}) is {job.state.value}: "
+            "let it end first (`fluxbase-cli secrets status` shows it)"
+        )
+    ]
 
 
 def after_a_job_began(newest: int, now: int) -> list[str]:

@@ -117,7 +117,7 @@ def _verify(
 
 def _problem_of(secret: bytes, others: Mapping[int, bytes]) -> str | None:
     if len(secret) != KEY_BYTES:
-        return f"it is {len(secret)} bytes long and not {KEY_BYTES}"
+        return f"it is {len(secret)} bytes long and not {KEY_BYTES}: put the right key there"
     for version, other in others.items():
         if hmac.compare_digest(secret, other):
             return f"it is the same key as version {version}: each version needs a different key"

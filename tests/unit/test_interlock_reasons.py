@@ -45,7 +45,7 @@ def job(state: JobState) -> Job:
 def test_an_unfinished_job_is_named() -> None:
     assert interlocks.while_a_job_is_unfinished(None) == []
     assert interlocks.while_a_job_is_unfinished(job(JobState.INTERRUPTED)) == [
-        "job 7 (re-encrypt) is interrupted: let it end first"
+        "job 7 (re-encrypt) is interrupted: let it end first (`fluxbase-cli secrets status` shows it)"
     ]
 
 

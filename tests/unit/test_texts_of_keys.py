@@ -12,6 +12,7 @@ from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.settings import load_settings
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key
+from fluxbase_cli.keyring.file.reading import read_key_file
 from fluxbase_cli.keyring.pattern import own_entry
 from fluxbase_cli.keyring.vault_transit.engine import parse_wrapping_key
 from fluxbase_cli.keys import interlocks
@@ -100,6 +101,11 @@ TEXT_POINTER = ActivePointer("fluxbase.yaml: active_key_version", "env", Secret(
             lambda: parse_wrapping_key("fluxbase", "kms_key_id"),
             "kms_key_id is not the name of a key of Vault's engine transit",
             "Set kms_key_id to the mount and the name of the wrapping key, as in transit/fluxbase.",
+        ),
+        (
+            lambda: read_key_file(Path("/nowhere/v1"), "the entry"),
+            "the key file /nowhere/v1 (the entry) can't be read: there is no folder /nowhere",
+            "Mount the secret there, or correct the path.",
         ),
         (
             lambda: refuse_unfit(Key(2, b"0" * 32, "env", "there"), EncryptionSettings()),

@@ -42,7 +42,8 @@ _REPLICATED = Refusal(
 )
 _NOT_DECRYPTED = Refusal(
     "{service} can't decrypt {subject}",
-    "Is the key in AWS KMS that encrypts it disabled or deleted? `aws secretsmanager describe-secret` names it.",
+    "Enable the key in AWS KMS that encrypts it, or cancel its deletion. "
+    "`aws secretsmanager describe-secret` names it.",
 )
 _OTHER = Refusal("{service} refused it ({code})", "Try `aws secretsmanager describe-secret` with the same credentials.")
 _CODES_OF_REPLICAS = ("InvalidRequestException", "InvalidParameterException")

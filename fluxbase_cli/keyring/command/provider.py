@@ -84,7 +84,8 @@ def _line_of(result: Result, name: str, timeout_s: float) -> str:
         case HowItEnded.HUNG:
             raise ConfigurationError(
                 f"{name} did not end within {timeout_s:g} s, and was killed",
-                hint="It can't ask questions: it has no terminal and no input. Does it wait for a login or a network?",
+                hint="Check whether it waits for a login or for the network. "
+                "It can't ask questions: it has no terminal and no input.",
             )
         case HowItEnded.PRINTED_TOO_MUCH:
             raise ConfigurationError(

@@ -144,7 +144,7 @@ def _absent(path: Path, place: str) -> ConfigurationError:
         # Only a folder that is there can say that a key is not in it. A secret may not be mounted.
         return ConfigurationError(
             f"the key file {path} ({place}) can't be read: there is no folder {path.parent}",
-            hint="Is the secret mounted? If not, correct the path.",
+            hint="Mount the secret there, or correct the path.",
         )
     return KeyAbsentError(
         f"there is no key file {path} ({place})",

@@ -125,7 +125,8 @@ def _log_in(connection: Connection, auth: VaultAuth, fields: Mapping[str, str]) 
     refuses = "has no such login, or refuses it:" if absent else "refuses the login:"
     raise ConfigurationError(
         f"{connection.name} {refuses} {auth.method} at {mount} (HTTP {response.status})",
-        hint=f"Check {', '.join(_to_check(auth))} in {_SECTION}. Has a secret id or a jwt expired?",
+        hint=f"Check {', '.join(_to_check(auth))} in {_SECTION}. "
+        "A secret id or a jwt may have expired: make a new one.",
     )
 
 
