@@ -36,7 +36,7 @@ def make_directory() -> Path:
             directory.chmod(0o711)
         return directory
     message = "no temporary folder is fit for the embedded PostgreSQL"
-    raise ConfigurationError(message, hint="set TMPDIR to a folder with a short path where programs may be run")
+    raise ConfigurationError(message, hint="Set TMPDIR to a folder with a short path where programs may be run.")
 
 
 def remove_folder(folder: Path) -> None:

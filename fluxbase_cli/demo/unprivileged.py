@@ -47,4 +47,4 @@ def find_unprivileged_user(directory: Path) -> RunAs:
     finally:
         probe.unlink()
     message = "PostgreSQL refuses to run as root, and there is no other user that it may run as"
-    raise ConfigurationError(message, hint="run the command as an ordinary user")
+    raise ConfigurationError(message, hint="Run the command as an ordinary user.")

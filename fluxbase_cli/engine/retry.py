@@ -74,7 +74,8 @@ def retry_reading(
         except psycopg.Error as error:
             if connection.closed:
                 raise DatabaseError(
-                    f"the connection was lost: {first_line(error)}", hint="Nothing was written. Run it again."
+                    f"the connection to the database was lost: {first_line(error)}",
+                    hint="Nothing was written. Run it again.",
                 ) from None
             if connection.info.transaction_status is not TransactionStatus.IDLE:
                 connection.execute("ROLLBACK")

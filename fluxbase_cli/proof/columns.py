@@ -142,8 +142,8 @@ class _Plan:
                     Unexamined(
                         UnexaminedKind.COLUMN,
                         relation.where,
-                        f"its access method {relation.method} is not one that can be searched; you can leave it out "
-                        "on purpose",
+                        f"its access method {relation.method} can't be searched; to leave it out on purpose, list it "
+                        "under `skip` in the file of --locations",
                     )
                 )
             else:
@@ -202,7 +202,7 @@ class _Run:
         if self._failures:
             raise self._failures[0]
         if self._context.stop.requested:
-            self._found.leave_out("all columns", "the search was stopped before its end")
+            self._found.leave_out("all columns", "the search was stopped before its end; run it again")
         return self._found
 
     def _body(self, searcher: Searcher) -> None:

@@ -88,6 +88,7 @@ class FoundSeal:
         return sum(tally.scanned for tally in self.tallies.values())
 
 
+_SKIP = "look at it yourself; if it holds no sealed value, list it under `skip` in the file of --locations"
 _CHANGED = "it was dropped, renamed or rewritten after the snapshot of this audit; run it again"
 
 
@@ -165,7 +166,7 @@ class Searcher:
                 return found
             if error.sqlstate is None or error.sqlstate.startswith(_SERVER_GONE):
                 raise
-            found.leave_out(where, f"reading failed: {failure_text(error)}")
+            found.leave_out(where, f"reading failed: {failure_text(error)}; correct that, then run this again")
         return found
 
     @contextmanager
@@ -212,7 +213,9 @@ class _PartReader:
                 raise UnreadableError(_CHANGED) from None
             except psycopg.Error as error:
                 if (error.sqlstate or "").startswith(_LIMIT_CLASS):
-                    raise UnreadableError(f"a value is too large: {first_line(error)}") from None
+                    raise UnreadableError(
+                        f"a value is too large to be searched: {first_line(error)}; {_SKIP}"
+                    ) from None
                 raise
             # The first read has locked the table until the transaction ends, so one check is enough.
             if not listed and not table.stands_as_listed(self._connection):
@@ -273,7 +276,8 @@ class _PartReader:
         if looked.overflowed:
             self._found.leave_out(
                 location,
-                f"the row at {Ctid.of(ctid)} holds too many texts like a seal to try the keys of users on all of them",
+                f"the row at {Ctid.of(ctid)} holds too many texts like a seal to try the keys of users on all of them; "
+                f"{_SKIP}",
             )
         if not looked.opened:
             return

@@ -85,7 +85,9 @@ def find_databases(connection: Connection, access: Access, wanted: Databases = D
         try:
             names = _names(connection, access, query)
         except psycopg.Error as error:
-            reason = f"this list of {kind} databases can't be read: {first_line(error)}"
+            needs = isinstance(error, psycopg.errors.InsufficientPrivilege)
+            remedy = "grant the role USAGE on its schema and SELECT on it" if needs else "correct that"
+            reason = f"this list of {kind} databases can't be read: {first_line(error)}; {remedy}, then run this again"
             unexamined.append(Unexamined(UnexaminedKind.LIST, table, reason))
             continue
         found |= {name: SecondaryDatabase(name, kind) for name in names if name not in found}
@@ -115,5 +117,6 @@ def _unlisted(connection: Connection) -> Iterator[Unexamined]:
             UnexaminedKind.LIST,
             "branching.branches",
             f"the list of branch databases is not there, and there are databases with the name of a branch: {names[0]}"
-            + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
+            + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            + "; restore the table, or use --databases main if they are no branches",
         )

@@ -128,7 +128,7 @@ class JobStore:
                 return job
         except psycopg.errors.UniqueViolation:
             raise JobRunningError(
-                "another job was begun at this moment",
+                "another job was begun on this database at this moment",
                 hint="`--join` works on it too; `fluxbase-cli secrets status` shows it.",
             ) from None
 

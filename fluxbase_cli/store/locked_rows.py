@@ -35,7 +35,8 @@ class LockedRow:
         return Unexamined(
             UnexaminedKind.LOCKED_ROW,
             self.relation.name_row(self.row[ID]),
-            f"it is locked by {self.holder}; its values were not moved",
+            f"it is locked by {self.holder}, and its values were not moved: wait for that transaction's end, or end "
+            "it, then run this again",
         )
 
 

@@ -228,7 +228,10 @@ def _server(session: dict[str, Any], *, write: bool) -> Iterator[Finding]:
     version = session["server_version"]
     if session["server_version_num"] < _OLDEST_SERVER:
         yield Finding(
-            "server", CheckStatus.REFUSE, f"PostgreSQL {version} is too old", "PostgreSQL 15 to 18 are supported."
+            "server",
+            CheckStatus.REFUSE,
+            f"PostgreSQL {version} is too old",
+            "Upgrade the server: PostgreSQL 15 to 18 are supported.",
         )
     elif write and session["in_recovery"]:
         yield Finding(

@@ -111,7 +111,7 @@ def find_relations(connection: Connection, catalogue: Sequence[SealedTable] = CA
             Unexamined(
                 UnexaminedKind.LOCATION,
                 "dashboard.oauth_providers or platform.oauth_providers",
-                "neither table is there, and every release has one of them; was it renamed or dropped?",
+                "neither table is there, and every release has one of them; if it was renamed or dropped, restore it",
             )
         )
     return FoundRelations(release, tuple(relations), tuple(unexamined), tuple(unusable), tuple(foreign), is_tenant)
@@ -176,13 +176,16 @@ def _named(cursor: psycopg.Cursor[dict[str, Any]], query: str) -> Any:  # noqa: 
 def _absent(table: SealedTable, release: Release) -> Iterator[Unexamined]:
     if table.extra:
         yield Unexamined(
-            UnexaminedKind.LOCATION, table.qualified, "the table is not there, and the file of locations names it"
+            UnexaminedKind.LOCATION,
+            table.qualified,
+            "the table is not there, and the file of --locations names it; correct the name there, or remove the entry",
         )
     elif table.layouts & release.layouts:
         yield Unexamined(
             UnexaminedKind.LOCATION,
             table.qualified,
-            f"the table is not there, and release {release.name} has it; was it renamed or dropped?",
+            f"the table is not there, and release {release.name} has it; if it was renamed or dropped, restore it; "
+            "if it is absent on purpose, list it under `absent` in the file of --locations",
         )
 
 
@@ -201,22 +204,29 @@ def _examine(table: SealedTable, row: dict[str, Any], codec: TextCodec, *, is_te
                 Unexamined(
                     UnexaminedKind.LOCATION,
                     table.qualified,
-                    f"{table.qualified} is a foreign table: its rows are on another server",
+                    "it is a foreign table: its rows are on another server; run this on that server too",
                 ),
             )
         )
     if row["kind"] not in ("r", "p"):
-        message = f"{table.qualified} is not a table (relkind '{row['kind']}')"
+        fault = f"is not a table (relkind '{row['kind']}')"
+        reason = f"it {fault}; if the table was renamed or dropped, restore it"
         return _Found(
-            unexamined=(Unexamined(UnexaminedKind.LOCATION, table.qualified, message),),
-            unusable=(Unusable(message, "Sealed values can only be rotated where they are stored."),),
+            unexamined=(Unexamined(UnexaminedKind.LOCATION, table.qualified, reason),),
+            unusable=(
+                Unusable(
+                    f"{table.qualified} {fault}",
+                    "Sealed values can only be rotated where they are stored. Restore the table under this name.",
+                ),
+            ),
         )
     types: dict[str, str] = row["columns"]
     if types.get(table.key) != "uuid" and not (table.extra and table.key in types):
-        message = f"{table.qualified} has no column `{table.key} uuid`"
+        fault = f"has no column `{table.key} uuid`"
+        remedy = f"ALTER TABLE {table.qualified} ADD COLUMN {table.key} uuid PRIMARY KEY;"
         return _Found(
-            unexamined=(Unexamined(UnexaminedKind.LOCATION, table.qualified, message),),
-            unusable=(Unusable(message, f"ALTER TABLE {table.qualified} ADD COLUMN {table.key} uuid PRIMARY KEY;"),),
+            unexamined=(Unexamined(UnexaminedKind.LOCATION, table.qualified, f"it {fault}; add it: {remedy}"),),
+            unusable=(Unusable(f"{table.qualified} {fault}", remedy),),
         )
     unusable: tuple[Unusable, ...] = ()
     if not row["has_key"] and not table.extra:
@@ -233,7 +243,8 @@ def _examine(table: SealedTable, row: dict[str, Any], codec: TextCodec, *, is_te
         Unexamined(
             UnexaminedKind.LOCATION,
             f"{schema}.{name}",
-            f"it is a part of {table.qualified} and a foreign table: its rows are on another server",
+            f"it is a part of {table.qualified} and a foreign table: its rows are on another server; run this on that "
+            "server too",
         )
         for schema, name, kind, *_ in leaves
         if kind == "f"
@@ -268,11 +279,17 @@ def _wrong_columns(table: SealedTable, types: dict[str, str]) -> Iterator[Unexam
         found = types.get(column.name)
         if found is None:
             yield Unexamined(
-                UnexaminedKind.LOCATION, table.location(column), "the column is not there; was it renamed or dropped?"
+                UnexaminedKind.LOCATION,
+                table.location(column),
+                "the column is not there; if it was renamed or dropped, restore it",
             )
         elif found not in _types(column):
             expected = " or ".join(sorted(_types(column)))
-            yield Unexamined(UnexaminedKind.LOCATION, table.location(column), f"its type is {found} and not {expected}")
+            yield Unexamined(
+                UnexaminedKind.LOCATION,
+                table.location(column),
+                f"its type is {found} and not {expected}; correct the type",
+            )
     for name, wanted in ((table.user_column, "uuid"), (table.flag_column, "boolean")):
         if name is not None and types.get(name) != wanted:
             yield Unexamined(

@@ -188,7 +188,7 @@ class RotationStore:
         except psycopg.errors.UniqueViolation:
             raise RotationRunningError(
                 "another rotation was begun on this database just now",
-                hint="`fluxbase-cli secrets status` shows its job.",
+                hint="`fluxbase-cli secrets status` shows its job. Wait until it has ended, then run this again.",
             ) from None
         begun = self._rotation(rows)
         assert begun is not None  # noqa: S101  # RETURNING

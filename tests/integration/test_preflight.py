@@ -222,7 +222,7 @@ def test_a_foreign_table_is_reported_and_never_touched(flux: Fluxbase) -> None:
     make_foreign(flux, "auth.users")
     report = flux.run()
     assert report.total == Counts(scanned=2, re_encrypted=2, updated=2)
-    assert any("auth.users is a foreign table" in warning for warning in report.warnings)
+    assert any("auth.users: it is a foreign table" in warning for warning in report.warnings)
     assert flux.audit(1).found == 0
 
 

@@ -148,7 +148,7 @@ def test_a_role_that_cannot_read_the_keys_gets_the_missing_grant_in_the_message(
     with connect(role.database) as connection:
         store = WrappedKeyStore(connection)
         assert store.exists()
-        with pytest.raises(PreflightRefusedError, match="has not the privileges on fluxbase_keys") as caught:
+        with pytest.raises(PreflightRefusedError, match="lacks privileges on fluxbase_keys") as caught:
             store.all()
         assert "GRANT SELECT ON fluxbase_keys.wrapped_key" in (caught.value.hint or "")
         flux.rows(f"GRANT USAGE ON SCHEMA fluxbase_keys TO {role.name}")

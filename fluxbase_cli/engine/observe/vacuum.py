@@ -67,7 +67,7 @@ def vacuum_all(
                     observer.notify(
                         Message(
                             LogEvent.VACUUM_REFUSED,
-                            f"{gain.table} can't be vacuumed by this role: only its owner or pg_maintain may do that",
+                            f"{gain.table} can't be vacuumed by this role: ask its owner to run VACUUM {gain.table};",
                             warning=True,
                         )
                     )
@@ -79,7 +79,12 @@ def vacuum_all(
     except (psycopg.Error, FluxbaseCliError) as error:
         if not stop.requested:
             observer.notify(
-                Message(LogEvent.VACUUM_FAILED, f"the vacuum ended early: {first_line(error)}", warning=True)
+                Message(
+                    LogEvent.VACUUM_FAILED,
+                    f"the vacuum ended early: {first_line(error)}. All values are as the job left them; run VACUUM on "
+                    "the tables that are left",
+                    warning=True,
+                )
             )
     return (*done, *found[len(done) :])
 

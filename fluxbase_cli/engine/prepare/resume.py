@@ -66,7 +66,9 @@ def decide(jobs: JobStore, request: JobRequest, keyring: Keyring) -> Decision:
         if ended is not None:
             return Decision(ended=ended)
         if request.join:
-            raise ConfigurationError("there is no unfinished job to join", hint="Leave --join out to begin one.")
+            raise ConfigurationError(
+                "--join: there is no unfinished job on this database", hint="Leave --join out to begin a job."
+            )
         return Decision()
     same_goal = _is_goal_of(job, request)
     _refuse_stopped(job, request)
@@ -162,7 +164,7 @@ def _refuse_other_context(job: Job, keyring: Keyring, request: JobRequest) -> No
     same_versions = set(recorded) == set(keyring.versions)
     if not same_versions or not all(key.has_fingerprint(recorded[key.version]) for key in keyring.keys):
         raise ConfigurationError(
-            f"job {job.id} was begun with other keys than these",
+            f"job {job.id} was begun with other keys than the configured ones",
             hint="Compare fingerprints (`fluxbase-cli keys list`, `secrets status`), or begin again with --restart.",
         )
 
@@ -181,7 +183,7 @@ def refuse_lost_tables(jobs: JobStore, job: Job, preflight: Preflight) -> None:
     if gone:
         raise ConfigurationError(
             f"job {job.id} was begun with tables that are gone: {', '.join(sorted(gone))}",
-            hint="Is this the right database? If it is, begin again with --restart.",
+            hint="Check host and database name. If this is the right database, begin again with --restart.",
         )
 
 

@@ -34,7 +34,7 @@ _STANDBY = Unexamined(
     UnexaminedKind.STANDBY,
     "this server",
     "it is a standby, which does not show open transactions of its primary: this audit holds for the moment that the "
-    "standby shows, and is no proof that a key is not needed",
+    "standby shows, and does not prove that a key is not needed; for a proof, run the audit on the primary",
 )
 
 

@@ -181,7 +181,8 @@ class ReadingProcesses:
             elif process.was_lost or not stop.requested:
                 raise DatabaseError(
                     f"a process that read values ended without a result ({process.end}), so this proves nothing",
-                    hint="Nothing was written. Run it again. Was it killed because memory was short?",
+                    hint="Nothing was written. Run it again. If the system killed it because memory was short, use a "
+                    "smaller --concurrency.",
                 )
 
 
@@ -302,7 +303,12 @@ def _read(reading: Reading, pipe: Pipe, indexes: int) -> None:  # pragma: no cov
     except Exception as error:  # noqa: BLE001  # told to the first process
         told = explain(error)
         known = (
-            told if isinstance(told, FluxbaseCliError) else DatabaseError(f"reading ended early: {type(told).__name__}")
+            told
+            if isinstance(told, FluxbaseCliError)
+            else DatabaseError(
+                f"reading ended early: {type(told).__name__}",
+                hint="Nothing was written. Run it again. If that does not help, report it as an error of this tool.",
+            )
         )
         sender.send(_Failed(known))
     else:

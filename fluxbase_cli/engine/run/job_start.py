@@ -70,7 +70,8 @@ class JobStart:
                 if self._request.run_name is None:
                     raise JobRunningError(
                         "another job was begun on this database meanwhile",
-                        hint="`fluxbase-cli secrets status` shows it.",
+                        hint="`fluxbase-cli secrets status` shows it. When it has ended, run this again; or join it "
+                        "with --join.",
                     )
                 if decision.resumes is not None:
                     refuse_lost_tables(jobs, decision.resumes, self._prepared.preflight)
@@ -212,6 +213,8 @@ def recorded_job(jobs: JobStore, number: int) -> Job:
     """Read the job with this number from the database."""
     job = jobs.get(number)
     if job is None:  # pragma: no cover  # jobs are never deleted by us
-        message = f"job {number} is not in the database any more"
-        raise JobFailedError(message)
+        raise JobFailedError(
+            f"job {number} is not in the tables of schema fluxbase_rotation any more",
+            hint="What was committed stays. Run the same command again: it begins a new job.",
+        )
     return job

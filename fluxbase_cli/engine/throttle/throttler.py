@@ -166,13 +166,17 @@ class Throttler:
         for name in sorted((self._standbys or frozenset()) - names):
             self._observer.notify(
                 Message(
-                    LogEvent.JOB_STANDBY, f"standby {name} is gone; its lag can't be watched any more", warning=True
+                    LogEvent.JOB_STANDBY,
+                    f"standby {name} is not connected any more, so its lag is not watched: start it again",
+                    warning=True,
                 )
             )
         if any(standby.hidden for standby in found) and self._standbys is None:
             self._observer.notify(
                 Message(
-                    LogEvent.JOB_STANDBY, "this role may not see how far standbys are: GRANT pg_monitor", warning=True
+                    LogEvent.JOB_STANDBY,
+                    "this role may not see how far standbys are: grant it pg_monitor",
+                    warning=True,
                 )
             )
         self._standbys = names
