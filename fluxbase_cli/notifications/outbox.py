@@ -130,6 +130,7 @@ def undelivered(failures: tuple[str, ...]) -> tuple[str, ...]:
     """What the operator is told about notifications that were not delivered: each reason once, with how many."""
     counted = {failure: failures.count(failure) for failure in failures}
     return tuple(
-        f"{'a notification was' if number == 1 else f'{number} notifications were'} not delivered: {failure}"
+        f"{'a notification was' if number == 1 else f'{number} notifications were'} not delivered: {failure}; "
+        "`fluxbase-cli rotation test-notification` sends a test"
         for failure, number in counted.items()
     )

@@ -62,19 +62,25 @@ def _findings(control: ServerControl, server_key: Key | None) -> Iterator[Findin
     if settings.env_file is not None:
         yield from _env_file(settings, settings.env_file, server_key)
     elif server_key is not None and server_text(server_key.secret) is None:
-        yield _refuse(f"the server's present key at {server_key.source} is not text of 32 bytes", "Correct it.")
+        yield _refuse(
+            f"the server's present key at {server_key.source} is not text of 32 bytes",
+            "Set it to the key that the server has now.",
+        )
     yield from _health(control)
 
 
 def _commands(control: ServerControl) -> Iterator[Finding]:
     settings = control.settings
-    needed = ("stop_command", "start_command")
+    needed = {
+        "stop_command": "[docker, compose, stop, fluxbase]",
+        "start_command": "[docker, compose, up, -d, --no-deps, fluxbase]",
+    }
     for name in (*needed, "install_key_command", "verify_command"):
         words: tuple[str, ...] = getattr(settings, name)
         place = settings.place(name)
         if not words:
             if name in needed:
-                yield _refuse(f"{place} is not set", "As in `[docker, compose, stop, fluxbase]`.")
+                yield _refuse(f"{place} is not set", f"Set it. For Docker Compose: `{needed[name]}`.")
             continue
         program = control.command(name, words).program
         if program is None:
@@ -111,12 +117,12 @@ def _env_file(settings: ServerSettings, path: Path, server_key: Key | None) -> I
     if not text:
         yield _refuse(
             f"{place}: {path} has no {SERVER_KEY_VARIABLE}",
-            "The server reads its key from there, so name the file in which it stands.",
+            "Name the file from which the server reads its key.",
         )
     elif server_key is not None and text != server_text(server_key.secret):
         yield _refuse(
             f"{place}: {SERVER_KEY_VARIABLE} in {path} is not the key version {server_key.version}",
-            "Which of the two has the server? Correct the other.",
+            "Find out which of the two keys the server has now, and correct the other one.",
         )
     else:
         yield Finding(_CHECK, CheckStatus.GOOD, f"env_file: {path} can be changed")
@@ -129,7 +135,7 @@ def _health(control: ServerControl) -> Iterator[Finding]:
     if settings.health_url is None:
         yield _refuse(
             f"{settings.place('health_url')} is not set",
-            "Without it nobody notices that the server does not come up. As in http://localhost:8080/health.",
+            "Set it, as in http://localhost:8080/health: it shows whether the server is up after a cutover.",
         )
         return
     problem = control.problem()
@@ -138,7 +144,7 @@ def _health(control: ServerControl) -> Iterator[Finding]:
     else:
         yield _refuse(
             f"health_url: {settings.health_url}: {problem}",
-            "The server must be up before a cutover, so that it is known what up means. Start it, or correct the URL.",
+            "Start the server, or correct the URL: the server must be healthy before a cutover.",
         )
 
 

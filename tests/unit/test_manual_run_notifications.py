@@ -151,13 +151,16 @@ def test_an_endpoint_that_hangs_delays_the_end_no_longer_than_the_limit(
     monkeypatch.setattr("fluxbase_cli.cli.notify._CLOSE_S", 0.2)
     endpoint.hold.set()
     _run(_settings(endpoint), _raises(WrongKeyError("no")))
-    assert capsys.readouterr().err == "Warning: a notification was not delivered: 127.0.0.1: not delivered in time\n"
+    assert capsys.readouterr().err == (
+        "Warning: a notification was not delivered: 127.0.0.1: not delivered in time; "
+        "`fluxbase-cli rotation test-notification` sends a test\n"
+    )
 
 
 def test_what_was_not_delivered_is_told_once_for_each_reason() -> None:
     assert undelivered(("a: refused", "b: refused", "a: refused")) == (
-        "2 notifications were not delivered: a: refused",
-        "a notification was not delivered: b: refused",
+        "2 notifications were not delivered: a: refused; `fluxbase-cli rotation test-notification` sends a test",
+        "a notification was not delivered: b: refused; `fluxbase-cli rotation test-notification` sends a test",
     )
 
 

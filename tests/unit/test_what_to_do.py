@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.config.rotation import KeyRotationSettings
 from fluxbase_cli.config.secret import Secret
+from fluxbase_cli.config.server import ServerSettings
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.evidence.signing.signer import signed
 from fluxbase_cli.rotation.policy import read_webhook
 from fluxbase_cli.security.live.looking import _checked
+from fluxbase_cli.server.check import examine_server
+from fluxbase_cli.server.control import ServerControl
 from tests.fixtures.in_process import InProcess
 
 
@@ -109,3 +113,13 @@ def test_a_signature_that_does_not_verify() -> None:
         signed(_Signer(), b"")  # type: ignore[arg-type]
 
     assert caught.value.hint == "Run the command again. If it fails again, use another key with --sign."
+
+
+def test_a_cutover_that_is_not_configured() -> None:
+    control = ServerControl(ServerSettings(), DatabaseSettings(), {})
+
+    remedies = {each.message.rsplit(".", 1)[-1]: each.remedy or "" for each in examine_server(control, None)}
+
+    assert remedies["stop_command is not set"] == "Set it. For Docker Compose: `[docker, compose, stop, fluxbase]`."
+    assert "up, -d, --no-deps, fluxbase]" in remedies["start_command is not set"]
+    assert remedies["health_url is not set"].startswith("Set it, as in http://localhost:8080/health")
