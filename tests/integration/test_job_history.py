@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import pytest
+
 from fluxbase_cli.engine.events import NullObserver, Waiting
 from fluxbase_cli.engine.run.history import JobHistory
 from fluxbase_cli.engine.stop import Stop
@@ -29,6 +31,7 @@ def test_a_job_leaves_samples_of_its_beginning_and_its_end(flux: Fluxbase) -> No
     assert [each.at for each in samples] == sorted(each.at for each in samples)
 
 
+@pytest.mark.slow
 def test_a_week_of_samples_is_a_few_hundred_that_lie_evenly(flux: Fluxbase) -> None:
     flux.secrets(1)
     job = flux.run().job

@@ -143,8 +143,8 @@ def test_nothing_is_printed_by_another_way() -> None:
             printing[str(path.relative_to(folder))] = len(found)
 
     assert printing == {
-        # The program's own version and help.
-        "cli/app.py": 2,
+        # The program's own version, help and exit codes.
+        "cli/app.py": 3,
         # Line ends behind questions.
         "cli/ask.py": 2,
         # A completion script of our own.
