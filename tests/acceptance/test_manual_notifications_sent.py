@@ -53,7 +53,7 @@ def test_a_signal_ends_the_wait_for_an_endpoint_that_hangs_and_the_job_stays_don
         until(lambda: told.value("SELECT to_regclass('fluxbase_rotation.rotation_notice')"), "there is an outbox")
         until(lambda: told.value("SELECT count(*) FROM fluxbase_rotation.rotation_notice"), "the end is stored")
         # The result is printed in no time. A signal before that would be the end of the process too.
-        until(lambda: "now give the server" in running.stderr.lower(), "the result is printed")
+        until(lambda: "shows it in full" in running.stderr, "the result is printed")
         running.send(signal.SIGTERM)
         outcome = running.finish(timeout_s=8)
 

@@ -77,7 +77,9 @@ def test_every_option_of_every_command_has_its_variable(command: Command) -> Non
     missing = []
     for path, options in _options(typer.main.get_command(make_app())):
         for option in options:
-            name = max(option.opts, key=len).strip("-").replace("-", "_").upper()
+            # `--force` is another name of `--yes`.
+            names = [each for each in option.opts if each != "--force"] or option.opts
+            name = max(names, key=len).strip("-").replace("-", "_").upper()
             if option.envvar != f"FLUXBASE_CLI_{name}":
                 missing.append((path, name))
     # Common options read their variables before the name of the command. The tests above and below cover them.

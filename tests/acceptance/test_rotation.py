@@ -72,7 +72,7 @@ def test_a_webhook_that_is_always_down_stops_nothing_and_is_reported_at_the_end(
     assert done.code == 0, done.all
     assert done.json["state"] == "finished"
     assert done.json["undelivered"] == ["127.0.0.1: Connection refused"] * 2
-    assert "a notification was not delivered: 127.0.0.1: Connection refused" in done.stderr
+    assert "notifications were not delivered: 127.0.0.1: Connection refused" in done.stderr
     assert "token-marker" not in done.all
 
 

@@ -71,7 +71,7 @@ def test_a_key_for_which_there_is_no_room_leaves_no_file(command: Command) -> No
     outcome = command.in_shell('ulimit -f 0; exec "$@"', "keys", "generate", "--out", "new.key")
 
     assert (outcome.code, outcome.stdout) == (2, "")
-    assert "Error: new.key can't be written: File too large" in outcome.stderr
+    assert "Error: --out new.key can't be written: File too large" in outcome.stderr
     assert not (command.directory / "new.key").exists()
 
 
