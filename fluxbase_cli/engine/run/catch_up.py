@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -235,7 +235,7 @@ class CatchUp:
 
     def read_whole(
         self, reading: Connection, own: Connection, relation: Relation, resealer: RowResealer, left: list[Unexamined]
-    ) -> Iterator[ResealResult]:
+    ) -> Generator[ResealResult]:
         """Open or reseal a relation in one snapshot, a few rows at a time.
 
         Without a snapshot a row could be missed: an update could move it from an unread page to a page already read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
 import psycopg
@@ -76,6 +76,7 @@ class Worker:
         self.shard: int | None = None
         self._conflicts = 0
         self._connection: Connection | None = None
+        self._snapshot: Connection | None = None
         self._reading: Connection | None = None
         self._lock = threading.Lock()
         self._opener = Opener(context.keyring, first=context.goal.source)
@@ -98,6 +99,7 @@ class Worker:
                 if shard is not None:
                     self._do(shard)
                     continue
+                self._close_snapshot()
                 step = self._retry(lambda jobs: self._catch_up.advance(self._connected(), jobs))
                 if step is CatchUpStep.ENDED:
                     self._crew.end()
@@ -125,6 +127,7 @@ class Worker:
         return True
 
     def _disconnect(self) -> None:
+        self._close_snapshot()
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -251,10 +254,13 @@ class Worker:
         runner = self._make_runner(relation)
         after: Shard = shard
         left: list[Unexamined] = []
+        resealer = RowResealer(relation, self._opener, context.goal, context.tokens)
         # The rows are read in one snapshot over a second connection, while batches use the first one.
-        with self._open() as reading, self._cancellable(reading):
-            resealer = RowResealer(relation, self._opener, context.goal, context.tokens)
-            for result in self._catch_up.read_whole(reading, connection, relation, resealer, left):
+        with (
+            self._snapshot_session() as reading,
+            closing(self._catch_up.read_whole(reading, connection, relation, resealer, left)) as results,
+        ):
+            for result in results:
                 # A paused job must not hold a snapshot. The catch-up pass over this relation begins again afterwards.
                 if self._throttler.paused or not self._throttler.wait_for_turn() or not self._may_work:
                     return after
@@ -272,14 +278,26 @@ class Worker:
         return None
 
     @contextmanager
-    def _cancellable(self, reading: Connection) -> Iterator[None]:
+    def _snapshot_session(self) -> Iterator[Connection]:
+        """A second connection. It is kept for the next relation of the pass, except after an error."""
+        reading = self._snapshot
+        if reading is None or reading.closed:
+            reading = self._snapshot = self._open()
         with self._lock:
             self._reading = reading
         try:
-            yield
+            yield reading
+        except BaseException:
+            self._close_snapshot()
+            raise
         finally:
             with self._lock:
                 self._reading = None
+
+    def _close_snapshot(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
 
     def _runner(self, name: str) -> BatchRunner:
         runner = self._runners.get(name)
