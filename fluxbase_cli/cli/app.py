@@ -13,6 +13,7 @@ from fluxbase_cli import __version__
 from fluxbase_cli.cli import demo
 from fluxbase_cli.cli.completion import command as completion
 from fluxbase_cli.cli.exit_codes import exit_code_lines
+from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.options import root_options, wants_json
 from fluxbase_cli.cli.output import say_what_was_lost
 from fluxbase_cli.cli.signals import ends_in_time, take_signals
@@ -48,16 +49,8 @@ def _root(
     """The root of all commands. Its help text is `_HELP`."""
 
 
-#: The command groups, and their modules of this package, which have a function `make_app`.
-_GROUPS = {
-    "secrets": "secrets",
-    "keys": "keys",
-    # The same command as `secrets report`: an auditor who verifies a report has nothing else to do with secrets.
-    "report": "secrets.report",
-    "config": "config",
-    "rotation": "rotation",
-    "security": "security",
-}
+#: The arguments that print the help of the program.
+_HELP_OPTIONS = ("-h", "--help")
 
 
 def make_app(first: str | None = None) -> typer.Typer:
@@ -65,7 +58,8 @@ def make_app(first: str | None = None) -> typer.Typer:
 
     Args:
         first: the first argument, if it is known. If it names a group, the others are left out: they can't be meant,
-            and to build them takes a fifth of the time of a short command.
+            and to build them takes a fifth of the time of a short command. If it asks for help, the groups are without
+            their commands.
     """
     app = typer.Typer(
         name="fluxbase-cli",
@@ -74,12 +68,16 @@ def make_app(first: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         # Typer's own tracebacks show the values of variables, so they would show keys.
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": [*_HELP_OPTIONS]},
         rich_markup_mode=None,
     )
     app.callback()(root_options(_root))
-    for group in (first,) if first in _GROUPS else _GROUPS:
-        app.add_typer(import_module(f"fluxbase_cli.cli.{_GROUPS[group]}").make_app(), name=group)
+    for name in (first,) if first in GROUPS else GROUPS:
+        group = GROUPS[name]
+        if first in _HELP_OPTIONS:
+            app.add_typer(typer.Typer(help=group.help), name=name)
+        else:
+            app.add_typer(import_module(f"fluxbase_cli.cli.{group.module}").make_app(), name=name)
     demo.add_to(app)
     app.command("help")(_help)
     app.command("version")(_print_version)

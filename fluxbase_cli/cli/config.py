@@ -11,6 +11,7 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.fleet import with_fleet
+from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
 from fluxbase_cli.errors import ExitCode, FluxbaseCliError
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
     from fluxbase_cli.keys.inventory import KeyList
     from fluxbase_cli.store.findings import Finding
 
-_GROUP_HELP = "Check the configuration."
 _CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = command_group(_GROUP_HELP)
+    app = command_group(GROUPS["config"].help)
     app.command("check", epilog=_CHECK_EXAMPLES)(command(with_fleet(check), fleet_outputs=LIST_OUTPUTS))
     return app
 

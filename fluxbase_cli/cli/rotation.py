@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.option_types import BatchSize, Concurrency, LocationsOption, scope_of
 from fluxbase_cli.cli.options import Databases, Options, command, command_group
 from fluxbase_cli.cli.output import print_result
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from fluxbase_cli.report.messages import Messages
     from fluxbase_cli.rotation.context import RotationContext
 
-_GROUP_HELP = "Rotate the key on a schedule."
 _MAX_PORT = 65535
 #: Where the daemon listens, if nothing else is said.
 _LISTEN = "127.0.0.1:9821"
@@ -57,7 +57,7 @@ RotationDatabases = Annotated[
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = command_group(_GROUP_HELP)
+    app = command_group(GROUPS["rotation"].help)
     app.command("plan", epilog=_PLAN_EXAMPLES)(command(plan))
     app.command("run", epilog=_RUN_EXAMPLES)(command(run))
     app.command("daemon", epilog=_DAEMON_EXAMPLES)(command(daemon))

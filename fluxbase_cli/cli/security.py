@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, list_lines, print_list
 from fluxbase_cli.cli.options import CHECK_OUTPUTS, LIST_OUTPUTS, Options, Output, command, command_group
 from fluxbase_cli.cli.output import print_result, write
@@ -20,8 +21,6 @@ from fluxbase_cli.printable import lines
 if TYPE_CHECKING:
     from fluxbase_cli.security.opening import Opened
     from fluxbase_cli.security.run import Report
-
-_GROUP_HELP = "Check configuration, keys, database and live server against the server's security checklist."
 
 
 class FailOn(StrEnum):
@@ -37,7 +36,7 @@ class FailOn(StrEnum):
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = command_group(_GROUP_HELP)
+    app = command_group(GROUPS["security"].help)
     app.command("check", epilog=_CHECK_EXAMPLES)(command(check, outputs=CHECK_OUTPUTS))
     app.command("rules", epilog=_RULES_EXAMPLES)(command(rules, outputs=LIST_OUTPUTS))
     app.command("explain", epilog=_EXPLAIN_EXAMPLES)(command(explain))

@@ -14,6 +14,7 @@ from fluxbase_cli.keyring import Key
 from fluxbase_cli.store.connection import Connection, session
 from fluxbase_cli.store.jobs import JobStore
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord, KeyRecords
+from fluxbase_cli.store.schema import Schema
 from fluxbase_cli.store.wrapped_keys import TABLE, WrappedKey, WrappedKeyStore
 
 _STATES = {
@@ -150,6 +151,8 @@ def read_history(database: DatabaseSettings) -> KeyHistory:
 
 def history_over(connection: Connection) -> KeyHistory:
     """As `read_history`, with an open connection."""
+    if Schema(connection).is_new():
+        return KeyHistory()
     records = KeyRecords(connection)
     known = KeyHistory(records.all(), WrappedKeyStore(connection).all(), pinned=records.pinned())
     if not JobStore(connection).schema.exists():

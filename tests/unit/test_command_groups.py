@@ -1,13 +1,16 @@
-"""Only the command group that is called is built, and it is the same as in the whole program."""
+"""Only the command group that is called is built, and it is the same as in the whole program. So is the help."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import typer
 
 from fluxbase_cli.cli import app
+from fluxbase_cli.cli.groups import GROUPS
 
 
 def commands(program: Any) -> dict[str, Any]:
@@ -23,15 +26,36 @@ def whole() -> dict[str, Any]:
     return commands(typer.main.get_command(app.make_app()))
 
 
-@pytest.mark.parametrize("group", app._GROUPS)
+@pytest.mark.parametrize("group", GROUPS)
 def test_a_group_that_is_built_alone_has_all_its_commands(group: str, whole: dict[str, Any]) -> None:
     alone = commands(typer.main.get_command(app.make_app(group)))
     assert alone[group] == whole[group]
-    assert set(app._GROUPS) & set(alone) == {group}
+    assert set(GROUPS) & set(alone) == {group}
     assert whole[group]
 
 
-@pytest.mark.parametrize("first", [None, "--help", "--config", "secret", "help", "demo", ""])
+@pytest.mark.parametrize("first", [None, "--config", "secret", "help", "demo", ""])
 def test_with_any_other_first_word_all_groups_are_there(first: str | None, whole: dict[str, Any]) -> None:
     assert commands(typer.main.get_command(app.make_app(first))) == whole
-    assert set(app._GROUPS) < set(whole)
+    assert set(GROUPS) < set(whole)
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_the_help_of_the_program_is_the_same_without_the_commands_of_the_groups(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = []
+    for first in (None, option):
+        with pytest.raises(SystemExit):
+            app.make_app(first)([option], prog_name="fluxbase-cli")
+        printed.append(capsys.readouterr().out)
+
+    assert printed[0] == printed[1]
+    assert all(group.help[:40] in printed[0] for group in GROUPS.values())
+
+
+def test_the_help_of_the_program_imports_no_group() -> None:
+    code = "import sys; from fluxbase_cli.cli.app import make_app; make_app('--help'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert {f"fluxbase_cli.cli.{group.module}" for group in GROUPS.values()}.isdisjoint(done.stdout.split())

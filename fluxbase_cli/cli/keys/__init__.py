@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.keys import destroy, manage
 from fluxbase_cli.cli.options import command_group
-
-_GROUP_HELP = "Make, list, check and destroy keys."
 
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = command_group(_GROUP_HELP)
+    app = command_group(GROUPS["keys"].help)
     manage.add_to(app)
     destroy.add_to(app)
     return app

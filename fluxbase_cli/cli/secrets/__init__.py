@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.options import command_group
 from fluxbase_cli.cli.secrets import audit, control, job, report, status
 from fluxbase_cli.cli.secrets import list as list_command
 
-_GROUP_HELP = "Move sealed values to another key, and prove it."
-
 
 def make_app() -> typer.Typer:
     """Build the command group."""
-    app = command_group(_GROUP_HELP)
+    app = command_group(GROUPS["secrets"].help)
     job.add_to(app)
     audit.add_to(app)
     list_command.add_to(app)

@@ -11,6 +11,7 @@ import typer
 
 from fluxbase_cli.cli.context import load, messages_for
 from fluxbase_cli.cli.default_command import group_with_default
+from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.option_types import whole_number
 from fluxbase_cli.cli.options import Options, Output, command
 from fluxbase_cli.cli.output import write
@@ -57,13 +58,10 @@ _PASSPHRASE = "FLUXBASE_CLI_SIGN_PASSPHRASE"  # noqa: S105  # the name of a vari
 
 def make_app() -> typer.Typer:
     """Build the command with its subcommand."""
-    app = group_with_default(_GROUP_HELP, default="job")
+    app = group_with_default(GROUPS["report"].help, default="job")
     app.command("job", epilog=_EXAMPLES, hidden=True)(command(report))
     verify.add_to(app)
     return app
-
-
-_GROUP_HELP = "Write a report of a job or a rotation, for a change ticket and an auditor."
 
 
 def report(  # noqa: PLR0913  # a command's options

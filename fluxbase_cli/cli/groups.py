@@ -1,0 +1,34 @@
+"""The command groups: what each is for, and where its commands are.
+
+The texts stand here, so that the help of the program needs no other module of the groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A command group.
+
+    Attributes:
+        module: its module in `fluxbase_cli.cli`, which has a function `make_app`.
+        help: what it is for, in one sentence.
+    """
+
+    module: str
+    help: str
+
+
+GROUPS = {
+    "secrets": Group("secrets", "Move sealed values to another key, and prove it."),
+    "keys": Group("keys", "Make, list, check and destroy keys."),
+    # The same command as `secrets report`: an auditor who verifies a report has nothing else to do with secrets.
+    "report": Group("secrets.report", "Write a report of a job or a rotation, for a change ticket and an auditor."),
+    "config": Group("config", "Check the configuration."),
+    "rotation": Group("rotation", "Rotate the key on a schedule."),
+    "security": Group(
+        "security", "Check configuration, keys, database and live server against the server's security checklist."
+    ),
+}
