@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluxbase_cli.engine.cost import Cost
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
+from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.printable import Lines, is_seen, to_printable_json
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import QuarantineEntry, StopRequest
@@ -81,11 +82,16 @@ def databases_report(report: DatabasesReport) -> dict[str, Any]:
                 "database": each.name,
                 "kind_of_database": each.kind,
                 **({} if each.report is None else job_report(each.report)),
-                **({} if each.error is None else {"state": "failed", "error": each.error.message}),
+                **({} if each.error is None else _error(each.error)),
             }
             for each in report.databases
         ]
     return data
+
+
+def _error(error: FluxbaseCliError) -> dict[str, Any]:
+    """Why a job did not begin, or did not end."""
+    return {"state": "failed", "error": error.message, **({"hint": error.hint} if error.hint else {})}
 
 
 def _cost(cost: Cost | None) -> dict[str, Any] | None:

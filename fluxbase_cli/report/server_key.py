@@ -64,6 +64,7 @@ class ServerNotes:
         unusable = unusable_warning(self.target)
         if unusable is not None:
             yield f"! {unusable}"
+            yield "  `fluxbase-cli keys generate --encoding raw` makes one that it takes."
         if self.dry_run:
             # Nothing is written, so the server may run.
             return

@@ -160,7 +160,8 @@ def last_heard_of(runner: Runner, now: datetime) -> str:
 
 
 def _event_text(event: Event) -> str:
-    what = ", ".join([event.what, *_tuned(event.detail)]) if event.what == "tuned" else event.what
+    what = "`secrets resume`" if event.what == "released" else event.what
+    what = ", ".join([what, *_tuned(event.detail)])
     reason = f": {event.reason}" if event.reason else ""
     moment = exact_moment_text(event.at)
     return f"{moment}  {what} by {event.os_user} on {event.host} (as {event.db_user}){reason}"

@@ -62,6 +62,8 @@ def database_lines(report: DatabasesReport) -> Iterator[str]:
         if each.report is None:
             why = "not begun" if each.error is None else each.error.message
             yield f"✗ {each.name} ({each.kind}): {why}"
+            if each.error is not None and each.error.hint:
+                yield f"  {each.error.hint}"
             continue
         total, state = each.report.total, each.report.state
         verb = "would move" if state == "dry-run" else "moved"

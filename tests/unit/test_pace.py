@@ -11,9 +11,9 @@ from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress, Pace
 from fluxbase_cli.engine.observe.watch import paced
 from fluxbase_cli.moments import span
-from fluxbase_cli.report.status import details_data, headline
+from fluxbase_cli.report.status import details_data, details_lines, headline
 from fluxbase_cli.store.quarantine import Quarantine
-from fluxbase_cli.store.records import Job, JobKind, JobState
+from fluxbase_cli.store.records import Event, Job, JobKind, JobState
 
 _BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 _JOB = Job(
@@ -90,3 +90,11 @@ def test_in_a_catch_up_pass_no_time_left_is_shown() -> None:
 )
 def test_a_time_is_shown_in_units_that_people_use(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_the_end_of_a_pause_is_told_by_the_command_that_ended_it() -> None:
+    event = Event(_BEGUN, 7, "postgres", "root", "vm", "released", None, {})
+
+    lines = list(details_lines(replace(_details(10, 100), events=(event,))))
+
+    assert "2026-01-01 00:00:00 UTC  `secrets resume` by root on vm (as postgres)" in lines
