@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fluxbase_cli.engine.events import Message, Observer
+from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.free_connections import free_connections
@@ -26,6 +27,24 @@ def needed_workers(work: int, sizes: Iterable[TableSize], limits: Limits, wanted
     """
     stored = sum(size.whole for size in sizes)
     return max(1, min(wanted, max(-(-work // limits.rows), -(-stored // limits.bytes))))
+
+
+#: The heartbeat, a worker, and the snapshot that the worker reads in a catch-up pass.
+_LEAST_OF_A_JOB = 3
+
+
+def refuse_too_few_connections(connection: Connection) -> None:
+    """Raise an error if a limit allows fewer connections than any job needs. That others have them now is no reason.
+
+    Raises:
+        PreflightRefusedError: the limit of the role, the database or the server is too low.
+    """
+    found = free_connections(connection)
+    if found.most < _LEAST_OF_A_JOB:
+        raise PreflightRefusedError(
+            f"a job needs {_LEAST_OF_A_JOB} connections at once, and {found.limit} allows {found.most}",
+            hint=f"Raise that limit to {_LEAST_OF_A_JOB} or more, then run the command again. Nothing was changed.",
+        )
 
 
 def allowed_workers(connection: Connection, wanted: int, observer: Observer, *, each: int = 1, besides: int = 0) -> int:

@@ -19,10 +19,12 @@ class FreeConnections:
     Attributes:
         free: how many.
         limit: that limit, for messages.
+        most: how many connections there may be by that limit, those of others included.
     """
 
     free: int
     limit: str
+    most: int
 
     @property
     def ours(self) -> int:
@@ -38,11 +40,15 @@ def free_connections(connection: Connection) -> FreeConnections:
     """
     row = Statements(connection, "sessions.sql").rows("free")[0]
     # Role and database limits do not hold for a superuser (`InitializeSessionUserId`, `CheckMyDatabase`).
-    found = [FreeConnections(row["server_limit"] - row["server_used"], f"max_connections {row['server_limit']}")]
+    found = [
+        FreeConnections(
+            row["server_limit"] - row["server_used"], f"max_connections {row['server_limit']}", row["server_limit"]
+        )
+    ]
     if not row["superuser"] and row["role_limit"] >= 0:
         limit = f"CONNECTION LIMIT {row['role_limit']} of role {row['role']}"
-        found.append(FreeConnections(row["role_limit"] - row["role_used"], limit))
+        found.append(FreeConnections(row["role_limit"] - row["role_used"], limit, row["role_limit"]))
     if not row["superuser"] and row["database_limit"] >= 0:
         limit = f"CONNECTION LIMIT {row['database_limit']} of database {row['database']}"
-        found.append(FreeConnections(row["database_limit"] - row["database_used"], limit))
+        found.append(FreeConnections(row["database_limit"] - row["database_used"], limit, row["database_limit"]))
     return min(found, key=lambda each: each.free)

@@ -6,6 +6,7 @@ import pytest
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.events import Event, Message, Waiting
+from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.store.free_connections import FreeConnections
 from tests.fixtures.fluxbase import FEW, Fluxbase, Role
 from tests.fixtures.pooled import Start
@@ -67,12 +68,25 @@ def test_a_job_is_completed_where_there_are_just_enough_connections(full: Fluxba
     assert len(seen.warnings) == 1
 
 
+def test_a_job_is_done_with_three_connections_and_refused_where_there_may_be_fewer(full: Fluxbase, able: Role) -> None:
+    full.rows(f"ALTER ROLE {able.name} CONNECTION LIMIT 2")
+    with pytest.raises(PreflightRefusedError) as refused:
+        full.run(database=able.database, workers=4)
+    assert str(refused.value) == (
+        f"a job needs 3 connections at once, and CONNECTION LIMIT 2 of role {able.name} allows 2"
+    )
+    assert full.value("SELECT to_regnamespace('fluxbase_rotation')") is None
+
+    full.rows(f"ALTER ROLE {able.name} CONNECTION LIMIT 3")
+    assert full.run(database=able.database, workers=4).state == "completed"
+
+
 def test_workers_that_get_no_connection_leave_and_the_others_do_the_job(
     full: Fluxbase, able: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others have taken the connections since they were counted."""
     monkeypatch.setattr(
-        "fluxbase_cli.engine.allowed_workers.free_connections", lambda _connection: FreeConnections(100, "nothing")
+        "fluxbase_cli.engine.allowed_workers.free_connections", lambda _connection: FreeConnections(100, "nothing", 100)
     )
     full.rows(f"ALTER ROLE {able.name} CONNECTION LIMIT 5")
     seen = _Messages()
@@ -107,4 +121,4 @@ def test_an_audit_takes_fewer_workers_where_the_role_has_few_connections(full: F
 
 @pytest.mark.parametrize(("free", "ours"), [(100, 75), (8, 6), (3, 1), (1, 1), (0, 1)])
 def test_some_of_the_free_connections_are_left_to_others(free: int, ours: int) -> None:
-    assert FreeConnections(free, "a limit").ours == ours
+    assert FreeConnections(free, "a limit", 100).ours == ours

@@ -157,7 +157,7 @@ def test_more_workers_than_connections_leave_room_for_others(flux: Fluxbase, mon
 
     with _running(flux, 1, seen) as reports:
         monkeypatch.setattr(
-            "fluxbase_cli.engine.allowed_workers.free_connections", lambda _connection: FreeConnections(6, "full")
+            "fluxbase_cli.engine.allowed_workers.free_connections", lambda _connection: FreeConnections(6, "full", 100)
         )
         _tune(flux, workers=9)
         _until(lambda: _recorded(flux) == [3])

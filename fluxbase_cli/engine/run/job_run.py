@@ -10,7 +10,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.allowed_workers import allowed_workers, needed_workers
+from fluxbase_cli.engine.allowed_workers import allowed_workers, needed_workers, refuse_too_few_connections
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.engine.cost_meter import CostMeter
 from fluxbase_cli.engine.events import Message, Observer
@@ -125,6 +125,7 @@ class JobRun:
 
     def _real_run(self) -> JobReport:
         with CommitWatch(self._database, self._observer), session(self._database) as connection:
+            refuse_too_few_connections(connection)
             jobs = JobStore(connection)
             jobs.schema.ensure()
             # A worker needs a second connection in a catch-up pass.
