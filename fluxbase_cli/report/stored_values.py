@@ -13,6 +13,7 @@ from fluxbase_cli.engine.read.stored_values import ListedCounts, StoredValue, Va
 from fluxbase_cli.printable import Lines, lines, printable
 from fluxbase_cli.report.columns import Column, Listing, csv_heading, csv_row
 from fluxbase_cli.report.json_report import dotted, to_json, to_yaml
+from fluxbase_cli.report.table import paragraph
 
 _WIDTH = 80
 #: So many rows decide how wide the columns of a table are.
@@ -260,10 +261,12 @@ class TableWriter:
         line = self._line(*facts_of_row, label)
         if len(line) <= _WIDTH:
             yield line
-            return
-        # No word is cut.
-        yield self._line(*facts_of_row, "")
-        yield f"      {label}"
+        else:
+            # No word is cut.
+            yield self._line(*facts_of_row, "")
+            yield f"      {label}"
+        if value.reason is not None:
+            yield from paragraph(value.reason, "      ")
 
     def _line(self, row_id: str, key: str, age: str, size: str, label: str) -> str:
         key = key.ljust(self._key_width)

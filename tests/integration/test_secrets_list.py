@@ -135,6 +135,9 @@ def test_an_undecryptable_value_may_need_the_key_so_the_exit_code_is_4(flux: Flu
         (str(damaged), "LOST", "undecryptable")
     ]
     assert "no configured key opens it" in data["values"][0]["reason"]
+    # In a table the reason stands below the value.
+    below = command("secrets", "list", "--undecryptable").stdout.partition("LOST\n")[2]
+    assert below.startswith("      no configured key opens it")
     # Where there is none, nothing is unknown.
     assert command("secrets", "list", "--key-version", "1", "--location", "app.settings").code == ExitCode.DONE
 
