@@ -61,5 +61,10 @@ def worded(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
+def secrets(number: int) -> str:
+    """A number of secrets: `1 secret`, `2 secrets`."""
+    return worded(number, "secret", "secrets")
+
+
 _NAMES = tuple(field.name for field in fields(Counts))
 _FIGURES = attrgetter(*_NAMES)

@@ -13,16 +13,6 @@ from typing import Any
 
 _CODE = re.compile(r"`([^`]*)`")
 _PROGRAM = "fluxbase-cli"
-_EXIT_CODES = (
-    ("0", "Done."),
-    ("1", "Failed. What was committed stays; run the command again to resume."),
-    ("2", "Wrong usage or configuration. Nothing was touched."),
-    ("3", "The check says no."),
-    ("4", "Done, but some values could not be opened, or something could not be examined."),
-    ("5", "Another job is running."),
-    ("6", "Stopped before the first write: the key given is not the key that sealed these values."),
-    ("130, 143", "Interrupted by SIGINT or by SIGTERM."),
-)
 
 
 def pages() -> Mapping[str, str]:
@@ -55,9 +45,12 @@ def _walk(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...]
 
 def _page(path: tuple[str, ...], command: Any, root: Any) -> str:  # noqa: ANN401  # as `_walk`
     from fluxbase_cli import __version__  # noqa: PLC0415  # as in `pages`
+    from fluxbase_cli.cli.exit_codes import CHECKS, EXIT_CODES  # noqa: PLC0415
 
     name = "-".join(path)
-    own, common = _options(command, root if command is not root else None)
+    # A command that has a subcommand too is a group whose default command has the options.
+    runs = getattr(command, "default_command", command)
+    own, common = _options(runs, root if command is not root else None)
     lines = [
         # No date: the same source must make the same page.
         f'.TH {name.upper()} 1 "" "{_PROGRAM} {__version__}" "fluxbase-cli manual"',
@@ -65,9 +58,9 @@ def _page(path: tuple[str, ...], command: Any, root: Any) -> str:  # noqa: ANN40
         f"{_text(name)} \\- {_text(_summary(command))}",
         ".SH SYNOPSIS",
         f".B {_text(' '.join(path))}",
-        _text(" ".join(_usage(command))),
+        _text(" ".join(_usage(runs))),
         ".SH DESCRIPTION",
-        *_paragraphs(command.help or ""),
+        *_paragraphs(runs.help or ""),
     ]
     commands = {each: found for each, found in sorted(getattr(command, "commands", {}).items()) if not found.hidden}
     if commands:
@@ -78,12 +71,13 @@ def _page(path: tuple[str, ...], command: Any, root: Any) -> str:  # noqa: ANN40
         lines += [".SH OPTIONS", *own]
     if common:
         lines += [".SH COMMON OPTIONS", *common]
-    examples = _examples(command.epilog or "")
+    examples = _examples(runs.epilog or "")
     if examples:
         lines += [".SH EXAMPLES", ".nf", ".RS 4", *map(_text, examples), ".RE", ".fi"]
     lines.append(".SH EXIT STATUS")
-    for code, meaning in _EXIT_CODES:
+    for code, meaning in EXIT_CODES:
         lines += [".TP", f".B {code}", _text(meaning)]
+    lines += [".PP", _text(CHECKS)]
     also = [path[:-1]] if len(path) > 1 else [(_PROGRAM, each) for each in commands]
     lines += [".SH SEE ALSO", ",\n".join(f".BR {_text('-'.join(each))} (1)" for each in also)]
     return "\n".join(lines).replace(",\n.BR", " ,\n.BR") + "\n"
@@ -136,7 +130,8 @@ def _paragraphs(text: str) -> list[str]:
 def _examples(epilog: str) -> list[str]:
     """The lines below `Examples:`."""
     lines = epilog.replace("\b\n", "").strip("\n").split("\n")
-    return [line.strip() for line in lines if line.strip() and not line.startswith("Example")]
+    # A line that continues another one stays further to the right.
+    return [line.removeprefix("  ").rstrip() for line in lines if line.strip() and not line.startswith("Example")]
 
 
 def _text(text: str) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from fluxbase_cli import __version__
 from fluxbase_cli.cli import demo
+from fluxbase_cli.cli.commands import Commands
 from fluxbase_cli.cli.completion import command as completion
 from fluxbase_cli.cli.exit_codes import exit_code_lines
 from fluxbase_cli.cli.groups import GROUPS
@@ -61,7 +62,7 @@ def make_app(first: str | None = None) -> typer.Typer:
             and to build them takes a fifth of the time of a short command. If it asks for help, the groups are without
             their commands.
     """
-    app = typer.Typer(
+    app = Commands(
         name="fluxbase-cli",
         cls=Program,
         help=_HELP,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.cli.ask import ask
+from fluxbase_cli.counts import worded
 
 if TYPE_CHECKING:
     from fluxbase_cli.cli.context import Loaded
@@ -53,7 +54,7 @@ def _values(prepared: Prepared) -> Iterator[str]:
             yield f"  {number:>9}  {location}"
     left = sum(number for location, number in values.items() if location not in most)
     if len(values) > len(most):
-        yield f"  {left:>9}  in {len(values) - len(most)} more locations"
+        yield f"  {left:>9}  in {worded(len(values) - len(most), 'more location', 'more locations')}"
     yield f"  {sum(values.values()):>9}  together, of which {_moves(prepared)} will be moved"
     yield from _left(prepared)
 

@@ -27,7 +27,9 @@ def group_with_default(text: str, *, default: str) -> typer.Typer:
         @property
         def default_command(self) -> Any:  # noqa: ANN401  # as below
             """The command that runs where none is named."""
-            return self.commands[default]
+            command: Any = self.commands[default]
+            command.group = self
+            return command
 
         def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401  # types of Typer, whose place changes with its versions
             if _first_word(args) in set(self.list_commands(None)) - {default}:  # type: ignore[arg-type]

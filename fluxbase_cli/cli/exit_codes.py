@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+#: What `help` explains beside commands, with what it is.
+HELP_TOPICS = (("exit-codes", "What each exit code means"),)
 #: Each exit code with its meaning.
 EXIT_CODES = (
     ("0", "done"),
@@ -19,7 +21,7 @@ EXIT_CODES = (
     ),
 )
 #: What a "no" can be.
-_CHECKS = (
+CHECKS = (
     "A check that says no (3): the audit found values under the version asked for, a destroy was refused, a rotation "
     "is due (`rotation plan`), a plan does not fit any more, a report does not verify, or a security rule is broken."
 )
@@ -35,5 +37,5 @@ def exit_code_lines() -> Iterator[str]:
     for code, meaning in EXIT_CODES:
         yield from paragraph(meaning, f"  {code:<{width}}  ", " " * (width + 4))
     yield ""
-    yield from paragraph(_CHECKS)
+    yield from paragraph(CHECKS)
     yield from paragraph("What each code means for each command: docs/operators/scripting.md.")

@@ -25,10 +25,8 @@ GROUPS = {
     "secrets": Group("secrets", "Move sealed values to another key, and prove it."),
     "keys": Group("keys", "Make, list, check and destroy keys."),
     # The same command as `secrets report`: an auditor who verifies a report has nothing else to do with secrets.
-    "report": Group("secrets.report", "Write a report of a job or a rotation, for a change ticket and an auditor."),
+    "report": Group("secrets.report", "Report a job or a rotation, or verify a signed report."),
     "config": Group("config", "Check the configuration."),
     "rotation": Group("rotation", "Rotate the key on a schedule."),
-    "security": Group(
-        "security", "Check configuration, keys, database and live server against the server's security checklist."
-    ),
+    "security": Group("security", "Check everything against the server's security checklist."),
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fluxbase_cli.cli.durations import TIME, seconds
 from fluxbase_cli.cli.notify import Notify
 from fluxbase_cli.cli.options import Databases, option_group
 from fluxbase_cli.errors import ConfigurationError
@@ -62,31 +63,6 @@ ReadBatchSize = Annotated[
 ]
 
 
-def seconds(name: str, *, least: float = 0.0, most: float = 86_400.0) -> Callable[[str | float], float]:
-    """A parser for an option that is a duration.
-
-    Args:
-        name: the option, for the error.
-        least: the shortest duration, in seconds.
-        most: the longest duration, in seconds.
-    """
-
-    def parse(text: str | float) -> float:
-        from fluxbase_cli.config.duration import parse_seconds  # noqa: PLC0415  # start-up time
-
-        try:
-            # A default is a number already.
-            given = parse_seconds(text, name) if isinstance(text, str) else text
-        except ConfigurationError as error:
-            # The library names the option already.
-            raise typer.BadParameter(f"{text!r}{error.message.removeprefix(name)}. {error.hint}") from None
-        if not least <= given <= most:
-            raise typer.BadParameter(f"it must be between {least:g} and {most:g} seconds")
-        return given
-
-    return parse
-
-
 def plan_digest(text: str) -> str:
     """A parser for the digest of a plan."""
     found = text.strip().lower()
@@ -110,7 +86,7 @@ BatchTime = Annotated[
     typer.Option(
         "--batch-time",
         parser=seconds("--batch-time"),
-        metavar="TIME",
+        metavar=TIME,
         help="Choose the batch size so that a transaction takes about this long. Without effect if --batch-size is "
         "given. 0: no limit.",
     ),
@@ -156,7 +132,7 @@ Patience = Annotated[
     typer.Option(
         "--patience",
         parser=seconds("--patience"),
-        metavar="TIME",
+        metavar=TIME,
         help="Give up after the same error (no connection, a locked row, a full disk) lasts this long.",
     ),
 ]
@@ -242,7 +218,7 @@ TransactionWait = Annotated[
     typer.Option(
         "--transaction-wait",
         parser=seconds("--transaction-wait"),
-        metavar="TIME",
+        metavar=TIME,
         help="Wait at most this long for open transactions that have written to a sealed table.",
     ),
 ]
@@ -293,8 +269,8 @@ PlanValid = Annotated[
     float,
     typer.Option(
         "--plan-valid",
-        parser=seconds("--plan-valid", least=60.0, most=2_592_000.0),
-        metavar="TIME",
+        parser=seconds("--plan-valid", least=60.0, most=2_592_000.0, needs_unit=True),
+        metavar=TIME,
         help="With --plan-out: the plan is refused after this time, as in 24h. At most 30d.",
     ),
 ]

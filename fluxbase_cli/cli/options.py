@@ -22,6 +22,8 @@ import typer
 from typer.core import TyperGroup
 from typer.models import OptionInfo, ParameterInfo
 
+from fluxbase_cli.cli.commands import Commands
+from fluxbase_cli.cli.durations import TIME, as_time
 from fluxbase_cli.cli.finish import finish
 from fluxbase_cli.color import may_color
 from fluxbase_cli.errors import ConfigurationError
@@ -138,17 +140,18 @@ def wants_json(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     return given == LogFormat.JSON
 
 
-def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str, Any]:
+def _declarations(*, environment: bool, outputs: frozenset[Output], more: frozenset[Output]) -> dict[str, Any]:
     """The common options as parameters.
 
     Only the options before the command's name read the environment. After the name, only the command line counts.
-    Otherwise a variable could override an option on the command line.
+    Otherwise a variable could override an option on the command line. `more` are forms that only `--fleet` has.
     """
+    with_fleet = f" With --fleet also {' and '.join(each for each in Output if each in more)}." if more else ""
 
-    def option(*names: str, variable: str, text: str, **more: Any) -> Any:  # noqa: ANN401  # typer's own type
+    def option(*names: str, variable: str, text: str, **rest: Any) -> Any:  # noqa: ANN401  # typer's own type
         if environment:
-            more |= {"envvar": variable, "show_envvar": False}
-        return typer.Option(*names, help=text, **more)
+            rest |= {"envvar": variable, "show_envvar": False}
+        return typer.Option(*names, help=text, **rest)
 
     return {
         "config": Annotated[
@@ -177,7 +180,7 @@ def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str,
                 "-o",
                 "--output",
                 variable="FLUXBASE_CLI_OUTPUT",
-                text="Print the result in this form.",
+                text=f"Print the result in this form.{with_fleet}",
                 metavar=f"[{'|'.join(each for each in Output if each in outputs)}]",
             ),
         ],
@@ -199,18 +202,23 @@ def _declarations(*, environment: bool, outputs: frozenset[Output]) -> dict[str,
 
 
 def _add_common(
-    function: Callable[..., Any], *, environment: bool, first: str | None, outputs: frozenset[Output] = OUTPUTS
+    function: Callable[..., Any],
+    *,
+    environment: bool,
+    first: str | None,
+    outputs: frozenset[Output] = OUTPUTS,
+    more: frozenset[Output] = frozenset(),
 ) -> Callable[..., Any]:
     """Add the common options to a function. Typer reads them from the signature."""
     hints = get_type_hints(function, include_extras=True)
     own = [
-        parameter.replace(annotation=_with_variable(name, hints[name]))
+        _with_time(parameter.replace(annotation=_with_variable(name, hints[name])))
         for name, parameter in inspect.signature(function).parameters.items()
         if name != first
     ]
     common = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _declarations(environment=environment, outputs=outputs).items()
+        for name, annotation in _declarations(environment=environment, outputs=outputs, more=more).items()
     ]
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
@@ -244,6 +252,14 @@ def _with_variable(name: str, annotation: Any) -> Any:  # noqa: ANN401  # typing
     if Path in (kind, *get_args(kind)) or list[Path] in get_args(kind):
         named = [_with_file_path(extra) for extra in named]
     return Annotated[kind, *named] if named else kind
+
+
+def _with_time(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Write the default of a length of time with its unit, so that the help shows it so. The parser reads both."""
+    is_time = any(isinstance(each, OptionInfo) and each.metavar == TIME for each in get_args(parameter.annotation))
+    if not is_time or not isinstance(parameter.default, int | float):
+        return parameter
+    return parameter.replace(default=as_time(parameter.default))
 
 
 def _with_file_path(extra: Any) -> Any:  # noqa: ANN401  # typing's own forms
@@ -325,7 +341,7 @@ def command_group(text: str, *, cls: type[TyperGroup] = TyperGroup) -> typer.Typ
     def group() -> None:
         """Take the common options."""
 
-    app = typer.Typer(cls=cls, help=text, no_args_is_help=True, rich_markup_mode=None)
+    app = Commands(cls=cls, help=text, no_args_is_help=True, rich_markup_mode=None)
     app.callback()(group_options(group))
     return app
 
@@ -360,4 +376,6 @@ def command(
 
     # Since Python 3.14 `wraps` copies only annotations that are still to be evaluated.
     checked.__annotations__ = expanded.__annotations__
-    return _add_common(checked, environment=False, first=first, outputs=outputs | (fleet_outputs or outputs))
+    return _add_common(
+        checked, environment=False, first=first, outputs=outputs, more=(fleet_outputs or outputs) - outputs
+    )

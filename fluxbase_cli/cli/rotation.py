@@ -102,7 +102,8 @@ _RUN_EXAMPLES = """\b
 Examples:
   fluxbase-cli rotation run
   fluxbase-cli rotation run --force
-  fluxbase-cli rotation run --metrics-file /var/lib/node_exporter/fluxbase.prom -o json
+  fluxbase-cli rotation run -o json \\
+    --metrics-file /var/lib/node_exporter/fluxbase.prom
 """
 
 
@@ -229,10 +230,11 @@ def health(
         str, typer.Option("--listen", metavar="HOST:PORT", help="The address that the daemon got by its own --listen.")
     ] = _LISTEN,
 ) -> int:
-    """Ask the daemon on this machine whether it works, for the health check of a container.
+    """Ask the daemon on this machine whether it works.
 
-    Needs no configuration. Exit code 0: it answers, also if the last rotation failed, because it tries again
-    automatically. 1: it does not answer, or sleeps beyond the time at which it should have looked again.
+    For the health check of a container. Needs no configuration. Exit code 0: it answers, also if the last rotation
+    failed, because it tries again automatically. 1: it does not answer, or sleeps beyond the time at which it
+    should have looked again.
     """
     from fluxbase_cli.report.health import health_lines  # noqa: PLC0415  # start-up time
     from fluxbase_cli.rotation.health import ask_daemon  # noqa: PLC0415

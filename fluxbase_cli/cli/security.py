@@ -53,7 +53,8 @@ Examples:
 _RULES_EXAMPLES = """\b
 Examples:
   fluxbase-cli security rules
-  fluxbase-cli security rules -o name | xargs -n 1 fluxbase-cli security explain
+  fluxbase-cli security rules -o name \\
+    | xargs -n 1 fluxbase-cli security explain
 """
 _EXPLAIN_EXAMPLES = """\b
 Example:

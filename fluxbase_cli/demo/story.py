@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.demo.seed import seed
 from fluxbase_cli.demo.server import EmbeddedServer
 from fluxbase_cli.demo.tables import SchemaRelease, create_tables
@@ -114,7 +115,13 @@ def _prepare(
     say(f"This is a database of release {release}. {seeded.total} sealed values are in {seeded.tables} of its tables:")
     say(f"{seeded.old} under version 1, and {seeded.new} that a server has sealed under version 2.")
     if seeded.plaintext:
-        say(f"{seeded.plaintext} more secrets are plaintext, as older releases wrote them; they stay as they are.")
+        say(
+            worded(
+                seeded.plaintext,
+                "more secret is plaintext, as older releases wrote it; it stays as it is.",
+                "more secrets are plaintext, as older releases wrote them; they stay as they are.",
+            )
+        )
 
 
 def _run(step: _Step, environment: Mapping[str, str], folder: Path, say: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.events import Message, Observer
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.log_events import LogEvent
@@ -94,7 +95,8 @@ def further_workers(connection: Connection, wanted: int, observer: Observer, *, 
         observer.notify(
             Message(
                 LogEvent.JOB_CONNECTIONS,
-                f"{max(0, found.free)} connections are free ({found.limit}): {allowed} more workers in this process "
+                f"{worded(max(0, found.free), 'connection is', 'connections are')}"
+                f" free ({found.limit}): {worded(allowed, 'more worker', 'more workers')} in this process "
                 f"instead of {wanted}, so that others can still connect",
                 warning=True,
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.counts import worded
 from fluxbase_cli.moments import moment_text
 from fluxbase_cli.proof.standbys import Standbys
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord
@@ -129,8 +130,12 @@ def while_needed(version: int, censuses: list[NeededBy], *, accept_undecryptable
             )
         if census.undecryptable and not accept_undecryptable:
             reasons.append(
-                f"{census.undecryptable} values{where} open under no key, and nobody can say which one they need: "
-                "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
+                worded(
+                    census.undecryptable,
+                    f"value{where} opens under no key, and nobody can say which one it needs: ",
+                    f"values{where} open under no key, and nobody can say which one they need: ",
+                )
+                + "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
             )
     return reasons
 

@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.events import Event
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
@@ -158,7 +159,7 @@ class ManualRun:
             left = f"; {total.undecryptable} could not be opened and {was} left" if total.undecryptable else ""
             kind, text = (
                 self._types.finished,
-                f"{numbered} is finished: {total.re_encrypted} secrets re-encrypted{left}",
+                f"{numbered} is finished: {worded(total.re_encrypted, 'secret', 'secrets')} re-encrypted{left}",
             )
         elif report.state == "interrupted":
             why = str(report.stopped) if report.stopped is not None else _signal(report.signal)
@@ -172,8 +173,12 @@ class ManualRun:
 
     def audit_ended(self, report: AuditReport) -> None:
         """An audit has ended."""
-        found = "" if report.key_version is None else f": {report.found} secrets need that key"
-        open_ends = f"; {len(report.unexamined)} things could not be examined" if report.unexamined else ""
+        found = (
+            "" if report.key_version is None else f": {worded(report.found, 'secret needs', 'secrets need')} that key"
+        )
+        open_ends = (
+            f"; {worded(len(report.unexamined), 'thing', 'things')} could not be examined" if report.unexamined else ""
+        )
         self._end(
             self._types.finished,
             f"{self._title.text} is finished{found}{open_ends}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.observe.control import ControlState, StopOutcome
 from fluxbase_cli.engine.throttle.pacing import MaxLag
 from fluxbase_cli.report.json_report import stop_fields
@@ -57,7 +58,7 @@ def _limits(orders: JobControl) -> Iterator[str]:
     if orders.max_rate_per_s is not None:
         yield f"At most {orders.max_rate_per_s:,.10g} secrets/s"
     if orders.batch_rows is not None:
-        yield f"Batches of {orders.batch_rows} rows"
+        yield f"Batches of {worded(orders.batch_rows, 'row', 'rows')}"
     if orders.workers is not None:
         yield f"{orders.workers} {'worker' if orders.workers == 1 else 'workers'} in total"
     lag = MaxLag(orders.max_lag_s, orders.max_lag_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.cost import FEW_ROWS, Cost, VacuumCandidate
 from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.engine.throttle.pacing import in_bytes
@@ -16,7 +17,8 @@ def cost_lines(report: JobReport) -> Iterator[str]:
         if report.estimate is not None and estimated is not None:
             yield f"Estimate: {', '.join(_figures(estimated))}"
             yield (
-                f"  measured in {report.estimate.took_s:.1f}s on {report.estimate.rows} rows, rolled back"
+                f"  measured in {report.estimate.took_s:.1f}s on {worded(report.estimate.rows, 'row', 'rows')}"
+                f", rolled back"
                 f"{_lag_risk(estimated)}"
             )
         elif report.estimate is not None and report.estimate.reason and report.handled >= FEW_ROWS:

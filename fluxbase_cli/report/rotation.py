@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.moments import moment_text
 from fluxbase_cli.printable import joined
 from fluxbase_cli.rotation.outcome import Plan, RotationReport, ServerAway
@@ -144,11 +145,18 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield f"Steps:       {', '.join(step.value for step in plan.steps)}"
     if plan.reload_command is not None:
         yield f"Then runs:   {plan.reload_command}"
-    yield (f"Re-encrypts: {plan.values} values" if plan.re_encrypts else "Re-encrypts: nothing (auto_reencrypt is off)")
+    yield (
+        f"Re-encrypts: {worded(plan.values, 'value', 'values')}"
+        if plan.re_encrypts
+        else "Re-encrypts: nothing (auto_reencrypt is off)"
+    )
     yield from (joined("✗ Missing: ", missing) for missing in plan.missing)
     if plan.undecryptable:
-        yield f"! {plan.undecryptable} values open under no key; no key is retired as long as there are such values"
+        yield (
+            f"! {worded(plan.undecryptable, 'value opens', 'values open')}"
+            f" under no key; no key is retired as long as there are such values"
+        )
     for each in plan.retirements:
         when = "" if each.not_before is None else f", not before {moment_text(each.not_before)}"
-        needed = f"{each.values} values need it now" if each.values else "no value needs it"
+        needed = f"{worded(each.values, 'value needs', 'values need')} it now" if each.values else "no value needs it"
         yield f"Retention:   {each.action.value} version {each.version} ({each.fingerprint}{when}): {needed}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.observe.status import JobDetails, JobSummary, LocationProgress
 from fluxbase_cli.engine.throttle.pacing import MaxLag
 from fluxbase_cli.moments import exact_moment_text, moment_text, span
@@ -173,10 +174,14 @@ def _tuned(detail: Mapping[str, Any]) -> Iterator[str]:
     if rate is not None:
         yield f"to at most {rate:,.10g} secrets/s" if rate else "to no rate limit"
     if rows is not None:
-        yield f"to batches of {rows} rows" if rows else "to each runner's own batch size"
+        yield f"to batches of {worded(rows, 'row', 'rows')}" if rows else "to each runner's own batch size"
     workers = detail.get("workers")
     if workers is not None:
-        yield f"to {workers} workers in total" if workers else "to each runner's own number of workers"
+        yield (
+            f"to {worded(workers, 'worker', 'workers')} in total"
+            if workers
+            else "to each runner's own number of workers"
+        )
     if "max_lag_s" in detail or "max_lag_bytes" in detail:
         most = MaxLag(detail.get("max_lag_s") or None, detail.get("max_lag_bytes") or None)
         yield f"to standbys at most {most} behind" if most != MaxLag() else "to no limit for standbys"

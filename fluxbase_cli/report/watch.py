@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.observe.status import JobDetails, LocationProgress
 from fluxbase_cli.moments import clock_text
 from fluxbase_cli.printable import Lines, as_printed, lines, printable, to_printable_json
@@ -178,4 +179,4 @@ def _runners(details: JobDetails) -> Iterator[str]:
         heard = last_heard_of(runner, details.now)
         yield f"Process {runner.pid} on {runner.host}: {state}, {workers}, last heard of {heard}"
     if len(alive) > _RUNNERS:
-        yield f"… and {len(alive) - _RUNNERS} more processes"
+        yield f"… and {worded(len(alive) - _RUNNERS, 'more process', 'more processes')}"

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 
 from fluxbase_cli.config import Settings
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.prepare.checkup import examine_database
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
 from fluxbase_cli.keyring import Key, server_text
@@ -186,7 +187,7 @@ class Cutover:
         audit = self._audit(version)
         _refuse_others(audit, version, "something still seals with an old key")
         if lost := _newly_undecryptable(audit, done):
-            raise JobFailedError(f"{lost} values can't be opened that could be opened before")
+            raise JobFailedError(f"{worded(lost, 'value', 'values')} can't be opened that could be opened before")
         return audit
 
     def install(self, version: int) -> InstallStep:
@@ -223,7 +224,8 @@ class Cutover:
         _refuse_others(audit, version, "the server came up with another key than it was given")
         if lost := _newly_undecryptable(audit, done):
             raise JobFailedError(
-                f"the server came up with another key than it was given: {lost} values can't be opened since it was "
+                f"the server came up with another key than it was given: {worded(lost, 'value', 'values')}"
+                f" can't be opened since it was "
                 "started"
             )
         self._make_active(version)

@@ -26,6 +26,7 @@ from typing import Any
 
 import psycopg
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.errors import DatabaseError, FluxbaseCliError
 from fluxbase_cli.keyring import KeyInterruptedError
 from fluxbase_cli.log_events import LogEvent
@@ -290,7 +291,7 @@ class Rotator:
                 self._outbox.enqueue(
                     store,
                     NotificationType.UNDECRYPTABLE,
-                    f"{audit.undecryptable} values can't be opened with any key; they are left as they are",
+                    f"{worded(audit.undecryptable, 'value', 'values')} can't be opened with any key; left unchanged",
                     {"undecryptable": audit.undecryptable, "values": list(audit.values)},
                 )
             self._outbox.enqueue(

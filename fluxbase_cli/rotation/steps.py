@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fluxbase_cli.config import Settings
+from fluxbase_cli.counts import secrets
 from fluxbase_cli.engine.databases import PreparedDatabases, prepare_databases
 from fluxbase_cli.engine.events import NullObserver, Several
 from fluxbase_cli.engine.further_databases import list_databases
@@ -101,7 +102,6 @@ class RotationSteps:
             WaitingForPersonError: a person must make it active.
             ConfigurationError: the configured key of this version is not the new key.
         """
-        fingerprint = key_step.fingerprint
         settings = self._context.load()
         how = "by hand"
         if settings.encryption.effective_key_version != version:
@@ -122,10 +122,10 @@ class RotationSteps:
                 ["Does FLUXBASE_SECURITY_ENCRYPTION_ACTIVE_KEY_VERSION set it? Set that to the new version."],
             )
         key = self.ring(settings).key(version)
-        if not key.has_fingerprint(fingerprint):
+        if not key.has_fingerprint(key_step.fingerprint):
             raise ConfigurationError(
                 f"the key of version {version} at {key.source} has the fingerprint {key.fingerprint}, and the new key "
-                f"has {fingerprint}",
+                f"has {key_step.fingerprint}",
                 hint="Correct its entry in security.encryption.keys.",
             )
         self.settings = settings
@@ -209,11 +209,11 @@ class RotationSteps:
                 f"job {report.job} failed: {report.error}", hint="Run the rotation again: it resumes from here."
             )
         if report.remaining and self.settings.encryption.is_single:
-            left = f"job {report.job}: {report.remaining} secrets could not be written, and need the old key"
+            left = f"job {report.job}: {secrets(report.remaining)} could not be written; the old key is needed for that"
             raise JobFailedError(left, hint=f"`fluxbase-cli secrets status {report.job}` says where and why.")
         self._context.tell(
             LogEvent.ROTATION_RE_ENCRYPTED,
-            f"✓ Re-encrypted {report.total.re_encrypted} of {report.total.scanned} secrets (job {report.job})",
+            f"✓ Re-encrypted {report.total.re_encrypted} of {secrets(report.total.scanned)} (job {report.job})",
         )
         return ReEncryptStep.from_report(report)
 
@@ -298,13 +298,13 @@ class RotationSteps:
         left = sum(number for each, number in report.by_version.items() if each != version)
         self._context.tell(
             LogEvent.ROTATION_AUDITED,
-            f"✓ Opened {report.scanned} secrets: {report.by_version.get(version, 0)} under version {version}, "
+            f"✓ Opened {secrets(report.scanned)}: {report.by_version.get(version, 0)} under version {version}, "
             f"{left} under others",
         )
         if left and self._policy.auto_reencrypt and not self.settings.encryption.is_single:
             self._context.warn(
                 LogEvent.ROTATION_OLD_VALUES,
-                f"{left} secrets are under older versions again: a server still seals with an old key; restart it",
+                f"{secrets(left)} under older versions again: a server still seals with an old key; restart it",
             )
         if report.undecryptable:
             self._context.warn(

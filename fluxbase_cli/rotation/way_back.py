@@ -5,6 +5,7 @@ Each part can be done twice. So after an interruption the whole way back is done
 
 from __future__ import annotations
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.log_events import LogEvent
@@ -79,7 +80,8 @@ class WayBack:
         if report.state != "completed":
             raise JobFailedError(f"job {report.job} failed: {report.error}")
         self._context.tell(
-            LogEvent.RETURN_VALUES_MOVED, f"✓ Moved {report.total.re_encrypted} of {report.total.scanned} secrets back"
+            LogEvent.RETURN_VALUES_MOVED,
+            f"✓ Moved {report.total.re_encrypted} of {worded(report.total.scanned, 'secret', 'secrets')} back",
         )
 
 

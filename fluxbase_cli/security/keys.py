@@ -9,6 +9,7 @@ from datetime import datetime
 from psycopg import sql
 
 from fluxbase_cli.config import Settings
+from fluxbase_cli.counts import worded
 from fluxbase_cli.errors import FluxbaseCliError
 from fluxbase_cli.keyring import Keyring, no_warning
 from fluxbase_cli.keys.history import history_over
@@ -179,7 +180,10 @@ def _unfinished(job: Job) -> UnfinishedJob | None:
     if job.state in (JobState.INTERRUPTED, JobState.FAILED):
         return UnfinishedJob(job.id, f"the newest {job.kind} to version {job.to_version} is {job.state}")
     if job.state is JobState.COMPLETED and job.remaining:
-        return UnfinishedJob(job.id, f"{job.remaining} values are left under another version than {job.to_version}")
+        return UnfinishedJob(
+            job.id,
+            f"{worded(job.remaining, 'value is', 'values are')} left under another version than {job.to_version}",
+        )
     return None
 
 

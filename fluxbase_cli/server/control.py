@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fluxbase_cli.config import DatabaseSettings, ServerSettings
 from fluxbase_cli.config.command_environment import clean_environment
 from fluxbase_cli.config.server import SERVER_KEY_VARIABLE
+from fluxbase_cli.counts import worded
 from fluxbase_cli.errors import ConfigurationError, JobFailedError
 from fluxbase_cli.keyring.env_file import CantChangeError, change_variables, read_variables, refuse
 from fluxbase_cli.log_events import LogEvent, Teller, no_message
@@ -63,7 +64,7 @@ class ServerControl:
         left = self._wait_for_sessions(databases, is_stopped)
         if left:
             raise JobFailedError(
-                f"{len(left)} sessions are still on the database "
+                f"{worded(len(left), 'session is', 'sessions are')} still on the database "
                 f"{self.settings.session_timeout.total_seconds():.0f} s after the server was stopped: {named(left)}",
                 hint="Stop what they belong to. If they may stay, such as those of a monitor, name their application "
                 "or role in security.encryption.server.ignore_sessions.",

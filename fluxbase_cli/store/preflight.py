@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, SealedTable
 from fluxbase_cli.catalogue.releases import Release
+from fluxbase_cli.counts import worded
 from fluxbase_cli.printable import joined
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.databases import FurtherDatabases, find_databases
@@ -221,7 +222,11 @@ def _tables(found: FoundRelations) -> Iterator[Finding]:
         )
         return
     locations = {relation.table.location(column) for relation in found.relations for column in relation.columns}
-    yield Finding("tables", CheckStatus.GOOD, f"{len(there)} tables with {len(locations)} sealed columns")
+    yield Finding(
+        "tables",
+        CheckStatus.GOOD,
+        f"{worded(len(there), 'table', 'tables')} with {worded(len(locations), 'sealed column', 'sealed columns')}",
+    )
 
 
 def _server(session: dict[str, Any], *, write: bool) -> Iterator[Finding]:

@@ -107,7 +107,7 @@ def test_a_rollback_ends_in_the_same_form_and_says_what_to_configure(rotation: R
         "✓ Updated 150 secrets in database",
         "✓ Completed in Ns",
     ]
-    told = "Dry count: 1000 secrets, of which 150 open and would move to version 1; 850 are under it already\n"
+    told = "Scanned 1000 secrets. Would re-encrypt 150 secrets to version 1 (already using it: 850)\n"
     assert told in outcome.stderr
     assert "active_key_version: 1" in outcome.stderr.split(told)[1]
 

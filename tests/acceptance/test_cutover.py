@@ -104,7 +104,7 @@ def test_a_server_that_comes_up_with_a_key_that_nobody_knows_goes_back(served: S
     back = served.command("rotation", "run", "--force", "-o", "json")
 
     assert back.code == 1, back.all
-    assert "1 values can't be opened since it was started" in back.json["returned"]
+    assert "1 value can't be opened since it was started" in back.json["returned"]
     after = served.plaintexts(SERVER_KEY)
     lost = set(before) - set(after)
     assert len(lost) == 1

@@ -161,7 +161,7 @@ def test_a_rollback_of_a_half_finished_job_supersedes_it(rotation: Rotation) -> 
     back = rotation.command("secrets", "rollback", "--to-version", "1", "--reason", "leaked on Monday", "-o", "json")
 
     assert back.code == 0
-    assert "Dry count: 5000 secrets, of which" in back.stderr
+    assert "Scanned 5000 secrets. Would re-encrypt " in back.stderr
     assert "Reason: leaked on Monday" in rotation.command("secrets", "status", "2").stdout
     assert read(rotation.url).plaintexts == before
     assert read(rotation.url).versions == {1: 5000}

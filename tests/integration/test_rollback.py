@@ -36,7 +36,7 @@ def test_everything_is_opened_and_counted_before_the_first_write(flux: Fluxbase)
     assert counts == Counts(scanned=12, re_encrypted=7, already_current=2, undecryptable=3)
     messages = [(event.message, event.warning) for event in watching.events if isinstance(event, Message)]
     assert messages == [
-        ("Dry count: 12 secrets, of which 7 open and would move to version 1; 2 are under it already", False),
+        ("Scanned 12 secrets. Would re-encrypt 7 secrets to version 1 (already using it: 2)", False),
         ("3 secrets open under no key and would stay as they are", True),
     ]
     assert not any(isinstance(event, BatchStep) for event in watching.events)

@@ -49,6 +49,18 @@ def _in_bash(*words: str) -> list[str]:
         (("report", "verify", "--da"), "--database"),
         (("security", "explain", "FB-RLS"), "FB-RLS-001"),
         (("secrets", "list", "--location", "auth.u"), "auth.users.totp_secret"),
+        (("help", ""), "exit-codes"),
+        (("help", ""), "secrets"),
+        (("secrets", "list", "--columns", "lo"), "location"),
+        (("secrets", "list", "--columns", "id,na"), "id,name"),
+        (("secrets", "list", "--columns=id,na"), "--columns=id,name"),
+        (("secrets", "status", "--columns", "eta"), "eta_seconds"),
+        (("secrets", "status", "7", "--columns", "loc"), "location"),
+        (("keys", "list", "--columns", "fing"), "fingerprint"),
+        (("security", "check", "--columns", "rem"), "remedy"),
+        (("security", "rules", "--columns", "po"), "point"),
+        (("secrets", "re-encrypt", "--fleet", "f.yaml", "--columns", "inst"), "instance"),
+        (("secrets", "re-encrypt", "--fleet", "f.yaml", "-o", ""), "csv"),
     ],
 )
 def test_what_fits_is_found(words: tuple[str, ...], some: str) -> None:
@@ -62,6 +74,11 @@ def test_what_fits_is_found(words: tuple[str, ...], some: str) -> None:
         (("secrets", "audit", "--deep", "--de"), "--deep"),
         # Hidden from this command, although the type has it.
         (("secrets", "pause", "-o", ""), "sarif"),
+        # Only with --fleet.
+        (("secrets", "re-encrypt", "-o", ""), "csv"),
+        # Named already.
+        (("secrets", "list", "--columns", "id,"), "id,id"),
+        (("help", "secrets", ""), "exit-codes"),
         # After `--` everything is an argument.
         (("secrets", "status", "--", "-"), "--watch"),
         (("no-such-command", ""), "re-encrypt"),

@@ -79,7 +79,7 @@ def test_values_are_counted_by_location_and_the_database_is_named_if_there_are_s
             " `fluxbase-cli secrets re-encrypt --from-version 4` moves them"
         ),
         (
-            "1 values of database branch_a open under no key, and nobody can say which one they need: "
+            "1 value of database branch_a opens under no key, and nobody can say which one it needs: "
             "look at `fluxbase-cli secrets audit`, or pass --accept-undecryptable"
         ),
     ]

@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from fluxbase_cli.cli.app import make_app
+from fluxbase_cli.cli.exit_codes import EXIT_CODES
 from tests.fixtures.programs import program
 
 _ROOT = Path(__file__).parents[2]
@@ -85,3 +86,12 @@ def test_a_page_has_no_date_and_no_path_of_this_machine(folder: Path) -> None:
         text = page.read_text(encoding="utf-8")
         assert ' 1 "" "fluxbase-cli ' in text.split("\n")[0]
         assert str(_ROOT) not in text
+
+
+def test_the_pages_have_the_exit_codes_and_the_options_of_the_default_command(folder: Path) -> None:
+    text = _shown(folder / "fluxbase-cli-report.1")
+    for code, meaning in EXIT_CODES:
+        assert f"{code} {meaning.replace('`', '')}" in text
+    assert "[OPTIONS] [JOB]" in text
+    assert "--rotation N" in text
+    assert "fluxbase-cli-report-verify" in text

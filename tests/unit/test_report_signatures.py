@@ -25,7 +25,7 @@ from fluxbase_cli.evidence.canonical import canonical
 from fluxbase_cli.evidence.signing.pem import PemSigner
 from fluxbase_cli.evidence.signing.public_key import PublicKey, read_public_key
 from fluxbase_cli.evidence.signing.statement import PAYLOAD_TYPE, envelope_bytes, make_envelope, make_statement, pae
-from fluxbase_cli.evidence.signing.verification import NotVerifiedError, verify
+from fluxbase_cli.evidence.signing.verification import NotVerifiedError, read_envelope, verify
 from tests.fixtures.envelopes import KeyPair, make_pair
 from tests.fixtures.large_report import large_report
 
@@ -325,3 +325,28 @@ def test_a_private_key_is_not_taken_as_the_public_one(pair: KeyPair, tmp_path: P
         read_public_key(pair.private)
     with pytest.raises(ConfigurationError, match="can't be read"):
         read_public_key(tmp_path / "none.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "hint"),
+    [
+        ("job.html", b"<!doctype html>", "wrote with it: job.html.dsse.json"),
+        ("job.md", b"# Job 7", "wrote with it: job.md.dsse.json"),
+        ("job.yaml", b"schema: x", "wrote with it: job.yaml.dsse.json"),
+        ("job.json", canonical(_SMALL), "`secrets report --sign KEY --out FILE` writes a signed one."),
+    ],
+)
+def test_a_report_without_its_signature_is_answered_with_the_file_to_give(
+    name: str, content: bytes, hint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(NotVerifiedError, match="is a report without its signature") as caught:
+        read_envelope(path)
+    assert (caught.value.hint or "").endswith(hint)
+    beside = tmp_path / f"{name}.dsse.json"
+    beside.write_bytes(_ENVELOPE)
+    with pytest.raises(NotVerifiedError) as caught:
+        read_envelope(path)
+    assert caught.value.hint == f"Give the signed file beside it: {beside}"
+    assert read_envelope(beside) == _ENVELOPE

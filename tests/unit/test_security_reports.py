@@ -209,3 +209,12 @@ def test_a_fingerprint_does_not_change_with_line_or_wording() -> None:
     other = Finding("FB-X-001", Severity.LOW, "a", Place("setting", "auth.y", "f:1", "f", 1), "found 3", "do")
 
     assert one.fingerprint == two.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "No findings"), (1, "1 low finding. "), (2, "2 low findings. ")])
+def test_the_findings_are_counted_in_the_singular_and_the_plural(number: int, text: str, report: Report) -> None:
+    found = tuple(Finding("FB-CORS-001", Severity.LOW, "t", Place("p", str(each)), "f", "r") for each in range(number))
+    counted = Report(report.rules, found, (), report.not_checked, report.checklist)
+    lines = "\n".join(report_lines(counted, release="x", looked_at="x", accepted=False))
+    assert text in lines
+    assert "1 low findings" not in lines

@@ -19,7 +19,8 @@ class Shell(StrEnum):
 _EXAMPLES = """\b
 Examples:
   source <(fluxbase-cli completion bash)
-  fluxbase-cli completion bash > ~/.local/share/bash-completion/completions/fluxbase-cli
+  fluxbase-cli completion bash \\
+    > ~/.local/share/bash-completion/completions/fluxbase-cli
   fluxbase-cli completion zsh > ~/.zfunc/_fluxbase-cli
   fluxbase-cli completion fish > ~/.config/fish/completions/fluxbase-cli.fish
 """
@@ -33,7 +34,9 @@ def add_to(app: typer.Typer) -> None:
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="The shell.", show_default=False)],
 ) -> None:
-    """Print a script that lets the Tab key complete commands, options and values.
+    """Print a script for the Tab key, for bash, zsh or fish.
+
+    With it the Tab key completes commands, options and values.
 
     Key versions come from the configuration, and jobs from the database, if it answers within two seconds. No key is
     fetched, nothing is asked, and no error is shown.

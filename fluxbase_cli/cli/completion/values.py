@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from fluxbase_cli.cli.completion.columns import columns
 from fluxbase_cli.cli.completion.words import Values, Word
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def rules(_options: Mapping[str, str]) -> Sequence[Word]:
     return [(rule.id, rule.title) for rule in all_rules()]
 
 
-#: Where values come from, by the name of an option or the metavar of an argument.
+#: Where values come from, by the name of an option or the metavar of an argument. If an option has other values in each
+#: command, by the words of the command and the option.
 VALUES: Mapping[str, Values] = MappingProxyType(
     {
         "--from-version": key_versions,
@@ -75,5 +77,6 @@ VALUES: Mapping[str, Values] = MappingProxyType(
         "JOB": jobs,
         "--location": places,
         "RULE": rules,
+        **columns(key_versions),
     }
 )

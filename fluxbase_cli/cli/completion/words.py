@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fluxbase_cli.cli.options import file_path
+from fluxbase_cli.cli.exit_codes import HELP_TOPICS
+from fluxbase_cli.cli.options import LIST_OUTPUTS, file_path
 
 #: A word that can follow, and what it means.
 Word = tuple[str, str]
@@ -59,26 +60,22 @@ def complete(root: Any, shell: str, words: Sequence[str], values: Mapping[str, V
         root: the command of the program, as the library for command lines made it.
         shell: `bash`, `zsh` or `fish`.
         words: what follows the program's name; the last word is the one that is completed.
-        values: finds values by the name of an option, such as `--key-version`, or the metavar of an argument.
+        values: finds values by the name of an option, such as `--key-version`, or the metavar of an argument; also by
+            the command with the option, as `secrets list --columns`.
     """
     *before, current = _joined(words, shell) or [""]
     if before[:1] == ["help"]:
+        topics = HELP_TOPICS if len(before) == 1 else ()
         # What follows is the name of a command too.
-        before = before[1:]
+        named = complete(root, shell, [*before[1:], current], values)
+        return Answer((*named.words, *_starting(current, topics).words), named.files)
     line = _Line(root)
     for word in before:
         _read(line, word)
     if line.waiting is not None:
         return _values(line, line.waiting, current, values)
     if current.startswith("-") and not line.only_arguments:
-        name, equals, begun = current.partition("=")
-        if not equals:
-            return Answer(tuple(_options(line, current)))
-        option = _option(line.command, name)
-        if option is None or option.is_flag:
-            return Answer()
-        # bash completes only what follows the sign.
-        return _values(line, option, begun, values, prefix="" if shell == "bash" else f"{name}=")
+        return _option_with_value(line, shell, current, values)
     argument = _argument(line)
     found = Answer() if argument is None else _values(line, argument, current, values)
     commands = _commands(line.command)
@@ -86,6 +83,18 @@ def complete(root: Any, shell: str, words: Sequence[str], values: Mapping[str, V
         return found
     named = _starting(current, ((name, _first_line(each)) for name, each in commands.items()))
     return Answer((*named.words, *found.words), found.files)
+
+
+def _option_with_value(line: _Line, shell: str, current: str, values: Mapping[str, Values]) -> Answer:
+    """What fits `--databases` or `--databases=ten`."""
+    name, equals, begun = current.partition("=")
+    if not equals:
+        return Answer(tuple(_options(line, current)))
+    option = _option(line.command, name)
+    if option is None or option.is_flag:
+        return Answer()
+    # bash completes only what follows the sign.
+    return _values(line, option, begun, values, prefix="" if shell == "bash" else f"{name}=")
 
 
 def _joined(words: Sequence[str], shell: str) -> list[str]:
@@ -173,23 +182,39 @@ def _argument(line: _Line) -> Any:  # noqa: ANN401  # as `complete`
 
 
 def _values(line: _Line, param: Any, current: str, values: Mapping[str, Values], *, prefix: str = "") -> Answer:  # noqa: ANN401  # as `complete`
-    choices = _choices(param)
+    choices = _choices(line, param)
     if choices:
         return _starting(current, ((each, "") for each in choices), prefix=prefix)
-    names = (*param.opts, str(param.metavar or "").strip("[]."))
-    source = next((values[name] for name in names if name in values), None)
+    source = next((values[name] for name in _sources(line, param) if name in values), None)
     if source is not None:
+        # Several names of columns are separated by commas. The last one is completed.
+        before, comma, last = current.rpartition(",") if "--columns" in param.opts else ("", "", current)
         # The configuration or the database may say nothing. The person who types must not be disturbed by that.
         with contextlib.suppress(Exception):
-            return _starting(current, source(line.options), prefix=prefix)
+            found = [(word, text) for word, text in source(line.options) if word not in before.split(",")]
+            return _starting(last, found, prefix=f"{prefix}{before}{comma}")
         return Answer()
     return Answer(files=getattr(param.type, "func", None) is file_path)
 
 
-def _choices(param: Any) -> list[str]:  # noqa: ANN401  # as `complete`
+def _sources(line: _Line, param: Any) -> Iterator[str]:  # noqa: ANN401  # as `complete`
+    """The names under which the values of an option or an argument may be found, the most exact one first."""
+    command = " ".join(line.path)
+    if "--fleet" in line.seen:
+        yield from (f"{command} --fleet {name}" for name in param.opts)
+    elif line.arguments:
+        yield from (f"{command} ARGUMENT {name}" for name in param.opts)
+    yield from (f"{command} {name}" for name in param.opts)
+    yield from param.opts
+    yield str(param.metavar or "").strip("[].")
+
+
+def _choices(line: _Line, param: Any) -> list[str]:  # noqa: ANN401  # as `complete`
     choices = [str(getattr(each, "value", each)) for each in getattr(param.type, "choices", ())]
     # A command may take fewer forms of output than the type has. Its metavar lists them.
     listed = str(param.metavar or "").strip("[]").split("|")
+    if "--fleet" in line.seen and "--output" in param.opts:
+        listed += LIST_OUTPUTS
     return [each for each in choices if each in listed] or choices
 
 

@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 _AUDIT_EXAMPLES = """\b
 Examples:
   fluxbase-cli secrets audit
-  fluxbase-cli secrets audit --key-version 1 && echo "version 1 is no longer needed"
+  fluxbase-cli secrets audit --key-version 1 && echo "version 1 is not needed"
   fluxbase-cli secrets audit --key-version 1 --databases all --deep
   fluxbase-cli secrets audit -o csv > locations.csv
 """

@@ -54,10 +54,13 @@ def add_to(app: typer.Typer) -> None:
 _RE_ENCRYPT_EXAMPLES = """\b
 Examples:
   fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --dry-run
-  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --yes -o json
-  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --max-rate 2000 --max-replica-lag 10s --vacuum
-  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --fleet fleet.yaml --parallel 4
-  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 --plan-out plan.json
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 -y -o json
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 \\
+    --max-rate 2000 --max-replica-lag 10s --vacuum
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 \\
+    --fleet fleet.yaml --parallel 4
+  fluxbase-cli secrets re-encrypt --from-version 1 --to-version 2 \\
+    --plan-out plan.json
   fluxbase-cli secrets re-encrypt --plan plan.json
 """
 
@@ -129,7 +132,8 @@ def re_encrypt(
 _ROLLBACK_EXAMPLES = """\b
 Examples:
   fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised"
-  fluxbase-cli secrets rollback --to-version 1 --reason "New key compromised" --plan-out plan.json
+  fluxbase-cli secrets rollback --to-version 1 \\
+    --reason "New key compromised" --plan-out plan.json
 """
 
 

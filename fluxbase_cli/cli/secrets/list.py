@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for, with_keys
+from fluxbase_cli.cli.durations import TIME, seconds
 from fluxbase_cli.cli.listing import ColumnNames, chosen_columns
 from fluxbase_cli.cli.option_types import (
     DatabasesOption,
@@ -17,7 +18,6 @@ from fluxbase_cli.cli.option_types import (
     TransactionWait,
     limits_of,
     scope_of,
-    seconds,
     whole_number,
 )
 from fluxbase_cli.cli.options import LIST_OUTPUTS, Databases, Options, Output, command
@@ -43,10 +43,10 @@ def add_to(app: typer.Typer) -> None:
 _LIST_EXAMPLES = """\b
 Examples:
   fluxbase-cli secrets list --key-version 1
-  fluxbase-cli secrets list --key-version 1 --databases all -o csv > concerned.csv
+  fluxbase-cli secrets list --key-version 1 --databases all -o csv > found.csv
   fluxbase-cli secrets list --undecryptable
   fluxbase-cli secrets list --name 'STRIPE_*' --location functions.secrets
-  fluxbase-cli secrets list --older-than 365d --columns location,id,name,age_seconds
+  fluxbase-cli secrets list --older-than 365d --columns location,id,name
 """
 
 _A_CENTURY_S = 3_153_600_000.0
@@ -76,8 +76,8 @@ def list_values(  # noqa: PLR0913  # a command's options
         float | None,
         typer.Option(
             "--older-than",
-            parser=seconds("--older-than", most=_A_CENTURY_S),
-            metavar="TIME",
+            parser=seconds("--older-than", most=_A_CENTURY_S, needs_unit=True),
+            metavar=TIME,
             help="Only rows that were last changed longer ago than this, as in 90d. A re-encryption is no change.",
         ),
     ] = None,
@@ -85,8 +85,8 @@ def list_values(  # noqa: PLR0913  # a command's options
         float | None,
         typer.Option(
             "--newer-than",
-            parser=seconds("--newer-than", most=_A_CENTURY_S),
-            metavar="TIME",
+            parser=seconds("--newer-than", most=_A_CENTURY_S, needs_unit=True),
+            metavar=TIME,
             help="Only rows that were last changed within this time.",
         ),
     ] = None,
@@ -274,7 +274,9 @@ def _end(messages: Messages, writer: ValueWriter, values: ValueList, proof: Proo
         return interrupted_code(signal)
     # A reader that ended early wants no more.
     if not complete and was_printed():
-        messages.tell(LogEvent.LIST_INCOMPLETE, f"The list ends after {counts.listed} values; there are more.")
+        messages.tell(
+            LogEvent.LIST_INCOMPLETE, f"The list ends after {worded(counts.listed, 'value', 'values')}; there are more."
+        )
     version = values.chosen.key_version
     if version is not None:
         if counts.unknown:

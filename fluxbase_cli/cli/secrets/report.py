@@ -49,10 +49,8 @@ Examples:
   fluxbase-cli secrets report 7 --format json | jq .jobs[0].totals
   fluxbase-cli secrets report --rotation 3 --out rotation-3.md
   fluxbase-cli secrets report 7 --out job-7.html --sign report-key.pem
-  fluxbase-cli secrets report verify job-7.html.dsse.json --key report-key.pub.pem --database
+  fluxbase-cli report verify job-7.html.dsse.json --key auditor.pem --database
 """
-#: What is appended to the name of a file for its signed report.
-_ENVELOPE = ".dsse.json"
 _PASSPHRASE = "FLUXBASE_CLI_SIGN_PASSPHRASE"  # noqa: S105  # the name of a variable
 
 
@@ -98,7 +96,7 @@ def report(  # noqa: PLR0913  # a command's options
         ),
     ] = None,
 ) -> int:
-    """Write a report of a job or a rotation, for a change ticket and an auditor.
+    """Report a job or a rotation, for a change ticket and an auditor.
 
     What, where, who, when and why; the fingerprints of the keys; values by location before and after; progress and
     waits; what could not be opened; the closing audit; what became of the old key; how long the server was away. The
@@ -123,14 +121,16 @@ def report(  # noqa: PLR0913  # a command's options
     found = collect(settings.database, Subject(job, rotation))
     text = _rendered(found, form)
     if sign is not None:
+        from fluxbase_cli.evidence.signing.statement import ENVELOPE_SUFFIX  # noqa: PLC0415  # start-up time
+
         # Signed first: a report without its signature must not look like a signed one.
         files = {} if form is Format.JSON or out is None else {out.name: _file_bytes(text)}
         envelope = _signed(found, sign, files, settings, messages)
         if out is None or form is Format.JSON:
             text = envelope
         else:
-            _put(out.with_name(f"{out.name}{_ENVELOPE}"), envelope)
-            messages.tell(LogEvent.REPORT_WRITTEN, f"✓ Wrote {out.name}{_ENVELOPE}")
+            _put(out.with_name(f"{out.name}{ENVELOPE_SUFFIX}"), envelope)
+            messages.tell(LogEvent.REPORT_WRITTEN, f"✓ Wrote {out.name}{ENVELOPE_SUFFIX}")
     if out is None:
         write(text)
         return ExitCode.DONE

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fluxbase_cli.cli.context import load, messages_for
+from fluxbase_cli.cli.durations import TIME, seconds
 from fluxbase_cli.cli.listing import ColumnNames, chosen_columns, print_list
-from fluxbase_cli.cli.option_types import seconds, whole_number
+from fluxbase_cli.cli.option_types import whole_number
 from fluxbase_cli.cli.options import LIST_OUTPUTS, Options, Output, command
 from fluxbase_cli.cli.output import was_printed
 from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
@@ -54,7 +55,7 @@ def status(
         typer.Option(
             "--interval",
             parser=seconds("--interval", least=0.1, most=3600.0),
-            metavar="TIME",
+            metavar=TIME,
             help="With --watch: look again after this time.",
         ),
     ] = 2.0,

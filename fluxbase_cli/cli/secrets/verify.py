@@ -30,7 +30,9 @@ def add_to(app: typer.Typer) -> None:
 def verify(
     options: Options,
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The signed report.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The signed report, as job.html.dsse.json.", show_default=False)
+    ],
     key: Annotated[
         Path, typer.Option("--key", metavar="PUBLIC.pem", help="The public key of the person who signed it.")
     ],
@@ -42,7 +44,9 @@ def verify(
         typer.Option("--skip-audit", help="With --database: do not open the values. This needs no keys of Fluxbase."),
     ] = False,
 ) -> int:
-    """Check a signed report: that it is by the key, and that no byte was changed.
+    """Check that a report is signed by the key, and unchanged.
+
+    FILE is what `secrets report --sign` wrote: for job.html it is job.html.dsse.json. No byte of it may be changed.
 
     With --database it is compared with the records of the database, and every value is opened: whether values need the
     old key again.

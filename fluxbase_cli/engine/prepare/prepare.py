@@ -143,8 +143,9 @@ def _report_dry_count(result: ReadResult, goal: Goal, observer: Observer) -> Cou
     observer.notify(
         Message(
             LogEvent.JOB_COUNTED,
-            f"Dry count: {counts.scanned} secrets, of which {counts.re_encrypted} open and would move to version "
-            f"{goal.target}; {counts.already_current} are under it already",
+            f"Scanned {worded(counts.scanned, 'secret', 'secrets')}. Would re-encrypt "
+            f"{worded(counts.re_encrypted, 'secret', 'secrets')} to version {goal.target} (already using it: "
+            f"{counts.already_current})",
         )
     )
     if counts.undecryptable:

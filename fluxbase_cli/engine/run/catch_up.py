@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.events import Message, Observer, PassStarted
 from fluxbase_cli.engine.read.snapshot import take_snapshot
 from fluxbase_cli.engine.run.context import RunContext
@@ -126,7 +127,7 @@ class CatchUp:
                     self.observer.notify(
                         Message(
                             LogEvent.JOB_VALUES_CHANGED,
-                            f"other writers changed {touched} values meanwhile; reading once more",
+                            f"other writers changed {worded(touched, 'value', 'values')} meanwhile; reading once more",
                             warning=True,
                         )
                     )
@@ -211,7 +212,7 @@ class CatchUp:
             )
             locked = self._locked(jobs)
             if locked:
-                others = f", and {len(locked) - 1} rows more" if len(locked) > 1 else ""
+                others = f", and {worded(len(locked) - 1, 'row', 'rows')} more" if len(locked) > 1 else ""
                 error = f"{locked[0]}{others}: end that transaction, then run this again"
             jobs.set_state(self.context.job, JobState.FAILED, error=error, remaining=remaining)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.events import Message, Observer, Waiting
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.engine.throttle.pacing import (
@@ -242,7 +243,10 @@ class Throttler:
         self._sizes = _Sizes(policy)
         if control.batch_rows is not None:
             self._observer.notify(
-                Message(LogEvent.JOB_BATCH_SIZE, f"batches of {control.batch_rows} rows, as `secrets tune` asks")
+                Message(
+                    LogEvent.JOB_BATCH_SIZE,
+                    f"batches of {worded(control.batch_rows, 'row', 'rows')}, as `secrets tune` asks",
+                )
             )
 
     # --- called by the workers ------------------------------------------------------------------------------------
@@ -339,7 +343,7 @@ class Throttler:
             self._observer.notify(
                 Message(
                     LogEvent.JOB_BATCH_SIZE,
-                    f"other sessions hold rows of {relation}: batches of {smaller} rows for a while",
+                    f"other sessions hold rows of {relation}: batches of {worded(smaller, 'row', 'rows')} for a while",
                     warning=True,
                 )
             )

@@ -19,6 +19,8 @@ from fluxbase_cli.evidence.signing.signer import Signer, signed
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 #: A name, which nobody fetches. Its number is that of the report's schema.
 PREDICATE_TYPE = "https://github.com/nimbleflux/fluxbase-cli/report/v1"
+#: What is appended to the name of a report's file for its envelope.
+ENVELOPE_SUFFIX = ".dsse.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 

@@ -14,6 +14,7 @@ from fluxbase_cli.evidence.canonical import NotStrictJsonError, canonical, diges
 from fluxbase_cli.evidence.collect import SCHEMA, Report
 from fluxbase_cli.evidence.signing.public_key import PublicKey
 from fluxbase_cli.evidence.signing.statement import (
+    ENVELOPE_SUFFIX,
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
     STATEMENT_TYPE,
@@ -26,6 +27,8 @@ from fluxbase_cli.evidence.signing.statement import (
 _MOST_BYTES = 64 * 1024 * 1024
 #: The length of a key id. A longer one is shown in part.
 _KEYID_LETTERS = 64
+#: The names of reports that are not JSON. Their signature is in a file of its own.
+_UNSIGNED = frozenset({".html", ".htm", ".md", ".markdown", ".yaml", ".yml"})
 _ASK = "Ask the person who signed the report for the original file."
 _OTHER = "Name the file that `secrets report --sign` wrote."
 _RELEASE = "Verify it with the release of fluxbase-cli that wrote it."
@@ -71,6 +74,7 @@ def read_envelope(path: Path) -> bytes:
 
     Raises:
         ConfigurationError: it can't be read, or is too large.
+        NotVerifiedError: it is the report without its signature.
     """
     try:
         with path.open("rb") as file:
@@ -83,7 +87,29 @@ def read_envelope(path: Path) -> bytes:
         raise ConfigurationError("FILE has a name that can't be a file's", hint="Correct the path.") from None
     if len(content) > _MOST_BYTES:
         raise ConfigurationError(f"{path} is larger than 64 MiB: it is no report", hint="Name the signed report.")
+    _refuse_unsigned(path, content)
     return content
+
+
+def _refuse_unsigned(path: Path, content: bytes) -> None:
+    """Refuse a report itself, whose signature is in a file of its own or was never made."""
+    try:
+        read = read_strictly(content)
+    except NotStrictJsonError:
+        # A damaged envelope is told apart from HTML, Markdown and YAML by its name.
+        is_report = path.suffix.lower() in _UNSIGNED
+    else:
+        is_report = isinstance(read, dict) and "payload" not in read and "schema" in read
+    if not is_report:
+        return
+    envelope = path.with_name(f"{path.name}{ENVELOPE_SUFFIX}")
+    if envelope.is_file():
+        hint = f"Give the signed file beside it: {envelope}"
+    elif path.suffix.lower() in _UNSIGNED:
+        hint = f"Give the signed file that `secrets report --sign` wrote with it: {envelope.name}"
+    else:
+        hint = "`secrets report --sign KEY --out FILE` writes a signed one."
+    raise NotVerifiedError(f"{path} is a report without its signature", hint=hint)
 
 
 def verify(content: bytes, key: PublicKey, folder: Path) -> Verified:

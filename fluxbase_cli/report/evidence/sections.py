@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.report.evidence.blocks import (
     NOT_RECORDED,
     Block,
@@ -200,7 +201,7 @@ def _keys(keys: list[dict[str, Any]]) -> Iterator[Block]:
 
 def _findings(event: dict[str, Any]) -> str:
     parts = [
-        f"database {each['database']}: {each['needs_the_key']} values need the key, "
+        f"database {each['database']}: {worded(each['needs_the_key'], 'value needs', 'values need')} the key, "
         f"{each['undecryptable']} undecryptable"
         for each in event["audits"] or ()
     ]

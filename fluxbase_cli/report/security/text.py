@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.printable import printable
 from fluxbase_cli.report.columns import Column, Listing
 from fluxbase_cli.report.table import WIDTH, paragraph, table
@@ -109,8 +110,8 @@ def _summary(report: Report) -> str:
     parts = [f"{numbers[each]} {each.word}" for each in sorted(Severity, reverse=True) if numbers[each]]
     left_out = len(report.rules) - report.checked
     accepted = f", {len(report.accepted)} accepted" if report.accepted else ""
-    findings = ", ".join(parts) if parts else "no"
-    return f"{findings} findings{accepted}. {report.checked} of {len(report.rules)} rules checked" + (
+    findings = f"{', '.join(parts) or 'no'} {'finding' if len(report.findings) == 1 else 'findings'}"
+    return f"{findings}{accepted}. {report.checked} of {worded(len(report.rules), 'rule', 'rules')} checked" + (
         f", {left_out} not, or only in part." if left_out else "."
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
 from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.counts import worded
 from fluxbase_cli.security.configuration.published import JWT_SECRETS, is_published
 from fluxbase_cli.security.configuration.reading import ServerConfiguration, Setting
 from fluxbase_cli.security.configuration.secrets import is_reference, sample_reason
@@ -168,7 +169,7 @@ def service_token_lives_long(facts: Facts) -> Iterator[Found]:
         long = left is None or left > 30 * _DAY
         if not service and not long:
             continue
-        ends = "never ends" if left is None else f"ends in {left.days} days"
+        ends = "never ends" if left is None else f"ends in {worded(left.days, 'day', 'days')}"
         severity = Severity.HIGH if service and long else Severity.MEDIUM if service else Severity.LOW
         yield Found(configuration.variable_place(name), f"it is a {claims.role} token that {ends}", severity)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.security.configuration.hosts import Reach, reach_of
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, NotCheckedError, Place, Severity, Unchecked
@@ -130,7 +131,11 @@ def no_strict_transport_security(facts: Facts) -> Iterator[Found]:
     if header is None or age is None:
         yield Found(_url(live), "it is missing" if header is None else "it has no max-age")
     elif int(age[1]) < _HALF_YEAR_S:
-        yield Found(_url(live), f"its max-age is {int(age[1])} seconds, less than half a year", Severity.LOW)
+        yield Found(
+            _url(live),
+            f"its max-age is {worded(int(age[1]), 'second', 'seconds')}, less than half a year",
+            Severity.LOW,
+        )
 
 
 @rule(

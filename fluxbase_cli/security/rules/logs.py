@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fluxbase_cli.counts import worded
 from fluxbase_cli.security.facts import Facts
 from fluxbase_cli.security.finding import Found, Severity
 from fluxbase_cli.security.rule import Point, rule
@@ -33,7 +34,7 @@ def security_log_is_short(facts: Facts) -> Iterator[Found]:
     )
     kept = configuration.text("logging.retention_enabled") == "false"
     if setting is not None and days is not None and 0 < days < _DAYS and not kept:
-        yield Found(setting.place, f"it is kept for {days} days")
+        yield Found(setting.place, f"it is kept for {worded(days, 'day', 'days')}")
     backend = configuration.get("logging.backend")
     if backend is not None and backend.text != "postgres":
         yield Found(backend.place, f"it is kept in {backend.text}, and this check can't look into it", Severity.INFO)
