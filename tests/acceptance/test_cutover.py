@@ -130,7 +130,7 @@ def test_another_session_is_waited_for_and_named_and_the_server_started_again(se
         back = served.command("rotation", "run", "--force", "-o", "json")
 
         assert back.code == 1, back.all
-        assert re.search(r"1 sessions are still on the database 5 s after .*\(reporting\)", back.json["returned"])
+        assert re.search(r"1 session is still on the database 5 s after .*\(reporting\)", back.json["returned"])
         _is_back(served, before)
 
         served.change("      session_timeout: 5s", "      session_timeout: 5s\n      ignore_sessions: [reporting]")
