@@ -371,6 +371,8 @@ def command(
         if output is not None and output not in allowed:
             names = ", ".join(each for each in Output if each in allowed)
             place = "lists" if output in LIST_OUTPUTS else "`security check`"
+            if output in (fleet_outputs or ()):
+                place = "the list of instances, with --fleet"
             raise ConfigurationError(f"--output {output} is for {place}", hint=f"Choose one of {names}.")
         return expanded(**arguments)
 

@@ -59,6 +59,11 @@ from tests.fixtures.in_process import InProcess
             "Choose one of table, json, yaml.",
         ),
         (
+            ("config", "check", "-o", "csv"),
+            "--output csv is for the list of instances, with --fleet",
+            "Choose one of table, json, yaml.",
+        ),
+        (
             ("secrets", "re-encrypt", "--plan-valid", "1h"),
             "--plan-valid needs --plan-out",
             "Leave --plan-valid out",
