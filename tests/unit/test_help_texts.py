@@ -56,6 +56,11 @@ def test_the_help_fits_80_columns_and_cuts_no_summary(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", _HELP)
+def test_no_option_is_broken_at_a_hyphen(command: str) -> None:
+    assert re.findall(r"(?<![\w-])--[a-z][a-z-]*-$", _HELP[command], re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("command", _HELP)
 def test_the_usage_names_arguments_without_braces(command: str) -> None:
     assert "{" not in _HELP[command].partition("\n\n")[0]
 

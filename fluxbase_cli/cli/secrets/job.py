@@ -102,7 +102,8 @@ def re_encrypt(
     written only if the stored text has not changed since it was read. Progress is kept in the database. After an
     interruption, run the same command again: it resumes.
 
-    If the old key has leaked, first save the list of its secrets, since afterwards nothing says which they were:
+    If the old key has leaked, first save the list of its secrets. Afterwards nothing says which they were:
+
     `fluxbase-cli secrets list --key-version N --databases all -o csv`
     """
     from fluxbase_cli.engine.goal import Goal  # noqa: PLC0415  # start-up time
