@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from fluxbase_cli.counts import worded
 from fluxbase_cli.engine.events import Message, Observer
 from fluxbase_cli.errors import PreflightRefusedError
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.free_connections import free_connections
-from fluxbase_cli.store.limits import Limits
-from fluxbase_cli.store.table_size import TableSize
-
-
-def needed_workers(work: int, sizes: Iterable[TableSize], limits: Limits, wanted: int) -> int:
-    """Lower the number of workers of a small job. To connect takes longer than to reseal a thousand values.
-
-    Args:
-        work: how many values there are.
-        sizes: the relations on disk. A few large values are work for several workers too.
-        limits: how much one batch may hold.
-        wanted: how many workers were asked for.
-
-    Returns:
-        How many workers have at least a batch each; at least one.
-    """
-    stored = sum(size.whole for size in sizes)
-    return max(1, min(wanted, max(-(-work // limits.rows), -(-stored // limits.bytes))))
-
 
 #: The heartbeat, a worker, and the snapshot that the worker reads in a catch-up pass.
 _LEAST_OF_A_JOB = 3

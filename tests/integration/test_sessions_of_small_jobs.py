@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from fluxbase_cli.store.limits import Limits
 from tests.fixtures.fluxbase import Fluxbase
 
 _SESSIONS = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
@@ -21,8 +20,7 @@ def test_a_small_job_opens_few_connections(full: Fluxbase) -> None:
     looking = _sessions(full) - looking
     before = _sessions(full)
 
-    # All is one batch.
-    report = full.run(workers=4, limits=Limits(rows=100_000, bytes=10**9))
+    report = full.run(workers=1)
 
     assert report.state == "completed"
     # The checks, the beginning, the heartbeat, a worker and its snapshots, the account.

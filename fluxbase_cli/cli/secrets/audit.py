@@ -78,8 +78,10 @@ def audit(  # noqa: PLR0913  # a command's options
 
     Opens every sealed value with every configured key. Writes nothing: a read-only role that sees all rows is enough.
     Lists what could not be examined, and then ends with exit code 4. Only exit code 0 means that nothing needs the key.
-    A value that no configured key opens gives exit code 4 too, except with --key-version N: the key of that version was
-    tried on it and does not open it, so it does not need that key. A warning says how many there are.
+    A value that no configured key opens gives exit code 4 too.
+
+    With --key-version N it does not: the key of that version was tried on it and does not open it, so it does not need
+    that key. A warning says how many there are.
     """
     from fluxbase_cli.notifications.manual_run import AUDIT, audit_title  # noqa: PLC0415  # start-up time
     from fluxbase_cli.proof.proof import ProofRequest  # noqa: PLC0415

@@ -65,7 +65,7 @@ def resume(options: Options) -> int:
     """Let a paused or stopped job continue.
 
     The processes of a paused job continue at once. A stopped job has no processes any more: run the command that began
-    it again. Processes with --join or --run-name may then work on it again too.
+    it again. After that, processes with --join or --run-name may work on it too.
     """
     from fluxbase_cli.engine.observe import control  # noqa: PLC0415  # start-up time
 

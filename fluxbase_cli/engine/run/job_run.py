@@ -10,7 +10,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.allowed_workers import allowed_workers, needed_workers, refuse_too_few_connections
+from fluxbase_cli.engine.allowed_workers import allowed_workers, refuse_too_few_connections
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.engine.cost_meter import CostMeter
 from fluxbase_cli.engine.events import Message, Observer
@@ -143,8 +143,6 @@ class JobRun:
                 self._estimate = self._try_out(rounds=1)
             relations = self._prepared.preflight.relations
             self._meter = CostMeter(connection, relations)
-            plan, sizes = self._prepared.plan, self._meter.before.values()
-            self._workers = needed_workers(plan.work, sizes, self._request.limits, self._workers)
             self._vacuumed = vacuumed_in_the_job(connection, relations, self._meter.before)
             start = JobStart(self._prepared, self._keyring, self._observer, self._before_begin)
             job = start.begin(connection, jobs)
