@@ -99,7 +99,7 @@ def _keys(listed: KeyList, findings: list[dict[str, Any]]) -> list[dict[str, Any
 
 def _server_time(settings: Settings, findings: list[dict[str, Any]]) -> datetime | None:
     """Return the time of the server's clock, or None. Add a finding if the clock of this machine differs."""
-    from fluxbase_cli.config.duration import format_duration  # noqa: PLC0415  # start-up time
+    from fluxbase_cli.duration import format_duration  # noqa: PLC0415  # start-up time
     from fluxbase_cli.store.clock import server_time  # noqa: PLC0415
 
     if any(finding["check"] == "connection" for finding in findings):

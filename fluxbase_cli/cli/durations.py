@@ -27,7 +27,7 @@ def seconds(
     """
 
     def parse(text: str | float) -> float:
-        from fluxbase_cli.config.duration import parse_duration, parse_seconds  # noqa: PLC0415  # start-up time
+        from fluxbase_cli.duration import parse_duration, parse_seconds  # noqa: PLC0415  # start-up time
 
         try:
             if needs_unit and isinstance(text, str) and _is_number(text):

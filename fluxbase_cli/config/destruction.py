@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.names import SectionNames
 from fluxbase_cli.config.reader import Unquoted
+from fluxbase_cli.duration import parse_duration
 
 if TYPE_CHECKING:
     from fluxbase_cli.config.reader import Reader

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fluxbase_cli.config.command import read_words
-from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.names import SectionNames
 from fluxbase_cli.config.secret import Secret
 from fluxbase_cli.config.url import is_web_address
+from fluxbase_cli.duration import parse_duration
 from fluxbase_cli.errors import ConfigurationError
 
 if TYPE_CHECKING:

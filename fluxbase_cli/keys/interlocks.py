@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fluxbase_cli.config.duration import format_duration
 from fluxbase_cli.counts import worded
+from fluxbase_cli.duration import format_duration
 from fluxbase_cli.moments import moment_text
 from fluxbase_cli.proof.standbys import Standbys
 from fluxbase_cli.store.key_records import KeyEvent, KeyRecord

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
-from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.duration import format_duration
 from fluxbase_cli.engine.read.stored_values import ListedCounts, StoredValue, ValueState
 from fluxbase_cli.printable import Lines, lines, printable
 from fluxbase_cli.report.columns import Column, Listing, csv_heading, csv_row

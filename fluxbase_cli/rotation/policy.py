@@ -8,8 +8,8 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from fluxbase_cli.config import KeyRotationSettings
-from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.url import is_web_address
+from fluxbase_cli.duration import parse_duration
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.notifications.recipient import SECRET_PREFIX, Format, Webhook
 from fluxbase_cli.rotation.schedule import Schedule, parse_schedule

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from fluxbase_cli.config.duration import format_duration
+from fluxbase_cli.duration import format_duration
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.moments import moment_text
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from fluxbase_cli.config.duration import format_duration, parse_duration, parse_seconds
+from fluxbase_cli.duration import format_duration, parse_duration, parse_seconds
 from fluxbase_cli.errors import ConfigurationError
 
 

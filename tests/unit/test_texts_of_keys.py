@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fluxbase_cli.config import ActivePointer, DatabaseSettings, EncryptionSettings, KeyEntry, Secret, Settings
-from fluxbase_cli.config.duration import parse_duration
 from fluxbase_cli.config.settings import load_settings
+from fluxbase_cli.duration import parse_duration
 from fluxbase_cli.errors import ConfigurationError
 from fluxbase_cli.keyring import Key
 from fluxbase_cli.keyring.file.reading import read_key_file

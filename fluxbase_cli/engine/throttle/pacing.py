@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fluxbase_cli.config.duration import parse_seconds
+from fluxbase_cli.duration import parse_seconds
 from fluxbase_cli.errors import ConfigurationError
 
 Clock = Callable[[], float]

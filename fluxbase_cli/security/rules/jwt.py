@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
-from fluxbase_cli.config.duration import format_duration
 from fluxbase_cli.counts import worded
+from fluxbase_cli.duration import format_duration
 from fluxbase_cli.security.configuration.published import JWT_SECRETS, is_published
 from fluxbase_cli.security.configuration.reading import ServerConfiguration, Setting
 from fluxbase_cli.security.configuration.secrets import is_reference, sample_reason
