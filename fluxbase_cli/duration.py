@@ -59,7 +59,12 @@ def parse_seconds(text: str, place: str) -> float:
         ConfigurationError: as for `parse_duration`.
     """
     written = text.strip()
-    return float(written) if _BARE.fullmatch(written) else parse_duration(written, place).total_seconds()
+    return float(written) if is_bare(written) else parse_duration(written, place).total_seconds()
+
+
+def is_bare(text: str) -> bool:
+    """Whether it is a number without a unit."""
+    return _BARE.fullmatch(text.strip()) is not None
 
 
 def format_duration(duration: timedelta) -> str:
