@@ -77,7 +77,6 @@ class Worker:
         self._conflicts = 0
         self._connection: Connection | None = None
         self._snapshot: Connection | None = None
-        self._reading: Connection | None = None
         self._lock = threading.Lock()
         self._opener = Opener(context.keyring, first=context.goal.source)
         self._runners: dict[str, BatchRunner] = {}
@@ -135,7 +134,7 @@ class Worker:
     def cancel(self) -> None:
         """Cancel the statement that the worker waits for; its batch is rolled back. Callable from any thread."""
         with self._lock:
-            connections = [c for c in (self._connection, self._reading) if c is not None and not c.closed]
+            connections = [c for c in (self._connection, self._snapshot) if c is not None and not c.closed]
         for connection in connections:
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=1.0)
@@ -263,6 +262,7 @@ class Worker:
             for result in results:
                 # A paused job must not hold a snapshot. The catch-up pass over this relation begins again afterwards.
                 if self._throttler.paused or not self._throttler.wait_for_turn() or not self._may_work:
+                    self._close_snapshot()
                     return after
                 if result.edits or result.quarantine:
                     outcome = runner.write_found(
@@ -281,23 +281,21 @@ class Worker:
     def _snapshot_session(self) -> Iterator[Connection]:
         """A second connection. It is kept for the next relation of the pass, except after an error."""
         reading = self._snapshot
-        if reading is None or reading.closed:
-            reading = self._snapshot = self._open()
-        with self._lock:
-            self._reading = reading
+        if reading is None:
+            reading = self._open()
+            with self._lock:
+                self._snapshot = reading
         try:
             yield reading
         except BaseException:
             self._close_snapshot()
             raise
-        finally:
-            with self._lock:
-                self._reading = None
 
     def _close_snapshot(self) -> None:
-        if self._snapshot is not None:
-            self._snapshot.close()
-            self._snapshot = None
+        with self._lock:
+            snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.close()
 
     def _runner(self, name: str) -> BatchRunner:
         runner = self._runners.get(name)
