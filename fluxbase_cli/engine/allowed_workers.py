@@ -9,25 +9,10 @@ from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.store.connection import Connection
 from fluxbase_cli.store.free_connections import free_connections
 
-#: The heartbeat, a worker, and the snapshot that the worker reads in a catch-up pass.
-_LEAST_OF_A_JOB = 3
 
-
-def refuse_too_few_connections(connection: Connection) -> None:
-    """Raise an error if a limit allows fewer connections than any job needs. That others have them now is no reason.
-
-    Raises:
-        PreflightRefusedError: the limit of the role, the database or the server is too low.
-    """
-    found = free_connections(connection)
-    if found.most < _LEAST_OF_A_JOB:
-        raise PreflightRefusedError(
-            f"a job needs {_LEAST_OF_A_JOB} connections at once, and {found.limit} allows {found.most}",
-            hint=f"Raise that limit to {_LEAST_OF_A_JOB} or more, then run the command again. Nothing was changed.",
-        )
-
-
-def allowed_workers(connection: Connection, wanted: int, observer: Observer, *, each: int = 1, besides: int = 0) -> int:
+def allowed_workers(  # noqa: PLR0913  # what the number depends on
+    connection: Connection, wanted: int, observer: Observer, *, each: int = 1, besides: int = 0, least: int = 1
+) -> int:
     """Lower the number of workers if the server, the database or the role has few free connections, and say so.
 
     Args:
@@ -36,11 +21,20 @@ def allowed_workers(connection: Connection, wanted: int, observer: Observer, *, 
         observer: gets a message if there may be fewer.
         each: connections of one worker.
         besides: connections that are needed besides, and not open yet.
+        least: connections without which nothing can be done. That others have them now is no reason to refuse.
 
     Returns:
         How many workers may run; at least one.
+
+    Raises:
+        PreflightRefusedError: the limit of the role, the database or the server is lower than `least`.
     """
     found = free_connections(connection)
+    if found.most < least:
+        raise PreflightRefusedError(
+            f"a job needs {least} connections at once, and {found.limit} allows {found.most}",
+            hint=f"Raise that limit to {least} or more, then run the command again. Nothing was changed.",
+        )
     allowed = max(1, min(wanted, (found.ours - besides) // each))
     if allowed < wanted:
         connections = "1 connection is" if found.free == 1 else f"{max(0, found.free)} connections are"

@@ -10,7 +10,7 @@ import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.counts import Counts
-from fluxbase_cli.engine.allowed_workers import allowed_workers, refuse_too_few_connections
+from fluxbase_cli.engine.allowed_workers import allowed_workers
 from fluxbase_cli.engine.cost import Cost, Estimate, VacuumCandidate
 from fluxbase_cli.engine.cost_meter import CostMeter
 from fluxbase_cli.engine.events import Message, Observer
@@ -42,6 +42,8 @@ from fluxbase_cli.unexamined import Unexamined
 _WORTH_AN_ESTIMATE = 200_000
 #: Connections of a runner besides those of its workers: the heartbeat and the autovacuum lock.
 _RUNNER_CONNECTIONS = 2
+#: Without these no job can be done: the heartbeat, a worker, and the snapshot that it reads in a catch-up pass.
+_LEAST_CONNECTIONS = 3
 
 
 class JobRun:
@@ -125,9 +127,6 @@ class JobRun:
 
     def _real_run(self) -> JobReport:
         with CommitWatch(self._database, self._observer), session(self._database) as connection:
-            refuse_too_few_connections(connection)
-            jobs = JobStore(connection)
-            jobs.schema.ensure()
             # A worker needs a second connection in a catch-up pass.
             self._workers = allowed_workers(
                 connection,
@@ -135,7 +134,10 @@ class JobRun:
                 self._observer,
                 each=2,
                 besides=_RUNNER_CONNECTIONS * len(self._shares),
+                least=_LEAST_CONNECTIONS,
             )
+            jobs = JobStore(connection)
+            jobs.schema.ensure()
             # The trial run comes before the job begins, so that it is not part of its cost. A resumed job gets no
             # estimate, because much of it is done already.
             decision = self._prepared.decision
