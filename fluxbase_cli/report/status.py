@@ -161,8 +161,13 @@ def last_heard_of(runner: Runner, now: datetime) -> str:
 
 
 def _event_text(event: Event) -> str:
-    what = "`secrets resume`" if event.what == "released" else event.what
-    what = ", ".join([what, *_tuned(event.detail)])
+    match event.what:
+        case "released":
+            what = "`secrets resume`"
+        case "tuned":
+            what = ", ".join(["tuned", *_tuned(event.detail)])
+        case _:
+            what = event.what
     reason = f": {event.reason}" if event.reason else ""
     moment = exact_moment_text(event.at)
     return f"{moment}  {what} by {event.os_user} on {event.host} (as {event.db_user}){reason}"
