@@ -9,8 +9,17 @@ from typing import Any
 
 from fluxbase_cli.cli.completion.words import Values, Word
 
-#: The commands that have `--fleet`.
-_IN_A_FLEET = ("secrets re-encrypt", "secrets rollback", "secrets audit", "config check")
+#: The commands that print a list only with `--fleet`. An audit has another list without it.
+_IN_A_FLEET = ("secrets re-encrypt", "secrets rollback", "config check")
+#: The other commands, with an argument or without. Each has one list.
+_LISTS = (
+    "secrets list",
+    "secrets status",
+    "secrets status ARGUMENT",
+    "keys list",
+    "security check",
+    "security rules",
+)
 
 
 def columns(key_versions: Values) -> Mapping[str, Values]:
@@ -25,21 +34,12 @@ def columns(key_versions: Values) -> Mapping[str, Values]:
 
         return _names(locations_listing(tuple(sorted(int(version) for version, _ in key_versions(options)))))
 
-    fleet = {
-        f"{command} {given}--columns": _of(partial(_fleet, command))
-        for command in _IN_A_FLEET
-        for given in ("", "--fleet ")
-    }
     return MappingProxyType(
         {
-            **fleet,
+            **{f"{command} --columns": _of(partial(_fleet, command)) for command in _IN_A_FLEET},
+            "secrets audit --fleet --columns": _of(partial(_fleet, "secrets audit")),
             "secrets audit --columns": of_an_audit,
-            "secrets list --columns": _of(_stored_values),
-            "secrets status --columns": _of(_jobs),
-            "secrets status ARGUMENT --columns": _of(_locations),
-            "keys list --columns": _of(_keys),
-            "security check --columns": _of(_findings),
-            "security rules --columns": _of(_rules),
+            **{f"{command} --columns": _of(partial(_listing, command)) for command in _LISTS},
         }
     )
 
@@ -53,42 +53,27 @@ def _names(listing: Any) -> Sequence[Word]:  # noqa: ANN401  # a list of any kin
 
 
 def _fleet(command: str) -> Any:  # noqa: ANN401  # as `_names`
-    from fluxbase_cli.report.fleet import fleet_listing  # noqa: PLC0415  # start-up time, as below
+    from fluxbase_cli.report.fleet import fleet_listing  # noqa: PLC0415  # start-up time
 
     return fleet_listing(command)
 
 
-def _stored_values() -> Any:  # noqa: ANN401  # as `_names`
-    from fluxbase_cli.report.stored_values import values_listing  # noqa: PLC0415
+def _listing(command: str) -> Any:  # noqa: ANN401  # as `_names`
+    """The list of a command of `_LISTS`. Only its own module is imported: the Tab key must answer quickly."""
+    match command:
+        case "secrets list":
+            from fluxbase_cli.report.stored_values import values_listing  # noqa: PLC0415
 
-    return values_listing(several=True)
+            return values_listing(several=True)
+        case "keys list":
+            from fluxbase_cli.report.keys import keys_listing  # noqa: PLC0415
 
+            return keys_listing(counted=True)
+        case "secrets status" | "secrets status ARGUMENT":
+            from fluxbase_cli.report.status import JOBS, LOCATIONS  # noqa: PLC0415
 
-def _jobs() -> Any:  # noqa: ANN401  # as `_names`
-    from fluxbase_cli.report.status import JOBS  # noqa: PLC0415
+            return JOBS if command == "secrets status" else LOCATIONS
+        case _:
+            from fluxbase_cli.report.security.text import FINDINGS, RULES  # noqa: PLC0415
 
-    return JOBS
-
-
-def _locations() -> Any:  # noqa: ANN401  # as `_names`
-    from fluxbase_cli.report.status import LOCATIONS  # noqa: PLC0415
-
-    return LOCATIONS
-
-
-def _keys() -> Any:  # noqa: ANN401  # as `_names`
-    from fluxbase_cli.report.keys import keys_listing  # noqa: PLC0415
-
-    return keys_listing(counted=True)
-
-
-def _findings() -> Any:  # noqa: ANN401  # as `_names`
-    from fluxbase_cli.report.security.text import FINDINGS  # noqa: PLC0415
-
-    return FINDINGS
-
-
-def _rules() -> Any:  # noqa: ANN401  # as `_names`
-    from fluxbase_cli.report.security.text import RULES  # noqa: PLC0415
-
-    return RULES
+            return FINDINGS if command == "security check" else RULES
