@@ -22,14 +22,17 @@ def group_with_default(text: str, *, default: str) -> typer.Typer:
     """
 
     class Group(TyperGroup):
-        """The group."""
+        """The group.
 
-        @property
-        def default_command(self) -> Any:  # noqa: ANN401  # as below
-            """The command that runs where none is named."""
+        Attributes:
+            default_command: the command that runs where none is named.
+        """
+
+        def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # the many settings of Typer
+            super().__init__(**settings)
             command: Any = self.commands[default]
             command.group = self
-            return command
+            self.default_command = command
 
         def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401  # types of Typer, whose place changes with its versions
             if _first_word(args) in set(self.list_commands(None)) - {default}:  # type: ignore[arg-type]
