@@ -104,10 +104,7 @@ class Schema:
 
     def is_new(self) -> bool:
         """Whether none of the schemas exists, as before the first job."""
-        row = self._connection.execute(
-            "SELECT count(*) = 0 FROM pg_namespace WHERE nspname = ANY (%s)", [list(_SCHEMAS)]
-        ).fetchone()
-        return bool(row and row[0])
+        return len(self._missing()) == len(_SCHEMAS)
 
     def has_keys(self) -> bool:
         """Whether the tables of the keys exist. They are kept when the progress tables are dropped.
