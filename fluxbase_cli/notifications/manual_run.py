@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 import psycopg
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.counts import worded
+from fluxbase_cli.counts import secrets, worded
 from fluxbase_cli.engine.events import Event
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
@@ -159,7 +159,7 @@ class ManualRun:
             left = f"; {total.undecryptable} could not be opened and {was} left" if total.undecryptable else ""
             kind, text = (
                 self._types.finished,
-                f"{numbered} is finished: {worded(total.re_encrypted, 'secret', 'secrets')} re-encrypted{left}",
+                f"{numbered} is finished: {secrets(total.re_encrypted)} re-encrypted{left}",
             )
         elif report.state == "interrupted":
             why = str(report.stopped) if report.stopped is not None else _signal(report.signal)

@@ -60,7 +60,7 @@ def _limits(orders: JobControl) -> Iterator[str]:
     if orders.batch_rows is not None:
         yield f"Batches of {worded(orders.batch_rows, 'row', 'rows')}"
     if orders.workers is not None:
-        yield f"{orders.workers} {'worker' if orders.workers == 1 else 'workers'} in total"
+        yield f"{worded(orders.workers, 'worker', 'workers')} in total"
     lag = MaxLag(orders.max_lag_s, orders.max_lag_bytes)
     if lag != MaxLag():
         yield f"Standbys may be {lag} behind"

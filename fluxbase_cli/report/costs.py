@@ -17,9 +17,8 @@ def cost_lines(report: JobReport) -> Iterator[str]:
         if report.estimate is not None and estimated is not None:
             yield f"Estimate: {', '.join(_figures(estimated))}"
             yield (
-                f"  measured in {report.estimate.took_s:.1f}s on {worded(report.estimate.rows, 'row', 'rows')}"
-                f", rolled back"
-                f"{_lag_risk(estimated)}"
+                f"  measured in {report.estimate.took_s:.1f}s on {worded(report.estimate.rows, 'row', 'rows')}, "
+                f"rolled back{_lag_risk(estimated)}"
             )
         elif report.estimate is not None and report.estimate.reason and report.handled >= FEW_ROWS:
             yield f"No estimate: no trial run was possible: {report.estimate.reason}"

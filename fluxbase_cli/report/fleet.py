@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fluxbase_cli.counts import worded
+from fluxbase_cli.counts import secrets
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.fleet.file import Fleet, Instance
 from fluxbase_cli.fleet.outcome import FleetResult, InstanceResult, Outcome
@@ -155,7 +155,7 @@ def _audit_summary(result: Mapping[str, Any]) -> str:
     version = result.get("key_version")
     left = f", undecryptable {result['undecryptable']}" if result.get("undecryptable") else ""
     if version is not None:
-        found = worded(result["found"], "secret", "secrets") if result.get("found") else "no secrets"
+        found = secrets(result["found"]) if result.get("found") else "no secrets"
         return f"{found} found encrypted with key version {version}{left}"
     versions = "".join(f", version {key}: {count}" for key, count in result.get("by_version", {}).items())
     return f"scanned {result.get('scanned', 0)}{versions}{left}"

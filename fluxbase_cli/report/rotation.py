@@ -153,8 +153,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from (joined("✗ Missing: ", missing) for missing in plan.missing)
     if plan.undecryptable:
         yield (
-            f"! {worded(plan.undecryptable, 'value opens', 'values open')}"
-            f" under no key; no key is retired as long as there are such values"
+            f"! {worded(plan.undecryptable, 'value opens', 'values open')} under no key; no key is retired as long as "
+            "there are such values"
         )
     for each in plan.retirements:
         when = "" if each.not_before is None else f", not before {moment_text(each.not_before)}"

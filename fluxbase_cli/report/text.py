@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fluxbase_cli.counts import worded
+from fluxbase_cli.counts import secrets
 from fluxbase_cli.engine.outcome import AuditReport, JobReport
 from fluxbase_cli.report.table import fits, table
 from fluxbase_cli.store.records import JobKind
@@ -86,7 +86,7 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
             limit = " in what could be examined" if report.unexamined else ""
             yield f"No secrets found encrypted with key version {report.key_version}{limit}"
             return
-        yield f"Found {worded(report.found, 'secret', 'secrets')} encrypted with key version {report.key_version}"
+        yield f"Found {secrets(report.found)} encrypted with key version {report.key_version}"
         rows: list[tuple[str, ...]] = [
             (name, str(census.by_version.get(report.key_version, 0)))
             for name, census in report.locations.items()

@@ -224,9 +224,8 @@ class Cutover:
         _refuse_others(audit, version, "the server came up with another key than it was given")
         if lost := _newly_undecryptable(audit, done):
             raise JobFailedError(
-                f"the server came up with another key than it was given: {worded(lost, 'value', 'values')}"
-                f" can't be opened since it was "
-                "started"
+                f"the server came up with another key than it was given: {worded(lost, 'value', 'values')} can't be "
+                "opened since it was started"
             )
         self._make_active(version)
         return audit

@@ -5,7 +5,7 @@ Each part can be done twice. So after an interruption the whole way back is done
 
 from __future__ import annotations
 
-from fluxbase_cli.counts import worded
+from fluxbase_cli.counts import secrets
 from fluxbase_cli.engine.stop import Stop
 from fluxbase_cli.errors import JobFailedError
 from fluxbase_cli.log_events import LogEvent
@@ -81,7 +81,7 @@ class WayBack:
             raise JobFailedError(f"job {report.job} failed: {report.error}")
         self._context.tell(
             LogEvent.RETURN_VALUES_MOVED,
-            f"✓ Moved {report.total.re_encrypted} of {worded(report.total.scanned, 'secret', 'secrets')} back",
+            f"✓ Moved {report.total.re_encrypted} of {secrets(report.total.scanned)} back",
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fluxbase_cli.config import DatabaseSettings
-from fluxbase_cli.counts import Counts, worded
+from fluxbase_cli.counts import Counts, secrets, worded
 from fluxbase_cli.engine.events import Message, NullObserver, Observer
 from fluxbase_cli.engine.goal import Goal
 from fluxbase_cli.engine.prepare.plan import Plan, make_plan
@@ -143,9 +143,8 @@ def _report_dry_count(result: ReadResult, goal: Goal, observer: Observer) -> Cou
     observer.notify(
         Message(
             LogEvent.JOB_COUNTED,
-            f"Scanned {worded(counts.scanned, 'secret', 'secrets')}. Would re-encrypt "
-            f"{worded(counts.re_encrypted, 'secret', 'secrets')} to version {goal.target} (already using it: "
-            f"{counts.already_current})",
+            f"Scanned {secrets(counts.scanned)}. Would re-encrypt {secrets(counts.re_encrypted)} to version "
+            f"{goal.target} (already using it: {counts.already_current})",
         )
     )
     if counts.undecryptable:
