@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from fluxbase_cli.engine.databases import DatabaseOutcome, DatabasesReport
-from fluxbase_cli.engine.outcome import JobReport
 from fluxbase_cli.errors import DatabaseError
 from fluxbase_cli.report.json_report import databases_report
 from fluxbase_cli.report.text import database_lines
-from fluxbase_cli.store.quarantine import Quarantine
-from fluxbase_cli.store.records import JobKind
+from tests.fixtures.job_reports import COMPLETED
 
 _ERROR = DatabaseError("the role may not read functions.secrets", hint="Run: GRANT SELECT ON functions.secrets TO cli;")
-_DONE = JobReport(
-    job=1,
-    kind=JobKind.RE_ENCRYPT,
-    state="completed",
-    from_version=1,
-    to_version=2,
-    reason=None,
-    locations={},
-    remaining=0,
-    elapsed_seconds=1.0,
-    handled=0,
-    quarantine=Quarantine(),
-)
 _REPORT = DatabasesReport(
-    _DONE,
-    (DatabaseOutcome("main", "main", _DONE), DatabaseOutcome("branch_a", "branch", None, _ERROR)),
+    COMPLETED,
+    (DatabaseOutcome("main", "main", COMPLETED), DatabaseOutcome("branch_a", "branch", None, _ERROR)),
     several=True,
 )
 

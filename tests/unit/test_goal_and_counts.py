@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from uuid import UUID
 
 import pytest
@@ -16,7 +16,8 @@ from fluxbase_cli.engine.tally import Tally
 from fluxbase_cli.errors import ExitCode
 from fluxbase_cli.keyring import Layer
 from fluxbase_cli.store.quarantine import Quarantine
-from fluxbase_cli.store.records import JobKind, JobState, QuarantineEntry
+from fluxbase_cli.store.records import JobState, QuarantineEntry
+from tests.fixtures.job_reports import COMPLETED
 
 NAMES = [field.name for field in fields(Counts)]
 counts = st.builds(Counts, **dict.fromkeys(NAMES, st.integers(0, 10**9)))
@@ -142,18 +143,12 @@ def test_a_tally_minus_itself_is_empty() -> None:
 
 
 def job(state: str, *, undecryptable: int = 0, signal: int | None = None) -> JobReport:
-    return JobReport(
-        job=1,
-        kind=JobKind.RE_ENCRYPT,
+    return replace(
+        COMPLETED,
         state=state,
-        from_version=1,
-        to_version=2,
-        reason=None,
         locations={"a": Counts(scanned=1), "b": Counts(scanned=2, undecryptable=undecryptable)},
-        remaining=0,
         elapsed_seconds=2.0,
         handled=10,
-        quarantine=Quarantine(),
         signal=signal,
     )
 

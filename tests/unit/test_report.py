@@ -26,25 +26,20 @@ from fluxbase_cli.report.table import table
 from fluxbase_cli.report.text import audit_lines, job_lines, job_title, whole_seconds
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import JobKind, QuarantineEntry, StopRequest
+from tests.fixtures.job_reports import COMPLETED
 
 _SECRETS = "functions.secrets.encrypted_value"
 _SETTINGS = "platform.instance_settings.settings"
 _ID = UUID("00000000-0000-4000-8000-000000000001")
-_REPORT = JobReport(
+_REPORT = replace(
+    COMPLETED,
     job=3,
-    kind=JobKind.RE_ENCRYPT,
-    state="completed",
-    from_version=1,
-    to_version=2,
-    reason=None,
     locations={
         _SECRETS: Counts(scanned=900, re_encrypted=800, already_current=100, updated=800),
         _SETTINGS: Counts(scanned=100, re_encrypted=50, already_current=50, updated=50),
     },
-    remaining=0,
     elapsed_seconds=45.2,
     handled=1000,
-    quarantine=Quarantine(),
 )
 _ENTRY = QuarantineEntry(_SETTINGS, _ID, ("email", "smtp_password"), "no key opens it")
 

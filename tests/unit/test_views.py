@@ -10,7 +10,7 @@ import pytest
 
 from fluxbase_cli.counts import Counts
 from fluxbase_cli.engine.events import BatchDone, Message, PassStarted, Waiting
-from fluxbase_cli.engine.outcome import AuditReport, JobReport
+from fluxbase_cli.engine.outcome import AuditReport
 from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.report.left_values import all_left_lines, left_in_short, left_lines
 from fluxbase_cli.report.live_table import live_lines
@@ -20,6 +20,7 @@ from fluxbase_cli.report.table import WIDTH, paragraph, table
 from fluxbase_cli.store.quarantine import Quarantine
 from fluxbase_cli.store.records import UNWRITABLE, JobKind, QuarantineEntry
 from fluxbase_cli.unexamined import Unexamined, UnexaminedKind
+from tests.fixtures.job_reports import COMPLETED
 
 _LONG = "functions.secret_versions.encrypted_value"
 
@@ -137,19 +138,7 @@ def test_many_kinds_never_push_the_account_off_the_screen() -> None:
     assert "  … and 36 more locations or reasons" in lines
 
 
-_REPORT = JobReport(
-    job=7,
-    kind=JobKind.RE_ENCRYPT,
-    state="completed",
-    from_version=1,
-    to_version=2,
-    reason=None,
-    locations={"a.b.c": Counts(scanned=10, re_encrypted=10, updated=10)},
-    remaining=0,
-    elapsed_seconds=1.0,
-    handled=10,
-    quarantine=Quarantine(),
-)
+_REPORT = replace(COMPLETED, job=7, locations={"a.b.c": Counts(scanned=10, re_encrypted=10, updated=10)}, handled=10)
 
 
 @pytest.mark.parametrize(
