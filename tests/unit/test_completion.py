@@ -60,6 +60,8 @@ def _in_bash(*words: str) -> list[str]:
         (("security", "check", "--columns", "rem"), "remedy"),
         (("security", "rules", "--columns", "po"), "point"),
         (("secrets", "re-encrypt", "--fleet", "f.yaml", "--columns", "inst"), "instance"),
+        (("secrets", "audit", "--fleet", "f.yaml", "--columns", "inst"), "instance"),
+        (("secrets", "audit", "--columns", "loc"), "location"),
         (("secrets", "re-encrypt", "--fleet", "f.yaml", "-o", ""), "csv"),
     ],
 )
