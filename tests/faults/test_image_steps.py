@@ -1,7 +1,6 @@
 """The image itself, made by the steps of the Dockerfile: it works as its own user, without rights, on a read-only root.
 
-No container engine is needed, but a Debian that stands for the base image: docs/developers/testing.md says how to make
-one, which takes minutes. `FLUXBASE_TEST_IMAGE_BASE` names its folder.
+No container engine is needed. A Debian that debootstrap makes stands for the base image, which comes from a registry.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ import pytest
 from tests.fixtures.command import NEW_KEY, OLD_KEY, Rotation
 from tests.fixtures.programs import needs_root, program
 
-_BASE = os.environ.get("FLUXBASE_TEST_IMAGE_BASE")
-pytestmark = [
-    pytest.mark.slow,
-    needs_root,
-    pytest.mark.skipif(_BASE is None, reason="it needs minutes, and a Debian that FLUXBASE_TEST_IMAGE_BASE names"),
-]
+pytestmark = [pytest.mark.slow, needs_root]
+
+#: The certificates that a machine trusts. It may reach the package index through a proxy with one of its own.
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 
 #: Starts the tool as a container does: user 65532 without capabilities, a read-only file system, PID 1.
 _START = """
@@ -37,11 +35,25 @@ exec chroot "$image" setpriv --reuid 65532 --regid 65532 --clear-groups --no-new
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Debian of the base image's release, with its Python."""
+    made = tmp_path_factory.mktemp("image") / "base"
+    line = [program("debootstrap", "/usr/sbin"), "--variant=minbase", f"--include={_PACKAGES}", "trixie", str(made)]
+    subprocess.run(line, check=True, timeout=600)
+    (made / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+    if _CERTIFICATES.exists():
+        shutil.copyfile(_CERTIFICATES, made / _CERTIFICATES.relative_to("/"))
+        (made / "etc/pip.conf").write_text(f"[global]\ncert = {_CERTIFICATES}\n", encoding="ascii")
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def image(base: Path) -> Iterator[Path]:
     """The file system of the image `cli`."""
-    made = tmp_path_factory.mktemp("image") / "root"
-    line = [sys.executable, "-m", "tests.image.steps", str(_BASE), str(made)]
-    subprocess.run(line, check=True, cwd=Path(__file__).parents[2], timeout=1200)
+    made = base.with_name("root")
+    line = [sys.executable, "-m", "tests.image.steps", str(base), str(made)]
+    subprocess.run(line, check=True, cwd=Path(__file__).parents[2], timeout=600)
     yield made
     shutil.rmtree(made)
 
