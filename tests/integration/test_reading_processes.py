@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -22,6 +23,8 @@ from tests.fixtures.fluxbase import FEW, KEYS, Fluxbase, ring_of
 from tests.fixtures.programs import needs_worker_process
 
 pytestmark = needs_worker_process
+
+Arrange = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
@@ -46,27 +49,35 @@ def audit(
     )
 
 
-def others_begin(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object] = lambda: None) -> None:
+@pytest.fixture
+def others_begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Arrange]:
     """Let this process take no part until another one has taken one, and let each other one do something then."""
-    begun = multiprocessing.get_context("fork").Event()
+    # No lock is shared: a process that ends at once would never give it back, if another thread of it had it then.
+    waiting, begun = os.pipe()
     first, take = os.getpid(), SharedParts.take
 
-    def taken(parts: SharedParts) -> Part | None:
-        if os.getpid() == first:
-            assert begun.wait(20)
-            return take(parts)
-        part = take(parts)
-        begun.set()
-        if part is not None:
-            then()
-        return part
+    def arrange(then: Callable[[], object] = lambda: None) -> None:
+        def taken(parts: SharedParts) -> Part | None:
+            if os.getpid() == first:
+                ready, _, _ = select.select([waiting], [], [], 20)
+                assert ready
+                return take(parts)
+            part = take(parts)
+            os.write(begun, b".")
+            if part is not None:
+                then()
+            return part
 
-    monkeypatch.setattr(SharedParts, "take", taken)
+        monkeypatch.setattr(SharedParts, "take", taken)
+
+    yield arrange
+    os.close(waiting)
+    os.close(begun)
 
 
 @pytest.mark.parametrize(("number", "workers"), [(1, 1), (1, 4), (2, 2), (2, 5), (4, 4)])
 def test_any_number_of_processes_counts_the_same(
-    full: Fluxbase, number: int, workers: int, monkeypatch: pytest.MonkeyPatch
+    full: Fluxbase, number: int, workers: int, monkeypatch: pytest.MonkeyPatch, others_begin: Arrange
 ) -> None:
     forks: list[int] = []
     fork = os.fork
@@ -81,7 +92,7 @@ def test_any_number_of_processes_counts_the_same(
         expected = audit(full)
     monkeypatch.setattr(full_read, "processors", lambda: number)
     if number > 1:
-        others_begin(monkeypatch)
+        others_begin()
     report = audit(full, workers=workers)
     assert report.locations == expected.locations
     assert report.quarantine == expected.quarantine
@@ -91,10 +102,8 @@ def test_any_number_of_processes_counts_the_same(
     assert multiprocessing.active_children() == []
 
 
-def test_the_parts_of_all_processes_are_all_parts_and_none_twice(
-    full: Fluxbase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    others_begin(monkeypatch)
+def test_the_parts_of_all_processes_are_all_parts_and_none_twice(full: Fluxbase, others_begin: Arrange) -> None:
+    others_begin()
     batches: list[BatchDone] = []
 
     class Seen:
@@ -107,8 +116,10 @@ def test_the_parts_of_all_processes_are_all_parts_and_none_twice(
     assert scanned == report.scanned > 0
 
 
-def test_a_process_that_is_killed_leaves_no_result(full: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    others_begin(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGKILL))
+def test_a_process_that_is_killed_leaves_no_result(
+    full: Fluxbase, monkeypatch: pytest.MonkeyPatch, others_begin: Arrange
+) -> None:
+    others_begin(lambda: os.kill(os.getpid(), signal.SIGKILL))
     monkeypatch.setattr(full_read, "processors", lambda: 3)
     with pytest.raises(DatabaseError, match=r"signal SIGKILL\), so this proves nothing") as caught:
         audit(full)
@@ -116,8 +127,8 @@ def test_a_process_that_is_killed_leaves_no_result(full: Fluxbase, monkeypatch: 
     assert multiprocessing.active_children() == []
 
 
-def test_a_process_that_leaves_in_silence_leaves_no_result(full: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
-    others_begin(monkeypatch, lambda: os._exit(0))
+def test_a_process_that_leaves_in_silence_leaves_no_result(full: Fluxbase, others_begin: Arrange) -> None:
+    others_begin(lambda: os._exit(0))
     with pytest.raises(DatabaseError, match=r"exit code 0\), so this proves nothing"):
         audit(full)
 
@@ -138,12 +149,12 @@ def test_a_part_that_nobody_has_read_leaves_no_result(full: Fluxbase, monkeypatc
 
 @pytest.mark.parametrize("error", [psycopg.errors.DataException(), ValueError("text")], ids=["database", "fault"])
 def test_an_error_in_a_further_process_is_the_error_of_the_audit(
-    full: Fluxbase, error: Exception, monkeypatch: pytest.MonkeyPatch
+    full: Fluxbase, error: Exception, others_begin: Arrange
 ) -> None:
     def fail() -> None:
         raise error
 
-    others_begin(monkeypatch, fail)
+    others_begin(fail)
     with pytest.raises(DatabaseError, match=f"reading ended early: {type(error).__name__}") as caught:
         audit(full)
     assert "text" not in caught.value.message
@@ -164,7 +175,7 @@ def test_an_error_in_this_process_ends_the_others(full: Fluxbase, monkeypatch: p
     assert multiprocessing.active_children() == []
 
 
-def test_a_stop_ends_all_processes(full: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_all_processes(full: Fluxbase, others_begin: Arrange) -> None:
     stop = Stop()
 
     class Stops:
@@ -172,7 +183,7 @@ def test_a_stop_ends_all_processes(full: Fluxbase, monkeypatch: pytest.MonkeyPat
             if isinstance(event, BatchDone):
                 stop.request(signal.SIGTERM)
 
-    others_begin(monkeypatch)
+    others_begin()
     whole = audit(full)
     partly = audit(full, stop=stop, observer=Stops())
     assert partly.scanned < whole.scanned
