@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -154,6 +155,34 @@ def test_only_one_worker_counts_what_is_left(flux: Fluxbase, monkeypatch: pytest
     monkeypatch.setattr(CatchUp, "_remaining", slowly)
     report = flux.run(workers=4)
     assert (report.state, report.remaining, len(counted)) == ("completed", 1, 1)
+
+
+def test_a_worker_that_comes_to_count_when_another_one_has_done_it_counts_nothing(
+    flux: Fluxbase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have seen that something is left. The lock is free again when the second one wants it."""
+    bad(flux, flux.secrets(7))
+    flux.rows(_NO_HELD)
+    counted = []
+
+    class Counted:
+        def acquire(self, *, blocking: bool) -> bool:
+            assert not blocking
+            flux.rows("UPDATE fluxbase_rotation.job SET state = 'completed', remaining = 1, finished_at = now()")
+            return True
+
+        def release(self) -> None:
+            pass
+
+    def counting(*arguments: Any) -> int:
+        counted.append(arguments)
+        return 0
+
+    monkeypatch.setattr(CatchUp, "_remaining", counting)
+    lock: Any = Counted()
+    monkeypatch.setattr("fluxbase_cli.engine.run.pool.CatchUp", partial(CatchUp, counting=lock))
+    report = flux.run(workers=1)
+    assert (report.state, report.remaining, len(counted)) == ("completed", 1, 0)
 
 
 def test_a_row_that_a_prepared_transaction_has_locked_keeps_only_itself(flux: Fluxbase) -> None:

@@ -136,10 +136,11 @@ class CatchUp:
             # One worker is enough to count what is left.
             return CatchUpStep.WAIT
         try:
-            if unwritable:
-                self._end_unwritten(connection, jobs, found)
-            else:
-                self._give_up(connection, jobs, found)
+            job = jobs.get(self.context.job)
+            # Otherwise the worker that had the lock before has ended the job.
+            if job is not None and job.state is JobState.RUNNING:
+                end = self._end_unwritten if unwritable else self._give_up
+                end(connection, jobs, found)
         finally:
             self.counting.release()
         return CatchUpStep.ENDED
