@@ -22,7 +22,7 @@ def job_next(report: JobReport, *, told: bool, plan: Path | None = None) -> Iter
         yield from _dry_run_next(report, plan)
         return
     if report.state not in {"completed", "interrupted"}:
-        yield "Next: fix the cause that the line with ✗ names. Then run the same command again: it resumes the job."
+        yield "Next: fix the cause of the failure. Then run the same command again: it resumes the job."
     elif report.state == "completed":
         if report.quarantine.undecryptable:
             yield (

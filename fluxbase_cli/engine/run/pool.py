@@ -14,6 +14,7 @@ import psycopg
 
 from fluxbase_cli.engine.allowed_workers import further_workers
 from fluxbase_cli.engine.events import Observer, Several
+from fluxbase_cli.engine.retry import retry_transient
 from fluxbase_cli.engine.run.catch_up import CatchUp, LockPatience
 from fluxbase_cli.engine.run.commit_watch import CommitWatch
 from fluxbase_cli.engine.run.context import RunContext
@@ -56,9 +57,11 @@ class Heartbeat:
         commits: CommitWatch,
         history: JobHistory,
         crew: Crew,
+        stop: Stop,
         observer: Observer,
     ) -> None:
         self._context = context
+        self._stop = stop
         self._crew = crew
         self._observer = observer
         self._history = history
@@ -71,14 +74,22 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        # This comes before any shard is taken. Without the lock, other runners would think that we are dead, and take
-        # our shards.
-        self._beat()
-        self._look()
+        try:
+            retry_transient(self._begin, self._stop, self._observer, retry_limit_s=self._context.request.retry_limit_s)
+        except psycopg.Error:
+            # After a stop was requested, the workers take no shard.
+            if not self._stop.requested:
+                raise
         self._record(at_once=True)
         self._autovacuum_lock.look(wanted=not self._throttler.waiting)
         self._thread.start()
         return self
+
+    def _begin(self) -> None:
+        # This comes before any shard is taken. Without the lock, other runners would think that we are dead, and take
+        # our shards.
+        self._beat()
+        self._look()
 
     def __exit__(self, *_exception: object) -> None:
         self._ended.set()
@@ -128,10 +139,16 @@ class Heartbeat:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._context.database)
-            # This session looks after the others. So it must not wait for a synchronous standby, as they may.
-            self._connection.execute("SET synchronous_commit = local")
-            JobStore(self._connection).runners.take_lock(self._context.runner)
+            connection = connect(self._context.database)
+            try:
+                # This session looks after the others. So it must not wait for a synchronous standby, as they may.
+                connection.execute("SET synchronous_commit = local")
+                JobStore(connection).runners.take_lock(self._context.runner)
+            except BaseException:
+                connection.close()
+                raise
+            # Kept only with the lock: other runners take a process without it for dead.
+            self._connection = connection
         return self._connection
 
 
@@ -171,7 +188,9 @@ class Pool:
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
         commits = CommitWatch(context.database, reported or observer)
-        self._heartbeat = Heartbeat(context, throttler, self._workers, commits, history, crew, reported or observer)
+        self._heartbeat = Heartbeat(
+            context, throttler, self._workers, commits, history, crew, stop, reported or observer
+        )
 
     def run(self) -> None:
         """Work until the end.
