@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from importlib import import_module
@@ -113,8 +115,16 @@ def _print_version() -> None:
     print(f"fluxbase-cli {__version__}")  # noqa: T201
 
 
+#: How many objects are made before Python looks for reference cycles; by default 700. The modules of a command hold
+#: about 40,000 objects without cycles, and a tenth of its time was spent on looking at them again and again.
+_OBJECTS_BEFORE_COLLECTION = 50_000
+
+
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION, *gc.get_threshold()[1:])
+    # At its end the process would look for cycles in all modules once more. Their memory is given back in any case.
+    atexit.register(gc.freeze)
     if sys.argv[1:2] == ["__complete"]:
         from fluxbase_cli.cli.completion.answer import answer  # noqa: PLC0415  # start-up time
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 
 ENTRY_POINT_GROUP = "fluxbase_cli.key_providers"
 #: The groups of the providers whose keys are wrapped, of those that never find a key by plain text, and of those whose
@@ -59,6 +58,8 @@ def traits_of(name: str | None) -> ProviderTraits:
     """The traits of the provider of that name; none of them without a name. Imports nothing of the provider."""
     if name is None or name == TEXT_PROVIDER:
         return ProviderTraits(installed=name is not None, usual_fields=name is not None)
+    from importlib.metadata import entry_points  # noqa: PLC0415  # start-up time
+
     points = entry_points(name=name)
     installed, wrapping, text, usual = (
         bool(points.select(group=group)) for group in (ENTRY_POINT_GROUP, WRAPPING_GROUP, TEXT_GROUP, FIELDS_GROUP)

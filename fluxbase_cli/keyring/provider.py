@@ -22,11 +22,10 @@ import signal as signal_numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from fluxbase_cli.config import ActivePointer, EncryptionSettings, KeyEntry
-from fluxbase_cli.config.provider_traits import ENTRY_POINT_GROUP
+from fluxbase_cli.config.provider_traits import ENTRY_POINT_GROUP, TEXT_PROVIDER
 from fluxbase_cli.encoding import Encoding
 from fluxbase_cli.errors import ConfigurationError, ExitCode, interrupted_code
 
@@ -267,6 +266,13 @@ def load_provider(name: str, context: ProviderContext) -> KeyProvider:
     Raises:
         ConfigurationError: no installed package has a provider with this name.
     """
+    if name == TEXT_PROVIDER:
+        # Most configurations have no other. To look for the installed providers takes as long as to read the keys.
+        from fluxbase_cli.keyring.env import env_provider  # noqa: PLC0415  # it imports this module
+
+        return env_provider(context)
+    from importlib.metadata import entry_points  # noqa: PLC0415  # start-up time
+
     known = entry_points(group=ENTRY_POINT_GROUP)
     for point in known:
         if point.name == name:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import pytest
 
 from fluxbase_cli.engine.events import NullObserver
 from fluxbase_cli.engine.run.crew import Crew
+from tests.fixtures.command import until
 
 
 def _crew(workers: int) -> Crew:
@@ -81,3 +85,27 @@ def test_after_the_end_no_worker_begins() -> None:
     crew.resize(3, _all)
     crew.end()
     assert crew.join() is None
+
+
+@pytest.mark.parametrize("happens", [Crew.end, Crew.wake])
+def test_a_worker_waits_until_another_one_finds_work_or_the_end(happens: Callable[[Crew], None]) -> None:
+    crew = _crew(2)
+    waiting = threading.Thread(target=crew.wait, args=(60.0,), daemon=True)
+    waiting.start()
+
+    def is_over() -> bool:
+        # Repeated, as the thread may not wait yet.
+        happens(crew)
+        waiting.join(0.01)
+        return not waiting.is_alive()
+
+    until(is_over, "nobody waits any more", patience_s=10.0)
+
+
+def test_after_the_end_nobody_waits() -> None:
+    crew = _crew(1)
+    crew.end()
+    waiting = threading.Thread(target=crew.wait, args=(60.0,), daemon=True)
+    waiting.start()
+    waiting.join(10.0)
+    assert not waiting.is_alive()

@@ -21,8 +21,8 @@ from fluxbase_cli.keyring import (
     generate_key,
     load_keyring,
     parse_key,
-    provider,
 )
+from fluxbase_cli.keyring.file import FileKeyProvider
 from fluxbase_cli.keyring.provider import load_provider
 
 FIRST = bytes(range(32))
@@ -206,7 +206,7 @@ def somebody_elses_package(monkeypatch: pytest.MonkeyPatch) -> type[Counting]:
         return [EntryPoint("counting", f"{__name__}:Counting", group), EntryPoint("broken", "no.such:thing", group)]
 
     monkeypatch.setattr(EntryPoint, "load", lambda point: {"counting": Counting}[point.name])
-    monkeypatch.setattr(provider, "entry_points", points)
+    monkeypatch.setattr("importlib.metadata.entry_points", points)
     return Counting
 
 
@@ -221,7 +221,12 @@ def test_a_provider_of_another_package_is_created_once_and_asked_once_for_each_k
     assert somebody_elses_package.fetched == [1, 2]
 
 
-def test_the_provider_of_this_package_is_found_by_its_entry_point() -> None:
-    context = ProviderContext(encryption(), {})
-    made: Any = load_provider("env", context)
+def test_a_provider_of_this_package_is_found_by_its_entry_point() -> None:
+    made: Any = load_provider("file", ProviderContext(encryption(), {}))
+    assert isinstance(made, FileKeyProvider)
+
+
+def test_for_keys_in_the_environment_nobody_looks_for_installed_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: pytest.fail("looked for"))
+    made: Any = load_provider("env", ProviderContext(encryption(), {}))
     assert made.fetch(entry(1, SECOND.hex())) == SECOND

@@ -28,6 +28,7 @@ class Crew:
         self._present: list[int] = []
         self._observer = observer
         self._lock = threading.Lock()
+        self._news = threading.Condition()
         self._told = False
         self._ended = False
 
@@ -44,6 +45,18 @@ class Crew:
     def end(self) -> None:
         """Note that the job has ended, so that no worker waits any more."""
         self._ended = True
+        self.wake()
+
+    def wake(self) -> None:
+        """End the waiting of all workers: there is work, or the job has ended."""
+        with self._news:
+            self._news.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for this time at most, or until another worker has found work, or the end of the job."""
+        with self._news:
+            if not self._ended:
+                self._news.wait(seconds)
 
     def resize(self, wanted: int, free: Callable[[int], int]) -> bool:
         """Change how many workers may work. The same number again changes nothing.

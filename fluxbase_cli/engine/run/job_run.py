@@ -40,6 +40,9 @@ from fluxbase_cli.unexamined import Unexamined
 
 #: A job with fewer rows takes one or two seconds, and a trial run would take a large part of that time.
 _WORTH_AN_ESTIMATE = 200_000
+#: A further worker begins at once if there are so many values for each. One worker moves them before another one would
+#: have connected.
+_VALUES_A_WORKER = 2_000
 #: Connections of a runner besides those of its workers: the heartbeat and the autovacuum lock.
 _RUNNER_CONNECTIONS = 2
 #: Without these no job can be done: the heartbeat, a worker, and the snapshot that it reads in a catch-up pass.
@@ -200,7 +203,8 @@ class JobRun:
 
     def _pool(self, context: RunContext, workers: int) -> str | None:
         try:
-            Pool(context, workers, self._stop, self._observer).run()
+            at_first = max(1, self._prepared.plan.work // _VALUES_A_WORKER)
+            Pool(context, workers, self._stop, self._observer, at_first=at_first).run()
         except Exception as error:
             reason = describe_failure(error)
             if reason is None:

@@ -160,14 +160,24 @@ class Pool:
         workers: how many workers.
         stop: stops the workers. The pool requests it when a worker fails.
         observer: gets the events of the workers.
-        told: gets the events of the throttler: changed control settings, and reasons for waiting. None means the
+        at_first: how many workers begin at once; None for all. The others begin a moment later. A small job has ended
+            by then, and another one is not held up by a worker that waits for a lock.
+        reported: gets the events of the throttler: changed control settings, and reasons for waiting. None means the
             observer.
     """
 
-    def __init__(
-        self, context: RunContext, workers: int, stop: Stop, observer: Observer, *, reported: Observer | None = None
+    def __init__(  # noqa: PLR0913  # what a pool needs
+        self,
+        context: RunContext,
+        workers: int,
+        stop: Stop,
+        observer: Observer,
+        *,
+        at_first: int | None = None,
+        reported: Observer | None = None,
     ) -> None:
         self._stop = stop
+        self._at_first = at_first
         self._failures: list[BaseException] = []
         catch_up = CatchUp(context, stop, observer, LockPatience(context.request.retry_limit_s))
         throttler = Throttler(
@@ -200,14 +210,14 @@ class Pool:
                 batches.
         """
         with self._heartbeat, self._vacuum, _rare_collections():
-            self._complete()
+            self._complete(self._at_first)
             self._join()
         if self._failures:
             raise self._failures[0]
 
-    def _complete(self) -> None:
-        """Begin the workers that are missing: all at first, and later those that `secrets tune` asks for."""
-        while (number := self._crew.join()) is not None:
+    def _complete(self, most: int | None = None) -> None:
+        """Begin the workers that are missing, but not more than this: later also those that `secrets tune` asks for."""
+        while (most is None or len(self._workers) < most) and (number := self._crew.join()) is not None:
             worker = self._new_worker(number)
             thread = threading.Thread(target=self._body, args=(worker,), name=f"worker-{number}", daemon=True)
             self._workers.append(worker)

@@ -103,8 +103,12 @@ class Worker:
                 if step is CatchUpStep.ENDED:
                     self._crew.end()
                     return
-                if step is CatchUpStep.WAIT:
-                    self._stop.wait(_POLL_S)
+                if step is CatchUpStep.AGAIN:
+                    self._crew.wake()
+                    continue
+                self._crew.wait(_POLL_S)
+                if self._crew.ended:
+                    return
         except _LeftError:
             self._give_back()
         finally:
@@ -122,7 +126,7 @@ class Worker:
         while not (self._may_work or self._stop.requested):
             if self._crew.ended or not self._throttler.running:
                 return False
-            self._stop.wait(_POLL_S)
+            self._crew.wait(_POLL_S)
         return True
 
     def _disconnect(self) -> None:

@@ -7,14 +7,12 @@ and its share of the rate. If it ends early, the other runners take over its sha
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection as Pipe
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 
@@ -33,6 +31,10 @@ from fluxbase_cli.log_events import LogEvent
 from fluxbase_cli.seal import ReopenError
 from fluxbase_cli.store.connection import connect, failure_text
 from fluxbase_cli.store.jobs import JobStore
+
+if TYPE_CHECKING:
+    import multiprocessing
+    from multiprocessing.connection import Connection as Pipe
 
 #: A process is worth its beginning and its end (its fork, its sessions) if it has so many values.
 VALUES_A_PROCESS = 10_000
@@ -104,6 +106,10 @@ class WorkerProcesses:
         self._processes: list[_WorkerProcess] = []
 
     def __enter__(self) -> Self:
+        if not self._workers:
+            return self
+        import multiprocessing  # noqa: PLC0415  # start-up time; only a large job has further processes
+
         fork = multiprocessing.get_context("fork")
         pipes = [fork.Pipe() for _ in self._workers]
         started = []
