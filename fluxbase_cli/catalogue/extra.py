@@ -27,7 +27,6 @@ from typing import Any
 
 from fluxbase_cli.catalogue.locations import CATALOGUE, Form, SealedColumn, SealedTable, Unsealed
 from fluxbase_cli.config.files import SourceFile, read_text
-from fluxbase_cli.config.yaml_nodes import NotYamlError, compose
 from fluxbase_cli.errors import ConfigurationError
 
 _NAME = re.compile(r"[^.\s\x00-\x1f]{1,63}")
@@ -82,6 +81,8 @@ def read_places(path: Path | None) -> SearchScope:
     if path is None:
         return ONLY_RELEASES
     import yaml  # noqa: PLC0415  # start-up time
+
+    from fluxbase_cli.config.yaml_nodes import NotYamlError, compose  # noqa: PLC0415  # start-up time
 
     label = str(path)
     text = read_text(SourceFile(path, label, option="--locations"))

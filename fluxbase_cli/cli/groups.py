@@ -15,14 +15,16 @@ class Group:
     Attributes:
         module: its module in `fluxbase_cli.cli`, which has a function `make_app`.
         help: what it is for, in one sentence.
+        by_command: its function `make_app` takes the name of a command, and leaves out others.
     """
 
     module: str
     help: str
+    by_command: bool = False
 
 
 GROUPS = {
-    "secrets": Group("secrets", "Move sealed values to another key, and prove it."),
+    "secrets": Group("secrets", "Move sealed values to another key, and prove it.", by_command=True),
     "keys": Group("keys", "Make, list, check and destroy keys."),
     # The same command as `secrets report`: an auditor who verifies a report has nothing else to do with secrets.
     "report": Group("secrets.report", "Report a job or a rotation, or verify a signed report."),

@@ -6,8 +6,9 @@ nothing of a schema is read or run before it was checked here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
 
 from fluxbase_cli.errors import UntrustedSchemaError
 from fluxbase_cli.store.connection import Connection
@@ -17,9 +18,27 @@ from fluxbase_cli.store.queries import Statements
 _MOST = 5
 
 
-#: The schemas, by their object ids, that passed over a connection. Only their owner or a superuser could change them
-#: after that, so the long query runs once for each connection. A schema that is made again has another id.
-_PASSED: WeakKeyDictionary[Connection, list[int]] = WeakKeyDictionary()
+#: How long a check holds, in seconds. A command's sessions follow each other within this time; a process that runs for
+#: days checks again.
+_HOLDS_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """Schemas that passed.
+
+    Attributes:
+        schemas: their object ids. A schema that is made again has another id.
+        until: how long this holds, by the monotonic clock.
+    """
+
+    schemas: list[int]
+    until: float
+
+
+#: What passed, by server, database, role and options. Only the owner of a schema or a superuser could change it after
+#: that, so the long query, which takes longer than all others of a short session, need not run in each session.
+_PASSED: dict[str, _Passed] = {}
 
 
 def refuse_untrusted(connection: Connection, schemas: Sequence[str], *, again: bool = False) -> None:
@@ -31,18 +50,19 @@ def refuse_untrusted(connection: Connection, schemas: Sequence[str], *, again: b
     Args:
         connection: a session of the role that will use them.
         schemas: their names.
-        again: check them also if they passed over this connection before.
+        again: check them also if they have just passed.
 
     Raises:
         UntrustedSchemaError: a schema does not pass. Nothing of it was run.
     """
     statements = Statements(connection, "trust.sql")
     found = [row["oid"] for row in statements.rows("schemas", schemas=list(schemas))]
-    if not found or (not again and _PASSED.get(connection) == found):
+    passed = _PASSED.get(connection.info.dsn)
+    if not found or (not again and passed and passed.schemas == found and time.monotonic() < passed.until):
         return
     faults = statements.rows("faults", schemas=list(schemas))
     if not faults:
-        _PASSED[connection] = found
+        _PASSED[connection.info.dsn] = _Passed(found, time.monotonic() + _HOLDS_S)
         return
     row = connection.execute("SELECT current_user::text").fetchone()
     role = row[0] if row else "?"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
+from fluxbase_cli.config import DatabaseSettings
 from fluxbase_cli.engine.observe.status import recent_jobs
 from fluxbase_cli.errors import ExitCode, PreflightRefusedError, UntrustedSchemaError
 from fluxbase_cli.keys.history import read_history
+from fluxbase_cli.store import trust
 from fluxbase_cli.store.connection import Connection, connect
+from fluxbase_cli.store.queries import Statements
 from fluxbase_cli.store.schema import Schema
 from fluxbase_cli.store.trust import refuse_event_triggers, refuse_untrusted
 from tests.fixtures.fluxbase import SECRETS, Fluxbase, Role
@@ -160,6 +164,32 @@ def test_a_schema_that_is_made_anew_is_checked_anew(flux: Fluxbase, role: Role) 
 
         with pytest.raises(UntrustedSchemaError):
             Schema(connection).exists()
+
+
+def test_the_long_check_is_made_once_for_each_role_and_again_after_a_while(
+    flux: Fluxbase, role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks, rows = [], Statements.rows
+
+    def counted(statements: Statements, name: str, **values: object) -> Any:
+        checks.extend([name] if name == "faults" else [])
+        return rows(statements, name, **values)
+
+    with connect(flux.database) as connection:
+        Schema(connection).ensure()
+    monkeypatch.setattr(trust, "_PASSED", {})
+    monkeypatch.setattr(Statements, "rows", counted)
+
+    def number_after_a_session(database: DatabaseSettings) -> int:
+        with connect(database) as connection:
+            refuse_untrusted(connection, ["fluxbase_rotation", "fluxbase_keys"])
+        return len(checks)
+
+    assert [number_after_a_session(flux.database) for _ in range(3)] == [1, 1, 1]
+    assert [number_after_a_session(role.database) for _ in range(2)] == [2, 2]
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert number_after_a_session(flux.database) == 3
 
 
 class _AtThatMoment:

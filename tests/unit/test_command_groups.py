@@ -40,6 +40,23 @@ def test_with_any_other_first_word_all_groups_are_there(first: str | None, whole
     assert set(GROUPS) < set(whole)
 
 
+def test_a_command_that_is_built_alone_is_the_same(whole: dict[str, Any]) -> None:
+    for name, options in whole["secrets"].items():
+        alone = commands(typer.main.get_command(app.make_app("secrets", name)))
+        assert alone["secrets"][name] == options
+        assert len(alone["secrets"]) < len(whole["secrets"])
+
+
+@pytest.mark.parametrize("second", [None, "re-encypt", "--help", ""])
+def test_with_any_other_second_word_all_commands_of_the_group_are_there(
+    second: str | None, whole: dict[str, Any]
+) -> None:
+    alone = commands(typer.main.get_command(app.make_app("secrets", second)))
+    assert alone["secrets"] == whole["secrets"]
+    # Before an option, the second word is not that of a group.
+    assert commands(typer.main.get_command(app.make_app("--debug", "audit"))) == whole
+
+
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_the_help_of_the_program_is_the_same_without_the_commands_of_the_groups(
     option: str, capsys: pytest.CaptureFixture[str]

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import typer
 
 from fluxbase_cli.cli.groups import GROUPS
 from fluxbase_cli.cli.options import command_group
-from fluxbase_cli.cli.secrets import audit, control, job, report, status
-from fluxbase_cli.cli.secrets import list as list_command
+
+#: The module of each command, in the order of the help. Each has a function `add_to`.
+_MODULES = {
+    "re-encrypt": "job",
+    "rollback": "job",
+    "audit": "audit",
+    "list": "list",
+    "status": "status",
+    "pause": "control",
+    "resume": "control",
+    "stop": "control",
+    "tune": "control",
+    "report": "report",
+}
 
 
-def make_app() -> typer.Typer:
-    """Build the command group."""
+def make_app(command: str | None = None) -> typer.Typer:
+    """Build the command group.
+
+    Args:
+        command: the word after the name of the group, if it is known. If it names a command, the commands of other
+            modules are left out: they can't be meant, and to build them takes time.
+    """
     app = command_group(GROUPS["secrets"].help)
-    job.add_to(app)
-    audit.add_to(app)
-    list_command.add_to(app)
-    status.add_to(app)
-    control.add_to(app)
-    app.add_typer(report.make_app(), name="report")
+    for module in [_MODULES[command]] if command in _MODULES else dict.fromkeys(_MODULES.values()):
+        import_module(f"{__name__}.{module}").add_to(app)
     return app

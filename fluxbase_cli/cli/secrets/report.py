@@ -54,6 +54,11 @@ Examples:
 _PASSPHRASE = "FLUXBASE_CLI_SIGN_PASSPHRASE"  # noqa: S105  # the name of a variable
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the group."""
+    app.add_typer(make_app(), name="report")
+
+
 def make_app() -> typer.Typer:
     """Build the command with its subcommand."""
     app = group_with_default(GROUPS["report"].help, default="job")

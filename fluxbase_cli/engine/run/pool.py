@@ -38,6 +38,8 @@ _GRACE_S = 3.0
 #: After this time a worker that still waits is left alone, in seconds: its connection may never answer. Its batch is
 #: not committed, or is committed as a whole.
 _ABANDON_S = 4.0
+#: When the workers begin that do not begin at once (see `Pool`), in seconds after the first ones.
+_LATER_S = 0.3
 #: A worker needs a second connection in a catch-up pass.
 _WORKER_CONNECTIONS = 2
 
@@ -235,13 +237,15 @@ class Pool:
             self._stop.request()
 
     def _join(self) -> None:
+        later = time.monotonic() + _LATER_S
         stop_seen_at: float | None = None
         while any(thread.is_alive() for thread in self._threads):
             for thread in self._threads:
                 # Short waits, so that the main thread can handle signals.
                 thread.join(0.1)
             if not self._stop.requested:
-                self._complete()
+                if time.monotonic() >= later:
+                    self._complete()
                 continue
             stop_seen_at = stop_seen_at or time.monotonic()
             waited = time.monotonic() - stop_seen_at
