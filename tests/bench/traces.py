@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint, pg_table_size(relid), pg_
        n_tup_upd, n_tup_hot_upd
 FROM pg_stat_user_tables WHERE schemaname = %s AND relname = %s
 """
+
+_OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+#: How long a process may take to end, in seconds.
+_END_S = 0.2
 
 
 @dataclass(slots=True)
@@ -63,7 +68,11 @@ def _state(url: str, shape: Shape) -> tuple[int, ...]:
 def _ended_sessions_cpu_s(url: str) -> float:
     """The processor time of the processes of this server that have ended: those of its sessions (Linux' proc(5))."""
     with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(_OTHERS).fetchone() != (0,):
+            time.sleep(_END_S)
         row = connection.execute("SHOW data_directory").fetchone()
+    # A session is not listed any more a moment before its process has ended.
+    time.sleep(_END_S)
     try:
         server = Path(str(row and row[0]), "postmaster.pid").read_text().split()[0]
         # The fields after the name, of which the first is the state.
