@@ -19,6 +19,12 @@ _OTHERS = (
 _SESSIONS = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
 
 
+@pytest.fixture(autouse=True)
+def _as_usual(flux: Fluxbase, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Asked for first: that fixture changes it.
+    monkeypatch.setattr("fluxbase_cli.engine.run.job_run._VALUES_A_WORKER", 2_000)
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_small_job_opens_few_connections(full: Fluxbase, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a busy machine even a small job is not done in the usual time.
