@@ -57,12 +57,16 @@ def refuse_untrusted(connection: Connection, schemas: Sequence[str], *, again: b
     """
     statements = Statements(connection, "trust.sql")
     found = [row["oid"] for row in statements.rows("schemas", schemas=list(schemas))]
-    passed = _PASSED.get(connection.info.dsn)
-    if not found or (not again and passed and passed.schemas == found and time.monotonic() < passed.until):
+    if not found:
+        return
+    # It has no password.
+    where = connection.info.dsn
+    passed = _PASSED.get(where)
+    if not again and passed and passed.schemas == found and time.monotonic() < passed.until:
         return
     faults = statements.rows("faults", schemas=list(schemas))
     if not faults:
-        _PASSED[connection.info.dsn] = _Passed(found, time.monotonic() + _HOLDS_S)
+        _PASSED[where] = _Passed(found, time.monotonic() + _HOLDS_S)
         return
     row = connection.execute("SELECT current_user::text").fetchone()
     role = row[0] if row else "?"

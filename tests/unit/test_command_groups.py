@@ -53,7 +53,9 @@ def test_with_any_other_second_word_all_commands_of_the_group_are_there(
 ) -> None:
     alone = commands(typer.main.get_command(app.make_app("secrets", second)))
     assert alone["secrets"] == whole["secrets"]
-    # Before an option, the second word is not that of a group.
+
+
+def test_the_second_word_counts_only_after_the_name_of_a_group(whole: dict[str, Any]) -> None:
     assert commands(typer.main.get_command(app.make_app("--debug", "audit"))) == whole
 
 
